@@ -1,0 +1,51 @@
+"""Battles: what every backend offers. N battles side by side, each playing a task of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from envs.tasks import Task
+from envs.units import IntArray, Units
+
+
+class Battles(Protocol):
+    """N battles of mixed tasks, stepped together.
+
+    A battle goes on until it is reset; whether it is over is told by ``envs.team_view``.
+
+    Attributes:
+        num_battles: N.
+        max_allies: Number of ally slots, A.
+        max_enemies: Number of enemy slots, F.
+    """
+
+    num_battles: int
+    max_allies: int
+    max_enemies: int
+
+    def reset(self, which: IntArray, tasks: Sequence[Task], seeds: Sequence[int]) -> Units:
+        """Starts some of the battles anew; the others stay as they are.
+
+        Args:
+            which: Indices of the battles to start.
+            tasks: One task for each of them.
+            seeds: One seed for each of them; an equal seed gives an equal battle.
+
+        Returns:
+            All N battles.
+        """
+
+    def step(self, actions: IntArray) -> Units:
+        """Plays one step of every battle.
+
+        Args:
+            actions: [N, A]; see ``envs.team_view`` for their meaning. An action that is not
+                allowed does nothing.
+
+        Returns:
+            All N battles.
+        """
+
+    def close(self) -> None:
+        """Ends whatever runs the battles."""

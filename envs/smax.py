@@ -1,0 +1,286 @@
+"""Battles on JaxMARL's SMAX: one compiled program for all tasks.
+
+Every battle runs at the largest team sizes. The surplus units of a smaller task are dead from
+the start, so SMAX neither moves, shows nor targets them, and the task is data, not shape. The
+enemy is SMAX's own heuristic: attack the closest, else walk to the other side.
+
+Source of the simulator: Rutherford et al., *JaxMARL* (2023), ``jaxmarl.environments.smax``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+# The battles are small and sequential: a GPU would be slower, and belongs to the learner.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs.errors import InputError
+from envs.spawn import draw_spawn
+from envs.tasks import Task
+from envs.units import NO_ACTION_YET, UNIT_TYPES, IntArray, Units
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Hides what jaxmarl's import prints, after having put ``sys.__stdout__`` back in place."""
+    streams = sys.stdout, sys.stderr, sys.__stdout__
+    sys.stdout = sys.__stdout__ = io.StringIO()  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr, sys.__stdout__ = streams  # type: ignore[misc]
+
+
+with _silent():
+    from jaxmarl.environments.smax import HeuristicEnemySMAX
+    from jaxmarl.environments.smax.heuristic_enemy_smax_env import State as BattleState
+    from jaxmarl.environments.smax.smax_env import State as UnitState
+
+MAP_SIZE = 32.0
+UNIFORM_SIGHT_RANGE = 9.0  # SMAC's ranges, the same for every unit type
+UNIFORM_ATTACK_RANGE = 6.0
+# A move is allowed if the point half a move ahead is inside the map (SMAC's move amount is 2).
+HALF_MOVE = 1.0
+MOVES = ((0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0))  # north, south, east, west
+# SMAX's number for our no-op, stop, north, south, east and west; its attacks begin at 5.
+SMAX_MOVES = (4, 4, 0, 2, 1, 3)
+SMAX_FIRST_ATTACK = 5
+
+
+class SmaxBattles:
+    """N battles on SMAX; see ``envs.battles.Battles``.
+
+    Args:
+        num_battles: N.
+        max_allies: Number of ally slots, A.
+        max_enemies: Number of enemy slots, F.
+        uniform_ranges: SMAC's sight range 9 and shooting range 6 for every unit type, instead
+            of the types' own.
+    """
+
+    def __init__(
+        self, num_battles: int, max_allies: int, max_enemies: int, uniform_ranges: bool = False
+    ) -> None:
+        _keep_compiled_programs()
+        self.num_battles = num_battles
+        self.max_allies = max_allies
+        self.max_enemies = max_enemies
+        self._smax = _make_smax(max_allies, max_enemies, uniform_ranges)
+        self._smax_type = np.array(
+            [_smax_index(self._smax.unit_type_names, name) for name in UNIT_TYPES]
+        )
+        self._units = _no_units(num_battles, max_allies, max_enemies)
+        self._spawn_program = jax.jit(jax.vmap(self._spawn))
+        self._step_program = jax.jit(jax.vmap(self._step))
+        self._keys, self._state = jax.jit(jax.vmap(self._new_battle))(
+            np.zeros(num_battles, np.uint32),
+            np.zeros((num_battles, max_allies + max_enemies), np.int32),
+            np.zeros((num_battles, max_allies + max_enemies), bool),
+            np.zeros((num_battles, max_allies + max_enemies, 2), np.float32),
+        )
+
+    def reset(self, which: IntArray, tasks: Sequence[Task], seeds: Sequence[int]) -> Units:
+        """Starts some of the battles anew; see ``Battles.reset``."""
+        units = self._units.map(np.copy)
+        chosen = np.zeros(self.num_battles, bool)
+        chosen[which] = True
+        battle_seed = np.zeros(self.num_battles, np.uint32)
+        for battle, task, seed in zip(which, tasks, seeds, strict=True):
+            self._check(task)
+            rng = np.random.default_rng(seed)
+            spawn = draw_spawn(task, self.max_allies, self.max_enemies, rng)
+            units.present[battle] = spawn.present
+            units.unit_type[battle] = spawn.unit_type
+            units.position[battle] = spawn.position
+            battle_seed[battle] = rng.integers(2**32, dtype=np.uint32)
+        smax_type = self._smax_type[units.unit_type]  # [N, E]
+        self._keys, self._state, health, position, can_move = self._spawn_program(
+            chosen, self._keys, self._state, battle_seed, smax_type, units.present, units.position
+        )
+        stat = np.where(units.present, smax_type, -1)  # the last row of every table is zero
+        self._units = Units(
+            present=units.present,
+            unit_type=units.unit_type,
+            max_health=_table(self._smax.unit_type_health)[stat],
+            max_shield=units.max_shield,
+            sight_range=_table(self._smax.unit_type_sight_ranges)[stat],
+            attack_range=_table(self._smax.unit_type_attack_ranges)[stat],
+            health=np.asarray(health),
+            shield=units.shield,
+            cooldown=np.where(chosen[:, None], np.float32(0.0), units.cooldown),
+            position=np.asarray(position),
+            can_move=np.asarray(can_move),
+            last_action=np.where(chosen[:, None], np.int8(NO_ACTION_YET), units.last_action),
+            step=np.where(chosen, np.int16(0), units.step),
+        )
+        return self._units
+
+    def step(self, actions: IntArray) -> Units:
+        """Plays half a second of every battle; see ``Battles.step``."""
+        self._keys, self._state, health, cooldown, position, can_move = self._step_program(
+            self._keys, self._state, self._units.present, actions
+        )
+        units = self._units
+        self._units = Units(
+            present=units.present,
+            unit_type=units.unit_type,
+            max_health=units.max_health,
+            max_shield=units.max_shield,
+            sight_range=units.sight_range,
+            attack_range=units.attack_range,
+            health=np.asarray(health),
+            shield=units.shield,
+            cooldown=np.asarray(cooldown),
+            position=np.asarray(position),
+            can_move=np.asarray(can_move),
+            last_action=actions.astype(np.int8),
+            step=units.step + np.int16(1),
+        )
+        return self._units
+
+    def close(self) -> None:
+        """Nothing to end: the battles run in this process."""
+
+    def _check(self, task: Task) -> None:
+        if len(task.allies) > self.max_allies or len(task.enemies) > self.max_enemies:
+            raise InputError(
+                f"task {task.name!r} has {len(task.allies)} allies and {len(task.enemies)} enemies, "
+                f"more than the {self.max_allies} and {self.max_enemies} slots"
+            )
+
+    # What follows is compiled: one battle, mapped over N.
+
+    def _new_battle(
+        self, seed: jax.Array, smax_type: jax.Array, present: jax.Array, position: jax.Array
+    ) -> tuple[jax.Array, BattleState]:
+        """A battle's key and state from its seed [] and its spawn [E], [E], [E, 2]."""
+        units = UnitState(
+            done=jnp.array(False),
+            step=jnp.array(0, jnp.int32),
+            unit_positions=position + MAP_SIZE / 2,
+            unit_alive=present,
+            unit_teams=self._smax.teams,
+            unit_health=jnp.where(present, self._smax.unit_type_health[smax_type], 0.0),
+            unit_types=smax_type,
+            unit_weapon_cooldowns=jnp.zeros(present.shape),
+            prev_movement_actions=jnp.zeros((*present.shape, 2)),
+            prev_attack_actions=jnp.zeros(present.shape, jnp.int32),
+        )
+        key, enemy_key = jax.random.split(jax.random.PRNGKey(seed))
+        state = BattleState(
+            state=self._smax._push_units_away(units),
+            enemy_policy_state=self._smax.get_enemy_policy_initial_state(enemy_key),
+        )
+        return key, _strongly_typed(state)
+
+    def _spawn(
+        self,
+        chosen: jax.Array,
+        key: jax.Array,
+        state: BattleState,
+        seed: jax.Array,
+        smax_type: jax.Array,
+        present: jax.Array,
+        position: jax.Array,
+    ) -> tuple[Any, ...]:
+        """The battle as it is, or a new one where ``chosen``."""
+        new = self._new_battle(seed, smax_type, present, position)
+        key, state = jax.tree.map(lambda n, o: jnp.where(chosen, n, o), new, (key, state))
+        units = state.state
+        return key, state, units.unit_health, *_places(units, present, self.max_allies)
+
+    def _step(
+        self, key: jax.Array, state: BattleState, present: jax.Array, actions: jax.Array
+    ) -> tuple[Any, ...]:
+        """One step of one battle; actions [A]."""
+        key, step_key = jax.random.split(key)
+        attacks = SMAX_FIRST_ATTACK + jnp.arange(self.max_enemies)
+        smax_actions = jnp.concatenate([jnp.array(SMAX_MOVES), attacks])[actions]
+        named = dict(zip(self._smax.agents, smax_actions, strict=True))
+        _, state, *_ = self._smax.step_env(step_key, state, named)
+        units = state.state
+        # Units push each other after they have moved, also across the map's edge.
+        units = units.replace(unit_positions=jnp.clip(units.unit_positions, 0.0, MAP_SIZE))
+        state = _strongly_typed(state.replace(state=units))
+        periods = self._smax.unit_type_weapon_cooldowns[units.unit_types]
+        cooldown = jnp.where(present, jnp.clip(units.unit_weapon_cooldowns / periods, 0.0, 1.0), 0.0)
+        return key, state, units.unit_health, cooldown, *_places(units, present, self.max_allies)
+
+
+def _places(
+    units: UnitState, present: jax.Array, max_allies: int
+) -> tuple[jax.Array, jax.Array]:
+    """Positions from the centre [E, 2] and the moves that stay inside the map [A, 4]."""
+    position = jnp.where(present[:, None], units.unit_positions - MAP_SIZE / 2, 0.0)
+    ahead = position[:max_allies, None] + HALF_MOVE * jnp.array(MOVES)  # [A, 4, 2]
+    inside = jnp.all(jnp.abs(ahead) <= MAP_SIZE / 2, axis=-1)
+    return position, inside & present[:max_allies, None]
+
+
+def _strongly_typed(state: BattleState) -> BattleState:
+    """Drops JAX's weak types, for which the step would be compiled a second time."""
+    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), state)
+
+
+def _make_smax(max_allies: int, max_enemies: int, uniform_ranges: bool) -> HeuristicEnemySMAX:
+    smax = HeuristicEnemySMAX(
+        num_allies=max_allies, num_enemies=max_enemies, walls_cause_death=False
+    )
+    if not uniform_ranges:
+        return smax
+    ones = jnp.ones(len(smax.unit_type_names))
+    return HeuristicEnemySMAX(
+        num_allies=max_allies,
+        num_enemies=max_enemies,
+        walls_cause_death=False,
+        unit_type_sight_ranges=UNIFORM_SIGHT_RANGE * ones,
+        unit_type_attack_ranges=UNIFORM_ATTACK_RANGE * ones,
+    )
+
+
+def _smax_index(smax_names: list[str], name: str) -> int:
+    return smax_names.index(name) if name in smax_names else -1
+
+
+def _table(stats: jax.Array) -> np.ndarray:
+    """A unit stat by SMAX's type index, with a zero at the end for absent units."""
+    return np.append(np.asarray(stats, np.float32), np.float32(0.0))
+
+
+def _no_units(num_battles: int, max_allies: int, max_enemies: int) -> Units:
+    """The record of N battles that have not begun."""
+    n, e = num_battles, max_allies + max_enemies
+    stat = np.zeros((n, e), np.float32)
+    return Units(
+        present=np.zeros((n, e), bool),
+        unit_type=np.zeros((n, e), np.int8),
+        max_health=stat,
+        max_shield=stat,
+        sight_range=stat,
+        attack_range=stat,
+        health=stat,
+        shield=stat,
+        cooldown=stat,
+        position=np.zeros((n, e, 2), np.float32),
+        can_move=np.zeros((n, max_allies, 4), bool),
+        last_action=np.full((n, max_allies), NO_ACTION_YET, np.int8),
+        step=np.zeros(n, np.int16),
+    )
+
+
+def _keep_compiled_programs() -> None:
+    """Keeps compiled programs on disk, so that the next start is quick; a user's choice stands."""
+    if jax.config.jax_compilation_cache_dir is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        jax.config.update("jax_compilation_cache_dir", str(cache / "rllib_ptm" / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -1,0 +1,152 @@
+"""What a team sees of its battles: Units -> entities, visibility, allowed actions, reward, win.
+
+This is the one place that knows the features, and the same for every backend, which is what
+lets one policy move between them.
+
+Shape legend: ``N`` battles (any leading shape, also ``B, T``), ``A`` ally slots (the agents),
+``F`` enemy slots, ``E = A + F`` entity slots, allies first, ``D`` entity features, ``U`` actions.
+
+Actions (SMAC's order): 0 no-op (dead and absent agents only), 1 stop, 2 north, 3 south, 4 east,
+5 west, 6 + k attack the enemy with tag k.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from envs.units import UNIT_TYPES, BoolArray, FloatArray, Units
+
+NO_OP, STOP, FIRST_MOVE, FIRST_ATTACK = 0, 1, 2, 6
+POSITION_SCALE = 16.0  # map units; half of a 32 x 32 map
+
+# The reward of SMAC: damage dealt, and these; scaled so that the best return is MAX_RETURN.
+REWARD_PER_KILL = 10.0
+REWARD_WIN = 200.0
+MAX_RETURN = 20.0
+
+
+class TeamView(NamedTuple):
+    """What the policy gets.
+
+    Attributes:
+        entities: [N, E, D] float32 features, all zero for absent entities.
+        present: [N, E] bool, True = this entity exists (dead or alive) in this episode.
+        visible: [N, A, E] bool, True = the agent sees the entity.
+        action_mask: [N, A, U] bool, True = the agent may do this now.
+    """
+
+    entities: FloatArray
+    present: BoolArray
+    visible: BoolArray
+    action_mask: BoolArray
+
+
+def num_actions(max_enemies: int) -> int:
+    """U, the number of actions of an agent."""
+    return FIRST_ATTACK + max_enemies
+
+
+def feature_widths(max_allies: int, max_enemies: int) -> dict[str, int]:
+    """The columns of ``TeamView.entities`` in their order, and how many each takes."""
+    actions = num_actions(max_enemies)
+    return {
+        "alive": 1,
+        "health": 1,  # fraction of the most this unit can have
+        "shield": 1,
+        "cooldown": 1,  # fraction of the weapon's period
+        "from_centre": 2,  # position from the map's centre, in POSITION_SCALE
+        "from_team": 2,  # position from the centre of mass of the living allies
+        "side": 1,  # 1 ally, -1 enemy
+        "unit_type": len(UNIT_TYPES),
+        "tag": max(max_allies, max_enemies),
+        "may_do": actions,  # agents only: their action mask
+        "did_last": actions,  # agents only: one-hot of their last action
+    }
+
+
+def num_features(max_allies: int, max_enemies: int) -> int:
+    """D, the number of features of an entity."""
+    return sum(feature_widths(max_allies, max_enemies).values())
+
+
+def team_view(units: Units) -> TeamView:
+    """What the team sees of N battles at one moment."""
+    allies = units.max_allies
+    alive = units.alive
+    offset = units.position[..., None, :, :] - units.position[..., :allies, None, :]  # N,A,E,2
+    distance = np.sqrt(np.square(offset).sum(-1))  # N,A,E
+    both_alive = alive[..., :allies, None] & alive[..., None, :]
+    visible = both_alive & (distance < units.sight_range[..., :allies, None])
+    in_range = both_alive & (distance < units.attack_range[..., :allies, None])
+    action_mask = _action_mask(alive[..., :allies], units.can_move, in_range[..., allies:])
+    return TeamView(_entities(units, action_mask), units.present, visible, action_mask)
+
+
+def _action_mask(alive: BoolArray, can_move: BoolArray, in_range: BoolArray) -> BoolArray:
+    """[N, A, U] from who lives [N, A], where they can go [N, A, 4], whom they reach [N, A, F]."""
+    living = alive[..., None]
+    return np.concatenate([~living, living, can_move & living, in_range], axis=-1)
+
+
+def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
+    """[N, E, D] in the order of ``feature_widths``."""
+    allies, slots = units.max_allies, units.present.shape[-1]
+    alive = units.alive[..., None].astype(np.float32)  # N,E,1
+    team = alive[..., :allies, :]
+    team_size = np.maximum(team.sum(-2, keepdims=True), 1.0)
+    team_centre = (units.position[..., :allies, :] * team).sum(-2, keepdims=True) / team_size
+    tags = max(allies, slots - allies)
+    slot = np.arange(slots)
+    ally_only = np.zeros((*units.present.shape[:-1], slots - allies, action_mask.shape[-1]))
+    did_last = units.last_action[..., None] == np.arange(action_mask.shape[-1])
+    columns = {
+        "alive": alive,
+        "health": _fraction(units.health, units.max_health),
+        "shield": _fraction(units.shield, units.max_shield),
+        "cooldown": units.cooldown[..., None] * alive,
+        "from_centre": units.position / POSITION_SCALE * alive,
+        "from_team": (units.position - team_centre) / POSITION_SCALE * alive,
+        "side": np.where(slot < allies, 1.0, -1.0)[:, None],
+        "unit_type": units.unit_type[..., None] == np.arange(len(UNIT_TYPES)),
+        "tag": np.where(slot < allies, slot, slot - allies)[:, None] == np.arange(tags),
+        "may_do": np.concatenate([action_mask, ally_only], axis=-2),
+        "did_last": np.concatenate([did_last, ally_only], axis=-2),
+    }
+    entities = np.empty((*units.present.shape, num_features(allies, slots - allies)), np.float32)
+    start = 0
+    for name, width in feature_widths(allies, slots - allies).items():
+        entities[..., start : start + width] = columns[name]
+        start += width
+    return entities * units.present[..., None]
+
+
+def _fraction(part: FloatArray, whole: FloatArray) -> FloatArray:
+    """part / whole, 0 where there is nothing to have; [N, E] -> [N, E, 1]."""
+    return (part / np.where(whole > 0, whole, 1.0))[..., None]
+
+
+def won(units: Units) -> BoolArray:
+    """[N] bool; no enemy lives and an ally does."""
+    alive, allies = units.alive, units.max_allies
+    return alive[..., :allies].any(-1) & ~alive[..., allies:].any(-1)
+
+
+def decided(units: Units) -> BoolArray:
+    """[N] bool; one army is dead, or both."""
+    alive, allies = units.alive, units.max_allies
+    return ~(alive[..., :allies].any(-1) & alive[..., allies:].any(-1))
+
+
+def reward(before: Units, after: Units) -> FloatArray:
+    """[N] team reward of the step between two moments of the same battles."""
+    enemies = slice(before.max_allies, None)
+    points_before = (before.health + before.shield)[..., enemies]
+    points_after = (after.health + after.shield)[..., enemies]
+    damage = np.maximum(points_before - points_after, 0.0).sum(-1)
+    kills = (before.alive & ~after.alive)[..., enemies].sum(-1)
+    most = (before.max_health + before.max_shield)[..., enemies].sum(-1)
+    most = most + REWARD_PER_KILL * before.present[..., enemies].sum(-1) + REWARD_WIN
+    earned = damage + REWARD_PER_KILL * kills + REWARD_WIN * won(after)
+    return (earned * MAX_RETURN / most).astype(np.float32)
