@@ -1,0 +1,54 @@
+"""Battles: StarCraft micro-battles of several team sizes, for learning and for play.
+
+`parallel_env` gives one battle agent by agent (PettingZoo). `Battles` plays N battles side by
+side in arrays, which is what training reads. Tasks have SMAC's names (`Task`, `TASK_SETS`).
+
+The package needs neither torch nor Ray. Its names are loaded when they are first used, so
+importing it costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from envs.backends import EnvSettings as EnvSettings
+    from envs.battles import Battles as Battles
+    from envs.errors import InputError as InputError
+    from envs.multi_task_sc2_v0 import parallel_env as parallel_env
+    from envs.render import picture as picture
+    from envs.render import write_film as write_film
+    from envs.tasks import TASK_SETS as TASK_SETS
+    from envs.tasks import Task as Task
+    from envs.tasks import parse_tasks as parse_tasks
+    from envs.units import Units as Units
+
+# Public name -> the module it lives in. A name may not be that of a module of this package.
+_HOME = {
+    "Battles": "battles",
+    "EnvSettings": "backends",
+    "InputError": "errors",
+    "TASK_SETS": "tasks",
+    "Task": "tasks",
+    "Units": "units",
+    "parallel_env": "multi_task_sc2_v0",
+    "parse_tasks": "tasks",
+    "picture": "render",
+    "write_film": "render",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name when it is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

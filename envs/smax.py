@@ -14,6 +14,8 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ import numpy as np
 from envs.errors import InputError
 from envs.spawn import draw_spawn
 from envs.tasks import Task
+from envs.team_view import FIRST_MOVE, STOP
 from envs.units import NO_ACTION_YET, UNIT_TYPES, IntArray, Units
 
 
@@ -34,7 +37,7 @@ from envs.units import NO_ACTION_YET, UNIT_TYPES, IntArray, Units
 def _silent() -> Iterator[None]:
     """Hides what jaxmarl's import prints, after having put ``sys.__stdout__`` back in place."""
     streams = sys.stdout, sys.stderr, sys.__stdout__
-    sys.stdout = sys.__stdout__ = io.StringIO()  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = io.StringIO()  # type: ignore[misc, assignment]
     try:
         yield
     finally:
@@ -71,18 +74,12 @@ class SmaxBattles:
     def __init__(
         self, num_battles: int, max_allies: int, max_enemies: int, uniform_ranges: bool = False
     ) -> None:
-        _keep_compiled_programs()
         self.num_battles = num_battles
         self.max_allies = max_allies
         self.max_enemies = max_enemies
-        self._smax = _make_smax(max_allies, max_enemies, uniform_ranges)
-        self._smax_type = np.array(
-            [_smax_index(self._smax.unit_type_names, name) for name in UNIT_TYPES]
-        )
+        self._program = _program(max_allies, max_enemies, uniform_ranges)
         self._units = _no_units(num_battles, max_allies, max_enemies)
-        self._spawn_program = jax.jit(jax.vmap(self._spawn))
-        self._step_program = jax.jit(jax.vmap(self._step))
-        self._keys, self._state = jax.jit(jax.vmap(self._new_battle))(
+        self._keys, self._state = self._program.start(
             np.zeros(num_battles, np.uint32),
             np.zeros((num_battles, max_allies + max_enemies), np.int32),
             np.zeros((num_battles, max_allies + max_enemies), bool),
@@ -103,18 +100,19 @@ class SmaxBattles:
             units.unit_type[battle] = spawn.unit_type
             units.position[battle] = spawn.position
             battle_seed[battle] = rng.integers(2**32, dtype=np.uint32)
-        smax_type = self._smax_type[units.unit_type]  # [N, E]
-        self._keys, self._state, health, position, can_move = self._spawn_program(
+        program = self._program
+        smax_type = program.smax_type[units.unit_type]  # [N, E]
+        self._keys, self._state, health, position, can_move = program.restart(
             chosen, self._keys, self._state, battle_seed, smax_type, units.present, units.position
         )
         stat = np.where(units.present, smax_type, -1)  # the last row of every table is zero
         self._units = Units(
             present=units.present,
             unit_type=units.unit_type,
-            max_health=_table(self._smax.unit_type_health)[stat],
+            max_health=_table(program.smax.unit_type_health)[stat],
             max_shield=units.max_shield,
-            sight_range=_table(self._smax.unit_type_sight_ranges)[stat],
-            attack_range=_table(self._smax.unit_type_attack_ranges)[stat],
+            sight_range=_table(program.smax.unit_type_sight_ranges)[stat],
+            attack_range=_table(program.smax.unit_type_attack_ranges)[stat],
             health=np.asarray(health),
             shield=units.shield,
             cooldown=np.where(chosen[:, None], np.float32(0.0), units.cooldown),
@@ -127,7 +125,7 @@ class SmaxBattles:
 
     def step(self, actions: IntArray) -> Units:
         """Plays half a second of every battle; see ``Battles.step``."""
-        self._keys, self._state, health, cooldown, position, can_move = self._step_program(
+        self._keys, self._state, health, cooldown, position, can_move = self._program.step(
             self._keys, self._state, self._units.present, actions
         )
         units = self._units
@@ -154,11 +152,33 @@ class SmaxBattles:
     def _check(self, task: Task) -> None:
         if len(task.allies) > self.max_allies or len(task.enemies) > self.max_enemies:
             raise InputError(
-                f"task {task.name!r} has {len(task.allies)} allies and {len(task.enemies)} enemies, "
-                f"more than the {self.max_allies} and {self.max_enemies} slots"
+                f"task {task.name!r} has {len(task.allies)} allies and {len(task.enemies)} "
+                f"enemies, more than the {self.max_allies} and {self.max_enemies} slots"
             )
 
-    # What follows is compiled: one battle, mapped over N.
+
+class _Program:
+    """The compiled part: one battle at the largest team sizes, mapped over N.
+
+    It holds no battle, so all battles of equal team sizes share one (see ``_program``).
+    """
+
+    def __init__(self, max_allies: int, max_enemies: int, uniform_ranges: bool) -> None:
+        _keep_compiled_programs()
+        self._arguments = max_allies, max_enemies, uniform_ranges
+        self.max_allies = max_allies
+        self.max_enemies = max_enemies
+        self.smax = _make_smax(max_allies, max_enemies, uniform_ranges)
+        self.smax_type = np.array(
+            [_smax_index(self.smax.unit_type_names, name) for name in UNIT_TYPES]
+        )
+        self.start = jax.jit(jax.vmap(self._new_battle))
+        self.restart = jax.jit(jax.vmap(self._restart))
+        self.step = jax.jit(jax.vmap(self._step))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles as its arguments, so that battles can be copied and pickled."""
+        return _program, self._arguments
 
     def _new_battle(
         self, seed: jax.Array, smax_type: jax.Array, present: jax.Array, position: jax.Array
@@ -169,8 +189,8 @@ class SmaxBattles:
             step=jnp.array(0, jnp.int32),
             unit_positions=position + MAP_SIZE / 2,
             unit_alive=present,
-            unit_teams=self._smax.teams,
-            unit_health=jnp.where(present, self._smax.unit_type_health[smax_type], 0.0),
+            unit_teams=self.smax.teams,
+            unit_health=jnp.where(present, self.smax.unit_type_health[smax_type], 0.0),
             unit_types=smax_type,
             unit_weapon_cooldowns=jnp.zeros(present.shape),
             prev_movement_actions=jnp.zeros((*present.shape, 2)),
@@ -178,12 +198,12 @@ class SmaxBattles:
         )
         key, enemy_key = jax.random.split(jax.random.PRNGKey(seed))
         state = BattleState(
-            state=self._smax._push_units_away(units),
-            enemy_policy_state=self._smax.get_enemy_policy_initial_state(enemy_key),
+            state=self.smax._push_units_away(units),
+            enemy_policy_state=self.smax.get_enemy_policy_initial_state(enemy_key),
         )
         return key, _strongly_typed(state)
 
-    def _spawn(
+    def _restart(
         self,
         chosen: jax.Array,
         key: jax.Array,
@@ -204,22 +224,40 @@ class SmaxBattles:
     ) -> tuple[Any, ...]:
         """One step of one battle; actions [A]."""
         key, step_key = jax.random.split(key)
+        actions = jnp.where(self._allowed(state.state, present, actions), actions, STOP)
         attacks = SMAX_FIRST_ATTACK + jnp.arange(self.max_enemies)
         smax_actions = jnp.concatenate([jnp.array(SMAX_MOVES), attacks])[actions]
-        named = dict(zip(self._smax.agents, smax_actions, strict=True))
-        _, state, *_ = self._smax.step_env(step_key, state, named)
+        named = dict(zip(self.smax.agents, smax_actions, strict=True))
+        _, state, *_ = self.smax.step_env(step_key, state, named)
         units = state.state
         # Units push each other after they have moved, also across the map's edge.
-        units = units.replace(unit_positions=jnp.clip(units.unit_positions, 0.0, MAP_SIZE))
-        state = _strongly_typed(state.replace(state=units))
-        periods = self._smax.unit_type_weapon_cooldowns[units.unit_types]
-        cooldown = jnp.where(present, jnp.clip(units.unit_weapon_cooldowns / periods, 0.0, 1.0), 0.0)
+        units = replace(units, unit_positions=jnp.clip(units.unit_positions, 0.0, MAP_SIZE))
+        state = _strongly_typed(replace(state, state=units))
+        periods = self.smax.unit_type_weapon_cooldowns[units.unit_types]
+        cooldown = jnp.where(
+            present, jnp.clip(units.unit_weapon_cooldowns / periods, 0.0, 1.0), 0.0
+        )
         return key, state, units.unit_health, cooldown, *_places(units, present, self.max_allies)
 
+    def _allowed(self, units: UnitState, present: jax.Array, actions: jax.Array) -> jax.Array:
+        """[A] bool. SMAX itself would shoot at who comes into range only during the step."""
+        position, can_move = _places(units, present, self.max_allies)
+        allies, enemies = slice(self.max_allies), slice(self.max_allies, None)
+        distance = jnp.linalg.norm(position[allies, None] - position[None, enemies], axis=-1)
+        reach = self.smax.unit_type_attack_ranges[units.unit_types[allies]]
+        in_range = (distance < reach[:, None]) & units.unit_alive[enemies]
+        no_op_and_stop = jnp.ones((self.max_allies, FIRST_MOVE), bool)
+        mask = jnp.concatenate([no_op_and_stop, can_move, in_range], axis=-1)  # [A, U]
+        return jnp.take_along_axis(mask, actions[:, None], axis=-1)[:, 0]
 
-def _places(
-    units: UnitState, present: jax.Array, max_allies: int
-) -> tuple[jax.Array, jax.Array]:
+
+@cache
+def _program(max_allies: int, max_enemies: int, uniform_ranges: bool) -> _Program:
+    """The program for these team sizes, traced and compiled once per process."""
+    return _Program(max_allies, max_enemies, uniform_ranges)
+
+
+def _places(units: UnitState, present: jax.Array, max_allies: int) -> tuple[jax.Array, jax.Array]:
     """Positions from the centre [E, 2] and the moves that stay inside the map [A, 4]."""
     position = jnp.where(present[:, None], units.unit_positions - MAP_SIZE / 2, 0.0)
     ahead = position[:max_allies, None] + HALF_MOVE * jnp.array(MOVES)  # [A, 4, 2]
@@ -280,7 +318,7 @@ def _no_units(num_battles: int, max_allies: int, max_enemies: int) -> Units:
 
 def _keep_compiled_programs() -> None:
     """Keeps compiled programs on disk, so that the next start is quick; a user's choice stands."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(cache / "rllib_ptm" / "jax"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -101,9 +101,9 @@ def parse_tasks(tasks: str | Sequence[str]) -> tuple[Task, ...]:
         InputError: A name cannot be read, a name stands twice, or there is none.
     """
     if isinstance(tasks, str):
-        if tasks not in TASK_SETS and not any(c.isdigit() for c in tasks):
-            if tasks not in NAMED_TASKS:
-                raise unknown_name("tasks", tasks, [*TASK_SETS, *NAMED_TASKS, "5m_vs_6m"])
+        known = tasks in TASK_SETS or tasks in NAMED_TASKS
+        if not known and not any(character.isdigit() for character in tasks):
+            raise unknown_name("tasks", tasks, [*TASK_SETS, *NAMED_TASKS, "5m_vs_6m"])
         names: Sequence[str] = TASK_SETS.get(tasks, (tasks,))
     else:
         names = tasks

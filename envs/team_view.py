@@ -92,14 +92,14 @@ def _action_mask(alive: BoolArray, can_move: BoolArray, in_range: BoolArray) -> 
 
 def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
     """[N, E, D] in the order of ``feature_widths``."""
-    allies, slots = units.max_allies, units.present.shape[-1]
+    allies, slots = units.max_allies, units.health.shape[-1]
     alive = units.alive[..., None].astype(np.float32)  # N,E,1
     team = alive[..., :allies, :]
     team_size = np.maximum(team.sum(-2, keepdims=True), 1.0)
     team_centre = (units.position[..., :allies, :] * team).sum(-2, keepdims=True) / team_size
     tags = max(allies, slots - allies)
     slot = np.arange(slots)
-    ally_only = np.zeros((*units.present.shape[:-1], slots - allies, action_mask.shape[-1]))
+    ally_only = np.zeros((*units.health.shape[:-1], slots - allies, action_mask.shape[-1]))
     did_last = units.last_action[..., None] == np.arange(action_mask.shape[-1])
     columns = {
         "alive": alive,
@@ -114,7 +114,7 @@ def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
         "may_do": np.concatenate([action_mask, ally_only], axis=-2),
         "did_last": np.concatenate([did_last, ally_only], axis=-2),
     }
-    entities = np.empty((*units.present.shape, num_features(allies, slots - allies)), np.float32)
+    entities = np.empty((*units.health.shape, num_features(allies, slots - allies)), np.float32)
     start = 0
     for name, width in feature_widths(allies, slots - allies).items():
         entities[..., start : start + width] = columns[name]
@@ -123,20 +123,20 @@ def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
 
 
 def _fraction(part: FloatArray, whole: FloatArray) -> FloatArray:
-    """part / whole, 0 where there is nothing to have; [N, E] -> [N, E, 1]."""
-    return (part / np.where(whole > 0, whole, 1.0))[..., None]
+    """Part / whole, 0 where there is nothing to have; [N, E] -> [N, E, 1]."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)[..., None]
 
 
 def won(units: Units) -> BoolArray:
     """[N] bool; no enemy lives and an ally does."""
     alive, allies = units.alive, units.max_allies
-    return alive[..., :allies].any(-1) & ~alive[..., allies:].any(-1)
+    return np.logical_and(alive[..., :allies].any(-1), ~alive[..., allies:].any(-1))
 
 
 def decided(units: Units) -> BoolArray:
     """[N] bool; one army is dead, or both."""
     alive, allies = units.alive, units.max_allies
-    return ~(alive[..., :allies].any(-1) & alive[..., allies:].any(-1))
+    return ~np.logical_and(alive[..., :allies].any(-1), alive[..., allies:].any(-1))
 
 
 def reward(before: Units, after: Units) -> FloatArray:

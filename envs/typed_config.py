@@ -99,5 +99,5 @@ def _as_type(place: str, value: Any, hint: Any) -> Any:
             return tuple(value)
         if isinstance(value, kind):
             return value
-    names = " or ".join("null" if o is type(None) else getattr(o, "__name__", str(o)) for o in options)
-    raise InputError(f"{place}: expected {names}, found {value!r}")
+    names = ("null" if o is type(None) else getattr(o, "__name__", str(o)) for o in options)
+    raise InputError(f"{place}: expected {' or '.join(names)}, found {value!r}")

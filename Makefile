@@ -1,0 +1,40 @@
+# Installs, trains and tests, in a virtual environment of its own (.venv). `make` lists the targets.
+#
+# On a machine without an NVIDIA GPU the CPU build of torch spares gigabytes of CUDA packages:
+#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make train
+
+PYTHON ?= python3
+EXAMPLE ?= tuned_examples/ptm_small_mt_quick.yaml
+BIN := .venv/bin
+
+.PHONY: help install train test test-slow clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+install: .venv/installed ## make .venv, once
+
+train: .venv/installed ## train on an example; another one: make train EXAMPLE=file.yaml
+	$(BIN)/rllib train file $(EXAMPLE)
+
+test: .venv/installed ## lint, types and the fast tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+test-slow: .venv/installed ## the tests that take minutes
+	$(BIN)/pytest -m slow
+
+clean: ## remove .venv and what tools left behind; results/ stays
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Touched last, so an installation that was interrupted begins again.
+.venv/installed: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, but PYTHON=$(PYTHON) is not. For example: make train PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments. On Debian: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --constraint constraints.txt --editable '.[dev]'
+	@touch $@

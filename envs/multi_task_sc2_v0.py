@@ -1,0 +1,394 @@
+"""The PettingZoo environment ``multi_task_sc2_v0``: one battle, agent by agent.
+
+Under the names that PettingZoo's own environments have::
+
+    from envs import multi_task_sc2_v0
+
+    environment = multi_task_sc2_v0.parallel_env("small_mt")
+
+Shape legend: ``A`` ally slots (the agents), ``F`` enemy slots, ``E = A + F`` entity slots, allies
+first, ``D`` entity features, ``U`` actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium.spaces import Box, Discrete, MultiBinary, Space
+from pettingzoo import ParallelEnv
+from pettingzoo.utils.conversions import aec_wrapper_fn
+
+from envs.backends import EnvSettings
+from envs.errors import InputError, unknown_name
+from envs.render import Window, picture
+from envs.tasks import Task
+from envs.team_view import (
+    NO_OP,
+    TeamView,
+    decided,
+    num_actions,
+    num_features,
+    reward,
+    team_view,
+    won,
+)
+from envs.typed_config import read_config, setting
+from envs.units import Units
+
+Observation = dict[str, np.ndarray] | np.ndarray
+RENDER_MODES = ("human", "rgb_array")
+# On a map of 32 x 32 no position relative to the centre of mass is farther than this.
+LARGEST_FEATURE = 2.0
+
+
+def parallel_env(
+    tasks: str | Sequence[str] = "small_mt",
+    backend: str = "smax",
+    *,
+    render_mode: str | None = None,
+    flat: bool = False,
+    max_allies: int | None = None,
+    max_enemies: int | None = None,
+    time_limit_steps: int = 100,
+    uniform_ranges: bool = False,
+) -> MultiTaskSC2:
+    """Makes the environment; ``MultiTaskSC2`` says what the arguments mean.
+
+    Raises:
+        InputError: An argument is of the wrong type or out of range.
+    """
+    arguments = {
+        "tasks": tasks,
+        "backend": backend,
+        "render_mode": render_mode,
+        "flat": flat,
+        "max_allies": max_allies,
+        "max_enemies": max_enemies,
+        "time_limit_steps": time_limit_steps,
+        "uniform_ranges": uniform_ranges,
+    }
+    return MultiTaskSC2(read_config(ParallelEnvSettings, arguments, "parallel_env"))
+
+
+@dataclass(frozen=True)
+class ParallelEnvSettings(EnvSettings):
+    """The arguments of ``parallel_env``."""
+
+    render_mode: str | None = setting(None, f"one of {', '.join(RENDER_MODES)}; null = no pictures")
+    flat: bool = setting(False, "observations as one vector instead of a Dict")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.render_mode is not None and self.render_mode not in RENDER_MODES:
+            raise unknown_name("parallel_env.render_mode", self.render_mode, RENDER_MODES)
+
+
+class MultiTaskSC2(ParallelEnv[str, Observation, int]):
+    """A StarCraft micro-battle of a few of our units against the built-in enemy.
+
+    | Import             | `from envs import multi_task_sc2_v0`                       |
+    |--------------------|------------------------------------------------------------|
+    | Actions            | Discrete                                                   |
+    | Parallel API       | Yes                                                        |
+    | Manual Control     | No                                                         |
+    | Agents             | `['ally_0', ..., 'ally_{A-1}']`                            |
+    | Number of agents   | A, 6 by default; a battle may need fewer                   |
+    | Action Shape       | ()                                                         |
+    | Action Values      | Discrete(U), U = 6 + F, 12 by default                      |
+    | Observation Shape  | Dict of (E, D), (E,) and (U,); flat: (E * D + U,)          |
+    | Observation Values | [-2, 2]                                                    |
+    | State Shape        | (E, D)                                                     |
+    | State Values       | [-2, 2]                                                    |
+
+    Every episode draws one of the tasks, such as `5m_vs_6m`, all equally likely. One policy can
+    so meet battles of several team sizes in arrays of one shape: there are A slots for allies
+    and F for enemies, as many as the largest task needs or `max_allies` and `max_enemies` say.
+    An agent is a slot. Each episode gives its units to slots at random, so an agent that has no
+    unit in an episode is not among `agents`, and any agent may be missing.
+
+    The armies start on opposite sides of the map's centre, 14 apart, at a random angle. The
+    battle is won when no enemy lives and an ally does.
+
+    ### Observation Space
+
+    | Key           | Space                     | Meaning                                       |
+    |---------------|---------------------------|-----------------------------------------------|
+    | `entities`    | Box(-2, 2, (E, D))        | a row per unit, allies first, then enemies; zeros for what the agent does not see |
+    | `visible`     | MultiBinary(E)            | 1 = the agent sees this unit: both live and it is within sight range |
+    | `action_mask` | MultiBinary(U), int8      | 1 = the agent may do this now                 |
+
+    An agent that has died sees nothing. The columns of `entities` are, in this order
+    (`envs.team_view.feature_widths` counts them):
+
+    | Columns       | Number    | Meaning                                                       |
+    |---------------|-----------|---------------------------------------------------------------|
+    | `alive`       | 1         | 1 = alive                                                     |
+    | `health`      | 1         | fraction of the most that this unit can have                  |
+    | `shield`      | 1         | the same for its shield                                       |
+    | `cooldown`    | 1         | time until the weapon fires again, as a fraction of its period |
+    | `from_centre` | 2         | east and north of the map's centre, in 16 map units           |
+    | `from_team`   | 2         | east and north of the living allies' centre of mass, in 16 map units |
+    | `side`        | 1         | 1 ally, -1 enemy                                              |
+    | `unit_type`   | 9         | one-hot in the order of `envs.units.UNIT_TYPES`               |
+    | `tag`         | max(A, F) | one-hot of the slot within its own side                       |
+    | `may_do`      | U         | allies: their action mask                                     |
+    | `did_last`    | U         | allies: one-hot of their last action                          |
+
+    With `flat=True` an observation is one float32 vector: `entities` row by row (column d of
+    row e stands at `e * D + d`), then the action mask. This variant is made for SuperSuit: all A
+    slots are agents at the start, and those without a unit see zeros, may only do nothing, and
+    terminate in the first step.
+
+    `state()` is the whole table of entities, [E, D], whoever sees it.
+
+    ### Action Space
+
+    | Action | Meaning                                         | Allowed                          |
+    |--------|-------------------------------------------------|----------------------------------|
+    | 0      | no-op                                           | to the dead only                 |
+    | 1      | stop                                            | to the living                    |
+    | 2      | move north                                      | if half a move ahead is on the map |
+    | 3      | move south                                      | the same                         |
+    | 4      | move east                                       | the same                         |
+    | 5      | move west                                       | the same                         |
+    | 6 + k  | attack the enemy in slot k                      | if it lives and is within range  |
+
+    An action that is not allowed does nothing.
+
+    ### Rewards
+
+    Every agent gets the team's reward, also in the step in which it dies: damage to the enemies'
+    health and shield, 10 for each kill, 200 for the win, scaled by the task so that the best
+    return is 20.
+
+    ### Ends
+
+    An agent terminates in the step in which its unit dies; all terminate when the battle is
+    decided. At the time limit those that live are truncated, and the battle counts as not won.
+    `infos[agent]` holds the `task`'s name and, once the battle is over, whether it was `won`.
+
+    ### Arguments
+
+    ``` python
+    multi_task_sc2_v0.parallel_env(
+        tasks="small_mt", backend="smax", render_mode=None, flat=False, max_allies=None,
+        max_enemies=None, time_limit_steps=100, uniform_ranges=False,
+    )
+    ```
+
+    `tasks`: a task set (`small_mt`, `medium_mt`, `large_mt`, `unseen`), a task's name, or a list
+    of names.
+
+    `backend`: what plays the battles.
+
+    `render_mode`: `"rgb_array"` for pictures from `render()`, `"human"` for a window.
+
+    `flat`: observations as one vector instead of a Dict.
+
+    `max_allies`, `max_enemies`: A and F; None for as many as the tasks need.
+
+    `time_limit_steps`: how many steps an episode has.
+
+    `uniform_ranges`: SMAC's sight range 9 and shooting range 6 for all unit types, instead of the
+    types' own (9 and 5 for a marine).
+
+    `reset(options={"task": "5m_vs_6m"})` names the task of the episode, one of `tasks`. Other
+    options mean nothing here. An equal `seed` gives an equal series of battles.
+
+    ### Version History
+
+    * v0: Initial version (0.1.0)
+    """  # noqa: E501  (a row of a table cannot be broken)
+
+    metadata: dict[str, Any] = {  # noqa: RUF012  (PettingZoo's own type)
+        "name": "multi_task_sc2_v0",
+        "render_modes": list(RENDER_MODES),
+        "render_fps": 4,
+        "is_parallelizable": True,
+    }
+
+    def __init__(self, settings: ParallelEnvSettings) -> None:
+        self.settings = settings
+        self.render_mode = settings.render_mode
+        self._tasks = {task.name: task for task in settings.parsed_tasks}
+        self._battles = settings.make_battles(1)
+        self._rng: np.random.Generator | None = None
+        self._task: Task | None = None
+        self._units: Units | None = None
+        self._window: Window | None = None
+        allies, enemies = settings.ally_slots, settings.enemy_slots
+        self.possible_agents = [f"ally_{slot}" for slot in range(allies)]
+        self.agents: list[str] = []
+        self._slot = {agent: slot for slot, agent in enumerate(self.possible_agents)}
+        self._num_actions = num_actions(enemies)
+        self.state_space = _box((allies + enemies, num_features(allies, enemies)))
+        # An object for each agent, so that each can be seeded by itself.
+        self._observation_spaces = {a: self._new_observation_space() for a in self._slot}
+        self._action_spaces: dict[str, Discrete] = {
+            a: Discrete(self._num_actions) for a in self._slot
+        }
+
+    def observation_space(self, agent: str) -> Space[Any]:
+        """The observation space of an agent, the same object at every call."""
+        return self._observation_spaces[agent]
+
+    def action_space(self, agent: str) -> Discrete:
+        """The action space of an agent, the same object at every call."""
+        return self._action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Observation], dict[str, dict[str, Any]]]:
+        """Starts a battle.
+
+        Args:
+            seed: Starts the series of battles anew; without it the series goes on.
+            options: ``{"task": name}`` names the battle's task.
+
+        Raises:
+            InputError: The environment does not play the named task.
+        """
+        if seed is not None or self._rng is None:
+            self._rng = np.random.default_rng(seed)
+        self._task = self._next_task(self._rng, options or {})
+        battle_seed = int(self._rng.integers(2**63))
+        units = self._battles.reset(np.zeros(1, np.int64), [self._task], [battle_seed])[0]
+        self._units = units
+        self.agents = [
+            agent for agent, slot in self._slot.items() if units.present[slot] or self.settings.flat
+        ]
+        if self.render_mode == "human":
+            self.render()
+        return self._observations(units), {a: {"task": self._task.name} for a in self.agents}
+
+    def step(
+        self, actions: dict[str, int]
+    ) -> tuple[
+        dict[str, Observation],
+        dict[str, float],
+        dict[str, bool],
+        dict[str, bool],
+        dict[str, dict[str, Any]],
+    ]:
+        """Plays one step; nothing, and empty dicts, once no agent is left.
+
+        Args:
+            actions: One for each of ``agents``.
+
+        Returns:
+            Observations, rewards, terminations, truncations and infos of the agents that were
+            there before the step.
+
+        Raises:
+            InputError: An action is no number from 0 to U - 1.
+        """
+        if not self.agents:
+            return {}, {}, {}, {}, {}
+        before, task = self._battle()
+        after = self._battles.step(self._chosen(actions))[0]
+        self._units = after
+        over = bool(decided(after))
+        out_of_time = int(after.step) >= self.settings.time_limit_steps
+        team_reward = float(reward(before, after))
+        info: dict[str, Any] = {"task": task.name}
+        if over or out_of_time:
+            info["won"] = bool(won(after))
+        actors = {agent: self._slot[agent] for agent in self.agents}
+        observations = self._observations(after)
+        rewards = {a: team_reward * bool(after.present[slot]) for a, slot in actors.items()}
+        terminations = {a: over or not after.alive[slot] for a, slot in actors.items()}
+        truncations = {a: out_of_time and not terminations[a] for a in actors}
+        self.agents = [a for a in actors if not (terminations[a] or truncations[a])]
+        if self.render_mode == "human":
+            self.render()
+        return observations, rewards, terminations, truncations, {a: dict(info) for a in actors}
+
+    def state(self) -> npt.NDArray[np.float32]:
+        """[E, D] float32, every entity of the battle."""
+        units, _ = self._battle()
+        return team_view(units).entities
+
+    def render(self) -> npt.NDArray[np.uint8] | None:
+        """A picture [H, W, 3] uint8 (``rgb_array``), or None and the picture in a window."""
+        if self.render_mode is None:
+            gymnasium.logger.warn("render() shows nothing: the environment has no render_mode.")
+            return None
+        units, task = self._battle()
+        image = picture(units, task.name)
+        if self.render_mode == "rgb_array":
+            return image
+        if self._window is None:
+            self._window = Window()
+        self._window.show(image, seconds=1 / self.metadata["render_fps"])
+        return None
+
+    def close(self) -> None:
+        """Ends the battle, and closes the window if there is one."""
+        self._battles.close()
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    def _battle(self) -> tuple[Units, Task]:
+        if self._units is None or self._task is None:
+            raise RuntimeError("call reset() first: there is no battle yet")
+        return self._units, self._task
+
+    def _next_task(self, rng: np.random.Generator, options: Mapping[str, Any]) -> Task:
+        drawn = list(self._tasks)[rng.integers(len(self._tasks))]
+        name = options.get("task", drawn)
+        if name not in self._tasks:
+            raise unknown_name("reset(options={'task': ...})", name, self._tasks)
+        return self._tasks[name]
+
+    def _chosen(self, actions: Mapping[str, int]) -> npt.NDArray[np.int64]:
+        """[1, A] from the actions of those that are left; the others do nothing."""
+        chosen = np.full((1, len(self._slot)), NO_OP)
+        for agent in self.agents:
+            action = actions[agent]
+            if not self._action_spaces[agent].contains(action):
+                raise InputError(
+                    f"step: expected an action from 0 to {self._num_actions - 1} "
+                    f"for {agent}, found {action!r}"
+                )
+            chosen[0, self._slot[agent]] = action
+        return chosen
+
+    def _new_observation_space(self) -> Space[Any]:
+        rows, columns = self.state_space.shape
+        if self.settings.flat:
+            return _box((rows * columns + self._num_actions,))
+        return gymnasium.spaces.Dict(
+            entities=_box((rows, columns)),
+            visible=MultiBinary(rows),
+            action_mask=MultiBinary(self._num_actions),
+        )
+
+    def _observations(self, units: Units) -> dict[str, Observation]:
+        view = team_view(units)
+        return {agent: self._observation(view, self._slot[agent]) for agent in self.agents}
+
+    def _observation(self, view: TeamView, slot: int) -> Observation:
+        """What the agent of this slot sees, in the form of its observation space."""
+        visible, action_mask = view.visible[slot], view.action_mask[slot]
+        entities = view.entities * visible[:, None]
+        if self.settings.flat:
+            return np.concatenate([entities.ravel(), action_mask], dtype=np.float32)
+        return {
+            "entities": entities,
+            "visible": visible.astype(np.int8),
+            "action_mask": action_mask.astype(np.int8),
+        }
+
+
+def _box(shape: tuple[int, ...]) -> Box:
+    return Box(-LARGEST_FEATURE, LARGEST_FEATURE, shape, np.float32)
+
+
+env = aec_wrapper_fn(parallel_env)  # PettingZoo's names: agents act one after another
+raw_env = MultiTaskSC2

@@ -1,0 +1,52 @@
+"""Multi-task cooperative learning for Ray RLlib by prioritized tasks mining.
+
+``PTMConfig`` and ``PTM`` are RLlib's config and Algorithm; ``register`` makes the names ``PTM``
+and ``multi_task_sc2`` known to Ray, which importing either class does as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rllib_ptm.algorithm import PTM as PTM
+    from rllib_ptm.algorithm import PTMConfig as PTMConfig
+    from rllib_ptm.callbacks import TaskPriorityCallback as TaskPriorityCallback
+
+__all__ = ["PTM", "PTMConfig", "TaskPriorityCallback", "register"]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "PTM": "rllib_ptm.algorithm",
+    "PTMConfig": "rllib_ptm.algorithm",
+    "TaskPriorityCallback": "rllib_ptm.callbacks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name when it is first used, so that ``rllib --help`` need not load Ray."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    register()
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def register() -> None:
+    """Makes ``PTM`` and ``multi_task_sc2`` known to Ray; again after ``ray.shutdown()``."""
+    from ray.tune.registry import register_env, register_trainable
+
+    from rllib_ptm.algorithm import ENVIRONMENT, PTM
+
+    register_trainable("PTM", PTM)
+    register_env(ENVIRONMENT, _make_env)
+
+
+def _make_env(config: Any) -> Any:
+    """The battle agent by agent, for RLlib's own algorithms; PTM reads battles directly."""
+    from ray.rllib.env.wrappers.pettingzoo_env import ParallelPettingZooEnv
+
+    from envs import parallel_env
+
+    return ParallelPettingZooEnv(parallel_env(**config))

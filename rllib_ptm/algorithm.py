@@ -1,0 +1,276 @@
+"""PTM as an RLlib Algorithm: what one training iteration does, and how it is configured.
+
+Source: Yu et al., *Prioritized Tasks Mining for Multi-Task Cooperative Multi-Agent Reinforcement
+Learning*, AAMAS 2023.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    ENV_RUNNER_SAMPLING_TIMER,
+    LEARNER_RESULTS,
+    LEARNER_UPDATE_TIMER,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    NUM_EPISODES_LIFETIME,
+    REPLAY_BUFFER_SAMPLE_TIMER,
+    SYNCH_WORKER_WEIGHTS_TIMER,
+    TIMERS,
+)
+
+from envs.backends import EnvSettings
+from envs.errors import InputError
+from envs.typed_config import read_config
+from rllib_ptm.callbacks import TaskPriorityCallback
+from rllib_ptm.config_keys import check_keys, ptm_keys
+from rllib_ptm.env_runner import TeamEnvRunner
+from rllib_ptm.episodes import TeamEpisode, collate
+from rllib_ptm.learner import PTMLearner
+from rllib_ptm.methods import METHODS
+from rllib_ptm.model.losses import task_priorities
+from rllib_ptm.model.masks import draw_group
+from rllib_ptm.priorities import WinRates
+from rllib_ptm.replay_buffer import ReplayBuffer
+from rllib_ptm.rl_module import PTMModule
+from rllib_ptm.schedules import linear
+from rllib_ptm.settings import PTMSettings
+
+ENVIRONMENT = "multi_task_sc2"
+SCHEDULES = "schedules"
+# A positive time limit: without one, RLlib drops a sync that comes before the last was fetched.
+SYNC_TIMEOUT_S = 60.0
+
+
+class PTMConfig(AlgorithmConfig):
+    """Configures ``PTM``; see ``PTMSettings`` for its own keys.
+
+    Example:
+        >>> config = PTMConfig().environment("multi_task_sc2", env_config={"tasks": "small_mt"})
+        >>> config = config.training(method="ptm", lr=5e-4)
+    """
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class=algo_class or PTM)
+        for field in fields(PTMSettings):
+            setattr(self, field.name, field.default)
+        self.env = ENVIRONMENT
+        self.env_runner_cls = TeamEnvRunner
+        self.callbacks(TaskPriorityCallback)
+        # The reference's regime
+        self.lr = 5e-4
+        self.gamma = 0.99
+        self.grad_clip = 10.0
+        self.grad_clip_by = "global_norm"
+        # One env runner in the driver's process, many battles side by side
+        self.num_env_runners = 0
+        self.num_envs_per_env_runner = 32
+        self.min_sample_timesteps_per_iteration = 1000
+        self.sample_timeout_s = 600.0
+
+    def training(self, **kwargs: Any) -> PTMConfig:
+        """Sets PTM's own keys and RLlib's (``lr``, ``gamma``, ``grad_clip``, ...).
+
+        Raises:
+            InputError: An unknown key, or a value of the wrong type or range.
+        """
+        check_keys(self, kwargs)
+        own = ptm_keys()
+        super().training(**{key: value for key, value in kwargs.items() if key not in own})
+        for key in own & kwargs.keys():
+            setattr(self, key, kwargs[key])
+        return self
+
+    def update_from_dict(self, config_dict: dict[str, Any]) -> PTMConfig:
+        """Sets keys from a dict, as Tune and YAML files do.
+
+        Raises:
+            InputError: An unknown key, or a value of the wrong type or range.
+        """
+        check_keys(self, config_dict)
+        return super().update_from_dict(config_dict)
+
+    def validate(self) -> None:
+        """Checks all values, also those that were set as attributes.
+
+        Raises:
+            InputError: A value of the wrong type or range.
+        """
+        super().validate()
+        read_config(PTMSettings, {key: getattr(self, key) for key in ptm_keys()}, "config")
+        read_config(EnvSettings, self.env_config, "env_config")
+        if self.env != ENVIRONMENT:
+            raise InputError(f"env: PTM plays {ENVIRONMENT!r}, found {self.env!r}")
+        for width in ("attention_dim", "hypernet_dim"):
+            if getattr(self, width) % self.attention_heads:
+                raise InputError(
+                    f"config.{width}: must be divisible by attention_heads = "
+                    f"{self.attention_heads}, found {getattr(self, width)}"
+                )
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """The shared policy."""
+        return RLModuleSpec(module_class=PTMModule)
+
+    def get_default_learner_class(self) -> type[PTMLearner]:
+        """What updates it."""
+        return PTMLearner
+
+    @property
+    def _model_config_auto_includes(self) -> dict[str, Any]:
+        sizes = (
+            "mixer",
+            "action_head",
+            "attention_dim",
+            "attention_heads",
+            "recurrent_dim",
+            "hypernet_dim",
+            "mixing_dim",
+        )
+        return {
+            **super()._model_config_auto_includes,
+            **{key: getattr(self, key) for key in sizes},
+            "mined_terms": METHODS[self.method].terms,
+        }
+
+
+class PTM(Algorithm):
+    """Prioritized tasks mining, its baselines and its ablations."""
+
+    @classmethod
+    def get_default_config(cls) -> PTMConfig:
+        """The defaults, which are the reference's regime."""
+        return PTMConfig()
+
+    def setup(self, config: Any) -> None:
+        """Builds env runners and learners, and what lives beside them on the driver."""
+        tasks = read_config(EnvSettings, self.config.env_config, "env_config").parsed_tasks
+        self.win_rates = WinRates(
+            [task.name for task in tasks], self.config.win_rate_window_episodes
+        )
+        self.set_win_rates(self.win_rates.rates())
+        self.replay_buffer = ReplayBuffer(self.config.buffer_capacity_episodes)
+        self._rng = np.random.default_rng(self.config.seed)
+        self._groups = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
+        self._updates_owed = 0.0
+        super().setup(config)
+        self._sync_weights()
+
+    def set_win_rates(self, win_rate: Mapping[str, float]) -> None:
+        """Sets each task's win rate c, from which the episodes' weights follow (Eq. 3)."""
+        self.task_win_rate = dict(win_rate)
+
+    @property
+    def env_steps(self) -> int:
+        """Env steps played so far, by all env runners."""
+        return self._lifetime(NUM_ENV_STEPS_SAMPLED_LIFETIME)
+
+    @property
+    def episodes_played(self) -> int:
+        """Episodes played so far, by all env runners."""
+        return self._lifetime(NUM_EPISODES_LIFETIME)
+
+    def training_step(self) -> None:
+        """Plays episodes, keeps them, and makes the updates that they are worth."""
+        config = self.config
+        epsilon = linear(
+            self.env_steps,
+            config.epsilon_initial,
+            config.epsilon_final,
+            config.epsilon_anneal_steps,
+        )
+        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
+            episodes = self._play(epsilon)
+        self.replay_buffer.add(episodes)
+        alpha = linear(self.env_steps, 1.0, 0.0, config.alpha_anneal_steps)
+        self.metrics.log_dict({"epsilon": epsilon, "alpha": alpha}, key=SCHEDULES, window=1)
+        if self.episodes_played < config.learning_starts_episodes or not len(self.replay_buffer):
+            return
+        self._updates_owed += config.updates_per_episode * len(episodes)
+        updates = int(self._updates_owed)
+        self._updates_owed -= updates
+        for _ in range(updates):
+            self._update()
+        if updates:
+            self._sync_weights()
+
+    def _play(self, epsilon: float) -> list[TeamEpisode]:
+        """Lets every env runner play its share; the metrics go into this iteration's."""
+        arguments = {"epsilon": epsilon, "priorities": self.win_rates.priorities()}
+
+        def play(runner: TeamEnvRunner) -> tuple[list[TeamEpisode], Any]:
+            return runner.sample(**arguments), runner.get_metrics()
+
+        played = self.env_runner_group.foreach_env_runner(
+            play,
+            local_env_runner=self.env_runner_group.num_remote_env_runners() == 0,
+            timeout_seconds=self.config.sample_timeout_s,
+        )
+        if played:
+            self.metrics.aggregate([metrics for _, metrics in played], key=ENV_RUNNER_RESULTS)
+        return [episode for episodes, _ in played for episode in episodes]
+
+    def _update(self) -> None:
+        """One gradient step on a batch out of the replay buffer."""
+        with self.metrics.log_time((TIMERS, REPLAY_BUFFER_SAMPLE_TIMER)):
+            drawn = self.replay_buffer.sample(self.config.batch_size_episodes, self._rng)
+            batches = self._batches(drawn)
+        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+            results = self.learner_group.update(
+                **({"batches": batches} if self.learner_group.is_remote else {"batch": batches[0]}),
+                timesteps={
+                    NUM_ENV_STEPS_SAMPLED_LIFETIME: self.env_steps,
+                    NUM_EPISODES_LIFETIME: self.episodes_played,
+                },
+            )
+        self.metrics.aggregate(results, key=LEARNER_RESULTS)
+
+    def _batches(self, episodes: Sequence[TeamEpisode]) -> list[MultiAgentBatch]:
+        """One batch for each learner.
+
+        Gradients of several learners are averaged, so the weights sum to the number of learners
+        and the number of steps is divided by it: together they take the step of one.
+        """
+        columns = collate(episodes, self.config.bootstrap_on_truncation)
+        present = torch.from_numpy(columns["present"])
+        learners = max(self.config.num_learners, 1)
+        win_rate = torch.tensor([self.task_win_rate[e.task] for e in episodes])
+        num_steps = columns["valid"].sum() / learners
+        columns |= {
+            "episode_weight": (task_priorities(win_rate) * learners).numpy(),
+            "num_steps": np.full(len(episodes), num_steps, np.float32),
+            "explore_group": draw_group(present, self._groups).numpy(),
+            "exploit_group": draw_group(present, self._groups).numpy(),
+        }
+        shards = np.array_split(np.arange(len(episodes)), learners)
+        return [
+            MultiAgentBatch(
+                {DEFAULT_MODULE_ID: SampleBatch({k: v[rows] for k, v in columns.items()})},
+                env_steps=int(columns["valid"][rows].sum()),
+            )
+            for rows in shards
+        ]
+
+    def _sync_weights(self) -> None:
+        self._sync(self.env_runner_group)
+
+    def _sync(self, runners: Any) -> None:
+        with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
+            runners.sync_weights(
+                from_worker_or_learner_group=self.learner_group,
+                timeout_seconds=SYNC_TIMEOUT_S,
+                inference_only=True,
+            )
+
+    def _lifetime(self, key: str) -> int:
+        return int(self.metrics.peek((ENV_RUNNER_RESULTS, key), default=0))

@@ -1,0 +1,1 @@
+"""The command ``rllib``: train, evaluate, example."""

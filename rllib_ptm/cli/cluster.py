@@ -1,0 +1,141 @@
+"""A quiet Ray cluster of the size that the trials need."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from envs.errors import InputError
+
+# Ray reads these as it is imported. Whoever has set one keeps it.
+_ENVIRONMENT: Mapping[str, str] = {
+    "RAY_AUTH_MODE": "disabled",  # a token in the home folder protects nothing on a local cluster
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean what they mean where the user stands
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without it, Ray warns about its own future
+    "RAY_AIR_NEW_OUTPUT": "0",  # the newer output prints boxes at any verbosity
+}
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """How to reach or start the cluster.
+
+    Attributes:
+        address: A running cluster; None starts one on this machine.
+        num_cpus: Cores that a started cluster shares out; None = this machine's.
+        num_gpus: GPUs that it shares out; None = this machine's.
+        verbosity: 0 = no word from Ray, 1 = information, 2 = everything.
+    """
+
+    address: str | None = None
+    num_cpus: int | None = None
+    num_gpus: int | None = None
+    verbosity: int = 0
+
+    @property
+    def log_level(self) -> int:
+        """The level of Python's logging that the verbosity stands for."""
+        return (logging.CRITICAL, logging.INFO, logging.DEBUG)[min(self.verbosity, 2)]
+
+
+def quieten_ray(options: ClusterOptions) -> None:
+    """Imports Ray, and keeps it from saying more than the verbosity asks for."""
+    for name, value in _ENVIRONMENT.items():
+        if name != "RAY_AUTH_MODE" or options.address is None:
+            os.environ.setdefault(name, value)
+    import ray.rllib
+    import ray.tune  # noqa: F401
+
+    # Only now: importing Ray sets its loggers up.
+    for logger in ("ray", "ray.tune", "ray.rllib"):
+        logging.getLogger(logger).setLevel(options.log_level)
+
+
+def machine_cores() -> int:
+    """The cores that this process may use: those of a container or of ``taskset``, if fewer."""
+    from ray._private.utils import get_num_cpus  # what ray.init() itself counts
+
+    cores = int(get_num_cpus())
+    if hasattr(os, "sched_getaffinity"):
+        cores = min(cores, len(os.sched_getaffinity(0)))
+    return max(1, cores)
+
+
+def share_out_cores(configs: list[dict[str, Any]], cores: int) -> int:
+    """The ``num_cpus_for_main_process`` that gives torch all cores the other processes leave.
+
+    Under Tune torch runs on as many threads as its process has cores, which is one unless
+    RLlib is told otherwise.
+
+    Args:
+        configs: The config of each trial.
+        cores: What there is to share.
+    """
+    from rllib_ptm import PTM
+
+    others = 0.0
+    for config in configs:
+        request = PTM.default_resource_request(config)
+        main_process = request.bundles[0].get("CPU", 0)
+        others = max(others, request.required_resources.get("CPU", 0) - main_process)
+    return max(2, cores - int(others))
+
+
+def needed_resources(configs: list[dict[str, Any]]) -> dict[str, float]:
+    """What the largest trial takes, for example ``{"CPU": 4, "GPU": 1}``."""
+    from rllib_ptm import PTM
+
+    needed: dict[str, float] = {}
+    for config in configs:
+        for kind, amount in PTM.default_resource_request(config).required_resources.items():
+            needed[kind] = max(needed.get(kind, 0), amount)
+    return needed
+
+
+@contextmanager
+def ray_cluster(options: ClusterOptions, needed: Mapping[str, float], cores: int) -> Iterator[None]:
+    """Starts or joins a cluster for as long as the block runs.
+
+    Args:
+        options: How to reach or start it.
+        needed: What the largest trial takes.
+        cores: This machine's cores. A started cluster claims at least what a trial needs, since
+            more processes than cores are slow, but a trial that never starts is worse.
+
+    Raises:
+        InputError: The cluster cannot be reached, or is too small for a trial.
+    """
+    import ray
+
+    start: dict[str, Any] = {"num_cpus": None, "num_gpus": None}
+    if options.address is None:
+        claimed = options.num_cpus or max(cores, int(needed.get("CPU", 1)))
+        start = {"num_cpus": claimed, "num_gpus": options.num_gpus, "include_dashboard": False}
+    try:
+        ray.init(
+            address=options.address or "local",
+            log_to_driver=options.verbosity > 0,
+            logging_level=options.log_level,
+            **start,
+        )
+    except ConnectionError as error:
+        raise InputError(f"--ray-address: {' '.join(str(error).split())}") from None
+    try:
+        _check_size(ray.cluster_resources(), needed)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_size(there: Mapping[str, float], needed: Mapping[str, float]) -> None:
+    for kind, amount in needed.items():
+        if amount > there.get(kind, 0):
+            raise InputError(
+                f"a trial needs {amount:g} {kind}, the Ray cluster has {there.get(kind, 0):g}; "
+                f"ask for fewer processes in the config, or see --ray-num-cpus, --ray-num-gpus"
+            )

@@ -1,0 +1,28 @@
+"""Checks an experiment's config with RLlib's help, before any Ray process starts."""
+
+from __future__ import annotations
+
+from envs.errors import InputError
+from rllib_ptm.cli.experiment import Experiment, located
+
+
+def check_config(experiment: Experiment) -> None:
+    """Checks every variant of the config. Imports Ray, which takes seconds, but starts nothing.
+
+    Args:
+        experiment: One that ``read_experiment`` returned.
+
+    Raises:
+        InputError: An unknown key, a wrong value, or values that do not go together.
+    """
+    from rllib_ptm import PTMConfig
+
+    for variant in experiment.variants():
+        with located(f"{experiment.source}: {experiment.name}"):
+            try:
+                PTMConfig().update_from_dict(variant).validate()
+            except InputError:
+                raise
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                # RLlib's own complaints: a paragraph that seldom names a place.
+                raise InputError(f"config: {' '.join(str(error).split())}") from error

@@ -1,0 +1,191 @@
+"""An experiment in Ray's classic form, ``{name: {run, env, stop, checkpoint_config, config}}``.
+
+Everything that needs neither Ray nor torch is checked here, so that a mistake costs the user a
+tenth of a second. ``config_check`` does the rest, still before any Ray process starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from envs.backends import EnvSettings
+from envs.errors import InputError, unknown_name
+from envs.typed_config import read_config, setting
+from rllib_ptm.cli.search_space import variants
+from rllib_ptm.cli.stop_keys import check_stop, legal_stop_keys
+from rllib_ptm.cli.yaml_file import read_yaml
+
+ALGORITHMS = ("PTM",)
+ENVIRONMENTS = ("multi_task_sc2",)
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    """The keys of ``checkpoint_config``, as Ray Tune names them."""
+
+    checkpoint_frequency: int = setting(
+        0, "iterations between checkpoints; 0 = only at the end", at_least=0
+    )
+    checkpoint_at_end: bool = setting(True, "the last checkpoint, which the final games need")
+    num_to_keep: int | None = setting(None, "checkpoints kept; null = all", at_least=1)
+    checkpoint_score_attribute: str | None = setting(
+        None, "the result key that says which checkpoints are kept; null = the newest"
+    )
+    checkpoint_score_order: str = setting("max", "which scores are best", one_of=("max", "min"))
+
+    def __post_init__(self) -> None:
+        if not self.checkpoint_at_end:
+            raise InputError(
+                "checkpoint_config.checkpoint_at_end: expected true (the evaluation at the end "
+                "plays that checkpoint), found false"
+            )
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """The keys of one experiment."""
+
+    run: str | None = setting(None, "the algorithm")
+    env: str | None = setting(None, "the environment; may stand in the config instead")
+    stop: Mapping | None = setting(None, "result keys and the values that end the run")
+    checkpoint_config: Mapping | None = setting(None, "when to save")
+    config: Mapping | None = setting(None, "the algorithm's settings")
+    num_samples: int = setting(1, "how often each variant of the config is trained", at_least=1)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One checked experiment.
+
+    Attributes:
+        name: Its name, also of its results folder.
+        source: Where it was written: a file, or the command line.
+        algorithm: The name of a registered algorithm.
+        config: The algorithm's settings, ``env`` included; may hold ``grid_search``.
+        stop: Result keys, and the values that end the run; the first one reached ends it.
+        checkpoint: When to save.
+        num_samples: How often each variant of the config is trained.
+        tasks: Names of all tasks that any variant trains, without repeats.
+    """
+
+    name: str
+    source: str
+    algorithm: str
+    config: dict[str, Any]
+    stop: dict[str, float]
+    checkpoint: CheckpointSettings
+    num_samples: int
+    tasks: tuple[str, ...]
+
+    def variants(self) -> Iterator[dict[str, Any]]:
+        """The configs that Tune will train."""
+        return variants(self.config, "config")
+
+
+@contextmanager
+def located(place: str) -> Iterator[None]:
+    """Puts the place before the message of any input error inside."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
+
+
+def read_experiments(path: Path, stop: dict[str, Any] | None = None) -> list[Experiment]:
+    """Reads an experiment file.
+
+    Args:
+        path: A YAML file in Ray's classic form.
+        stop: Stop conditions from the command line, which replace the file's.
+
+    Raises:
+        InputError: The file cannot be read, or something in it cannot be used.
+    """
+    content = read_yaml(path)
+    form = "{name: {run, env, stop, checkpoint_config, config}}"
+    if not isinstance(content, Mapping) or not content:
+        found = "an empty file" if content is None else repr(content)
+        raise InputError(f"{path}: expected {form}, found {_shortened(found)}")
+    if not any(isinstance(spec, Mapping) and "run" in spec for spec in content.values()) and (
+        "run" in content or "config" in content
+    ):
+        raise InputError(
+            f"{path}: expected {form}, found the keys of an experiment ({', '.join(content)}) "
+            f"without a name above them"
+        )
+    return [read_experiment(name, spec, str(path), stop) for name, spec in content.items()]
+
+
+def read_experiment(
+    name: Any, spec: Any, source: str, stop: dict[str, Any] | None = None
+) -> Experiment:
+    """Checks one experiment as far as can be done without Ray.
+
+    Args:
+        name: Its name.
+        spec: What the user wrote under that name.
+        source: Where it was written, for messages.
+        stop: Stop conditions from the command line, which replace those of the spec.
+
+    Raises:
+        InputError: Something in it cannot be used.
+    """
+    with located(source):
+        if not isinstance(name, str) or not name or Path(name).name != name:
+            raise InputError(
+                f"{name!r}: expected a name that can name the results folder, without '/'"
+            )
+        checked = read_config(_Spec, spec, name)
+    with located(f"{source}: {name}"):
+        algorithm = _one_of("run", checked.run, ALGORITHMS)
+        config = dict(checked.config or {})
+        config["env"] = _environment(checked.env, config.get("env"))
+        tasks = _check_env_configs(config)
+        evaluates = bool(config.get("evaluation_interval"))
+        conditions = check_stop(
+            checked.stop if stop is None else stop,
+            tasks,
+            evaluates=evaluates,
+            place="stop" if stop is None else "--stop",
+        )
+        checkpoint = read_config(
+            CheckpointSettings, checked.checkpoint_config or {}, "checkpoint_config"
+        )
+        score = checkpoint.checkpoint_score_attribute
+        if score is not None:
+            legal = legal_stop_keys(tasks, evaluates=evaluates)
+            _one_of("checkpoint_config.checkpoint_score_attribute", score, tuple(legal))
+    return Experiment(
+        name, source, algorithm, config, conditions, checkpoint, checked.num_samples, tasks
+    )
+
+
+def _environment(above: str | None, in_config: Any) -> str:
+    if above is not None and in_config is not None and above != in_config:
+        raise InputError(f"config.env: expected {above!r} as in env, found {in_config!r}")
+    return _one_of("env", above or in_config, ENVIRONMENTS)
+
+
+def _one_of(place: str, value: Any, legal: tuple[str, ...]) -> str:
+    if value is None:
+        raise InputError(f"{place}: expected one of {', '.join(legal)}, found nothing")
+    if value not in legal:
+        raise unknown_name(place, value, legal)
+    return value
+
+
+def _check_env_configs(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Checks ``env_config`` in every variant; returns the names of all tasks."""
+    tasks: dict[str, None] = {}
+    for variant in variants({"env_config": config.get("env_config") or {}}, "config"):
+        settings = read_config(EnvSettings, variant["env_config"], "config.env_config")
+        tasks.update(dict.fromkeys(task.name for task in settings.parsed_tasks))
+    return tuple(tasks)
+
+
+def _shortened(text: str, limit: int = 80) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}..."

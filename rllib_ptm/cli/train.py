@@ -1,0 +1,155 @@
+"""``rllib train``: runs experiments through Ray Tune, shows how they go, reports how they ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from envs.errors import InputError
+from rllib_ptm.cli.cluster import (
+    ClusterOptions,
+    machine_cores,
+    needed_resources,
+    quieten_ray,
+    ray_cluster,
+    share_out_cores,
+)
+from rllib_ptm.cli.config_check import check_config
+from rllib_ptm.cli.experiment import Experiment
+from rllib_ptm.cli.report import report_interrupted, report_trial
+
+if TYPE_CHECKING:
+    from ray.tune import ResultGrid
+
+FAILED = 1
+INTERRUPTED_BY_USER = 130
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What the command line says beside the experiment.
+
+    Attributes:
+        storage_path: The folder that holds a folder per experiment.
+        resume: Go on with an interrupted or failed run.
+        evaluation_episodes: Greedy games per task at the end.
+        cluster: How to reach or start Ray.
+    """
+
+    storage_path: str
+    resume: bool
+    evaluation_episodes: int
+    cluster: ClusterOptions
+
+
+def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
+    """Trains the experiments one after the other, and plays what they have learnt.
+
+    Args:
+        experiments: What to train; checked so far as can be without Ray.
+        options: What else the command line says.
+
+    Returns:
+        The exit code: 0, 1 where a trial failed, 130 after Ctrl-C.
+
+    Raises:
+        InputError: Something cannot be used; nothing has been started then.
+    """
+    console = Console()
+    storage = _storage_folder(options.storage_path)
+    quieten_ray(options.cluster)
+    with console.status("Checking the experiment"):
+        for experiment in experiments:
+            check_config(experiment)
+        configs = {experiment.name: _with_cores(experiment, options) for experiment in experiments}
+        if options.resume:
+            from rllib_ptm.cli.tune_run import check_resumable
+
+            for experiment in experiments:
+                check_resumable(experiment, storage)
+    finished, interrupted = _train_all(experiments, configs, storage, options, console)
+    codes = [0]
+    for experiment, grid in finished:
+        for result in grid:
+            if interrupted:
+                report_interrupted(experiment, result, console)
+                codes.append(INTERRUPTED_BY_USER)
+            else:
+                learnt = report_trial(experiment, result, options.evaluation_episodes, console)
+                codes.append(0 if learnt else FAILED)
+    return max(codes)
+
+
+def _train_all(
+    experiments: Sequence[Experiment],
+    configs: dict[str, dict[str, Any]],
+    storage: Path,
+    options: TrainOptions,
+    console: Console,
+) -> tuple[list[tuple[Experiment, ResultGrid]], bool]:
+    """Returns the results of each experiment that was begun, and whether Ctrl-C ended them."""
+    from rllib_ptm import register
+    from rllib_ptm.cli.interrupt import INTERRUPTED
+    from rllib_ptm.cli.tune_run import fit, fit_on
+
+    needed = needed_resources(list(configs.values()))
+    finished = []
+    with ray_cluster(options.cluster, needed, _cores(options)):
+        register()
+        for experiment in experiments:
+            _announce(experiment, storage, console)
+            if options.resume:
+                grid = fit_on(experiment, storage)
+            else:
+                plain = options.cluster.verbosity > 0
+                grid = fit(experiment, configs[experiment.name], storage, plain=plain)
+            finished.append((experiment, grid))
+            if INTERRUPTED.is_set():
+                break
+        return finished, INTERRUPTED.is_set()
+
+
+def _announce(experiment: Experiment, storage: Path, console: Console) -> None:
+    until = " or ".join(f"{key} {value:,g}" for key, value in experiment.stop.items())
+    console.print(
+        f"[bold]{experiment.name}[/bold]: {experiment.algorithm} on {', '.join(experiment.tasks)}, "
+        f"until {until}; results in {storage / experiment.name}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _cores(options: TrainOptions) -> int:
+    return options.cluster.num_cpus or machine_cores()
+
+
+def _with_cores(experiment: Experiment, options: TrainOptions) -> dict[str, Any]:
+    """The config, with the cores shared out where the experiment does not say how."""
+    key = "num_cpus_for_main_process"
+    if key in experiment.config:
+        return experiment.config
+    cores = share_out_cores(list(experiment.variants()), _cores(options))
+    return {**experiment.config, key: cores}
+
+
+def _storage_folder(path: str) -> Path:
+    """Returns the folder as an absolute path; makes it where it is missing.
+
+    Raises:
+        InputError: It is not a folder of this machine that can be written to.
+    """
+    if "://" in path:
+        raise InputError(f"--storage-path: expected a folder of this machine, found {path!r}")
+    folder = Path(path).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--storage-path: {path!r} cannot be made: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"--storage-path: {path!r} cannot be written to")
+    return folder

@@ -1,0 +1,75 @@
+"""Hands experiments to Ray Tune."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ray.tune import CheckpointConfig, ResultGrid, RunConfig, TuneConfig, Tuner
+
+from envs.errors import InputError
+from rllib_ptm.cli.experiment import Experiment
+from rllib_ptm.cli.interrupt import InterruptCallback, PausingScheduler
+from rllib_ptm.cli.live_progress import LiveProgress
+
+_RECORD = "experiment.json"
+
+
+def fit(
+    experiment: Experiment, config: dict[str, Any], storage: Path, *, plain: bool
+) -> ResultGrid:
+    """Trains all trials of an experiment from the start.
+
+    Args:
+        experiment: What to train.
+        config: Its config, with the cores shared out.
+        storage: The folder that holds a folder per experiment.
+        plain: Lines in place of the live table.
+    """
+    folder = storage / experiment.name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _RECORD).write_text(_record(experiment))
+    tuner = Tuner(
+        experiment.algorithm,
+        param_space=config,
+        tune_config=TuneConfig(num_samples=experiment.num_samples, scheduler=PausingScheduler()),
+        run_config=RunConfig(
+            name=experiment.name,
+            storage_path=str(storage),
+            stop=experiment.stop,
+            checkpoint_config=CheckpointConfig(**asdict(experiment.checkpoint)),
+            callbacks=[LiveProgress(experiment.name, experiment.stop, plain), InterruptCallback()],
+            verbose=0,
+        ),
+    )
+    return tuner.fit()
+
+
+def fit_on(experiment: Experiment, storage: Path) -> ResultGrid:
+    """Goes on with an experiment's interrupted and failed trials, from their last checkpoints."""
+    path = str(storage / experiment.name)
+    return Tuner.restore(path, trainable=experiment.algorithm, resume_errored=True).fit()
+
+
+def check_resumable(experiment: Experiment, storage: Path) -> None:
+    """Finds out whether ``fit_on`` can go on with what the user means.
+
+    Raises:
+        InputError: There is no such run, or the experiment has changed since: Tune would go on
+            with the old settings without a word.
+    """
+    folder = storage / experiment.name
+    if not Tuner.can_restore(str(folder)) or not (folder / _RECORD).is_file():
+        raise InputError(f"--resume: there is no run to go on with in {folder}")
+    before, now = json.loads((folder / _RECORD).read_text()), json.loads(_record(experiment))
+    changed = [f"{key} was {before[key]}, is {now[key]}" for key in now if before[key] != now[key]]
+    if changed:
+        raise InputError(f"--resume: the experiment is not the one begun: {'; '.join(changed)}")
+
+
+def _record(experiment: Experiment) -> str:
+    settings = asdict(experiment)
+    del settings["source"]
+    return json.dumps(settings, indent=2) + "\n"

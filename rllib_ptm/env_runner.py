@@ -1,0 +1,242 @@
+"""RLlib's EnvRunner: plays battles with the policy and returns whole episodes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import ray
+from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_AGENT_ID, DEFAULT_MODULE_ID
+from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
+from ray.rllib.env.env_runner import EnvRunner
+from ray.rllib.utils.checkpoints import Checkpointable
+from ray.rllib.utils.metrics import (
+    EPISODE_LEN_MEAN,
+    EPISODE_RETURN_MEAN,
+    NUM_AGENT_STEPS_SAMPLED,
+    NUM_AGENT_STEPS_SAMPLED_LIFETIME,
+    NUM_ENV_STEPS_SAMPLED,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    NUM_EPISODES,
+    NUM_EPISODES_LIFETIME,
+    NUM_MODULE_STEPS_SAMPLED,
+    NUM_MODULE_STEPS_SAMPLED_LIFETIME,
+    WEIGHTS_SEQ_NO,
+)
+from ray.rllib.utils.typing import StateDict
+
+from envs.backends import EnvSettings
+from envs.tasks import Task
+from envs.typed_config import read_config
+from rllib_ptm.episodes import TeamEpisode
+from rllib_ptm.module_policy import ModulePolicy
+from rllib_ptm.rl_module import team_spaces
+from rllib_ptm.rollout import TASK_DRAWS, Rollout
+
+
+class TeamEnvRunner(EnvRunner, Checkpointable):
+    """Plays ``num_envs_per_env_runner`` battles side by side.
+
+    In training the battles go on from one ``sample`` to the next. In evaluation every ``sample``
+    plays exactly the episodes asked for, task after task, the same battles every time.
+    """
+
+    def __init__(self, *, config: Any, **kwargs: Any) -> None:
+        super().__init__(config=config, **kwargs)
+        self.worker_index = self.worker_index or 0
+        self._env = read_config(EnvSettings, self.config.env_config, "env_config")
+        self._tasks: tuple[Task, ...] = self._env.parsed_tasks
+        self._rng = np.random.default_rng(self._seed)
+        self._priorities = {task.name: 1.0 / len(self._tasks) for task in self._tasks}
+        self._weights_seq_no = 0
+        self._battles: Any = None
+        self._training: tuple[Rollout, ModulePolicy] | None = None
+        self._callbacks = [cls() for cls in _as_list(self.config.callbacks_class)]
+        self.module = self.config.get_rl_module_spec(
+            spaces=self.get_spaces(), inference_only=True
+        ).build()
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """The names of the tasks that are played here."""
+        return tuple(task.name for task in self._tasks)
+
+    def make_env(self) -> None:
+        """Starts the battles, where this runner is one that plays."""
+        if self._battles is None:
+            self._battles = self._env.make_battles(self.config.num_envs_per_env_runner)
+
+    def get_spaces(self) -> dict[str, Any]:
+        """The team's spaces, as RLlib asks for them."""
+        spaces = team_spaces(self._env.ally_slots, self._env.enemy_slots)
+        return dict.fromkeys(
+            (INPUT_ENV_SPACES, INPUT_ENV_SINGLE_SPACES, DEFAULT_MODULE_ID), spaces
+        )
+
+    def assert_healthy(self) -> None:
+        """Raises if the policy could not be built."""
+        assert self.module is not None
+
+    def stop(self) -> None:
+        """Ends the battles."""
+        if self._battles is not None:
+            self._battles.close()
+
+    def sample(
+        self,
+        *,
+        num_episodes: int | None = None,
+        num_timesteps: int | None = None,
+        explore: bool | None = None,
+        epsilon: float | None = None,
+        priorities: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> list[TeamEpisode]:
+        """Plays until so many episodes, or so many steps of theirs, have ended.
+
+        Args:
+            num_episodes: How many episodes; in evaluation exactly, else at least.
+            num_timesteps: At least so many steps, if ``num_episodes`` is not given.
+            explore: Whether to act ε-greedily; by default as the config says.
+            epsilon: ε; by default the config's final one.
+            priorities: The tasks' priorities, for ``task_draw: priority``.
+            **kwargs: RLlib's others; they mean nothing here.
+
+        Returns:
+            The episodes that ended.
+        """
+        self.make_env()
+        if priorities is not None:
+            self._priorities = dict(priorities)
+        explores = self.config.explore if explore is None else explore
+        chance = (self.config.epsilon_final if epsilon is None else epsilon) if explores else 0.0
+        if num_episodes is None and num_timesteps is None:
+            num_episodes = self._share_of_a_training_step()
+        if self.config.in_evaluation:
+            count = num_episodes or -(-(num_timesteps or 1) // self._env.time_limit_steps)
+            episodes = self.play_exactly(self._evaluation_schedule(count), chance)
+        else:
+            episodes = self._play_on(num_episodes, num_timesteps, chance)
+        self._log(episodes)
+        for callback in self._callbacks:
+            callback.on_sample_end(
+                env_runner=self, metrics_logger=self.metrics, samples=episodes
+            )
+        return episodes
+
+    def play_exactly(
+        self, schedule: Sequence[tuple[Task, int]], epsilon: float = 0.0
+    ) -> list[TeamEpisode]:
+        """Plays each task and seed of a schedule once, to the end; logs nothing."""
+        self.make_env()
+        policy = ModulePolicy(self.module, self.config.num_envs_per_env_runner)
+        rollout = Rollout(self._battles, self._env.time_limit_steps, iter(schedule))
+        self._training = None  # its battles have just been overwritten
+        episodes = []
+        while not rollout.idle:
+            episodes += rollout.step(policy, epsilon, self._rng)
+        return episodes
+
+    def _play_on(
+        self, num_episodes: int | None, num_timesteps: int | None, epsilon: float
+    ) -> list[TeamEpisode]:
+        if self._training is None:
+            self._training = (
+                Rollout(self._battles, self._env.time_limit_steps, self._training_schedule()),
+                ModulePolicy(self.module, self.config.num_envs_per_env_runner),
+            )
+        rollout, policy = self._training
+        episodes: list[TeamEpisode] = []
+        steps = 0
+        while len(episodes) < (num_episodes or 0) or steps < (num_timesteps or 0):
+            ended = rollout.step(policy, epsilon, self._rng)
+            episodes += ended
+            steps += sum(len(episode) for episode in ended)
+        return episodes
+
+    def _training_schedule(self) -> Iterator[tuple[Task, int]]:
+        draw = TASK_DRAWS[self.config.task_draw]
+        while True:
+            chance = draw(self._tasks, self._priorities)
+            task = self._tasks[self._rng.choice(len(self._tasks), p=chance)]
+            yield task, int(self._rng.integers(2**63))
+
+    def _evaluation_schedule(self, num_episodes: int) -> list[tuple[Task, int]]:
+        seed = self._seed or 0
+        tasks = itertools.islice(itertools.cycle(self._tasks), num_episodes)
+        return [(task, seed + i) for i, task in enumerate(tasks)]
+
+    def _share_of_a_training_step(self) -> int:
+        return -(-self.config.episodes_per_training_step // max(self.num_workers, 1))
+
+    def _log(self, episodes: Sequence[TeamEpisode]) -> None:
+        """What RLlib counts on, also where no episode has ended."""
+        steps = sum(len(episode) for episode in episodes)
+        for key, value in (
+            ((NUM_ENV_STEPS_SAMPLED,), steps),
+            ((NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID), steps),
+            ((NUM_MODULE_STEPS_SAMPLED, DEFAULT_MODULE_ID), steps),
+            ((NUM_EPISODES,), len(episodes)),
+        ):
+            self.metrics.log_value(key, value, reduce="sum")
+        for key, value in (
+            ((NUM_ENV_STEPS_SAMPLED_LIFETIME,), steps),
+            ((NUM_AGENT_STEPS_SAMPLED_LIFETIME, DEFAULT_AGENT_ID), steps),
+            ((NUM_MODULE_STEPS_SAMPLED_LIFETIME, DEFAULT_MODULE_ID), steps),
+            ((NUM_EPISODES_LIFETIME,), len(episodes)),
+        ):
+            self.metrics.log_value(key, value, reduce="lifetime_sum")
+        window = self.config.metrics_num_episodes_for_smoothing
+        for episode in episodes:
+            self.metrics.log_value(EPISODE_RETURN_MEAN, episode.episode_return, window=window)
+            self.metrics.log_value(EPISODE_LEN_MEAN, len(episode), window=window)
+
+    def get_metrics(self) -> Any:
+        """What was logged since the last call."""
+        return self.metrics.reduce()
+
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple, dict[str, Any]]:
+        """How to build this runner again."""
+        return (), {"config": self.config}
+
+    def get_checkpointable_components(self) -> list[tuple[str, Any]]:
+        """The policy."""
+        return [(COMPONENT_RL_MODULE, self.module)]
+
+    def get_state(
+        self,
+        components: str | Collection[str] | None = None,
+        *,
+        not_components: str | Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> StateDict:
+        """The step counter, the random state, and the weights unless they are not asked for."""
+        state: StateDict = {
+            NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime,
+            "rng": self._rng.bit_generator.state,
+        }
+        if self._check_component(COMPONENT_RL_MODULE, components, not_components):
+            state[COMPONENT_RL_MODULE] = self.module.get_state(**kwargs)
+            state[WEIGHTS_SEQ_NO] = self._weights_seq_no
+        return state
+
+    def set_state(self, state: StateDict) -> None:
+        """Takes what is there; weights whenever their number is not the one held."""
+        number = state.get(WEIGHTS_SEQ_NO, 0)
+        # Also older weights are taken: after a restore they are the right ones.
+        if COMPONENT_RL_MODULE in state and (number == 0 or number != self._weights_seq_no):
+            weights = state[COMPONENT_RL_MODULE]
+            if isinstance(weights, ray.ObjectRef):
+                weights = ray.get(weights)
+            self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
+            self._weights_seq_no = number
+        if NUM_ENV_STEPS_SAMPLED_LIFETIME in state:
+            self.num_env_steps_sampled_lifetime = state[NUM_ENV_STEPS_SAMPLED_LIFETIME]
+        if "rng" in state:
+            self._rng.bit_generator.state = state["rng"]
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

@@ -1,0 +1,113 @@
+"""Whole episodes of a team, and the padded batch that the learner gets.
+
+An episode keeps the record of its units, which is small; the features that the networks see are
+made from it when a batch is drawn. Shapes: see ``rllib_ptm.model.batch``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from envs.team_view import team_view
+from envs.units import FloatArray, Units
+
+# Fields of Units that change from step to step; the others stay for the whole episode.
+MOVING = ("health", "shield", "cooldown", "position", "can_move", "last_action", "step")
+
+
+@dataclass(frozen=True)
+class TeamEpisode:
+    """One battle from its start to its end.
+
+    Attributes:
+        task: The task's name.
+        units: The record of the T + 1 moments; [T+1, ...] what moves, [1, ...] what stays.
+        actions: [T, A] int8.
+        rewards: [T] float32.
+        won: No enemy lived in the end, and an ally did.
+        truncated: The time limit ended it.
+    """
+
+    task: str
+    units: Units
+    actions: np.ndarray
+    rewards: FloatArray
+    won: bool
+    truncated: bool
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+    def env_steps(self) -> int:
+        """Steps of the team, as RLlib counts them."""
+        return len(self)
+
+    def agent_steps(self) -> int:
+        """To RLlib the team is one agent."""
+        return len(self)
+
+    @property
+    def episode_return(self) -> float:
+        """Sum of the rewards, 20 at best."""
+        return float(self.rewards.sum())
+
+
+def cut_episode(moments: Sequence[Units], battle: int) -> Units:
+    """One battle's record out of the moments of N battles; see ``TeamEpisode.units``."""
+    arrays = {}
+    for field in fields(Units):
+        if field.name in MOVING:
+            arrays[field.name] = np.stack([getattr(m, field.name)[battle] for m in moments])
+        else:
+            arrays[field.name] = getattr(moments[0], field.name)[battle : battle + 1].copy()
+    return Units(**arrays)
+
+
+def collate(
+    episodes: Sequence[TeamEpisode], bootstrap_on_truncation: bool = False
+) -> dict[str, np.ndarray]:
+    """Pads episodes to the longest.
+
+    Args:
+        episodes: B episodes with equal slots.
+        bootstrap_on_truncation: Let a value follow the last step where the time limit ended it.
+
+    Returns:
+        The fields of ``TeamBatch`` that come from the episodes, by name.
+    """
+    steps = max(len(episode) for episode in episodes)
+    units = Units(
+        **{
+            field.name: _pad([getattr(e.units, field.name) for e in episodes], steps + 1)
+            if field.name in MOVING
+            else np.stack([getattr(e.units, field.name) for e in episodes])
+            for field in fields(Units)
+        }
+    )
+    view = team_view(units)
+    terminated = np.zeros((len(episodes), steps), bool)
+    for row, episode in enumerate(episodes):
+        value_follows = bootstrap_on_truncation and episode.truncated
+        terminated[row, len(episode) - 1] = not value_follows
+    lengths = np.array([len(episode) for episode in episodes])
+    return {
+        "entities": view.entities,
+        "present": units.present[:, 0],
+        "visible": view.visible,
+        "action_mask": view.action_mask,
+        "actions": _pad([e.actions for e in episodes], steps).astype(np.int64),
+        "rewards": _pad([e.rewards for e in episodes], steps),
+        "terminated": terminated,
+        "valid": np.arange(steps) < lengths[:, None],
+    }
+
+
+def _pad(arrays: Sequence[np.ndarray], steps: int) -> np.ndarray:
+    """[T_b, ...] each -> [B, steps, ...], zero beyond an array's end."""
+    padded = np.zeros((len(arrays), steps, *arrays[0].shape[1:]), arrays[0].dtype)
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = array
+    return padded

@@ -1,0 +1,135 @@
+"""RLlib's Learner: batch -> loss -> gradient step, and the target networks.
+
+Source: Yu et al., *Prioritized Tasks Mining for Multi-Task Cooperative Multi-Agent Reinforcement
+Learning*, AAMAS 2023. The equations are in ``rllib_ptm.model``, the methods in
+``rllib_ptm.methods``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.core.learner.utils import update_target_network
+from ray.rllib.core.rl_module.apis import TargetNetworkAPI
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES_LIFETIME
+from torch import Tensor
+
+from rllib_ptm.methods import METHODS
+from rllib_ptm.model.losses import (
+    episode_mean,
+    mining_loss,
+    squared_td_error,
+    step_mean,
+    td_targets,
+    total_loss,
+)
+from rllib_ptm.model.q_values import ORIGINAL, QValues
+from rllib_ptm.optimizers import OPTIMIZERS
+from rllib_ptm.rl_module import Q_VALUES, team_batch
+from rllib_ptm.schedules import linear
+
+LAST_TARGET_UPDATE = "last_target_update_episode"
+
+
+class PTMLearner(TorchLearner):
+    """Updates the shared policy with the losses of the configured method."""
+
+    def build(self) -> None:
+        """Builds the module, its target networks and the optimiser."""
+        super().build()
+        self._alpha = 1.0
+        self._last_target_update = 0
+        for module in self._target_modules():
+            module.make_target_networks()
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        """Registers the optimiser that the config names."""
+        module = self.module[module_id].unwrapped()
+        parameters = [*module.agent.parameters(), *module.mixer.parameters()]
+        self.register_optimizer(
+            module_id=module_id,
+            optimizer=OPTIMIZERS[config.optimizer_name](parameters),
+            params=parameters,
+            lr_or_lr_schedule=config.lr,
+        )
+
+    def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """Sets α of Eq. 14 by the env steps played so far."""
+        super().before_gradient_based_update(timesteps=timesteps)
+        steps = timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0)
+        self._alpha = linear(steps, 1.0, 0.0, self.config.alpha_anneal_steps)
+
+    def compute_loss_for_module(
+        self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
+    ) -> Tensor:
+        """The method's loss: the original one, and what it mines (Eq. 8, 14, 15)."""
+        team, q = team_batch(batch), fwd_out[Q_VALUES]
+        method = METHODS[config.method]
+        targets = td_targets(team.rewards, team.terminated, q.next_q_tot, config.gamma)
+        squared = {
+            term: squared_td_error(q_tot, targets, team.valid) for term, q_tot in q.q_tot.items()
+        }
+        original = step_mean(squared[ORIGINAL], team.num_steps)
+        shares = method.shares(self._alpha)
+        if method.by_priority:
+            of_episode = {term: episode_mean(squared[term], team.valid) for term in shares}
+            mining = mining_loss(of_episode, shares, team.episode_weight)
+            loss = total_loss(method.original * original, mining, config.mining_lambda)
+        else:
+            mining = sum(s * step_mean(squared[term], team.num_steps) for term, s in shares.items())
+            loss = method.original * original + mining
+        self._log(module_id, {t: step_mean(s, team.num_steps) for t, s in squared.items()})
+        self._log_q(module_id, q, targets, team.valid, team.num_steps)
+        return loss
+
+    def postprocess_gradients_for_module(
+        self, *, module_id: str, config: Any = None, module_gradients_dict: dict[Any, Tensor]
+    ) -> dict[Any, Tensor]:
+        """Clips as RLlib does, and logs the norm before it."""
+        norm = torch.nn.utils.get_total_norm(module_gradients_dict.values())
+        self.metrics.log_value((module_id, "grad_norm"), norm, window=1)
+        return super().postprocess_gradients_for_module(
+            module_id=module_id, config=config, module_gradients_dict=module_gradients_dict
+        )
+
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """Copies the online networks into the target networks every so many episodes."""
+        super().after_gradient_based_update(timesteps=timesteps)
+        episodes = timesteps.get(NUM_EPISODES_LIFETIME, 0)
+        if episodes - self._last_target_update < self.config.target_update_interval_episodes:
+            return
+        self._last_target_update = episodes
+        for module in self._target_modules():
+            for online, target in module.get_target_network_pairs():
+                update_target_network(main_net=online, target_net=target, tau=1.0)
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's state, and when the target networks were last copied."""
+        state = super().get_state(*args, **kwargs)
+        return {**state, LAST_TARGET_UPDATE: self._last_target_update}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Restores what ``get_state`` gave."""
+        super().set_state(state)
+        self._last_target_update = state.get(LAST_TARGET_UPDATE, self._last_target_update)
+
+    def _target_modules(self) -> list[TargetNetworkAPI]:
+        return [self.module[module_id].unwrapped() for module_id in self.module.keys()]
+
+    def _log(self, module_id: str, losses: dict[str, Tensor]) -> None:
+        values = {f"loss_{term}": loss.detach() for term, loss in losses.items()}
+        self.metrics.log_dict(values, key=module_id, window=1)
+
+    @torch.no_grad()
+    def _log_q(
+        self, module_id: str, q: QValues, targets: Tensor, valid: Tensor, num_steps: Tensor
+    ) -> None:
+        error = (targets - q.q_tot[ORIGINAL]).abs().masked_fill(~valid, 0.0)
+        taken = q.taken.mean(-1).masked_fill(~valid, 0.0)
+        values = {
+            "td_error_abs": error.sum() / num_steps,
+            "q_taken_mean": taken.sum() / num_steps,
+        }
+        self.metrics.log_dict(values, key=module_id, window=1)

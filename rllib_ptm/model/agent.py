@@ -1,0 +1,165 @@
+"""The agents' shared utility network Q_a (Section 3.4). Shapes: see ``batch``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rllib_ptm.model.attention import attend, attention_scores
+from rllib_ptm.model.frames import Frames
+from rllib_ptm.model.gru import PackedGRU
+
+
+class SlotHead(nn.Module):
+    """The paper's last layer: one output for each action, and so for each enemy slot."""
+
+    def __init__(self, recurrent_dim: int, embed_dim: int, num_actions: int, num_enemies: int):
+        super().__init__()
+        self.utilities = nn.Linear(recurrent_dim, num_actions)
+
+    def forward(self, hidden: Tensor, embedded: Tensor, seen: Tensor) -> Tensor:
+        """Utilities [..., M, A, U] of hidden states [..., M, A, K]."""
+        return self.utilities(hidden)
+
+
+class EntityHead(nn.Module):
+    """Attack utilities from the agent's state and the target entity (not in the paper).
+
+    Moves keep a plain head. The utility of attacking enemy k is a plain one plus, if the agent
+    sees k, a query from the agent's state times a key from the entity. So what is learned of one
+    enemy holds for all, whatever their number.
+    """
+
+    def __init__(self, recurrent_dim: int, embed_dim: int, num_actions: int, num_enemies: int):
+        super().__init__()
+        self.num_enemies = num_enemies
+        self.moves = nn.Linear(recurrent_dim, num_actions - num_enemies)
+        self.attack = nn.Linear(recurrent_dim, 1)
+        self.query = nn.Linear(recurrent_dim, recurrent_dim)
+        self.key = nn.Linear(embed_dim, recurrent_dim)
+
+    def forward(self, hidden: Tensor, embedded: Tensor, seen: Tensor) -> Tensor:
+        """Utilities [..., M, A, U].
+
+        Args:
+            hidden: [..., M, A, K] recurrent states.
+            embedded: [..., E, embed_dim] embedded entities.
+            seen: [..., M, A, E] bool.
+        """
+        key = self.key(embedded[..., -self.num_enemies :, :])  # ...,F,K
+        query = self.query(hidden).flatten(-3, -2)  # ...,M*A,K
+        match = (query @ key.transpose(-1, -2)) / math.sqrt(key.shape[-1])  # ...,M*A,F
+        match = match.unflatten(-2, hidden.shape[-3:-1]) * seen[..., -self.num_enemies :]
+        return torch.cat([self.moves(hidden), self.attack(hidden) + match], dim=-1)
+
+
+ACTION_HEADS: dict[str, Callable[[int, int, int, int], nn.Module]] = {
+    "slot": SlotHead,
+    "entity": EntityHead,
+}
+
+
+class Agent(nn.Module):
+    """Entities -> embedding -> attention -> GRU -> utilities, under several masks at once.
+
+    Args:
+        entity_dim: D.
+        num_agents: A.
+        num_enemies: Number of enemy slots, E - A.
+        num_actions: U.
+        attention_dim: Width of the embedding and of the attention.
+        attention_heads: Its number of heads.
+        recurrent_dim: Width of the GRU.
+        action_head: A key of ``ACTION_HEADS``.
+    """
+
+    def __init__(
+        self,
+        entity_dim: int,
+        num_agents: int,
+        num_enemies: int,
+        num_actions: int,
+        attention_dim: int = 128,
+        attention_heads: int = 4,
+        recurrent_dim: int = 64,
+        action_head: str = "slot",
+    ) -> None:
+        super().__init__()
+        self.num_agents = num_agents
+        self.recurrent_dim = recurrent_dim
+        self._heads = attention_heads
+        self.embed = nn.Linear(entity_dim, attention_dim)
+        self.query = nn.Linear(attention_dim, attention_dim, bias=False)
+        self.key = nn.Linear(attention_dim, attention_dim, bias=False)
+        self.value = nn.Linear(attention_dim, attention_dim, bias=False)
+        self.attention_out = nn.Linear(attention_dim, attention_dim)
+        self.to_recurrent = nn.Linear(attention_dim, recurrent_dim)
+        self.recurrent = PackedGRU(recurrent_dim, recurrent_dim)
+        self.head = ACTION_HEADS[action_head](
+            recurrent_dim, attention_dim, num_actions, num_enemies
+        )
+
+    def forward(self, entities: Tensor, present: Tensor, masks: Tensor, lengths: Tensor) -> Tensor:
+        """Utilities over whole episodes, from a recurrent state of zero.
+
+        Args:
+            entities: [B, T, E, D].
+            present: [B, E] bool.
+            masks: [B, T, M, A, E] bool; what each agent sees, M times over.
+            lengths: [B] int64, the number of observations of each episode.
+
+        Returns:
+            [B, T, M, A, U]; zero for absent agents and beyond an episode's end.
+        """
+        frames = Frames(lengths, entities.shape[1])
+        embedded = F.relu(self.embed(frames.pack(entities)))  # F,E,attention_dim
+        masks = frames.pack(masks)  # F,M,A,E
+        inputs = self._observe(embedded, masks)  # F,M,A,recurrent_dim
+        rows = inputs.shape[1] * inputs.shape[2]  # each frame holds a step of M * A sequences
+        rows_per_step = [rows * n for n in frames.per_step]
+        start = inputs.new_zeros(rows_per_step[0], self.recurrent_dim)
+        hidden = self.recurrent(inputs.flatten(0, 2), start, rows_per_step).view_as(inputs)
+        utilities = self._utilities(hidden, embedded, masks, present[frames.episode])
+        return frames.unpack(utilities)
+
+    def step(
+        self, entities: Tensor, present: Tensor, visible: Tensor, hidden: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Utilities of one moment.
+
+        Args:
+            entities: [N, E, D].
+            present: [N, E] bool.
+            visible: [N, A, E] bool.
+            hidden: [N, A, recurrent_dim]; zero at an episode's start.
+
+        Returns:
+            Utilities [N, A, U] and the next hidden state.
+        """
+        embedded = F.relu(self.embed(entities))
+        masks = visible[:, None]  # N,1,A,E
+        inputs = self._observe(embedded, masks)  # N,1,A,recurrent_dim
+        rows = hidden.flatten(0, 1)  # N*A,recurrent_dim
+        state = self.recurrent(inputs.flatten(0, 2), rows, [len(rows)]).view_as(inputs)
+        utilities = self._utilities(state, embedded, masks, present)
+        return utilities[:, 0], state[:, 0]
+
+    def _observe(self, embedded: Tensor, masks: Tensor) -> Tensor:
+        """[F, E, attention_dim], [F, M, A, E] -> the GRU's inputs [F, M, A, recurrent_dim]."""
+        agents = embedded[:, : self.num_agents]
+        query, key, value = (
+            layer(x).unflatten(-1, (self._heads, -1))  # F,A or E,H,K
+            for layer, x in ((self.query, agents), (self.key, embedded), (self.value, embedded))
+        )
+        seen = self.attention_out(attend(attention_scores(query, key), value, masks))
+        return F.relu(self.to_recurrent(seen))
+
+    def _utilities(
+        self, hidden: Tensor, embedded: Tensor, masks: Tensor, present: Tensor
+    ) -> Tensor:
+        utilities = self.head(hidden, embedded, masks)
+        return utilities * present[:, None, : self.num_agents, None]

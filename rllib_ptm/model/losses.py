@@ -1,0 +1,59 @@
+"""Targets, losses and their weights (Eq. 3, 7, 8, 10, 13, 14, 15). Shapes: see ``batch``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def task_priorities(win_rate: Tensor) -> Tensor:
+    """Eq. 3: ω, a softmax of 1 - c over tasks or over the episodes of a batch.
+
+    Args:
+        win_rate: [B] the win rate c of the task that each episode plays.
+
+    Returns:
+        [B], summing to 1: what is won less weighs more.
+    """
+    return torch.softmax(1.0 - win_rate, dim=0)
+
+
+def td_targets(rewards: Tensor, terminated: Tensor, next_q_tot: Tensor, gamma: float) -> Tensor:
+    """Eq. 7: y = r + γ max Q_tot', without the second part after a terminal step; [B, T]."""
+    return rewards + gamma * next_q_tot.masked_fill(terminated, 0.0)
+
+
+def squared_td_error(q_tot: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
+    """(y - Q_tot)^2 of the steps that were played, else 0; [B, T]."""
+    return (targets.detach() - q_tot).square().masked_fill(~valid, 0.0)
+
+
+def step_mean(squared: Tensor, num_steps: Tensor) -> Tensor:
+    """Eq. 8 (and 10, 13 for REFIL): the mean over all steps of the batch; [B, T] -> []."""
+    return squared.sum() / num_steps
+
+
+def episode_mean(squared: Tensor, valid: Tensor) -> Tensor:
+    """Eq. 10 and 13 for each episode: the mean over its steps; [B, T] -> [B]."""
+    return squared.sum(1) / valid.sum(1)
+
+
+def mining_loss(
+    loss_of_episode: Mapping[str, Tensor], shares: Mapping[str, float], weight: Tensor
+) -> Tensor:
+    """Eq. 14: Σ_b ω_b [α Loss_exp^b + (1 - α) Loss_task^b].
+
+    Args:
+        loss_of_episode: [B] for each term.
+        shares: Each term's share, for PTM α and 1 - α.
+        weight: [B] ω.
+    """
+    mined = sum(share * loss_of_episode[term] for term, share in shares.items())
+    return (weight * mined).sum()
+
+
+def total_loss(original: Tensor, mining: Tensor, mining_lambda: float) -> Tensor:
+    """Eq. 15: Loss_ori + λ Loss_mining."""
+    return original + mining_lambda * mining

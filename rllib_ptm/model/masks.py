@@ -1,0 +1,51 @@
+"""Who sees whom: random groups and the masks that they make (Eq. 4, 5, 11, 12).
+
+A group is a bool vector over entities, constant over an episode. Shapes: see ``batch``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def everyone(present: Tensor, num_agents: int) -> Tensor:
+    """M*: every present agent sees every present entity; [..., E] -> [..., A, E]."""
+    return present[..., :num_agents, None] & present[..., None, :]
+
+
+def draw_group(present: Tensor, generator: torch.Generator) -> Tensor:
+    """Draws a group for each episode: p ~ U(0, 1), then each present entity with probability p.
+
+    As p is uniform, every size of the group is equally likely.
+
+    Args:
+        present: [B, E] bool.
+        generator: Where the randomness comes from.
+
+    Returns:
+        [B, E] bool.
+    """
+    size = {"generator": generator, "device": present.device}
+    p = torch.rand(present.shape[0], 1, **size)
+    return (torch.rand(present.shape, **size) < p) & present
+
+
+def same_group(group: Tensor, present: Tensor, num_agents: int) -> Tensor:
+    """M_D of Eq. 4, and M_I of Eq. 11: agent and entity are on the same side of the group.
+
+    M = m_A mᵀ ∨ ¬m_A ¬mᵀ; [B, E], [B, E] -> [B, A, E], False in pairs with an absent entity.
+    """
+    same = group[..., :num_agents, None] == group[..., None, :]
+    return same & everyone(present, num_agents)
+
+
+def other_group(group: Tensor, present: Tensor, num_agents: int) -> Tensor:
+    """M_O of Eq. 11: agent and entity are on different sides, M_O = ¬M_I."""
+    different = group[..., :num_agents, None] != group[..., None, :]
+    return different & everyone(present, num_agents)
+
+
+def observed(mask: Tensor, visible: Tensor) -> Tensor:
+    """M^μ = M ∧ visibility (Eq. 5 for M_D, Eq. 12 for M_I and M_O); [..., A, E] both."""
+    return mask & visible

@@ -1,0 +1,186 @@
+"""From the agents' utilities to Q_tot (Eq. 2 and 6). Shapes: see ``batch``; ``X`` mixing width.
+
+A mixer answers several questions about the same frames in one call (``Mix``), so that what they
+share is computed once: the queries, keys and values of the hypernetworks, and every hypernetwork
+that two of them use under the same mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rllib_ptm.model.attention import attend, attention_scores, masked_softmax
+
+
+class Mix(NamedTuple):
+    """Utilities to be mixed, and what the hypernetworks may look at.
+
+    Attributes:
+        utilities: [F, K, A]; K utilities of each agent, one for each group mask.
+        first_masks: [F, K, A, E] bool; masks of the first layer's weights, one for each.
+        other_mask: [F, A, E] bool; mask of the other three hypernetworks.
+    """
+
+    utilities: Tensor
+    first_masks: Tensor
+    other_mask: Tensor
+
+
+def monotonic_mix(
+    utilities: Tensor, weights: Tensor, bias: Tensor, final_weights: Tensor, value: Tensor
+) -> Tensor:
+    """Eq. 2: Q_tot of utilities whose mixing weights are not negative.
+
+    Args:
+        utilities: [F, K * A].
+        weights: [F, K * A, X], each row softmaxed.
+        bias: [F, X].
+        final_weights: [F, X], softmaxed.
+        value: [F], V(s).
+
+    Returns:
+        [F].
+    """
+    hidden = F.elu((utilities[:, None] @ weights).squeeze(1) + bias)  # F,X
+    return (hidden * final_weights).sum(-1) + value
+
+
+class HyperNetwork(nn.Module):
+    """Attention over the entities, X numbers out: for each agent, or on average over them.
+
+    Nothing stands between its last linear layers, so they are applied as one.
+
+    Args:
+        entity_dim: D.
+        hypernet_dim: Its width.
+        attention_heads: Its number of heads, H.
+        mixing_dim: X.
+    """
+
+    def __init__(
+        self, entity_dim: int, hypernet_dim: int, attention_heads: int, mixing_dim: int
+    ) -> None:
+        super().__init__()
+        self._heads = attention_heads
+        self.embed = nn.Linear(entity_dim, hypernet_dim)
+        self.query = nn.Linear(hypernet_dim, hypernet_dim, bias=False)
+        self.key = nn.Linear(hypernet_dim, hypernet_dim, bias=False)
+        self.value = nn.Linear(hypernet_dim, hypernet_dim, bias=False)
+        self.attention_out = nn.Linear(hypernet_dim, hypernet_dim)
+        self.last = nn.Linear(hypernet_dim, mixing_dim)
+
+    def per_agent(self, entities: Tensor, masks: Tensor, agents: Tensor) -> Tensor:
+        """[F, M, A, X], zero for absent agents.
+
+        Args:
+            entities: [F, E, D].
+            masks: [F, M, A, E] bool.
+            agents: [F, A] bool.
+        """
+        embedded, scores = self._look(entities, agents.shape[1])
+        value = self.value(embedded).unflatten(-1, (self._heads, -1))  # F,E,H,K
+        weight, bias = self._output_map()
+        return F.linear(attend(scores, value, masks), weight, bias) * agents[:, None, :, None]
+
+    def average(self, entities: Tensor, masks: Tensor, agents: Tensor) -> Tensor:
+        """[F, M, X], the mean over the agent slots, absent ones as zeros; see ``per_agent``.
+
+        All that follows the softmax is linear, so the mean is taken right after it, and the
+        values are computed of what is left: one average entity a head.
+        """
+        embedded, scores = self._look(entities, agents.shape[1])
+        shares = masked_softmax(scores[:, :, None], masks[:, None]).mean(3)  # F,H,M,E
+        pooled = (shares.flatten(1, 2) @ embedded).unflatten(1, shares.shape[1:3])  # F,H,M,width
+        weight, bias = self._output_map()
+        by_head = weight.unflatten(1, (self._heads, -1)).transpose(0, 1)  # H,X,K
+        weight = by_head @ self.value.weight.unflatten(0, (self._heads, -1))  # H,X,width
+        pooled = pooled.transpose(1, 2).flatten(2)  # F,M,H*width
+        weight = weight.transpose(0, 1).flatten(1)  # X,H*width
+        present = agents.to(entities.dtype).mean(1)[:, None, None]  # an absent one has no bias
+        return F.linear(pooled, weight) + bias * present
+
+    def _look(self, entities: Tensor, num_agents: int) -> tuple[Tensor, Tensor]:
+        """The embedded entities [F, E, width] and the agents' scores of them [F, H, A, E]."""
+        embedded = F.relu(self.embed(entities))
+        query = self.query(embedded[:, :num_agents]).unflatten(-1, (self._heads, -1))
+        key = self.key(embedded).unflatten(-1, (self._heads, -1))
+        return embedded, attention_scores(query, key)
+
+    def _output_map(self) -> tuple[Tensor, Tensor]:
+        """The output projection and the last layer as one: [X, width], [X]."""
+        weight = self.last.weight @ self.attention_out.weight
+        return weight, self.last.weight @ self.attention_out.bias + self.last.bias
+
+
+class QMixer(nn.Module):
+    """QMIX with attention hypernetworks (Eq. 6): the whole team's value from all entities.
+
+    Args:
+        entity_dim: D.
+        num_agents: A.
+        hypernet_dim: Width of each hypernetwork.
+        attention_heads: Its number of heads.
+        mixing_dim: X.
+    """
+
+    def __init__(
+        self,
+        entity_dim: int,
+        num_agents: int,
+        hypernet_dim: int = 128,
+        attention_heads: int = 4,
+        mixing_dim: int = 32,
+    ) -> None:
+        super().__init__()
+        self.num_agents = num_agents
+        self.first_weights, self.first_bias, self.final_weights, self.state_value = (
+            HyperNetwork(entity_dim, hypernet_dim, attention_heads, mixing_dim) for _ in range(4)
+        )
+
+    def forward(self, entities: Tensor, present: Tensor, mixes: Sequence[Mix]) -> list[Tensor]:
+        """Q_tot [F] of each mix.
+
+        Args:
+            entities: [F, E, D].
+            present: [F, E] bool.
+            mixes: What to mix.
+        """
+        agents = present[:, : self.num_agents]
+        first_masks = torch.cat([mix.first_masks for mix in mixes], dim=1)  # F,ΣK,A,E
+        weights = self.first_weights.per_agent(entities, first_masks, agents).softmax(-1)
+        of_mix = weights.split([mix.first_masks.shape[1] for mix in mixes], dim=1)
+        distinct = {id(mix.other_mask): mix.other_mask for mix in mixes}
+        other_masks = torch.stack(list(distinct.values()), dim=1)  # F,R,A,E
+        bias = self.first_bias.average(entities, other_masks, agents)  # F,R,X
+        final = self.final_weights.average(entities, other_masks, agents).softmax(-1)
+        value = self.state_value.average(entities, other_masks, agents).mean(-1)  # F,R
+        row = {mask: r for r, mask in enumerate(distinct)}
+        rows = [row[id(mix.other_mask)] for mix in mixes]
+        return [
+            monotonic_mix(
+                mix.utilities.flatten(1), w.flatten(1, 2), bias[:, r], final[:, r], value[:, r]
+            )
+            for mix, w, r in zip(mixes, of_mix, rows, strict=True)
+        ]
+
+
+class VDNMixer(nn.Module):
+    """VDN: Q_tot is the sum of the utilities, and the masks change nothing."""
+
+    def forward(self, entities: Tensor, present: Tensor, mixes: Sequence[Mix]) -> list[Tensor]:
+        """Q_tot [F] of each mix; see ``QMixer.forward``."""
+        return [mix.utilities.flatten(1).sum(-1) for mix in mixes]
+
+
+def _vdn(
+    entity_dim: int, num_agents: int, hypernet_dim: int, attention_heads: int, mixing_dim: int
+) -> nn.Module:
+    return VDNMixer()
+
+
+MIXERS: dict[str, Callable[..., nn.Module]] = {"qmix": QMixer, "vdn": _vdn}

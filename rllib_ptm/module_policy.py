@@ -1,0 +1,39 @@
+"""An RLModule as the policy of N battles: numpy in and out, with the recurrent state kept here."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.rl_module import RLModule
+
+from envs.team_view import TeamView
+from envs.units import FloatArray, IntArray
+from rllib_ptm.rl_module import HIDDEN
+
+
+class ModulePolicy:
+    """See ``rllib_ptm.rollout.Policy``.
+
+    Args:
+        module: What computes utilities; its weights may change between steps.
+        num_battles: N.
+    """
+
+    def __init__(self, module: RLModule, num_battles: int) -> None:
+        self._module = module
+        one = module.get_initial_state()[HIDDEN]  # A,H
+        self._hidden = torch.from_numpy(np.stack([one] * num_battles))  # N,A,H
+
+    def utilities(self, view: TeamView) -> FloatArray:
+        """[N, A, U]."""
+        obs = {name: torch.from_numpy(array) for name, array in view._asdict().items()}
+        out = self._module.forward_inference(
+            {Columns.OBS: obs, Columns.STATE_IN: {HIDDEN: self._hidden}}
+        )
+        self._hidden = out[Columns.STATE_OUT][HIDDEN]
+        return out[Columns.ACTION_DIST_INPUTS].numpy()
+
+    def forget(self, battles: IntArray) -> None:
+        """Clears what was seen in these battles."""
+        self._hidden[torch.from_numpy(battles)] = 0.0

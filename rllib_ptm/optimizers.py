@@ -1,0 +1,14 @@
+"""The optimisers that a config can name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]] = {
+    # The reference's. The learning rate is set by RLlib from ``lr``.
+    "rmsprop": lambda parameters: torch.optim.RMSprop(parameters, alpha=0.99, eps=1e-5),
+    "adam": lambda parameters: torch.optim.Adam(parameters),
+}

@@ -1,0 +1,129 @@
+"""RLlib's RLModule around the networks of ``rllib_ptm.model``.
+
+To RLlib a team is one agent: its observation is a Dict of arrays, its action a MultiDiscrete.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.utils import make_target_network
+from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, TargetNetworkAPI
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor
+
+from envs.team_view import num_actions, num_features
+from rllib_ptm.model.agent import Agent
+from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.q_values import QValues, TeamQ, q_values
+
+HIDDEN = "hidden"
+Q_VALUES = "q_values"
+
+
+def team_spaces(max_allies: int, max_enemies: int) -> tuple[gym.Space, gym.Space]:
+    """The team's observation and action space.
+
+    Args:
+        max_allies: A.
+        max_enemies: F; E = A + F.
+    """
+    slots, actions = max_allies + max_enemies, num_actions(max_enemies)
+    features = num_features(max_allies, max_enemies)
+    observation = gym.spaces.Dict(
+        {
+            "entities": gym.spaces.Box(-np.inf, np.inf, (slots, features), np.float32),
+            "present": gym.spaces.MultiBinary(slots),
+            "visible": gym.spaces.MultiBinary((max_allies, slots)),
+            "action_mask": gym.spaces.MultiBinary((max_allies, actions)),
+        }
+    )
+    return observation, gym.spaces.MultiDiscrete([actions] * max_allies)
+
+
+class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
+    """The shared policy of a team.
+
+    ``forward_inference`` and ``forward_exploration`` take
+    ``{"obs": {"entities": [N, E, D], "present": [N, E], "visible": [N, A, E],
+    "action_mask": [N, A, U]}, "state_in": {"hidden": [N, A, H]}}`` and give the greedy
+    ``actions`` [N, A], the utilities [N, A, U] as ``action_dist_inputs`` and ``state_out``. The
+    agents run decentralised: what one cannot see changes nothing for it. ε is the env runner's.
+
+    ``forward_train`` takes the columns of ``TeamBatch`` and gives the ``QValues``.
+    """
+
+    def setup(self) -> None:
+        """Builds the networks from the spaces and ``model_config``."""
+        slots, entity_dim = self.observation_space["entities"].shape
+        agents, actions = self.observation_space["action_mask"].shape
+        sizes = self.model_config
+        self.agent = Agent(
+            entity_dim,
+            agents,
+            slots - agents,
+            actions,
+            attention_dim=sizes["attention_dim"],
+            attention_heads=sizes["attention_heads"],
+            recurrent_dim=sizes["recurrent_dim"],
+            action_head=sizes["action_head"],
+        )
+        if not self.inference_only:
+            self.mixer = MIXERS[sizes["mixer"]](
+                entity_dim,
+                agents,
+                hypernet_dim=sizes["hypernet_dim"],
+                attention_heads=sizes["attention_heads"],
+                mixing_dim=sizes["mixing_dim"],
+            )
+
+    def make_target_networks(self) -> None:
+        """Copies the online networks; RLlib's Learner calls this once."""
+        self.target_agent = make_target_network(self.agent)
+        self.target_mixer = make_target_network(self.mixer)
+
+    def get_target_network_pairs(self) -> list[tuple[torch.nn.Module, torch.nn.Module]]:
+        """Online network and target network, for agent and mixer."""
+        return [(self.agent, self.target_agent), (self.mixer, self.target_mixer)]
+
+    def forward_target(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The target networks are only ever evaluated together with the online ones."""
+        raise NotImplementedError("forward_train evaluates online and target networks at once")
+
+    def get_non_inference_attributes(self) -> list[str]:
+        """What an env runner does not need."""
+        return ["mixer", "target_agent", "target_mixer"]
+
+    def get_initial_state(self) -> dict[str, np.ndarray]:
+        """The recurrent state of one team at an episode's start."""
+        shape = (self.agent.num_agents, self.agent.recurrent_dim)
+        return {HIDDEN: np.zeros(shape, np.float32)}
+
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        obs = batch[Columns.OBS]
+        utilities, hidden = self.agent.step(
+            obs["entities"], obs["present"], obs["visible"], batch[Columns.STATE_IN][HIDDEN]
+        )
+        allowed = obs["action_mask"].bool()
+        return {
+            Columns.ACTIONS: utilities.masked_fill(~allowed, -torch.inf).argmax(-1),
+            Columns.ACTION_DIST_INPUTS: utilities,
+            Columns.STATE_OUT: {HIDDEN: hidden},
+        }
+
+    def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, QValues]:
+        online = TeamQ(self.agent, self.mixer)
+        target = TeamQ(self.target_agent, self.target_mixer)
+        terms = self.model_config["mined_terms"]
+        return {Q_VALUES: q_values(online, target, team_batch(batch), terms)}
+
+
+def team_batch(columns: dict[str, Tensor]) -> TeamBatch:
+    """The batch out of RLlib's columns, in which every entry has a row for each episode."""
+    fields = {name: columns[name] for name in TeamBatch._fields}
+    return TeamBatch(**fields)._replace(num_steps=columns["num_steps"][0])

@@ -1,0 +1,166 @@
+"""What is installed: metadata, tuned examples, and which floor knows which."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Iterator
+from importlib import metadata, resources
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+QUICK_EXAMPLE = "ptm_small_mt_quick.yaml"  # the one that `make train` runs
+
+# Package -> what it must not import, directly or through others.
+FLOORS = {
+    "envs": {"torch", "ray", "rllib_ptm"},
+    "rllib_ptm.model": {"ray", "jax", "jaxmarl", "gymnasium", "pettingzoo", "typer", "envs"},
+}
+
+IMPORT_EVERY_MODULE = """
+import importlib, pkgutil, sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ImportError(f"{{name}} must not be imported here")
+
+sys.meta_path.insert(0, Blocker())
+package = importlib.import_module({package!r})
+for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+    importlib.import_module(module.name)
+"""
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def setup_cfg() -> configparser.ConfigParser:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    return config
+
+
+def imported_modules(folder: Path) -> Iterator[str]:
+    """Yields what the sources import, inside functions too, in full."""
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                yield node.module
+
+
+def test_metadata() -> None:
+    found = metadata.metadata("rllib-ptm")
+    assert found["Version"] == "0.1.0"
+    assert found["License-Expression"] == "Apache-2.0"
+    assert found["Requires-Python"] == ">=3.11"
+
+
+def test_the_command_rllib_is_ours_and_loads() -> None:
+    (command,) = metadata.entry_points(group="console_scripts", name="rllib")
+    assert command.dist is not None
+    assert command.dist.name == "rllib-ptm"
+    assert callable(command.load())
+
+
+def test_every_folder_with_code_is_a_listed_package() -> None:
+    listed = set(setup_cfg()["options"]["packages"].split())
+    folders = {path.parent for top in ("envs", "rllib_ptm") for path in (ROOT / top).rglob("*.py")}
+    found = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    assert listed == found | {"rllib_ptm.tuned_examples"}, "setup.cfg: options.packages"
+
+
+def required() -> set[str]:
+    """The distributions that setup.cfg names, extras included."""
+    config = setup_cfg()
+    lists = [config["options"]["install_requires"], *config["options.extras_require"].values()]
+    lines = [line for text in lists for line in text.splitlines() if line]
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+def test_what_the_code_imports_is_required() -> None:
+    distributions = metadata.packages_distributions()
+    own = {"envs", "rllib_ptm"}
+    for package in own:
+        tops = {name.partition(".")[0] for name in imported_modules(ROOT / package)}
+        for top in tops - own - sys.stdlib_module_names:
+            owners = {canonicalize_name(name) for name in distributions.get(top, ())}
+            assert owners & required(), f"{package} imports {top}, which setup.cfg does not require"
+
+
+def test_what_is_required_is_pinned() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    assert required() - {"rllib-ptm"} <= {canonicalize_name(pin.name) for pin in pins}
+    assert all(str(pin.specifier).startswith("==") for pin in pins)
+    assert not any("+" in str(pin.specifier) for pin in pins), "a local tag fits one build only"
+
+
+def test_tuned_examples_are_found_inside_the_package() -> None:
+    packaged = resources.files("rllib_ptm.tuned_examples")
+    names = {entry.name for entry in packaged.iterdir() if entry.name.endswith(".yaml")}
+    assert names == {path.name for path in (ROOT / "tuned_examples").glob("*.yaml")}
+    (experiment,) = yaml.safe_load((packaged / QUICK_EXAMPLE).read_text()).values()
+    assert experiment["run"] == "PTM"
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_no_source_names_a_floor_above(package: str) -> None:
+    folder = ROOT.joinpath(*package.split("."))
+    tops = {
+        name.partition(".")[0] for name in imported_modules(folder) if not name.startswith(package)
+    }
+    assert not tops & FLOORS[package]
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_imports_without_the_floors_above(package: str) -> None:
+    done = run_python(IMPORT_EVERY_MODULE.format(package=package, blocked=FLOORS[package]))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["envs", "rllib_ptm", "rllib_ptm.cli.main"])
+def test_importing_is_cheap(module: str) -> None:
+    heavy = {"torch", "ray", "jax", "matplotlib"}
+    done = run_python(f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
+
+
+def test_a_wheel_works_from_any_folder(tmp_path: Path) -> None:
+    source = tmp_path / "source"  # a copy, because building leaves files behind
+    source.mkdir()
+    for name in ("envs", "rllib_ptm", "tuned_examples"):
+        shutil.copytree(ROOT / name, source / name)
+    for name in ("setup.cfg", "pyproject.toml", "LICENSE", "README.md"):
+        shutil.copy(ROOT / name, source)
+    # The requirements come from this environment by a path file, which does not read the path files
+    # there: an editable installation of the project stays out of sight.
+    venv.create(tmp_path / "empty", symlinks=True)
+    (site,) = (tmp_path / "empty").glob("lib/*/site-packages")
+    (site / "requirements.pth").write_text(sysconfig.get_path("purelib"))
+    pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(tmp_path / "empty/bin/python")]
+    offline = ["--no-index", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "install", *offline, str(source)], check=True)
+
+    shutil.rmtree(source)
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [str(tmp_path / "empty/bin/rllib"), "example", "list"]
+    listed = subprocess.run(
+        command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=True
+    )
+    assert QUICK_EXAMPLE.removesuffix(".yaml") in listed.stdout
