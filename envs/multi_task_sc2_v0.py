@@ -144,6 +144,10 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     slots are agents at the start, and those without a unit see zeros, may only do nothing, and
     terminate in the first step.
 
+    SuperSuit starts processes by a fork, which JAX does not survive: use
+    `concat_vec_envs_v1(..., num_cpus=0)`, or call `multiprocessing.set_start_method("forkserver")`
+    first.
+
     `state()` is the whole table of entities, [E, D], whoever sees it.
 
     ### Action Space

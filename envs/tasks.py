@@ -75,8 +75,8 @@ def parse_task(name: str) -> Task:
     Raises:
         InputError: The name does not follow the grammar.
     """
-    allies, _, enemies = NAMED_TASKS.get(name, name).partition("_vs_")
-    return Task(name, _parse_army(name, allies), _parse_army(name, enemies or allies))
+    allies, versus, enemies = NAMED_TASKS.get(name, name).partition("_vs_")
+    return Task(name, _parse_army(name, allies), _parse_army(name, enemies if versus else allies))
 
 
 def _parse_army(task_name: str, army: str) -> tuple[int, ...]:

@@ -1,35 +1,54 @@
 """Multi-task cooperative learning for Ray RLlib by prioritized tasks mining.
 
-``PTMConfig`` and ``PTM`` are RLlib's config and Algorithm; ``register`` makes the names ``PTM``
-and ``multi_task_sc2`` known to Ray, which importing either class does as well.
+``PTMConfig`` and ``PTM`` are RLlib's config and Algorithm. Using either makes the names ``PTM``
+and ``multi_task_sc2`` known to Ray; ``register`` does so too.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from envs.errors import InputError as InputError
     from rllib_ptm.algorithm import PTM as PTM
     from rllib_ptm.algorithm import PTMConfig as PTMConfig
     from rllib_ptm.callbacks import TaskPriorityCallback as TaskPriorityCallback
 
-__all__ = ["PTM", "PTMConfig", "TaskPriorityCallback", "register"]
+__all__ = ["PTM", "InputError", "PTMConfig", "TaskPriorityCallback", "register"]
 __version__ = "0.1.0"
 
 _HOMES = {
+    "InputError": "envs.errors",
     "PTM": "rllib_ptm.algorithm",
     "PTMConfig": "rllib_ptm.algorithm",
     "TaskPriorityCallback": "rllib_ptm.callbacks",
 }
 
 
+def _require_own_envs() -> None:
+    """``envs`` is a common name: another package of that name must not fail somewhere deep."""
+    spec = importlib.util.find_spec("envs")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    if not any((Path(place) / "team_view.py").is_file() for place in places):
+        found = spec.origin or places if spec else "none"
+        raise ImportError(
+            f"rllib_ptm needs its own package 'envs', but Python finds another: {found}. "
+            "Rename that one, or start Python from a folder that has no 'envs' in it."
+        )
+
+
+_require_own_envs()
+
+
 def __getattr__(name: str) -> Any:
     """Loads a public name when it is first used, so that ``rllib --help`` need not load Ray."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    register()
+    if name in ("PTM", "PTMConfig"):
+        register()
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

@@ -48,6 +48,7 @@ from rllib_ptm.settings import PTMSettings
 
 ENVIRONMENT = "multi_task_sc2"
 SCHEDULES = "schedules"
+DRIVER, REPLAY_BUFFER = "driver", "replay_buffer"
 # A positive time limit: without one, RLlib drops a sync that comes before the last was fetched.
 SYNC_TIMEOUT_S = 60.0
 
@@ -108,7 +109,7 @@ class PTMConfig(AlgorithmConfig):
         """
         super().validate()
         read_config(PTMSettings, {key: getattr(self, key) for key in ptm_keys()}, "config")
-        read_config(EnvSettings, self.env_config, "env_config")
+        self.env_settings  # noqa: B018 - reads env_config, and says what is wrong with it
         if self.env != ENVIRONMENT:
             raise InputError(f"env: PTM plays {ENVIRONMENT!r}, found {self.env!r}")
         for width in ("attention_dim", "hypernet_dim"):
@@ -117,6 +118,11 @@ class PTMConfig(AlgorithmConfig):
                     f"config.{width}: must be divisible by attention_heads = "
                     f"{self.attention_heads}, found {getattr(self, width)}"
                 )
+
+    @property
+    def env_settings(self) -> EnvSettings:
+        """``env_config``, read."""
+        return read_config(EnvSettings, self.env_config, "env_config")
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The shared policy."""
@@ -154,17 +160,15 @@ class PTM(Algorithm):
 
     def setup(self, config: Any) -> None:
         """Builds env runners and learners, and what lives beside them on the driver."""
-        tasks = read_config(EnvSettings, self.config.env_config, "env_config").parsed_tasks
-        self.win_rates = WinRates(
-            [task.name for task in tasks], self.config.win_rate_window_episodes
-        )
+        tasks = [task.name for task in self.config.env_settings.parsed_tasks]
+        self.win_rates = WinRates(tasks, self.config.win_rate_window_episodes)
         self.set_win_rates(self.win_rates.rates())
         self.replay_buffer = ReplayBuffer(self.config.buffer_capacity_episodes)
         self._rng = np.random.default_rng(self.config.seed)
         self._groups = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
         self._updates_owed = 0.0
         super().setup(config)
-        self._sync_weights()
+        self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 
     def set_win_rates(self, win_rate: Mapping[str, float]) -> None:
         """Sets each task's win rate c, from which the episodes' weights follow (Eq. 3)."""
@@ -202,14 +206,14 @@ class PTM(Algorithm):
         for _ in range(updates):
             self._update()
         if updates:
-            self._sync_weights()
+            self._sync_weights(self.env_runner_group)
 
     def _play(self, epsilon: float) -> list[TeamEpisode]:
         """Lets every env runner play its share; the metrics go into this iteration's."""
-        arguments = {"epsilon": epsilon, "priorities": self.win_rates.priorities()}
+        priorities = self.win_rates.priorities()
 
         def play(runner: TeamEnvRunner) -> tuple[list[TeamEpisode], Any]:
-            return runner.sample(**arguments), runner.get_metrics()
+            return runner.sample(epsilon=epsilon, priorities=priorities), runner.get_metrics()
 
         played = self.env_runner_group.foreach_env_runner(
             play,
@@ -261,16 +265,59 @@ class PTM(Algorithm):
             for rows in shards
         ]
 
-    def _sync_weights(self) -> None:
-        self._sync(self.env_runner_group)
+    def get_state(
+        self, components: Any = None, *, not_components: Any = None, **kwargs: Any
+    ) -> Any:
+        """RLlib's state and the driver's own: win rates, random state, updates still owed."""
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        if self._check_component(DRIVER, components, not_components):
+            state[DRIVER] = {
+                "win_rates": self.win_rates.get_state(),
+                "task_win_rate": self.task_win_rate,
+                "rng": self._rng.bit_generator.state,
+                "groups": self._groups.get_state().numpy(),
+                "updates_owed": self._updates_owed,
+            }
+        if self._check_component(REPLAY_BUFFER, components, not_components):
+            state[REPLAY_BUFFER] = {}  # it writes its episodes itself
+        return state
 
-    def _sync(self, runners: Any) -> None:
+    def set_state(self, state: Any) -> None:
+        """Restores what ``get_state`` gave."""
+        super().set_state(state)
+        if DRIVER in state:
+            own = state[DRIVER]
+            self.win_rates.set_state(own["win_rates"])
+            self.set_win_rates(self.task_win_rate | own["task_win_rate"])
+            self._rng.bit_generator.state = own["rng"]
+            self._groups.set_state(torch.from_numpy(own["groups"]))
+            self._updates_owed = own["updates_owed"]
+
+    def get_checkpointable_components(self) -> list[tuple[str, Any]]:
+        """RLlib's components and the replay buffer."""
+        components = super().get_checkpointable_components()
+        if self.config.checkpoint_replay_buffer:
+            components.append((REPLAY_BUFFER, self.replay_buffer))
+        return components
+
+    def restore_from_path(self, path: Any, *args: Any, **kwargs: Any) -> None:
+        """Restores a checkpoint, and waits until every env runner has its weights."""
+        super().restore_from_path(path, *args, **kwargs)
+        self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
+
+    def _before_evaluate(self) -> None:
+        """RLlib's own sync before an evaluation does not wait, and may be dropped."""
+        self._sync_weights(self.eval_env_runner_group)
+
+    def _sync_weights(self, *groups: Any) -> None:
+        """Sends the policy to all env runners of these groups, and waits for them."""
         with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
-            runners.sync_weights(
-                from_worker_or_learner_group=self.learner_group,
-                timeout_seconds=SYNC_TIMEOUT_S,
-                inference_only=True,
-            )
+            for group in filter(None, groups):
+                group.sync_weights(
+                    from_worker_or_learner_group=self.learner_group,
+                    timeout_seconds=SYNC_TIMEOUT_S,
+                    inference_only=True,
+                )
 
     def _lifetime(self, key: str) -> int:
         return int(self.metrics.peek((ENV_RUNNER_RESULTS, key), default=0))

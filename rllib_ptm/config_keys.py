@@ -75,9 +75,7 @@ def check_keys(config: AlgorithmConfig, values: Mapping[str, Any]) -> None:
         if name in RLLIB_KEYS:
             hint, legal = RLLIB_KEYS[name]
             check_value(f"config.{key}", value, hint, setting(None, "", **legal).metadata)
-    read_config(
-        PTMSettings, {k: v for k, v in values.items() if k in ptm_keys()}, place="config"
-    )
+    read_config(PTMSettings, {k: v for k, v in values.items() if k in ptm_keys()}, place="config")
     if "env_config" in values:
         read_config(EnvSettings, values["env_config"], "env_config")
 

@@ -27,9 +27,7 @@ from ray.rllib.utils.metrics import (
 )
 from ray.rllib.utils.typing import StateDict
 
-from envs.backends import EnvSettings
 from envs.tasks import Task
-from envs.typed_config import read_config
 from rllib_ptm.episodes import TeamEpisode
 from rllib_ptm.module_policy import ModulePolicy
 from rllib_ptm.rl_module import team_spaces
@@ -45,8 +43,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
-        self.worker_index = self.worker_index or 0
-        self._env = read_config(EnvSettings, self.config.env_config, "env_config")
+        self._env = self.config.env_settings
         self._tasks: tuple[Task, ...] = self._env.parsed_tasks
         self._rng = np.random.default_rng(self._seed)
         self._priorities = {task.name: 1.0 / len(self._tasks) for task in self._tasks}
@@ -71,9 +68,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def get_spaces(self) -> dict[str, Any]:
         """The team's spaces, as RLlib asks for them."""
         spaces = team_spaces(self._env.ally_slots, self._env.enemy_slots)
-        return dict.fromkeys(
-            (INPUT_ENV_SPACES, INPUT_ENV_SINGLE_SPACES, DEFAULT_MODULE_ID), spaces
-        )
+        return dict.fromkeys((INPUT_ENV_SPACES, INPUT_ENV_SINGLE_SPACES, DEFAULT_MODULE_ID), spaces)
 
     def assert_healthy(self) -> None:
         """Raises if the policy could not be built."""
@@ -121,9 +116,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
             episodes = self._play_on(num_episodes, num_timesteps, chance)
         self._log(episodes)
         for callback in self._callbacks:
-            callback.on_sample_end(
-                env_runner=self, metrics_logger=self.metrics, samples=episodes
-            )
+            callback.on_sample_end(env_runner=self, metrics_logger=self.metrics, samples=episodes)
         return episodes
 
     def play_exactly(

@@ -6,7 +6,7 @@ made from it when a batch is drawn. Shapes: see ``rllib_ptm.model.batch``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -64,6 +64,49 @@ def cut_episode(moments: Sequence[Units], battle: int) -> Units:
         else:
             arrays[field.name] = getattr(moments[0], field.name)[battle : battle + 1].copy()
     return Units(**arrays)
+
+
+def to_arrays(episodes: Sequence[TeamEpisode]) -> dict[str, np.ndarray]:
+    """Episodes as a few long arrays, for a file; ``from_arrays`` turns them back."""
+    arrays = {
+        field.name: np.concatenate([getattr(e.units, field.name) for e in episodes])
+        for field in fields(Units)
+    }
+    return arrays | {
+        "actions": np.concatenate([e.actions for e in episodes]),
+        "rewards": np.concatenate([e.rewards for e in episodes]),
+        "length": np.array([len(e) for e in episodes]),
+        "task": np.array([e.task for e in episodes]),
+        "won": np.array([e.won for e in episodes]),
+        "truncated": np.array([e.truncated for e in episodes]),
+    }
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[TeamEpisode]:
+    """The episodes out of what ``to_arrays`` gave."""
+    ends = np.cumsum(arrays["length"])
+    episodes = []
+    for i, (end, length) in enumerate(zip(ends.tolist(), arrays["length"].tolist(), strict=True)):
+        steps = slice(end - length, end)
+        moments = slice(end - length + i, end + i + 1)  # each episode has one more of them
+        episodes.append(
+            TeamEpisode(
+                task=str(arrays["task"][i]),
+                units=Units(
+                    **{
+                        field.name: arrays[field.name][
+                            moments if field.name in MOVING else slice(i, i + 1)
+                        ]
+                        for field in fields(Units)
+                    }
+                ),
+                actions=arrays["actions"][steps],
+                rewards=arrays["rewards"][steps],
+                won=bool(arrays["won"][i]),
+                truncated=bool(arrays["truncated"][i]),
+            )
+        )
+    return episodes
 
 
 def collate(

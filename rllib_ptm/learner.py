@@ -16,16 +16,8 @@ from ray.rllib.core.rl_module.apis import TargetNetworkAPI
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES_LIFETIME
 from torch import Tensor
 
-from rllib_ptm.methods import METHODS
-from rllib_ptm.model.losses import (
-    episode_mean,
-    mining_loss,
-    squared_td_error,
-    step_mean,
-    td_targets,
-    total_loss,
-)
-from rllib_ptm.model.q_values import ORIGINAL, QValues
+from rllib_ptm.methods import METHODS, method_loss
+from rllib_ptm.model.q_values import ORIGINAL
 from rllib_ptm.optimizers import OPTIMIZERS
 from rllib_ptm.rl_module import Q_VALUES, team_batch
 from rllib_ptm.schedules import linear
@@ -64,25 +56,24 @@ class PTMLearner(TorchLearner):
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> Tensor:
-        """The method's loss: the original one, and what it mines (Eq. 8, 14, 15)."""
+        """The method's loss; see ``rllib_ptm.methods``."""
         team, q = team_batch(batch), fwd_out[Q_VALUES]
-        method = METHODS[config.method]
-        targets = td_targets(team.rewards, team.terminated, q.next_q_tot, config.gamma)
-        squared = {
-            term: squared_td_error(q_tot, targets, team.valid) for term, q_tot in q.q_tot.items()
+        loss = method_loss(
+            METHODS[config.method],
+            q,
+            team,
+            gamma=config.gamma,
+            mining_lambda=config.mining_lambda,
+            alpha=self._alpha,
+        )
+        error = (loss.targets - q.q_tot[ORIGINAL].detach()).abs().masked_fill(~team.valid, 0.0)
+        taken = q.taken.detach().mean(-1).masked_fill(~team.valid, 0.0)
+        watched = {f"loss_{term}": mean for term, mean in loss.mean.items()} | {
+            "td_error_abs": error.sum() / team.num_steps,
+            "q_taken_mean": taken.sum() / team.num_steps,
         }
-        original = step_mean(squared[ORIGINAL], team.num_steps)
-        shares = method.shares(self._alpha)
-        if method.by_priority:
-            of_episode = {term: episode_mean(squared[term], team.valid) for term in shares}
-            mining = mining_loss(of_episode, shares, team.episode_weight)
-            loss = total_loss(method.original * original, mining, config.mining_lambda)
-        else:
-            mining = sum(s * step_mean(squared[term], team.num_steps) for term, s in shares.items())
-            loss = method.original * original + mining
-        self._log(module_id, {t: step_mean(s, team.num_steps) for t, s in squared.items()})
-        self._log_q(module_id, q, targets, team.valid, team.num_steps)
-        return loss
+        self.metrics.log_dict(watched, key=module_id, window=1)
+        return loss.total
 
     def postprocess_gradients_for_module(
         self, *, module_id: str, config: Any = None, module_gradients_dict: dict[Any, Tensor]
@@ -116,20 +107,4 @@ class PTMLearner(TorchLearner):
         self._last_target_update = state.get(LAST_TARGET_UPDATE, self._last_target_update)
 
     def _target_modules(self) -> list[TargetNetworkAPI]:
-        return [self.module[module_id].unwrapped() for module_id in self.module.keys()]
-
-    def _log(self, module_id: str, losses: dict[str, Tensor]) -> None:
-        values = {f"loss_{term}": loss.detach() for term, loss in losses.items()}
-        self.metrics.log_dict(values, key=module_id, window=1)
-
-    @torch.no_grad()
-    def _log_q(
-        self, module_id: str, q: QValues, targets: Tensor, valid: Tensor, num_steps: Tensor
-    ) -> None:
-        error = (targets - q.q_tot[ORIGINAL]).abs().masked_fill(~valid, 0.0)
-        taken = q.taken.mean(-1).masked_fill(~valid, 0.0)
-        values = {
-            "td_error_abs": error.sum() / num_steps,
-            "q_taken_mean": taken.sum() / num_steps,
-        }
-        self.metrics.log_dict(values, key=module_id, window=1)
+        return [self.module[module_id].unwrapped() for module_id in self.module.keys()]  # noqa: SIM118

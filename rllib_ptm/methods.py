@@ -7,8 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL
+import torch
+from torch import Tensor
+
+from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.losses import (
+    episode_mean,
+    mining_loss,
+    squared_td_error,
+    step_mean,
+    td_targets,
+    total_loss,
+)
+from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, QValues
 
 
 @dataclass(frozen=True)
@@ -56,3 +69,50 @@ METHODS: dict[str, Method] = {
         original=0.5,
     ),
 }
+
+
+class MethodLoss(NamedTuple):
+    """What a method makes of a batch.
+
+    Attributes:
+        total: [] what is minimised.
+        mean: [] by term: the mean over all steps, to be watched.
+        targets: [B, T] y of Eq. 7.
+    """
+
+    total: Tensor
+    mean: dict[str, Tensor]
+    targets: Tensor
+
+
+def method_loss(
+    method: Method,
+    q: QValues,
+    batch: TeamBatch,
+    *,
+    gamma: float,
+    mining_lambda: float,
+    alpha: float,
+) -> MethodLoss:
+    """The loss of a method (Eq. 7, 8, 14, 15).
+
+    Args:
+        method: A row of ``METHODS``.
+        q: The batch's Q values, of all terms that the method mines.
+        batch: B episodes.
+        gamma: γ.
+        mining_lambda: λ of Eq. 15.
+        alpha: α of Eq. 14.
+    """
+    targets = td_targets(batch.rewards, batch.terminated, q.next_q_tot, gamma)
+    squared = {t: squared_td_error(q_tot, targets, batch.valid) for t, q_tot in q.q_tot.items()}
+    mean = {term: step_mean(s, batch.num_steps) for term, s in squared.items()}
+    original = method.original * mean[ORIGINAL]
+    shares = method.shares(alpha)
+    if method.by_priority:
+        of_episode = {term: episode_mean(squared[term], batch.valid) for term in shares}
+        mining = mining_loss(of_episode, shares, batch.episode_weight)
+        total = total_loss(original, mining, mining_lambda)
+    else:
+        total = original + torch.stack([share * mean[term] for term, share in shares.items()]).sum()
+    return MethodLoss(total, {t: m.detach() for t, m in mean.items()}, targets)

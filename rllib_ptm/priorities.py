@@ -29,7 +29,7 @@ class WinRates:
         self._outcomes[task].extend([True] * wins + [False] * (episodes - wins))
 
     def rates(self) -> dict[str, float]:
-        """c by task."""
+        """Each task's c."""
         return {task: sum(won) / max(len(won), 1) for task, won in self._outcomes.items()}
 
     def priorities(self) -> dict[str, float]:

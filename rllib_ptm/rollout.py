@@ -5,7 +5,8 @@ Shape legend: ``N`` battles, ``A`` agents, ``U`` actions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -79,17 +80,18 @@ class Rollout:
         self._time_limit = time_limit_steps
         self._schedule = schedule
         self._tasks: list[Task | None] = [None] * battles.num_battles
-        self._moments: list[Units] = []  # the last moments in which actions were chosen
-        self._actions: list[IntArray] = []
-        self._rewards: list[FloatArray] = []
-        self._start(np.arange(battles.num_battles))
+        # The last moments in which actions were chosen, as many as the longest episode has.
+        self._moments: deque[Units] = deque(maxlen=time_limit_steps)
+        self._actions: deque[IntArray] = deque(maxlen=time_limit_steps)
+        self._rewards: deque[FloatArray] = deque(maxlen=time_limit_steps)
+        self._start(range(battles.num_battles))
 
     @property
     def idle(self) -> bool:
         """Every battle has ended and no new one is to begin."""
         return not any(self._tasks)
 
-    def _start(self, which: IntArray) -> IntArray:
+    def _start(self, which: Iterable[int]) -> IntArray:
         """Starts new battles as far as the schedule goes; returns those that began."""
         begun, tasks, seeds = [], [], []
         for battle in which:
@@ -103,9 +105,7 @@ class Rollout:
         self._units = self._battles.reset(np.array(begun, int), tasks, seeds)
         return np.array(begun, int)
 
-    def step(
-        self, policy: Policy, epsilon: float, rng: np.random.Generator
-    ) -> list[TeamEpisode]:
+    def step(self, policy: Policy, epsilon: float, rng: np.random.Generator) -> list[TeamEpisode]:
         """Plays one step of every battle.
 
         Returns:
@@ -114,38 +114,31 @@ class Rollout:
         view = team_view(self._units)
         actions = epsilon_greedy(policy.utilities(view), view.action_mask, epsilon, rng)
         after = self._battles.step(actions)
-        self._remember(self._units, actions, reward(self._units, after))
+        self._moments.append(self._units)
+        self._actions.append(actions)
+        self._rewards.append(reward(self._units, after))
         ends = decided(after)
         over = ends | (after.step >= self._time_limit)
         playing = np.array([task is not None for task in self._tasks])
-        ended = np.flatnonzero(over & playing)
+        ended = np.flatnonzero(over & playing).tolist()
         self._units = after
-        if not len(ended):
+        if not ended:
             return []
         wins = won(after)
         episodes = [self._cut(i, after, bool(wins[i]), not ends[i]) for i in ended]
         policy.forget(self._start(ended))
         return episodes
 
-    def _remember(self, units: Units, actions: IntArray, rewards: FloatArray) -> None:
-        for history, new in (
-            (self._moments, units),
-            (self._actions, actions),
-            (self._rewards, rewards),
-        ):
-            history.append(new)  # type: ignore[attr-defined]
-            del history[: -self._time_limit]
-
     def _cut(self, battle: int, after: Units, is_won: bool, truncated: bool) -> TeamEpisode:
         """The episode that ends in ``after``."""
         task = self._tasks[battle]
         assert task is not None
-        length = int(after.step[battle])
+        last = slice(-int(after.step[battle]), None)
         return TeamEpisode(
             task=task.name,
-            units=cut_episode([*self._moments[-length:], after], battle),
-            actions=np.stack([a[battle] for a in self._actions[-length:]]).astype(np.int8),
-            rewards=np.stack([r[battle] for r in self._rewards[-length:]]),
+            units=cut_episode([*list(self._moments)[last], after], battle),
+            actions=np.stack([a[battle] for a in list(self._actions)[last]]).astype(np.int8),
+            rewards=np.stack([r[battle] for r in list(self._rewards)[last]]),
             won=is_won,
             truncated=truncated,
         )

@@ -48,6 +48,7 @@ class PTMSettings:
     buffer_capacity_episodes: int = setting(
         5000, "episodes that the replay buffer holds", at_least=1
     )
+    checkpoint_replay_buffer: bool = setting(True, "whether checkpoints hold the replay buffer")
     learning_starts_episodes: int = setting(
         32, "no update before so many episodes were played", at_least=1
     )
@@ -63,6 +64,4 @@ class PTMSettings:
     epsilon_initial: float = setting(1.0, "ε at the start", at_least=0.0, at_most=1.0)
     epsilon_final: float = setting(0.05, "ε in the end", at_least=0.0, at_most=1.0)
     epsilon_anneal_steps: int = setting(500_000, "env steps between the two", at_least=1)
-    task_draw: str = setting(
-        "uniform", "how each episode draws its task", one_of=tuple(TASK_DRAWS)
-    )
+    task_draw: str = setting("uniform", "how each episode draws its task", one_of=tuple(TASK_DRAWS))

@@ -7,9 +7,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from envs.errors import InputError
+
+if TYPE_CHECKING:
+    from ray.tune import PlacementGroupFactory
 
 # Ray reads these as it is imported. Whoever has set one keeps it.
 _ENVIRONMENT: Mapping[str, str] = {
@@ -76,11 +79,9 @@ def share_out_cores(configs: list[dict[str, Any]], cores: int) -> int:
         configs: The config of each trial.
         cores: What there is to share.
     """
-    from rllib_ptm import PTM
-
     others = 0.0
     for config in configs:
-        request = PTM.default_resource_request(config)
+        request = _request(config)
         main_process = request.bundles[0].get("CPU", 0)
         others = max(others, request.required_resources.get("CPU", 0) - main_process)
     return max(2, cores - int(others))
@@ -88,13 +89,17 @@ def share_out_cores(configs: list[dict[str, Any]], cores: int) -> int:
 
 def needed_resources(configs: list[dict[str, Any]]) -> dict[str, float]:
     """What the largest trial takes, for example ``{"CPU": 4, "GPU": 1}``."""
-    from rllib_ptm import PTM
-
     needed: dict[str, float] = {}
     for config in configs:
-        for kind, amount in PTM.default_resource_request(config).required_resources.items():
+        for kind, amount in _request(config).required_resources.items():
             needed[kind] = max(needed.get(kind, 0), amount)
     return needed
+
+
+def _request(config: dict[str, Any]) -> PlacementGroupFactory:
+    from rllib_ptm import PTM
+
+    return cast("PlacementGroupFactory", PTM.default_resource_request(config))
 
 
 @contextmanager

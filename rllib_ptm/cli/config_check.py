@@ -17,12 +17,16 @@ def check_config(experiment: Experiment) -> None:
     """
     from rllib_ptm import PTMConfig
 
-    for variant in experiment.variants():
-        with located(f"{experiment.source}: {experiment.name}"):
+    with located(f"{experiment.source}: {experiment.name}"):
+        for variant in experiment.variants():
             try:
                 PTMConfig().update_from_dict(variant).validate()
             except InputError:
                 raise
             except (ValueError, TypeError, KeyError, AttributeError) as error:
-                # RLlib's own complaints: a paragraph that seldom names a place.
-                raise InputError(f"config: {' '.join(str(error).split())}") from error
+                raise InputError(f"config: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    """RLlib's own complaint, without the advice to switch its checks off."""
+    return " ".join(str(error).split()).partition(" To suppress all validation errors")[0]

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from envs.errors import InputError
 from envs.tasks import TASK_SETS, parse_tasks
+from rllib_ptm.cli.cluster import ClusterOptions, quieten_ray
 from rllib_ptm.cli.results import check_result_file, result_table, write_results
 
 _MARKER = "rllib_checkpoint.json"
@@ -35,6 +36,7 @@ def evaluate(
         check_result_file(out)
     console = Console()
     with console.status(f"Playing {episodes} games of each task"):
+        quieten_ray(ClusterOptions())
         from rllib_ptm.evaluation import evaluate_checkpoint  # brings in torch and JAX
 
         results = evaluate_checkpoint(

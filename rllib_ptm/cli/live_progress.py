@@ -67,9 +67,9 @@ class LiveProgress(Callback):
         """Called by Tune after each iteration of a trial."""
         progress = self._running[trial.trial_id]
         progress.update(result)
-        now = time.monotonic()
-        if self._live is None and now - self._last_line >= _SECONDS_BETWEEN_LINES:
-            self._last_line = now
+        due = time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES
+        if self._live is None and (due or result.get("done")):
+            self._last_line = time.monotonic()
             print(plain_line(progress), flush=True)
 
     def on_trial_complete(

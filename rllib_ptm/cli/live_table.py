@@ -23,7 +23,7 @@ from rllib_ptm.cli.progress import (
 )
 
 _LEARNER_COLUMNS: Mapping[str, str] = {
-    "loss": "loss_total",
+    "loss": "total_loss",
     "original": "loss_ori",
     "exploration": "loss_exp",
     "exploitation": "loss_task",
@@ -31,7 +31,8 @@ _LEARNER_COLUMNS: Mapping[str, str] = {
     "Q": "q_taken_mean",
     "gradient": "grad_norm",
 }
-_BAR_WIDTH = 32
+_BAR_WIDTH = 36
+_PANEL_WIDTH = 88
 
 
 def live_table(trials: Iterable[TrialProgress], notice: str = "") -> RenderableType:
@@ -64,7 +65,7 @@ def _panel(trial: TrialProgress) -> Panel:
         box=box.ROUNDED,
         border_style="cyan",
         padding=(1, 2),
-        expand=False,
+        width=_PANEL_WIDTH,
     )
 
 
@@ -86,7 +87,7 @@ def _counters(trial: TrialProgress) -> Table:
             "return": _decimal(trial.number("env_runners/episode_return_mean")),
             "length": _decimal(trial.number("env_runners/episode_len_mean")),
             "ε": _decimal(trial.number("schedules/epsilon")),
-            "α": _decimal(trial.number("schedules/alpha")),  # noqa: RUF001
+            "α": _decimal(trial.number("schedules/alpha")),
         }
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rllib_ptm.cli.progress import STEPS, WIN_RATE
 
@@ -14,22 +14,20 @@ if TYPE_CHECKING:
 
 
 def plot_win_rates(
-    progress_csv: Path, final_win_rates: Mapping[str, float], title: str, out: Path
+    table: pd.DataFrame, final_win_rates: Mapping[str, float], title: str, out: Path
 ) -> None:
     """Draws win rates over environment steps.
 
     Args:
-        progress_csv: The table that Tune writes, a row per iteration.
+        table: A row per iteration, a column per result key; see ``read_progress``.
         final_win_rates: The greedy win rate of the last checkpoint, by task.
         title: What was trained.
         out: The PNG file to write.
     """
     import matplotlib as mpl
-    import pandas as pd
     from matplotlib.figure import Figure
 
-    table = pd.read_csv(progress_csv)
-    style = {
+    style: dict[Any, Any] = {
         "font.size": 11,
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -52,10 +50,10 @@ def _draw(axes: Axes, table: pd.DataFrame, final_win_rates: Mapping[str, float])
 
     trained = [c.removeprefix(WIN_RATE) for c in table.columns if c.startswith(WIN_RATE)]
     tasks = [*trained, *(task for task in final_win_rates if task not in trained)]
-    colours = mpl.colormaps["viridis"].resampled(len(tasks) + 1)
+    colours = mpl.color_sequences["petroff10"]  # told apart by colour-blind eyes, too
     steps = table[STEPS]
     for index, task in enumerate(tasks):
-        colour, label = colours(index), task
+        colour, label = colours[index % len(colours)], task
         if task in final_win_rates:
             label = f"{task}   {final_win_rates[task]:.0%}"
             axes.plot(

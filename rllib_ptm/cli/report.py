@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +12,14 @@ from rich.markup import escape
 
 from rllib_ptm.cli.experiment import Experiment
 from rllib_ptm.cli.plot import plot_win_rates
+from rllib_ptm.cli.progress import flatten
 from rllib_ptm.cli.results import result_table, write_results
 
 if TYPE_CHECKING:
+    import pandas as pd
     from ray.tune import Result
+
+RESULTS_JSON, RESULTS_CSV = "result.json", "progress.csv"  # as Tune names them
 
 
 def report_trial(experiment: Experiment, result: Result, episodes: int, console: Console) -> bool:
@@ -37,43 +43,65 @@ def report_trial(experiment: Experiment, result: Result, episodes: int, console:
         from rllib_ptm.evaluation import evaluate_checkpoint
 
         games = evaluate_checkpoint(str(checkpoint), episodes_per_task=episodes)
-    csv, picture, table = folder / "progress.csv", folder / "win_rate.png", folder / "final.json"
-    title = f"{experiment.name}: {experiment.algorithm}, {experiment.config.get('method', 'ptm')}"
-    plot_win_rates(csv, {row.task: row.win_rate for row in games}, title, picture)
-    write_results(games, table)
+    picture, stored = folder / "win_rate.png", folder / "final.json"
+    final = {row.task: row.win_rate for row in games}
+    plot_win_rates(read_progress(folder), final, experiment.name, picture)
+    write_results(games, stored)
     console.print()
     console.print(result_table(games, f"{experiment.name}: greedy games of the last checkpoint"))
     _print_paths(
         console,
         {
             "checkpoint": checkpoint,
-            "results": csv,
+            "results": folder / RESULTS_CSV,
             "TensorBoard": folder,
             "win rates": picture,
-            "final games": table,
+            "final games": stored,
         },
     )
     return True
 
 
+def read_progress(folder: Path) -> pd.DataFrame:
+    """Reads a trial's results, a row per iteration, and writes them anew as ``progress.csv``.
+
+    Tune's own CSV file has the columns of the first iteration only, when nothing has been
+    learnt yet, and gets rows that do not fit its head when a run goes on with other columns.
+    """
+    import pandas as pd
+
+    lines = (folder / RESULTS_JSON).read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    table = pd.DataFrame([flatten({k: v for k, v in r.items() if k != "config"}) for r in rows])
+    table.to_csv(folder / RESULTS_CSV, index=False)
+    return table
+
+
 def report_interrupted(experiment: Experiment, result: Result, console: Console) -> None:
     """Says what an interrupted run has left, and how to go on."""
     saved = Path(result.checkpoint.path) if result.checkpoint else "none"
-    console.print(f"[yellow]{experiment.name}: interrupted.[/yellow]")
-    _print_paths(console, {"checkpoint": saved, "results": Path(result.path) / "progress.csv"})
+    state = "finished" if (result.metrics or {}).get("done") else "interrupted"
+    console.print(f"[yellow]{experiment.name}: {state}[/yellow]")
+    _print_paths(console, {"checkpoint": saved, "results": Path(result.path) / RESULTS_CSV})
     console.print("The same command with --resume goes on from there.")
 
 
 def _report_failure(experiment: Experiment, result: Result, folder: Path) -> None:
-    lines = str(result.error or "it left no checkpoint").strip().splitlines()
     log = folder / "error.txt"
     where = log if log.is_file() else folder
     Console(stderr=True).print(
-        f"[red]{experiment.name}: a trial failed:[/red] {escape(lines[-1])}\n"
+        f"[red]{experiment.name}: a trial failed:[/red] {escape(_gist(result.error))}\n"
         f"The whole story: {escape(str(where))}",
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _gist(error: Exception | None) -> str:
+    """The last line of a traceback that names an exception: notes may follow it."""
+    lines = str(error or "it left no checkpoint").strip().splitlines()
+    named = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Exit)\b", line)]
+    return (named or lines)[-1]
 
 
 def _print_paths(console: Console, paths: dict[str, Path | str]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -66,16 +66,13 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
     with console.status("Checking the experiment"):
         for experiment in experiments:
             check_config(experiment)
-        configs = {experiment.name: _with_cores(experiment, options) for experiment in experiments}
+        experiments = [_with_cores(experiment, options) for experiment in experiments]
         if options.resume:
-            from rllib_ptm.cli.tune_run import check_resumable
-
-            for experiment in experiments:
-                check_resumable(experiment, storage)
-    finished, interrupted = _train_all(experiments, configs, storage, options, console)
+            _check_resumable(experiments, storage)
+    finished, interrupted = _train_all(experiments, storage, options, console)
     codes = [0]
     for experiment, grid in finished:
-        for result in grid:
+        for result in (grid[index] for index in range(len(grid))):
             if interrupted:
                 report_interrupted(experiment, result, console)
                 codes.append(INTERRUPTED_BY_USER)
@@ -87,7 +84,6 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
 
 def _train_all(
     experiments: Sequence[Experiment],
-    configs: dict[str, dict[str, Any]],
     storage: Path,
     options: TrainOptions,
     console: Console,
@@ -95,23 +91,33 @@ def _train_all(
     """Returns the results of each experiment that was begun, and whether Ctrl-C ended them."""
     from rllib_ptm import register
     from rllib_ptm.cli.interrupt import INTERRUPTED
-    from rllib_ptm.cli.tune_run import fit, fit_on
+    from rllib_ptm.cli.tune_run import fit, fit_on, has_run
 
-    needed = needed_resources(list(configs.values()))
+    needed = needed_resources([variant for e in experiments for variant in e.variants()])
     finished = []
     with ray_cluster(options.cluster, needed, _cores(options)):
         register()
         for experiment in experiments:
             _announce(experiment, storage, console)
-            if options.resume:
+            if options.resume and has_run(experiment, storage):
                 grid = fit_on(experiment, storage)
             else:
-                plain = options.cluster.verbosity > 0
-                grid = fit(experiment, configs[experiment.name], storage, plain=plain)
+                grid = fit(experiment, storage, plain=options.cluster.verbosity > 0)
             finished.append((experiment, grid))
             if INTERRUPTED.is_set():
                 break
         return finished, INTERRUPTED.is_set()
+
+
+def _check_resumable(experiments: Sequence[Experiment], storage: Path) -> None:
+    from rllib_ptm.cli.tune_run import check_unchanged, has_run
+
+    begun = [experiment for experiment in experiments if has_run(experiment, storage)]
+    if not begun:
+        names = ", ".join(experiment.name for experiment in experiments)
+        raise InputError(f"--resume: there is no run of {names} in {storage}")
+    for experiment in begun:
+        check_unchanged(experiment, storage)
 
 
 def _announce(experiment: Experiment, storage: Path, console: Console) -> None:
@@ -128,13 +134,13 @@ def _cores(options: TrainOptions) -> int:
     return options.cluster.num_cpus or machine_cores()
 
 
-def _with_cores(experiment: Experiment, options: TrainOptions) -> dict[str, Any]:
-    """The config, with the cores shared out where the experiment does not say how."""
+def _with_cores(experiment: Experiment, options: TrainOptions) -> Experiment:
+    """The experiment, with the cores shared out where it does not say how."""
     key = "num_cpus_for_main_process"
     if key in experiment.config:
-        return experiment.config
+        return experiment
     cores = share_out_cores(list(experiment.variants()), _cores(options))
-    return {**experiment.config, key: cores}
+    return replace(experiment, config={**experiment.config, key: cores})
 
 
 def _storage_folder(path: str) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ray.tune import CheckpointConfig, ResultGrid, RunConfig, TuneConfig, Tuner
 
@@ -17,14 +16,11 @@ from rllib_ptm.cli.live_progress import LiveProgress
 _RECORD = "experiment.json"
 
 
-def fit(
-    experiment: Experiment, config: dict[str, Any], storage: Path, *, plain: bool
-) -> ResultGrid:
+def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
     """Trains all trials of an experiment from the start.
 
     Args:
         experiment: What to train.
-        config: Its config, with the cores shared out.
         storage: The folder that holds a folder per experiment.
         plain: Lines in place of the live table.
     """
@@ -33,7 +29,7 @@ def fit(
     (folder / _RECORD).write_text(_record(experiment))
     tuner = Tuner(
         experiment.algorithm,
-        param_space=config,
+        param_space=experiment.config,
         tune_config=TuneConfig(num_samples=experiment.num_samples, scheduler=PausingScheduler()),
         run_config=RunConfig(
             name=experiment.name,
@@ -53,17 +49,20 @@ def fit_on(experiment: Experiment, storage: Path) -> ResultGrid:
     return Tuner.restore(path, trainable=experiment.algorithm, resume_errored=True).fit()
 
 
-def check_resumable(experiment: Experiment, storage: Path) -> None:
-    """Finds out whether ``fit_on`` can go on with what the user means.
+def has_run(experiment: Experiment, storage: Path) -> bool:
+    """Whether an experiment of that name was begun there."""
+    folder = storage / experiment.name
+    return Tuner.can_restore(str(folder)) and (folder / _RECORD).is_file()
+
+
+def check_unchanged(experiment: Experiment, storage: Path) -> None:
+    """Makes sure that the experiment is still the one that was begun.
 
     Raises:
-        InputError: There is no such run, or the experiment has changed since: Tune would go on
-            with the old settings without a word.
+        InputError: It has changed; Tune would go on with the old settings without a word.
     """
-    folder = storage / experiment.name
-    if not Tuner.can_restore(str(folder)) or not (folder / _RECORD).is_file():
-        raise InputError(f"--resume: there is no run to go on with in {folder}")
-    before, now = json.loads((folder / _RECORD).read_text()), json.loads(_record(experiment))
+    before = json.loads((storage / experiment.name / _RECORD).read_text())
+    now = json.loads(_record(experiment))
     changed = [f"{key} was {before[key]}, is {now[key]}" for key in now if before[key] != now[key]]
     if changed:
         raise InputError(f"--resume: the experiment is not the one begun: {'; '.join(changed)}")

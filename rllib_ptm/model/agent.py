@@ -155,8 +155,11 @@ class Agent(nn.Module):
             layer(x).unflatten(-1, (self._heads, -1))  # F,A or E,H,K
             for layer, x in ((self.query, agents), (self.key, embedded), (self.value, embedded))
         )
-        seen = self.attention_out(attend(attention_scores(query, key), value, masks))
-        return F.relu(self.to_recurrent(seen))
+        seen = attend(attention_scores(query, key), value, masks)
+        # Nothing stands between the two next layers, so they are applied as one.
+        weight = self.to_recurrent.weight @ self.attention_out.weight
+        bias = self.to_recurrent.weight @ self.attention_out.bias + self.to_recurrent.bias
+        return F.relu(F.linear(seen, weight, bias))
 
     def _utilities(
         self, hidden: Tensor, embedded: Tensor, masks: Tensor, present: Tensor

@@ -50,7 +50,9 @@ def mining_loss(
         shares: Each term's share, for PTM α and 1 - α.
         weight: [B] ω.
     """
-    mined = sum(share * loss_of_episode[term] for term, share in shares.items())
+    mined = torch.zeros_like(weight)
+    for term, share in shares.items():
+        mined = mined + share * loss_of_episode[term]
     return (weight * mined).sum()
 
 

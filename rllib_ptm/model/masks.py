@@ -26,9 +26,9 @@ def draw_group(present: Tensor, generator: torch.Generator) -> Tensor:
     Returns:
         [B, E] bool.
     """
-    size = {"generator": generator, "device": present.device}
-    p = torch.rand(present.shape[0], 1, **size)
-    return (torch.rand(present.shape, **size) < p) & present
+    device = present.device
+    p = torch.rand((present.shape[0], 1), generator=generator, device=device)
+    return (torch.rand(present.shape, generator=generator, device=device) < p) & present
 
 
 def same_group(group: Tensor, present: Tensor, num_agents: int) -> Tensor:

@@ -105,9 +105,9 @@ def _next_q_tot(
         frames: The steps that were played.
     """
     lengths = batch.valid.sum(1)
-    utilities = target.agent(
-        batch.entities, batch.present, batch.visible[:, :, None], lengths + 1
-    )[:, 1:, 0]
+    utilities = target.agent(batch.entities, batch.present, batch.visible[:, :, None], lengths + 1)[
+        :, 1:, 0
+    ]
     allowed = batch.action_mask[:, 1:]
     best = online_utilities.masked_fill(~allowed, -torch.inf).argmax(-1, keepdim=True)
     best_utilities = frames.pack(utilities.gather(-1, best).squeeze(-1))  # F,A

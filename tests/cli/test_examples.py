@@ -1,0 +1,64 @@
+"""The experiments that come with the package."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rllib_ptm.cli import config_check
+from rllib_ptm.cli.examples import description, examples, find_experiment_file
+from rllib_ptm.cli.experiment import read_experiments
+from rllib_ptm.cli.main import main
+
+EXAMPLES = examples()
+
+
+def test_there_is_one_for_each_regime() -> None:
+    assert set(EXAMPLES) >= {
+        "ptm_small_mt_quick",
+        "ptm_small_mt",
+        "ptm_medium_mt",
+        "ptm_large_mt",
+    }
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_each_can_be_trained(name: str) -> None:
+    (experiment,) = read_experiments(EXAMPLES[name])
+    assert experiment.name == name
+    assert experiment.stop
+    config_check.check_config(experiment)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_comment_stands_over_each_key(name: str) -> None:
+    lines = EXAMPLES[name].read_text().splitlines()
+    keys = [i for i, line in enumerate(lines) if re.match(r"\s+\w+:", line)]
+    assert len(keys) > 20
+    bare = [lines[i].strip() for i in keys if not lines[i - 1].strip().startswith("#")]
+    assert not bare
+    assert description(EXAMPLES[name]).endswith(".")
+
+
+def test_list_shows_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["example", "list"]) == 0
+    output = capsys.readouterr().out
+    assert all(name in output for name in EXAMPLES)
+
+
+def test_get_prints_the_file_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["example", "get", "ptm_small_mt"]) == 0
+    assert capsys.readouterr().out == EXAMPLES["ptm_small_mt"].read_text()
+
+
+@pytest.mark.parametrize("path", ["tuned_examples/ptm_small_mt.yaml", "ptm_small_mt.yaml"])
+def test_an_example_is_found_from_any_folder_but_a_local_file_comes_first(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_experiment_file(Path(path)) == EXAMPLES["ptm_small_mt"]
+    Path("tuned_examples").mkdir()
+    Path(path).touch()
+    assert find_experiment_file(Path(path)) == Path(path)

@@ -1,0 +1,98 @@
+"""Reading experiment files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from envs.errors import InputError
+from rllib_ptm.cli.experiment import read_experiments
+from rllib_ptm.cli.search_space import variants
+from rllib_ptm.cli.yaml_file import read_yaml
+
+TWO_EXPERIMENTS = """
+first:
+  run: PTM
+  env: multi_task_sc2
+  stop: {time_total_s: 60, env_runners/win_rate/5m_vs_6m: 0.5}
+  checkpoint_config: {checkpoint_frequency: 3, num_to_keep: 2}
+  num_samples: 2
+  config:
+    lr: 5e-4
+    env_config: {tasks: [5m_vs_5m, 5m_vs_6m]}
+second:
+  run: PTM
+  stop: {training_iteration: 5}
+  config:
+    env: multi_task_sc2
+    gamma: {grid_search: [0.9, 0.99]}
+    env_config:
+      tasks: {grid_search: [small_mt, 3m_vs_3m]}
+"""
+
+
+@pytest.fixture
+def two_experiments(tmp_path: Path) -> Path:
+    path = tmp_path / "two.yaml"
+    path.write_text(TWO_EXPERIMENTS)
+    return path
+
+
+def test_reads_rays_classic_form(two_experiments: Path) -> None:
+    first, second = read_experiments(two_experiments)
+    assert (first.name, first.algorithm, first.num_samples) == ("first", "PTM", 2)
+    assert first.stop == {"time_total_s": 60.0, "env_runners/win_rate/5m_vs_6m": 0.5}
+    assert first.checkpoint.checkpoint_frequency == 3
+    assert first.checkpoint.num_to_keep == 2
+    assert first.checkpoint.checkpoint_at_end
+    assert first.config["env"] == second.config["env"] == "multi_task_sc2"
+    assert first.config["lr"] == pytest.approx(5e-4)  # which PyYAML alone reads as a string
+    assert first.tasks == ("5m_vs_5m", "5m_vs_6m")
+
+
+def test_a_grid_is_every_combination_of_its_values(two_experiments: Path) -> None:
+    _, second = read_experiments(two_experiments)
+    assert second.tasks == ("5m_vs_5m", "6m_vs_6m", "5m_vs_6m", "3m_vs_3m")
+    grid = [(v["gamma"], v["env_config"]["tasks"]) for v in second.variants()]
+    assert grid == [(g, t) for g in (0.9, 0.99) for t in ("small_mt", "3m_vs_3m")]
+
+
+def test_a_config_without_a_grid_is_its_only_variant() -> None:
+    config = {"lr": 0.1, "env_config": {"tasks": ["3m"]}}
+    assert list(variants(config, "config")) == [config]
+
+
+def test_stop_conditions_of_the_command_line_take_the_place_of_the_files(
+    two_experiments: Path,
+) -> None:
+    for experiment in read_experiments(two_experiments, {"training_iteration": 2}):
+        assert experiment.stop == {"training_iteration": 2.0}
+    with pytest.raises(InputError, match=r"first: --stop\.iterations: 'iterations' is unknown"):
+        read_experiments(two_experiments, {"iterations": 2})
+
+
+def test_evaluation_can_end_a_run_that_evaluates(two_experiments: Path) -> None:
+    stop = {"evaluation/env_runners/win_rate/5m_vs_5m": 0.9}
+    two_experiments.write_text(
+        TWO_EXPERIMENTS.replace("    lr:", "    evaluation_interval: 5\n    lr:")
+    )
+    with pytest.raises(InputError, match="second"):  # the other one does not evaluate
+        read_experiments(two_experiments, stop)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-3", 1e-3), ("5E4", 5e4), ("-1.5e+2", -150.0), (".5e1", 5.0), ("2_000", 2000), ("1", 1)],
+)
+def test_numbers_are_read_as_people_write_them(text: str, value: float, tmp_path: Path) -> None:
+    path = tmp_path / "number.yaml"
+    path.write_text(f"x: {text}")
+    assert read_yaml(path) == {"x": value}
+
+
+@pytest.mark.parametrize("text", ["5m_vs_6m", "e5", "1e", "5e4x"])
+def test_names_stay_names(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "name.yaml"
+    path.write_text(f"x: {text}")
+    assert read_yaml(path) == {"x": text}

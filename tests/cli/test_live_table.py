@@ -1,0 +1,152 @@
+"""What one sees while training runs."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from rllib_ptm.cli.live_table import live_table, plain_line
+from rllib_ptm.cli.progress import TrialProgress, clock_text
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def result(iteration: int, steps: int = 1000, learns: bool = True) -> dict[str, Any]:
+    """An iteration of two seconds, as PTM reports it."""
+    losses = {"total_loss": 1.25, "loss_ori": 0.5, "td_error_abs": 0.125, "grad_norm": 3.0}
+    return {
+        "training_iteration": iteration,
+        "time_total_s": 2.0 * iteration,
+        "num_env_steps_sampled_lifetime": steps * iteration,
+        "env_runners": {
+            "num_episodes_lifetime": 50 * iteration,
+            "episode_return_mean": 12.5,
+            "episode_len_mean": math.nan,
+            "win_rate": {"5m_vs_5m": 0.5, "5m_vs_6m": 0.25},
+            "win_rate_mean": 0.375,
+        },
+        "priorities": {"5m_vs_5m": 0.44, "5m_vs_6m": 0.56},
+        "schedules": {"epsilon": 0.77, "alpha": 0.88},
+        "learners": {"default_policy": losses} if learns else {},
+    }
+
+
+def trained(stop: dict[str, float], iterations: int, **kwargs: Any) -> tuple[TrialProgress, Clock]:
+    """A trial after some iterations, each of which took four seconds on the wall."""
+    clock = Clock()
+    progress = TrialProgress("quick", stop, clock)
+    for iteration in range(1, iterations + 1):
+        clock.now += 4.0
+        progress.update(result(iteration, **kwargs))
+    return progress, clock
+
+
+def drawn(progress: list[TrialProgress], notice: str = "", width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(live_table(progress, notice))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("stop", "seconds"),
+    [
+        ({"training_iteration": 20}, 40.0),  # ten more, four seconds each
+        ({"time_total_s": 100}, 160.0),  # 80 s of training, half of the time is training
+        ({"num_env_steps_sampled_lifetime": 12_500}, 10.0),
+        ({"env_runners/num_episodes_lifetime": 600}, 8.0),
+        ({"training_iteration": 20, "time_total_s": 22}, 4.0),  # whichever comes first
+        ({"training_iteration": 10}, 0.0),
+        ({"env_runners/win_rate_mean": 0.9}, None),  # nobody can tell when
+        ({"env_runners/win_rate_mean": 0.9, "training_iteration": 11}, 4.0),
+    ],
+)
+def test_the_time_left_is_that_of_the_condition_met_first(
+    stop: dict[str, float], seconds: float | None
+) -> None:
+    progress, _ = trained(stop, 10)
+    assert progress.seconds_left() == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_the_time_left_runs_down_between_results_and_ends_at_zero() -> None:
+    progress, clock = trained({"training_iteration": 12}, 10)
+    clock.now += 3.0
+    assert progress.seconds_left() == pytest.approx(5.0)
+    clock.now += 60.0
+    assert progress.seconds_left() == 0.0
+
+
+def test_speeds_are_those_of_the_last_minute() -> None:
+    progress, clock = trained({"training_iteration": 100}, 30)
+    assert progress.speed("training_iteration") == pytest.approx(1 / 4)
+    for iteration in range(31, 40):  # learning has started
+        clock.now += 10.0
+        progress.update(result(iteration))
+    assert progress.speed("training_iteration") == pytest.approx(1 / 10)
+
+
+def test_no_estimate_before_two_results() -> None:
+    progress, _ = trained({"training_iteration": 5}, 0)
+    assert progress.seconds_left() is None
+    progress, _ = trained({"training_iteration": 5}, 1)
+    assert progress.seconds_left() is None
+    assert progress.speed("training_iteration") is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "--:--"), (0, "00:00"), (59.6, "01:00"), (125, "02:05"), (3725, "1:02:05")],
+)
+def test_clock_text(seconds: float | None, text: str) -> None:
+    assert clock_text(seconds) == text
+
+
+def test_the_table_shows_the_run() -> None:
+    progress, _ = trained({"training_iteration": 20}, 10)
+    text = drawn([progress])
+    for expected in (
+        "quick",
+        "running 00:40   left about 00:40",
+        "10      10,000       250        500    12.50        -   0.77   0.88",
+        "5m_vs_5m       50 %",
+        "0.44",
+        "5m_vs_6m       25 %",
+        "0.56",
+        "mean           38 %",
+        "1.250      0.500        0.125      3.000",
+    ):
+        assert expected in text
+    assert "exploration" not in text  # a method that does not mine by it has no such loss
+    assert drawn([progress, progress]).count("left about") == 2
+
+
+def test_the_table_before_anything_is_known() -> None:
+    assert "Starting the trial" in drawn([])
+    assert "waiting for the first result" in drawn([trained({}, 0)[0]])
+    assert "collecting episodes to learn from" in drawn([trained({}, 1, learns=False)[0]])
+    assert drawn([], notice="Saving").endswith("Saving\n")
+
+
+def test_the_table_fits_a_narrow_terminal() -> None:
+    progress, _ = trained({"training_iteration": 20}, 10)
+    assert all(len(line) <= 80 for line in drawn([progress], width=80).splitlines())
+
+
+def test_a_log_gets_one_plain_line() -> None:
+    progress, _ = trained({"training_iteration": 20}, 10)
+    assert plain_line(progress) == (
+        "[00:40] quick: iteration 10, 10,000 env steps, 250 steps/s, "
+        "win rate 38 % (5m_vs_5m 50 %, 5m_vs_6m 25 %), left about 00:40"
+    )

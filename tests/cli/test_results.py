@@ -1,0 +1,90 @@
+"""The end of a run: tables, files, the picture."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from rllib_ptm.cli.plot import plot_win_rates
+from rllib_ptm.cli.report import read_progress
+from rllib_ptm.cli.results import result_table, write_results
+from rllib_ptm.evaluation import TaskResult
+
+RESULTS = [
+    TaskResult("5m_vs_5m", 100, 80, 0.8, (0.711, 0.867), 17.25, 21.5),
+    TaskResult("5m_vs_6m", 100, 5, 0.05, (0.0215, 0.112), 9.0, 24.0),
+]
+
+
+def test_the_table_has_a_row_per_task_and_the_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(width=100).print(result_table(RESULTS))
+    lines = capsys.readouterr().out.splitlines()
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if "│" in line]
+    assert cells == [
+        ["5m_vs_5m", "100", "80", "80.0 %", "71.1 - 86.7 %", "17.25", "21.5"],
+        ["5m_vs_6m", "100", "5", "5.0 %", "2.1 - 11.2 %", "9.00", "24.0"],
+        ["mean", "", "", "42.5 %", "", "", ""],
+    ]
+
+
+def test_files_hold_what_the_table_shows(tmp_path: Path) -> None:
+    write_results(RESULTS, tmp_path / "x.json")
+    write_results(RESULTS, tmp_path / "x.csv")
+    stored = json.loads((tmp_path / "x.json").read_text())
+    assert stored[1] == {
+        "task": "5m_vs_6m",
+        "episodes": 100,
+        "wins": 5,
+        "win_rate": 0.05,
+        "win_rate_low": 0.0215,
+        "win_rate_high": 0.112,
+        "return_mean": 9.0,
+        "length_mean": 24.0,
+    }
+    with (tmp_path / "x.csv").open() as file:
+        assert list(csv.DictReader(file)) == [{k: str(v) for k, v in row.items()} for row in stored]
+
+
+def iteration(number: int, **more: float) -> str:
+    return json.dumps(
+        {
+            "training_iteration": number,
+            "num_env_steps_sampled_lifetime": 1000 * number,
+            "env_runners": {"win_rate": {"5m_vs_5m": number / 10, "5m_vs_6m": 0.0}},
+            "learners": {"default_policy": more},
+            "config": {"lr": 0.1},
+        }
+    )
+
+
+def test_the_csv_file_gets_the_columns_of_all_iterations(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(f"{iteration(1)}\n{iteration(2, loss_ori=0.5)}\n")
+    (tmp_path / "progress.csv").write_text("training_iteration\n1\n2,0.5\n")  # as Tune leaves it
+    read_progress(tmp_path)
+    with (tmp_path / "progress.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["learners/default_policy/loss_ori"] for row in rows] == ["", "0.5"]
+    assert not any("config" in key for key in rows[0])
+
+
+def test_the_picture_shows_a_curve_and_a_marker_per_task(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("\n".join(iteration(n) for n in range(1, 10)))
+    table = read_progress(tmp_path)
+    drawn = {}
+    for name, final in (("with", {"5m_vs_5m": 0.9, "5m_vs_6m": 0.1}), ("without", {})):
+        out = tmp_path / f"{name}.png"
+        plot_win_rates(table, final, "small", out)
+        with Image.open(out) as picture:
+            drawn[name] = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    colours = {tuple(colour) for colour in np.unique(drawn["with"], axis=0)}
+    first, second = (63, 144, 218), (255, 169, 14)  # matplotlib's petroff10
+    assert {first, second} <= colours
+    for colour in (first, second):  # the markers
+        with_marker, without = ((p == colour).all(1).sum() for p in drawn.values())
+        assert with_marker > without + 50

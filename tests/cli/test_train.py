@@ -1,0 +1,125 @@
+"""``rllib train`` and ``rllib evaluate`` for real: tiny networks, few battles."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+TINY = """
+tiny:
+  run: PTM
+  env: multi_task_sc2
+  stop: {training_iteration: 3}
+  config:
+    seed: 1
+    attention_dim: 16
+    hypernet_dim: 16
+    recurrent_dim: 16
+    mixing_dim: 8
+    batch_size_episodes: 4
+    learning_starts_episodes: 20
+    num_envs_per_env_runner: 4
+    min_sample_timesteps_per_iteration: 100
+    env_config: {tasks: [2m_vs_2m, 3m_vs_2m]}
+"""
+RLLIB = [sys.executable, "-m", "rllib_ptm.cli.main"]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY)
+    return file
+
+
+def trials_of(folder: Path) -> list[Path]:
+    return [path for path in (folder / "results" / "tiny").iterdir() if path.is_dir()]
+
+
+def rows_of(trial: Path) -> list[dict[str, str]]:
+    with (trial / "progress.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_from_a_file_to_a_picture(tiny: Path) -> None:
+    command = [*RLLIB, "train", "file", tiny.name, "--evaluation-episodes", "2"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # not a word of Ray's own
+    assert "\x1b" not in done.stdout
+    assert re.search(r"tiny: iteration 3, [\d,]+ env steps, .* left about 00:00", done.stdout)
+    assert re.search(r"3m_vs_2m +│ +2 │", done.stdout)
+
+    (trial,) = trials_of(tiny.parent)
+    rows = rows_of(trial)
+    assert [row["training_iteration"] for row in rows] == ["1", "2", "3"]
+    assert rows[0]["learners/default_policy/loss_ori"] == ""  # nothing was learnt yet
+    assert float(rows[2]["learners/default_policy/loss_ori"]) > 0
+    assert list(trial.glob("events.out.tfevents.*"))
+    with Image.open(trial / "win_rate.png") as picture:
+        assert min(picture.size) > 500
+    final = json.loads((trial / "final.json").read_text())
+    assert [row["task"] for row in final] == ["2m_vs_2m", "3m_vs_2m"]
+    paths = dict(re.findall(r"^(\w[\w ]+?)  +(/.*)$", done.stdout, re.MULTILINE))
+    assert all(Path(path).exists() for path in paths.values())
+    assert set(paths) == {"checkpoint", "results", "TensorBoard", "win rates", "final games"}
+
+    command = [*RLLIB, "evaluate", paths["checkpoint"], "--episodes", "2", "--out", "out.json"]
+    played = subprocess.run(command, capture_output=True, text=True)
+    assert played.returncode == 0, played.stderr
+    assert "95 % interval" in played.stdout
+    assert json.loads(Path("out.json").read_text()) == final  # the same battles, the same policy
+
+
+def test_a_failed_trial_says_why_and_where_its_log_is(tiny: Path) -> None:
+    broken = {**os.environ, "JAX_PLATFORMS": "nonsense"}  # fails once the trial has started
+    command = [*RLLIB, "train", "file", tiny.name]
+    done = subprocess.run(command, capture_output=True, text=True, env=broken)
+    assert done.returncode == 1
+    message, where = done.stderr.splitlines()
+    assert message.startswith("tiny: a trial failed: RuntimeError: Unable to initialize backend")
+    assert "nonsense" in Path(where.removeprefix("The whole story: ")).read_text()
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_resume_goes_on(tiny: Path) -> None:
+    command = [*RLLIB, "train", "file", tiny.name, "--evaluation-episodes", "2"]
+    endless = [*command, "--stop", '{"training_iteration": 1000000}']
+    process = subprocess.Popen(
+        endless, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "iteration" in line and "steps/s" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "tiny: interrupted" in output
+    with pytest.raises(ProcessLookupError):  # nothing of it runs on
+        os.killpg(process.pid, 0)
+
+    changed = subprocess.run([*command, "--resume"], capture_output=True, text=True)
+    assert changed.returncode == 2
+    assert "--resume: the experiment is not the one begun: stop was" in changed.stderr
+
+    (trial,) = trials_of(tiny.parent)
+    played = len((trial / "result.json").read_text().splitlines())
+    process = subprocess.Popen([*endless, "--resume"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    first = next(line for line in process.stdout if "steps/s" in line)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert f"iteration {played + 1}," in first
+    assert trials_of(tiny.parent) == [trial]

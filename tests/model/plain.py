@@ -1,0 +1,398 @@
+"""The networks and the losses once more, as the paper puts them: the fast model's second source.
+
+One episode, one step, one mask and one agent at a time; no padding, no packing, no folded layers,
+nothing shared. The weights are the fast model's, under the names of its ``state_dict``.
+
+Shape legend: ``T`` steps of one episode, ``A`` agents, ``E`` entities (the agents first), ``D``
+features, ``U`` actions, ``W`` width of the attention, ``H`` of the GRU, ``X`` of the mixing
+network. There is no batch dimension.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rllib_ptm.model.batch import TeamBatch
+
+Weights = Mapping[str, Tensor]
+
+
+class Team(NamedTuple):
+    """The weights of one set of networks, and what they do not say about themselves."""
+
+    agent: Weights
+    mixer: Weights
+    attention_heads: int
+    action_head: str
+    mixing: str
+
+
+class Episode(NamedTuple):
+    """One episode at its own length."""
+
+    entities: Tensor  # [T+1, E, D]
+    present: Tensor  # [E] bool
+    visible: Tensor  # [T+1, A, E] bool, M^mu
+    action_mask: Tensor  # [T+1, A, U] bool
+    actions: Tensor  # [T, A]
+    rewards: Tensor  # [T]
+    terminated: Tensor  # [T] bool
+    explore_group: Tensor  # [E] bool, m_D
+    exploit_group: Tensor  # [E] bool, m
+
+
+def episodes(batch: TeamBatch) -> list[Episode]:
+    """The episodes of a batch, without their padding."""
+    found = []
+    for b, length in enumerate(batch.valid.sum(1).tolist()):
+        found.append(
+            Episode(
+                entities=batch.entities[b, : length + 1],
+                present=batch.present[b],
+                visible=batch.visible[b, : length + 1],
+                action_mask=batch.action_mask[b, : length + 1],
+                actions=batch.actions[b, :length],
+                rewards=batch.rewards[b, :length],
+                terminated=batch.terminated[b, :length],
+                explore_group=batch.explore_group[b],
+                exploit_group=batch.exploit_group[b],
+            )
+        )
+    return found
+
+
+# Layers
+
+
+def part(weights: Weights, name: str) -> Weights:
+    """The weights of a part, by their names in it."""
+    start = name + "."
+    return {key.removeprefix(start): w for key, w in weights.items() if key.startswith(start)}
+
+
+def linear(weights: Weights, name: str, x: Tensor) -> Tensor:
+    """W x + b, or W x where the layer has no bias."""
+    product = x @ weights[f"{name}.weight"].T
+    bias = weights.get(f"{name}.bias")
+    return product if bias is None else product + bias
+
+
+def attention(weights: Weights, embedded: Tensor, mask: Tensor, num_heads: int) -> Tensor:
+    """softmax(Q Kᵀ / √d) V, each agent over the entities that it may see.
+
+    Args:
+        weights: Of query, key, value and attention_out.
+        embedded: [E, W].
+        mask: [A, E] bool.
+        num_heads: Into how many parts W is cut.
+
+    Returns:
+        [A, W].
+    """
+    query = linear(weights, "query", embedded)
+    key = linear(weights, "key", embedded)
+    value = linear(weights, "value", embedded)
+    rows = []
+    for agent, seen in enumerate(mask):
+        if not seen.any():
+            rows.append(torch.zeros_like(query[agent]))
+            continue
+        heads = []
+        for q, k, v in zip(
+            query[agent].chunk(num_heads),
+            key[seen].chunk(num_heads, dim=1),
+            value[seen].chunk(num_heads, dim=1),
+            strict=True,
+        ):
+            heads.append(F.softmax(k @ q / math.sqrt(len(q)), dim=0) @ v)
+        rows.append(torch.cat(heads))
+    return linear(weights, "attention_out", torch.stack(rows))
+
+
+def gru_cell(weights: Weights, x: Tensor, hidden: Tensor) -> Tensor:
+    """Cho et al. 2014, with the reset gate where ``torch.nn.GRUCell`` has it."""
+    of_input = x @ weights["weight_ih"].T + weights["bias_ih"]
+    of_hidden = hidden @ weights["weight_hh"].T + weights["bias_hh"]
+    reset_x, update_x, new_x = of_input.chunk(3, dim=-1)
+    reset_h, update_h, new_h = of_hidden.chunk(3, dim=-1)
+    r = torch.sigmoid(reset_x + reset_h)
+    z = torch.sigmoid(update_x + update_h)
+    n = torch.tanh(new_x + r * new_h)
+    return (1 - z) * n + z * hidden
+
+
+# The agents' utilities (Section 3.4)
+
+
+def slot_head(weights: Weights, hidden: Tensor, embedded: Tensor, mask: Tensor) -> Tensor:
+    """One output for each action; [A, H] -> [A, U]."""
+    return linear(weights, "utilities", hidden)
+
+
+def entity_head(weights: Weights, hidden: Tensor, embedded: Tensor, mask: Tensor) -> Tensor:
+    """Moves as they are; an attack by what the agent makes of the enemy, if it sees it."""
+    num_agents, num_entities = mask.shape
+    rows = []
+    for agent in range(num_agents):
+        utilities = [*linear(weights, "moves", hidden[agent])]
+        query = linear(weights, "query", hidden[agent])
+        for enemy in range(num_agents, num_entities):
+            attack = linear(weights, "attack", hidden[agent])[0]
+            if mask[agent, enemy]:
+                key = linear(weights, "key", embedded[enemy])
+                attack = attack + query @ key / math.sqrt(len(key))
+            utilities.append(attack)
+        rows.append(torch.stack(utilities))
+    return torch.stack(rows)
+
+
+HEADS = {"slot": slot_head, "entity": entity_head}
+
+
+def utilities(team: Team, episode: Episode, masks: Tensor) -> Tensor:
+    """Q_a of every action under one mask [T+1, A, E]; [T+1, A, U]."""
+    num_agents = masks.shape[1]
+    hidden_width = team.agent["recurrent.weight_hh"].shape[1]
+    hidden = episode.entities.new_zeros(num_agents, hidden_width)
+    steps = []
+    for entities, mask in zip(episode.entities, masks, strict=True):
+        embedded = F.relu(linear(team.agent, "embed", entities))
+        attended = attention(team.agent, embedded, mask, team.attention_heads)
+        x = F.relu(linear(team.agent, "to_recurrent", attended))
+        hidden = gru_cell(part(team.agent, "recurrent"), x, hidden)
+        q = HEADS[team.action_head](part(team.agent, "head"), hidden, embedded, mask)
+        steps.append(q * episode.present[:num_agents, None])
+    return torch.stack(steps)
+
+
+def of_actions(q: Tensor, actions: Tensor) -> Tensor:
+    """The utilities of the actions that were taken; [T+1, A, U], [T, A] -> [T, A]."""
+    return torch.stack(
+        [
+            torch.stack([q[t, agent, action] for agent, action in enumerate(step)])
+            for t, step in enumerate(actions.tolist())
+        ]
+    )
+
+
+# The mixing networks (Eq. 2 and 6)
+
+
+def hypernetwork(
+    weights: Weights, entities: Tensor, present: Tensor, mask: Tensor, num_heads: int
+) -> Tensor:
+    """X numbers for each agent, zeros for absent ones; [A, X]."""
+    embedded = F.relu(linear(weights, "embed", entities))
+    output = linear(weights, "last", attention(weights, embedded, mask, num_heads))
+    return output * present[: len(mask), None]
+
+
+def qmix(
+    team: Team,
+    entities: Tensor,
+    present: Tensor,
+    q: Tensor,
+    first_masks: Sequence[Tensor],
+    other_mask: Tensor,
+) -> Tensor:
+    """Eq. 2: Q_tot = w_fᵀ ELU(Wᵀ q + b) + V, with W and w_f softmaxed over the mixing dimension.
+
+    Args:
+        team: The weights.
+        entities: [E, D].
+        present: [E] bool.
+        q: [K * A] utilities; A of them for each of the K first masks.
+        first_masks: Under which the hypernetwork of W sees, K times [A, E].
+        other_mask: [A, E] bool, under which the other three see.
+
+    Returns:
+        One number.
+    """
+
+    def hyper(name: str, mask: Tensor) -> Tensor:
+        return hypernetwork(part(team.mixer, name), entities, present, mask, team.attention_heads)
+
+    weights = torch.cat([F.softmax(hyper("first_weights", mask), dim=-1) for mask in first_masks])
+    bias = hyper("first_bias", other_mask).mean(0)
+    final_weights = F.softmax(hyper("final_weights", other_mask).mean(0), dim=-1)
+    state_value = hyper("state_value", other_mask).mean()
+    return F.elu(q @ weights + bias) @ final_weights + state_value
+
+
+def vdn(
+    team: Team,
+    entities: Tensor,
+    present: Tensor,
+    q: Tensor,
+    first_masks: Sequence[Tensor],
+    other_mask: Tensor,
+) -> Tensor:
+    """Q_tot = Σ_a Q_a."""
+    return q.sum()
+
+
+MIXING = {"qmix": qmix, "vdn": vdn}
+
+
+def mixed(
+    team: Team, episode: Episode, q: Tensor, first_masks: Sequence[Tensor], other_mask: Tensor
+) -> Tensor:
+    """Q_tot of every step; [T, K * A] -> [T]."""
+    return torch.stack(
+        [
+            MIXING[team.mixing](team, entities, episode.present, row, first_masks, other_mask)
+            for entities, row in zip(episode.entities[: len(q)], q, strict=True)
+        ]
+    )
+
+
+# The masks (Eq. 4 and 11)
+
+
+def pairs(agents_of: Tensor, entities_of: Tensor, num_agents: int) -> Tensor:
+    """a_A eᵀ: the agents of one group with the entities of another; [E], [E] -> [A, E]."""
+    return agents_of[:num_agents, None] & entities_of[None, :]
+
+
+def everyone(episode: Episode) -> Tensor:
+    """M*: every present agent sees every present entity."""
+    return pairs(episode.present, episode.present, episode.actions.shape[1])
+
+
+def same_side(episode: Episode, m: Tensor) -> Tensor:
+    """M_D = m_A mᵀ ∨ ¬m_A ¬mᵀ (Eq. 4), and M_I likewise (Eq. 11), among those present."""
+    num_agents = episode.actions.shape[1]
+    return (pairs(m, m, num_agents) | pairs(~m, ~m, num_agents)) & everyone(episode)
+
+
+def other_side(episode: Episode, m: Tensor) -> Tensor:
+    """M_O = ¬M_I (Eq. 11), among those present."""
+    return ~same_side(episode, m) & everyone(episode)
+
+
+# Q_tot under the three kinds of mask
+
+
+def q_original(team: Team, episode: Episode) -> Tensor:
+    """Eq. 6: utilities under M^μ, mixed under M*; [T]."""
+    q = of_actions(utilities(team, episode, episode.visible), episode.actions)
+    return mixed(team, episode, q, [everyone(episode)], everyone(episode))
+
+
+def q_exploration(team: Team, episode: Episode) -> Tensor:
+    """Eq. 9: utilities under M_D^μ = M_D ∧ M^μ (Eq. 5), mixed under M_D; [T]."""
+    m_d = same_side(episode, episode.explore_group)
+    q = of_actions(utilities(team, episode, m_d & episode.visible), episode.actions)
+    return mixed(team, episode, q, [m_d], m_d)
+
+
+def q_exploitation(team: Team, episode: Episode) -> Tensor:
+    """Eq. 13: utilities under M_I^μ and M_O^μ (Eq. 12), mixed under M_I, M_O and M*; [T]."""
+    m_i = same_side(episode, episode.exploit_group)
+    m_o = other_side(episode, episode.exploit_group)
+    q_i = of_actions(utilities(team, episode, m_i & episode.visible), episode.actions)
+    q_o = of_actions(utilities(team, episode, m_o & episode.visible), episode.actions)
+    return mixed(team, episode, torch.cat([q_i, q_o], dim=1), [m_i, m_o], everyone(episode))
+
+
+QTot = Callable[[Team, Episode], Tensor]
+
+
+# Targets and losses
+
+
+@torch.no_grad()
+def targets(online: Team, target: Team, episode: Episode, gamma: float) -> Tensor:
+    """Eq. 7: y = r + γ Q_tot'(s', u'), u' the online network's best allowed actions; [T]."""
+    of_online = utilities(online, episode, episode.visible)
+    of_target = utilities(target, episode, episode.visible)
+    m_star = everyone(episode)
+    found = []
+    for t, reward in enumerate(episode.rewards):
+        if episode.terminated[t]:
+            found.append(reward)
+            continue
+        best = []
+        for agent, allowed in enumerate(episode.action_mask[t + 1]):
+            legal = allowed.nonzero().flatten()
+            action = legal[of_online[t + 1, agent, legal].argmax()]
+            best.append(of_target[t + 1, agent, action])
+        after, now = episode.entities[t + 1], torch.stack(best)
+        q_tot = MIXING[target.mixing](target, after, episode.present, now, [m_star], m_star)
+        found.append(reward + gamma * q_tot)
+    return torch.stack(found)
+
+
+class Losses:
+    """The losses of a batch of episodes, and what weighs them.
+
+    Args:
+        online: The networks that learn.
+        target: The target networks.
+        batch: B episodes.
+        gamma: γ.
+        alpha: α of Eq. 14.
+        mining_lambda: λ of Eq. 15.
+    """
+
+    def __init__(
+        self,
+        online: Team,
+        target: Team,
+        batch: TeamBatch,
+        gamma: float,
+        alpha: float,
+        mining_lambda: float,
+    ) -> None:
+        self.omega = batch.episode_weight
+        self.alpha = alpha
+        self.mining_lambda = mining_lambda
+        self._online = online
+        self._episodes = episodes(batch)
+        self._targets = [targets(online, target, episode, gamma) for episode in self._episodes]
+
+    def _squared(self, q_tot: QTot) -> list[Tensor]:
+        return [
+            (y - q_tot(self._online, episode)) ** 2
+            for episode, y in zip(self._episodes, self._targets, strict=True)
+        ]
+
+    def of_all_steps(self, q_tot: QTot) -> Tensor:
+        """Eq. 8: the mean over the steps of all episodes."""
+        return torch.cat(self._squared(q_tot)).mean()
+
+    def of_each_episode(self, q_tot: QTot) -> Tensor:
+        """Eq. 10 and 13: the mean over each episode's steps; [B]."""
+        return torch.stack([squared.mean() for squared in self._squared(q_tot)])
+
+    def original_and_mining(self, of_episode: Tensor) -> Tensor:
+        """Eq. 15: Loss_ori + λ Σ_b ω_b Loss^b."""
+        mining = (self.omega * of_episode).sum()
+        return self.of_all_steps(q_original) + self.mining_lambda * mining
+
+
+def ptm(x: Losses) -> Tensor:
+    """Eq. 14 and 15."""
+    explore, exploit = x.of_each_episode(q_exploration), x.of_each_episode(q_exploitation)
+    return x.original_and_mining(x.alpha * explore + (1 - x.alpha) * exploit)
+
+
+def refil(x: Losses) -> Tensor:
+    """Iqbal et al., ICML 2021, with equal weights."""
+    return 0.5 * x.of_all_steps(q_original) + 0.5 * x.of_all_steps(q_exploitation)
+
+
+TOTAL_LOSS: dict[str, Callable[[Losses], Tensor]] = {
+    "ptm": ptm,
+    "ptm_without_exploration": lambda x: x.original_and_mining(x.of_each_episode(q_exploitation)),
+    "ptm_without_exploitation": lambda x: x.original_and_mining(x.of_each_episode(q_exploration)),
+    "qmix_atten": lambda x: x.of_all_steps(q_original),
+    "qmix_atten_reweighted": lambda x: x.original_and_mining(x.of_each_episode(q_original)),
+    "refil": refil,
+}

@@ -1,0 +1,122 @@
+"""The fast model gives the values and gradients of the plain one, to 1e-9 in float64."""
+
+from __future__ import annotations
+
+import draw
+import plain
+import pytest
+import torch
+from draw import Sizes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rllib_ptm.methods import METHODS, method_loss
+from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.losses import td_targets
+from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, TeamQ, q_values
+
+GAMMA = 0.97
+PLAIN_Q_TOT = {
+    ORIGINAL: plain.q_original,
+    EXPLORATION: plain.q_exploration,
+    EXPLOITATION: plain.q_exploitation,
+}
+
+every_head = pytest.mark.parametrize("action_head", ACTION_HEADS)
+every_mixer = pytest.mark.parametrize("mixer", MIXERS)
+
+
+def plain_team(team: TeamQ, action_head: str, mixer: str) -> plain.Team:
+    """The same weights, as what they are: changing one changes the other."""
+    return plain.Team(
+        agent=team.agent.state_dict(keep_vars=True),
+        mixer=team.mixer.state_dict(keep_vars=True),
+        attention_heads=draw.HEADS,
+        action_head=action_head,
+        mixing=mixer,
+    )
+
+
+def assert_equal(actual: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-9)
+
+
+def gradients(loss: Tensor, team: TeamQ) -> dict[str, Tensor]:
+    """The gradient of every weight; zero where the loss does not depend on it."""
+    weights = {
+        f"{part}.{name}": weight
+        for part, module in team._asdict().items()
+        for name, weight in module.named_parameters()
+    }
+    found = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
+    return dict(zip(weights, found, strict=True))
+
+
+@every_head
+@every_mixer
+@settings(max_examples=20, deadline=None)
+@given(sizes=draw.all_sizes(), seed=draw.seeds)
+def test_q_tot_and_targets(action_head: str, mixer: str, sizes: Sizes, seed: int) -> None:
+    online, target = (draw.networks(sizes, seed + i, action_head, mixer) for i in range(2))
+    batch = draw.batch(sizes, seed)
+    fast = q_values(online, target, batch, tuple(PLAIN_Q_TOT))
+    y = td_targets(batch.rewards, batch.terminated, fast.next_q_tot, GAMMA)
+    slow, slow_target = (plain_team(team, action_head, mixer) for team in (online, target))
+    for b, episode in enumerate(plain.episodes(batch)):
+        steps = len(episode.rewards)
+        for term, q_tot in PLAIN_Q_TOT.items():
+            assert_equal(fast.q_tot[term][b, :steps], q_tot(slow, episode))
+        assert_equal(y[b, :steps], plain.targets(slow, slow_target, episode, GAMMA))
+        utilities = plain.utilities(slow, episode, episode.visible)
+        assert_equal(fast.taken[b, :steps], plain.of_actions(utilities, episode.actions))
+
+
+@every_head
+@every_mixer
+@pytest.mark.parametrize("method", METHODS)
+@settings(max_examples=12, deadline=None)
+@given(
+    sizes=draw.all_sizes(),
+    seed=draw.seeds,
+    alpha=st.floats(0.0, 1.0),
+    mining_lambda=st.floats(0.0, 20.0),
+)
+def test_total_loss_and_gradients(
+    action_head: str,
+    mixer: str,
+    method: str,
+    sizes: Sizes,
+    seed: int,
+    alpha: float,
+    mining_lambda: float,
+) -> None:
+    online, target = (draw.networks(sizes, seed + i, action_head, mixer) for i in range(2))
+    batch, row = draw.batch(sizes, seed), METHODS[method]
+    fast = method_loss(
+        row,
+        q_values(online, target, batch, row.terms),
+        batch,
+        gamma=GAMMA,
+        mining_lambda=mining_lambda,
+        alpha=alpha,
+    ).total
+    slow = plain.TOTAL_LOSS[method](
+        plain.Losses(
+            plain_team(online, action_head, mixer),
+            plain_team(target, action_head, mixer),
+            batch,
+            GAMMA,
+            alpha,
+            mining_lambda,
+        )
+    )
+    assert_equal(fast, slow)
+    expected = gradients(slow, online)
+    for name, gradient in gradients(fast, online).items():
+        assert_equal(gradient, expected[name])
+
+
+def test_every_method_has_a_plain_loss() -> None:
+    assert plain.TOTAL_LOSS.keys() == METHODS.keys()

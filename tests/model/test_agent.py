@@ -1,0 +1,120 @@
+"""What an agent's utilities depend on, and what they do not."""
+
+from __future__ import annotations
+
+import functools
+
+import draw
+import pytest
+import torch
+from draw import Sizes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rllib_ptm.model.agent import ACTION_HEADS, Agent
+from rllib_ptm.model.batch import TeamBatch
+
+# The same sums, perhaps in another order: equal but for the last digits.
+assert_equal = functools.partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
+
+every_head = pytest.mark.parametrize("action_head", ACTION_HEADS)
+few = settings(max_examples=15, deadline=None)
+any_batch = given(sizes=draw.all_sizes(), seed=draw.seeds)
+
+
+def utilities(agent: Agent, batch: TeamBatch) -> Tensor:
+    """[B, T+1, A, U] of what the agents see in play."""
+    masks = batch.visible[:, :, None]
+    return agent(batch.entities, batch.present, masks, batch.valid.sum(1) + 1)[:, :, 0]
+
+
+@every_head
+@few
+@any_batch
+def test_what_an_agent_cannot_see_changes_nothing_for_it(
+    action_head: str, sizes: Sizes, seed: int
+) -> None:
+    agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
+    dice, before = draw.Dice(seed + 1), utilities(agent, batch)
+    for one in range(sizes.agents):
+        sees = batch.visible[:, :, one, :, None]  # B,T+1,E,1
+        elsewhere = dice.coin(*batch.visible.shape)  # what the others see
+        elsewhere[:, :, one] = batch.visible[:, :, one]
+        others = draw.batch(sizes, seed + 2).present
+        others[:, one] = batch.present[:, one]
+        changed = batch._replace(
+            entities=torch.where(sees, batch.entities, dice.normal(*batch.entities.shape)),
+            visible=elsewhere,
+            present=others,
+        )
+        after = utilities(agent, changed)
+        assert_equal(after[:, :, one], before[:, :, one])
+
+
+@every_head
+def test_what_an_agent_sees_changes_something_for_it(action_head: str) -> None:
+    sizes = Sizes(lengths=(3,), padding=0)
+    agent, batch = draw.agent(sizes, 0, action_head), draw.batch(sizes, 0)
+    all_seen = torch.ones_like(batch.visible)
+    batch = batch._replace(visible=all_seen, present=torch.ones_like(batch.present))
+    for entity in range(sizes.entities):
+        entities = batch.entities.clone()
+        entities[:, 1, entity] += 1.0
+        change = utilities(agent, batch._replace(entities=entities)) - utilities(agent, batch)
+        changes = change.abs().amax(-1)[0] > 1e-9  # T+1,A
+        assert changes[1:].all(), "from the step on at which it was seen, by memory later"
+        assert not changes[0].any()
+
+
+@every_head
+@few
+@any_batch
+def test_the_future_changes_nothing(action_head: str, sizes: Sizes, seed: int) -> None:
+    agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
+    other = draw.batch(sizes, seed + 1)
+    before = utilities(agent, batch)
+    for t in range(max(sizes.lengths) + 1):
+        entities, visible = batch.entities.clone(), batch.visible.clone()
+        entities[:, t + 1 :] = other.entities[:, t + 1 :]
+        visible[:, t + 1 :] = other.visible[:, t + 1 :]
+        after = utilities(agent, batch._replace(entities=entities, visible=visible))
+        assert_equal(after[:, : t + 1], before[:, : t + 1])
+
+
+@every_head
+@few
+@any_batch
+def test_an_episode_is_its_steps_one_by_one(action_head: str, sizes: Sizes, seed: int) -> None:
+    agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
+    whole = utilities(agent, batch)
+    hidden = whole.new_zeros(len(sizes.lengths), sizes.agents, agent.recurrent_dim)
+    for t in range(max(sizes.lengths) + 1):
+        now, hidden = agent.step(batch.entities[:, t], batch.present, batch.visible[:, t], hidden)
+        goes_on = torch.tensor(sizes.lengths) >= t
+        assert_equal(now[goes_on], whole[goes_on, t])
+        assert not whole[~goes_on, t].any(), "zero beyond an episode's end"
+
+
+@every_head
+@few
+@any_batch
+def test_absent_agents_have_no_utility(action_head: str, sizes: Sizes, seed: int) -> None:
+    agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
+    absent = ~batch.present[:, : sizes.agents]
+    assert not utilities(agent, batch).transpose(1, 2)[absent].any()
+
+
+@every_head
+@few
+@given(sizes=draw.all_sizes(), seed=draw.seeds, masks=st.integers(2, 4))
+def test_masks_side_by_side_do_not_touch_each_other(
+    action_head: str, sizes: Sizes, seed: int, masks: int
+) -> None:
+    agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
+    episodes, moments, *pairs = batch.visible.shape
+    stacked = draw.Dice(seed).coin(episodes, moments, masks, *pairs) & batch.visible[:, :, None]
+    together = agent(batch.entities, batch.present, stacked, batch.valid.sum(1) + 1)
+    for m in range(masks):
+        alone = utilities(agent, batch._replace(visible=stacked[:, :, m]))
+        assert_equal(together[:, :, m], alone)

@@ -1,0 +1,50 @@
+"""Packing the steps that exist."""
+
+from __future__ import annotations
+
+import draw
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from rllib_ptm.model.frames import Frames
+
+ragged = given(
+    lengths=st.lists(st.integers(1, 5), min_size=1, max_size=5),
+    padding=st.integers(0, 2),
+    seed=draw.seeds,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@ragged
+def test_unpacking_brings_back_what_was_packed(lengths: list[int], padding: int, seed: int) -> None:
+    steps = max(lengths) + padding
+    frames = Frames(torch.tensor(lengths), steps)
+    padded = draw.Dice(seed).normal(len(lengths), steps, 2, 3).requires_grad_()
+    exists = (torch.arange(steps) < torch.tensor(lengths)[:, None])[..., None, None]
+    back = frames.unpack(frames.pack(padded))
+    assert torch.equal(back, padded * exists)
+    (gradient,) = torch.autograd.grad(back.sum(), padded)
+    assert torch.equal(gradient, exists.expand_as(padded).to(padded.dtype))
+
+
+@settings(max_examples=30, deadline=None)
+@ragged
+def test_the_order_is_a_packed_sequences(lengths: list[int], padding: int, seed: int) -> None:
+    steps = max(lengths) + padding
+    frames = Frames(torch.tensor(lengths), steps)
+    padded = draw.Dice(seed).normal(len(lengths), steps, 2)
+    longest_first = sorted(range(len(lengths)), key=lambda b: -lengths[b])
+    packed = pack_padded_sequence(
+        padded[longest_first], torch.tensor(lengths)[longest_first], batch_first=True
+    )
+    assert torch.equal(frames.pack(padded), packed.data)
+    assert frames.per_step == packed.batch_sizes.tolist()
+
+
+def test_each_frame_knows_its_episode() -> None:
+    frames = Frames(torch.tensor([1, 3, 2]), 4)
+    assert frames.episode.tolist() == [1, 2, 0, 1, 2, 1]
+    assert frames.per_step == [3, 2, 1]

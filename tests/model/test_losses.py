@@ -1,0 +1,250 @@
+"""Targets and losses, by numbers worked by hand."""
+
+from __future__ import annotations
+
+import math
+
+import draw
+import pytest
+import torch
+from draw import Sizes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from envs.units import Units
+from rllib_ptm.episodes import MOVING, TeamEpisode, collate
+from rllib_ptm.methods import METHODS, method_loss
+from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.losses import task_priorities, td_targets
+from rllib_ptm.model.mixer import MIXERS, VDNMixer
+from rllib_ptm.model.q_values import (
+    EXPLOITATION,
+    EXPLORATION,
+    ORIGINAL,
+    QValues,
+    TeamQ,
+    q_values,
+)
+
+# Priorities (Eq. 3)
+
+
+@given(win_rate=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8))
+def test_priorities_sum_to_one_and_fall_with_the_win_rate(win_rate: list[float]) -> None:
+    weights = task_priorities(torch.tensor(win_rate, dtype=torch.float64))
+    assert weights.sum().item() == pytest.approx(1.0, abs=1e-12)
+    assert (weights > 0).all()
+    for one, one_weight in zip(win_rate, weights, strict=True):
+        for other, other_weight in zip(win_rate, weights, strict=True):
+            ratio = math.exp(other - one)
+            assert (one_weight / other_weight).item() == pytest.approx(ratio, rel=1e-12)
+
+
+def test_equal_win_rates_weigh_equally() -> None:
+    assert task_priorities(torch.full((8,), 0.3)).tolist() == pytest.approx([1 / 8] * 8)
+
+
+def test_a_task_never_won_weighs_e_times_one_always_won() -> None:
+    never, always = task_priorities(torch.tensor([0.0, 1.0])).tolist()
+    assert never / always == pytest.approx(math.e)
+
+
+# Targets (Eq. 7)
+
+
+def test_no_value_follows_a_terminal_step() -> None:
+    targets = td_targets(
+        rewards=torch.tensor([[1.0, 2.0, 3.0]]),
+        terminated=torch.tensor([[False, False, True]]),
+        next_q_tot=torch.tensor([[10.0, 20.0, 30.0]]),
+        gamma=0.5,
+    )
+    assert targets.tolist() == [[6.0, 12.0, 3.0]]
+
+
+def episode(rewards: list[float], truncated: bool) -> TeamEpisode:
+    """So many steps of a battle whose units do not matter."""
+    units = draw.units(len(rewards) + 1, allies=2, enemies=2, seed=0)
+    record = {k: v if k in MOVING else v[:1] for k, v in vars(units).items()}
+    return TeamEpisode(
+        task="2m_vs_2m",
+        units=Units(**record),
+        actions=units.last_action[1:].clip(0),
+        rewards=torch.tensor(rewards).numpy(),
+        won=not truncated,
+        truncated=truncated,
+    )
+
+
+@pytest.mark.parametrize(
+    ("bootstrap", "expected"),
+    [
+        (False, [[1 + 5, 2, 0], [1 + 5, 2 + 5, 4]]),  # SMAC: a time limit ends the episode
+        (True, [[1 + 5, 2 + 5, 0], [1 + 5, 2 + 5, 4]]),
+    ],
+)
+def test_a_value_follows_the_time_limit_only_where_asked_for(
+    bootstrap: bool, expected: list[list[float]]
+) -> None:
+    """The first episode meets the time limit in its second step, the other is decided."""
+    columns = collate([episode([1.0, 2.0], True), episode([1.0, 2.0, 4.0], False)], bootstrap)
+    rewards, terminated, valid = (
+        torch.as_tensor(columns[name]) for name in ("rewards", "terminated", "valid")
+    )
+    targets = td_targets(rewards, terminated, torch.full((2, 3), 10.0), gamma=0.5)
+    assert (targets * valid).tolist() == expected
+
+
+class Table(nn.Module):
+    """An agent network whose utilities [T+1, A, U] are written down."""
+
+    def __init__(self, utilities: list[list[list[float]]]) -> None:
+        super().__init__()
+        self.utilities = torch.tensor(utilities)
+
+    def forward(self, entities: Tensor, present: Tensor, masks: Tensor, lengths: Tensor) -> Tensor:
+        return self.utilities[None, :, None].expand(-1, -1, masks.shape[2], -1, -1)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "next_value"),
+    [
+        ([True, True, True], 3.0),  # online likes action 1; the target's own best is 2, worth 7
+        ([True, False, True], 7.0),  # action 1 is not allowed, so online takes action 2
+        ([True, False, False], 1.0),
+    ],
+)
+def test_double_q_values_the_online_choice_by_the_target_networks(
+    allowed: list[bool], next_value: float
+) -> None:
+    online = TeamQ(Table([[[0.0, 0.0, 9.0]], [[2.0, 5.0, 4.0]]]), VDNMixer())
+    target = TeamQ(Table([[[0.0, 0.0, 0.0]], [[1.0, 3.0, 7.0]]]), VDNMixer())
+    yes = torch.tensor(True)
+    action_mask = torch.stack([torch.ones(1, 3, dtype=torch.bool), torch.tensor([allowed])])
+    batch = TeamBatch(
+        entities=torch.zeros(1, 2, 1, 1),
+        present=yes.expand(1, 1),
+        visible=yes.expand(1, 2, 1, 1),
+        action_mask=action_mask[None],
+        actions=torch.tensor([[[2]]]),
+        rewards=torch.tensor([[0.5]]),
+        terminated=~yes.expand(1, 1),
+        valid=yes.expand(1, 1),
+        episode_weight=torch.ones(1),
+        num_steps=torch.tensor(1),
+        explore_group=yes.expand(1, 1),
+        exploit_group=yes.expand(1, 1),
+    )
+    q = q_values(online, target, batch)
+    assert q.next_q_tot.tolist() == [[next_value]]
+    assert q.q_tot[ORIGINAL].tolist() == [[9.0]], "the utility of the action taken"
+    assert td_targets(batch.rewards, batch.terminated, q.next_q_tot, 0.9).item() == pytest.approx(
+        0.5 + 0.9 * next_value
+    )
+
+
+# The methods' losses (Eq. 8, 10, 13, 14, 15)
+
+# Two episodes, of two steps and of one. All targets are 0, so the errors are the Q values.
+BY_HAND = {ORIGINAL: [[1.0, 3.0], [2.0, 99.0]], EXPLORATION: [[2.0, 0.0], [4.0, 99.0]]}
+BY_HAND |= {EXPLOITATION: [[0.0, 4.0], [6.0, 99.0]]}
+# Squares, their mean over all three steps, and over each episode's:
+#   ori   1 9 | 4    14/3    5   4
+#   exp   4 0 | 16   20/3    2  16
+#   task  0 16 | 36  52/3    8  36
+# ω = .25 .75, λ = 10, α = .4
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("ptm", 14 / 3 + 10 * (0.4 * (0.25 * 2 + 0.75 * 16) + 0.6 * (0.25 * 8 + 0.75 * 36))),
+        ("ptm_without_exploration", 14 / 3 + 10 * (0.25 * 8 + 0.75 * 36)),
+        ("ptm_without_exploitation", 14 / 3 + 10 * (0.25 * 2 + 0.75 * 16)),
+        ("qmix_atten", 14 / 3),
+        ("qmix_atten_reweighted", 14 / 3 + 10 * (0.25 * 5 + 0.75 * 4)),
+        ("refil", 0.5 * 14 / 3 + 0.5 * 52 / 3),
+    ],
+)
+def test_total_loss_by_hand(method: str, expected: float) -> None:
+    row = METHODS[method]
+    zero = torch.zeros(2, 2)
+    valid = torch.tensor([[True, True], [True, False]])
+    batch = draw.batch(Sizes(lengths=(2, 1), padding=0), 0)._replace(
+        rewards=zero,
+        terminated=~valid,
+        valid=valid,
+        episode_weight=torch.tensor([0.25, 0.75]),
+        num_steps=valid.sum(),
+    )
+    wanted = {ORIGINAL, *row.terms}
+    q_tot = {term: torch.tensor(q) for term, q in BY_HAND.items() if term in wanted}
+    q = QValues(q_tot, next_q_tot=zero, taken=zero[..., None])
+    loss = method_loss(row, q, batch, gamma=0.9, mining_lambda=10.0, alpha=0.4)
+    assert loss.total.item() == pytest.approx(expected, rel=1e-6)
+    assert loss.mean[ORIGINAL].item() == pytest.approx(14 / 3)
+
+
+def test_the_targets_pass_no_gradient() -> None:
+    sizes = Sizes()
+    online, target = draw.networks(sizes, 0), draw.networks(sizes, 1)
+    batch = draw.batch(sizes, 0)
+    q = q_values(online, target, batch, METHODS["ptm"].terms)
+    loss = method_loss(METHODS["ptm"], q, batch, gamma=0.9, mining_lambda=10.0, alpha=0.4)
+    loss.total.backward()
+    assert not q.next_q_tot.requires_grad
+    for module in target:
+        assert all(weight.grad is None for weight in module.parameters())
+    for module in online:
+        assert all(weight.grad is not None for weight in module.parameters())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_learners_with_half_a_batch_each_have_the_gradient_of_one(method: str) -> None:
+    """Gradients of learners are averaged, so weights and steps are those of all of them."""
+    sizes = Sizes(lengths=(3, 1, 4, 2))
+    online, target = draw.networks(sizes, 0), draw.networks(sizes, 1)
+    batch, row = draw.batch(sizes, 0), METHODS[method]
+
+    def gradient(part: TeamBatch) -> list[Tensor]:
+        q = q_values(online, target, part, row.terms)
+        loss = method_loss(row, q, part, gamma=0.9, mining_lambda=10.0, alpha=0.4).total
+        return list(torch.autograd.grad(loss, [*online.agent.parameters()]))
+
+    halves = []
+    for rows in (slice(0, 2), slice(2, 4)):
+        arrays = {k: v[rows] for k, v in batch._asdict().items() if k != "num_steps"}
+        arrays["episode_weight"] = 2 * arrays["episode_weight"]
+        halves.append(gradient(TeamBatch(**arrays, num_steps=batch.num_steps / 2)))
+    for whole, one, other in zip(gradient(batch), *halves, strict=True):
+        torch.testing.assert_close((one + other) / 2, whole, rtol=1e-10, atol=1e-12)
+
+
+# One group for everybody
+
+
+@pytest.mark.parametrize("action_head", ACTION_HEADS)
+@pytest.mark.parametrize("mixer", MIXERS)
+@pytest.mark.parametrize("side", [True, False], ids=["all_in", "none_in"])
+@settings(max_examples=10, deadline=None)
+@given(sizes=draw.all_sizes(), seed=draw.seeds)
+def test_with_everyone_on_one_side_mining_is_the_original(
+    action_head: str, mixer: str, side: bool, sizes: Sizes, seed: int
+) -> None:
+    """M_D is M*, so Eq. 9 is Eq. 6. M_I is M* and M_O is empty, so Eq. 13 is Eq. 6 as well once
+    an agent that sees nothing is worth nothing, which it is without biases.
+    """
+    online = draw.networks(sizes, seed, action_head, mixer)
+    target = draw.networks(sizes, seed + 1, action_head, mixer)
+    with torch.no_grad():
+        for name, weight in online.agent.named_parameters():
+            if "bias" in name and not name.startswith(("embed", "head.query", "head.key")):
+                weight.zero_()
+    batch = draw.batch(sizes, seed)
+    group = batch.present & side
+    batch = batch._replace(explore_group=group, exploit_group=group)
+    q_tot = q_values(online, target, batch, [EXPLORATION, EXPLOITATION]).q_tot
+    for term in (EXPLORATION, EXPLOITATION):
+        torch.testing.assert_close(q_tot[term], q_tot[ORIGINAL], rtol=1e-11, atol=1e-11)

@@ -1,0 +1,124 @@
+"""Mixing is monotonic whatever the hypernetworks see, and many mixes are as good as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import draw
+import pytest
+import torch
+from draw import Sizes
+from hypothesis import given, settings
+from torch import Tensor
+
+from rllib_ptm.model.masks import everyone, other_group, same_group
+from rllib_ptm.model.mixer import MIXERS, Mix
+
+every_mixer = pytest.mark.parametrize("mixer", MIXERS)
+few = settings(max_examples=25, deadline=None)
+any_frames = given(sizes=draw.all_sizes(), seed=draw.seeds)
+
+
+class Scene:
+    """Frames to mix: entities [F, E, D], present [F, E] and some group [F, E]."""
+
+    def __init__(self, sizes: Sizes, seed: int) -> None:
+        batch = draw.batch(sizes, seed)
+        self.dice, self.agents = draw.Dice(seed), sizes.agents
+        self.entities, self.present = batch.entities[:, 0], batch.present
+        self.group = batch.exploit_group
+        self.all_see_all = everyone(self.present, sizes.agents)
+
+    def mix(self, first_masks: list[Tensor], other_mask: Tensor) -> Mix:
+        """Random utilities under these masks."""
+        utilities = self.dice.normal(len(self.present), len(first_masks), self.agents)
+        return Mix(utilities, torch.stack(first_masks, 1), other_mask)
+
+    def original(self) -> Mix:
+        """Eq. 6."""
+        return self.mix([self.all_see_all], self.all_see_all)
+
+    def exploration(self) -> Mix:
+        """Eq. 9."""
+        m_d = same_group(self.group, self.present, self.agents)
+        return self.mix([m_d], m_d)
+
+    def exploitation(self) -> Mix:
+        """Eq. 13."""
+        of_group = (self.group, self.present, self.agents)
+        return self.mix([same_group(*of_group), other_group(*of_group)], self.all_see_all)
+
+    def blind(self) -> Mix:
+        """Nobody sees anything."""
+        nothing = torch.zeros_like(self.all_see_all)
+        return self.mix([nothing], nothing)
+
+    def anything(self) -> Mix:
+        """Masks that no equation makes."""
+        masks = [self.dice.coin(*self.all_see_all.shape) for _ in range(4)]
+        return self.mix(masks[:3], masks[3])
+
+
+MIXES: list[Callable[[Scene], Mix]] = [
+    Scene.original,
+    Scene.exploration,
+    Scene.exploitation,
+    Scene.blind,
+    Scene.anything,
+]
+
+
+@every_mixer
+@pytest.mark.parametrize("make_mix", MIXES)
+@few
+@any_frames
+def test_more_for_an_agent_is_never_less_for_the_team(
+    mixer: str, make_mix: Callable[[Scene], Mix], sizes: Sizes, seed: int
+) -> None:
+    scene, network = Scene(sizes, seed), draw.networks(sizes, seed, mixer=mixer).mixer
+    mix = make_mix(scene)
+    utilities = mix.utilities.requires_grad_()
+    (q_tot,) = network(scene.entities, scene.present, [mix])
+    (slope,) = torch.autograd.grad(q_tot.sum(), utilities)
+    assert (slope >= 0).all()
+    # QMIX's weights are softmaxed, so their sum over the mixing dimension is 1, and ELU is no
+    # steeper than 1: no agent counts for more than its utility.
+    assert (slope <= 1 + 1e-12).all()
+    more = utilities.detach() + scene.dice.uniform(*utilities.shape)
+    (larger,) = network(scene.entities, scene.present, [mix._replace(utilities=more)])
+    assert (larger >= q_tot).all()
+
+
+@every_mixer
+@few
+@any_frames
+def test_mixes_in_one_call_do_not_touch_each_other(mixer: str, sizes: Sizes, seed: int) -> None:
+    scene, network = Scene(sizes, seed), draw.networks(sizes, seed, mixer=mixer).mixer
+    mixes = [make_mix(scene) for make_mix in MIXES]
+    together = network(scene.entities, scene.present, mixes)
+    for mix, q_tot in zip(mixes, together, strict=True):
+        (alone,) = network(scene.entities, scene.present, [mix])
+        torch.testing.assert_close(q_tot, alone, rtol=1e-12, atol=1e-12)
+
+
+@few
+@any_frames
+def test_what_the_masks_hide_changes_nothing(sizes: Sizes, seed: int) -> None:
+    """An entity that no agent's mask shows, and that is no agent itself."""
+    scene, network = Scene(sizes, seed), draw.networks(sizes, seed).mixer
+    mix = scene.anything()
+    hidden = ~(mix.first_masks.any(1) | mix.other_mask).any(1)  # F,E
+    hidden[:, : sizes.agents] = False
+    changed = torch.where(
+        hidden[..., None], scene.dice.normal(*scene.entities.shape), scene.entities
+    )
+    before, after = (network(e, scene.present, [mix])[0] for e in (scene.entities, changed))
+    torch.testing.assert_close(after, before, rtol=1e-12, atol=1e-12)
+
+
+def test_vdn_is_a_sum() -> None:
+    sizes = Sizes()
+    scene, network = Scene(sizes, 0), draw.networks(sizes, 0, mixer="vdn").mixer
+    mix = scene.exploitation()
+    (q_tot,) = network(scene.entities, scene.present, [mix])
+    torch.testing.assert_close(q_tot, mix.utilities.sum((1, 2)))

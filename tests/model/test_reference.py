@@ -1,0 +1,163 @@
+"""The published REFIL code's numbers (Iqbal et al., ICML 2021), for fixed weights and one batch.
+
+``data/refil_small.npz`` holds the inputs, the weights and what that code made of them: B = 4
+episodes, T = 6 steps, A = 3 agents, E = 7 entities, U = 10 actions, at the published sizes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rllib_ptm.methods import METHODS, method_loss
+from rllib_ptm.model.agent import Agent
+from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.masks import everyone, observed, other_group, same_group
+from rllib_ptm.model.mixer import QMixer
+from rllib_ptm.model.q_values import EXPLOITATION, ORIGINAL, TeamQ, q_values
+
+GAMMA = 0.99
+NUM_AGENTS, NUM_ENEMIES, NUM_ACTIONS, ENTITY_DIM = 3, 4, 10, 19
+
+# Our name -> the reference's.
+AGENT = {
+    "embed": "fc1",
+    "attention_out": "attn.out_trans",
+    "to_recurrent": "fc2",
+    "recurrent": "rnn",
+    "head.utilities": "fc3",
+}
+HYPERNETWORK = {"embed": "fc1", "attention_out": "attn.out_trans", "last": "fc2"}
+HYPERNETWORKS = {
+    "first_weights": "hyper_w_1",
+    "final_weights": "hyper_w_final",
+    "first_bias": "hyper_b_1",
+    "state_value": "V",
+}
+
+
+class Reference(NamedTuple):
+    arrays: Mapping[str, Tensor]
+    online: TeamQ
+    target: TeamQ
+    batch: TeamBatch
+
+
+def renamed(theirs: Mapping[str, Tensor], prefix: str, names: Mapping[str, str]) -> dict:
+    """A state_dict under our names, with the attention's one matrix cut into its three."""
+    ours = {}
+    for our_name, their_name in names.items():
+        start = f"{prefix}.{their_name}."
+        for key, weight in theirs.items():
+            if key.startswith(start):
+                ours[f"{our_name}.{key.removeprefix(start)}"] = weight
+    projections = theirs[f"{prefix}.attn.in_trans.weight"].chunk(3)
+    for name, weight in zip(("query", "key", "value"), projections, strict=True):
+        ours[f"{name}.weight"] = weight
+    return ours
+
+
+def load_team(arrays: Mapping[str, Tensor], which: str) -> TeamQ:
+    """The networks with the reference's weights."""
+    agent = Agent(ENTITY_DIM, NUM_AGENTS, NUM_ENEMIES, NUM_ACTIONS)
+    agent.load_state_dict(renamed(arrays, f"{which}.agent", AGENT))
+    mixer = QMixer(ENTITY_DIM, NUM_AGENTS)
+    for our_name, their_name in HYPERNETWORKS.items():
+        weights = renamed(arrays, f"{which}.mixer.{their_name}", HYPERNETWORK)
+        mixer.get_submodule(our_name).load_state_dict(weights)
+    return TeamQ(agent, mixer)
+
+
+def load_batch(arrays: Mapping[str, Tensor]) -> TeamBatch:
+    """The batch, with each agent's last action among its features and the group fixed."""
+    features, actions = arrays["entities"], arrays["actions"]
+    did_last = features.new_zeros(*features.shape[:3], NUM_ACTIONS)
+    did_last[:, 1:, :NUM_AGENTS] = F.one_hot(actions[:, :-1], NUM_ACTIONS).to(features.dtype)
+    terminated = arrays["terminated"].bool()
+    valid = arrays["filled"][:, :-1].bool()
+    valid[:, 1:] &= ~terminated[:, :-2]
+    return TeamBatch(
+        entities=torch.cat([features, did_last], dim=-1),
+        present=arrays["present"].bool(),
+        visible=arrays["visible"].bool(),
+        action_mask=arrays["avail_actions"].bool(),
+        actions=actions[:, :-1],
+        rewards=arrays["rewards"][:, :-1],
+        terminated=terminated[:, :-1],
+        valid=valid,
+        episode_weight=torch.full((len(valid),), 1.0 / len(valid)),
+        num_steps=valid.sum(),
+        explore_group=arrays["group"].bool(),
+        exploit_group=arrays["group"].bool(),
+    )
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    path = Path(__file__).with_name("data") / "refil_small.npz"
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: torch.as_tensor(file[name]) for name in file.files}
+    online, target = (load_team(arrays, which) for which in ("online", "target"))
+    return Reference(arrays, online, target, load_batch(arrays))
+
+
+assert_equal = functools.partial(torch.testing.assert_close, rtol=1e-5, atol=1e-5)
+
+
+def test_the_batch_has_steps_that_do_not_count(reference: Reference) -> None:
+    assert 0 < reference.batch.valid.sum() < reference.batch.valid.numel()
+    assert not reference.batch.present.all()
+
+
+@pytest.mark.parametrize("name", ["q", "q_in_group", "q_out_group"])
+def test_utilities(reference: Reference, name: str) -> None:
+    batch = reference.batch
+    group, present = batch.exploit_group, batch.present
+    mask = {
+        "q": everyone(present, NUM_AGENTS),
+        "q_in_group": same_group(group, present, NUM_AGENTS),
+        "q_out_group": other_group(group, present, NUM_AGENTS),
+    }[name]
+    masks = observed(mask[:, None], batch.visible)[:, :, None]  # B,T+1,1,A,E
+    lengths = batch.valid.sum(1)
+    utilities = reference.online.agent(batch.entities, present, masks, lengths + 1)[:, :, 0]
+    moments = torch.arange(masks.shape[1]) <= lengths[:, None]  # the one after the last step too
+    counts = moments[:, :, None] & present[:, None, :NUM_AGENTS]  # B,T+1,A
+    assert_equal(utilities[counts], reference.arrays[name][counts])
+
+
+@pytest.mark.parametrize(
+    ("name", "masks_of"), [("mixer_visible_in", same_group), ("mixer_visible_out", other_group)]
+)
+def test_group_masks(reference: Reference, name: str, masks_of: Callable[..., Tensor]) -> None:
+    batch = reference.batch
+    mask = masks_of(batch.exploit_group, batch.present, NUM_AGENTS)
+    expected = reference.arrays[name].bool()  # B,T,A,E
+    assert torch.equal(mask[:, None].expand_as(expected), expected)
+
+
+@pytest.mark.parametrize(("term", "name"), [(ORIGINAL, "q_tot"), (EXPLOITATION, "q_tot_aux")])
+def test_q_tot(reference: Reference, term: str, name: str) -> None:
+    batch = reference.batch
+    q = q_values(reference.online, reference.target, batch, [EXPLOITATION])
+    expected = reference.arrays[name].squeeze(-1)
+    assert_equal(q.q_tot[term][batch.valid], expected[batch.valid])
+
+
+@pytest.mark.parametrize("method", ["qmix_atten", "refil"])
+def test_loss_and_gradient_norm(reference: Reference, method: str) -> None:
+    batch, row = reference.batch, METHODS[method]
+    q = q_values(reference.online, reference.target, batch, row.terms)
+    loss = method_loss(row, q, batch, gamma=GAMMA, mining_lambda=10.0, alpha=0.3).total
+    weights = [*reference.online.agent.parameters(), *reference.online.mixer.parameters()]
+    norm = torch.nn.utils.get_total_norm(torch.autograd.grad(loss, weights))
+    assert loss.item() == pytest.approx(reference.arrays[f"loss_{method}"].item(), rel=1e-5)
+    assert norm.item() == pytest.approx(reference.arrays[f"grad_norm_{method}"].item(), rel=1e-5)

@@ -1,0 +1,189 @@
+"""Neither padding, nor company, nor the order of episodes or units changes what is learned."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+
+import draw
+import numpy as np
+import pytest
+import torch
+from draw import Sizes
+from hypothesis import given, settings
+from torch import Tensor
+
+from envs.team_view import FIRST_ATTACK, feature_widths, num_features, team_view
+from envs.units import IntArray, Units
+from rllib_ptm.model.agent import ACTION_HEADS, Agent
+from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, QValues, TeamQ, q_values
+
+every_head = pytest.mark.parametrize("action_head", ACTION_HEADS)
+every_mixer = pytest.mark.parametrize("mixer", MIXERS)
+few = settings(max_examples=10, deadline=None)
+any_batch = given(sizes=draw.all_sizes(), seed=draw.seeds)
+
+
+def evaluate(teams: tuple[TeamQ, TeamQ], batch: TeamBatch) -> QValues:
+    return q_values(*teams, batch, [EXPLORATION, EXPLOITATION])
+
+
+def two_teams(sizes: Sizes, seed: int, action_head: str, mixer: str) -> tuple[TeamQ, TeamQ]:
+    """Online and target networks."""
+    online = draw.networks(sizes, seed, action_head, mixer)
+    return online, draw.networks(sizes, seed + 1, action_head, mixer)
+
+
+def assert_equal(actual: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
+
+
+def assert_equal_q(actual: QValues, expected: QValues) -> None:
+    for term, q_tot in expected.q_tot.items():
+        assert_equal(actual.q_tot[term], q_tot)
+    assert_equal(actual.next_q_tot, expected.next_q_tot)
+    assert_equal(actual.taken, expected.taken)
+
+
+def of_episodes(batch: TeamBatch, rows: Tensor) -> TeamBatch:
+    """Some of the episodes, in this order."""
+    arrays = {k: v[rows] for k, v in batch._asdict().items() if k != "num_steps"}
+    return batch._replace(**arrays)
+
+
+def cut(values: QValues, rows: Tensor, steps: int) -> QValues:
+    return QValues(
+        {term: q[rows, :steps] for term, q in values.q_tot.items()},
+        values.next_q_tot[rows, :steps],
+        values.taken[rows, :steps],
+    )
+
+
+@every_head
+@every_mixer
+@few
+@any_batch
+def test_the_order_of_episodes(action_head: str, mixer: str, sizes: Sizes, seed: int) -> None:
+    teams, batch = two_teams(sizes, seed, action_head, mixer), draw.batch(sizes, seed)
+    order = draw.Dice(seed).permutation(len(sizes.lengths))
+    steps = batch.valid.shape[1]
+    assert_equal_q(
+        evaluate(teams, of_episodes(batch, order)), cut(evaluate(teams, batch), order, steps)
+    )
+
+
+@every_head
+@every_mixer
+@few
+@any_batch
+def test_an_episode_alone_and_unpadded(
+    action_head: str, mixer: str, sizes: Sizes, seed: int
+) -> None:
+    teams, batch = two_teams(sizes, seed, action_head, mixer), draw.batch(sizes, seed)
+    together = evaluate(teams, batch)
+    by_moment, by_step = ("entities", "visible", "action_mask"), TeamBatch._fields[4:8]
+    assert by_step == ("actions", "rewards", "terminated", "valid")
+    for b, length in enumerate(sizes.lengths):
+        row = torch.tensor([b])
+        alone = of_episodes(batch, row)
+        alone = alone._replace(
+            **{name: getattr(alone, name)[:, : length + 1] for name in by_moment},
+            **{name: getattr(alone, name)[:, :length] for name in by_step},
+        )
+        assert_equal_q(evaluate(teams, alone), cut(together, row, length))
+
+
+@every_head
+@every_mixer
+@few
+@any_batch
+def test_the_order_of_units(action_head: str, mixer: str, sizes: Sizes, seed: int) -> None:
+    """Units change slots and keep all that is said of them, their tags among it.
+
+    The slot head's attacks name tags, so they stay; the entity head's name slots, so they move.
+    """
+    teams, batch = two_teams(sizes, seed, action_head, mixer), draw.batch(sizes, seed)
+    dice = draw.Dice(seed)
+    allies, enemies = dice.permutation(sizes.agents), dice.permutation(sizes.enemies)
+    slots = torch.cat([allies, sizes.agents + enemies])
+    actions = torch.arange(sizes.actions)
+    if action_head == "entity":
+        actions[sizes.moves :] = sizes.moves + enemies
+    moved = batch._replace(
+        entities=batch.entities[:, :, slots],
+        present=batch.present[:, slots],
+        visible=batch.visible[:, :, allies][..., slots],
+        action_mask=batch.action_mask[:, :, allies][..., actions],
+        actions=actions.argsort()[batch.actions[:, :, allies]],
+        explore_group=batch.explore_group[:, slots],
+        exploit_group=batch.exploit_group[:, slots],
+    )
+    before = evaluate(teams, batch)
+    assert_equal_q(evaluate(teams, moved), before._replace(taken=before.taken[..., allies]))
+    of_all = [
+        teams[0].agent(b.entities, b.present, b.visible[:, :, None], b.valid.sum(1) + 1)
+        for b in (batch, moved)
+    ]
+    assert_equal(of_all[1], of_all[0][:, :, :, allies][..., actions])
+
+
+@every_head
+def test_a_tag_is_only_a_name(action_head: str) -> None:
+    """Tags dealt out anew in real features: with the weights renamed alike, all stays the same."""
+    side, features = 4, num_features(4, 4)
+    names = draw.Dice(5).permutation(side)  # slot i now holds the unit that slot names[i] held
+    before = draw.units(8, side, side, seed=5)
+    after = in_other_slots(before, names.numpy())
+    actions = torch.cat([torch.arange(FIRST_ATTACK), FIRST_ATTACK + names])
+    columns = torch.arange(features)
+    first = dict(zip(feature_widths(side, side), starts(feature_widths(side, side)), strict=True))
+    columns[first["tag"] : first["tag"] + side] = first["tag"] + names
+    for block in ("may_do", "did_last"):
+        columns[first[block] : first[block] + len(actions)] = first[block] + actions
+
+    sizes = Sizes(agents=side, enemies=side, entity_dim=features, moves=FIRST_ATTACK)
+    agent = draw.agent(sizes, 0, action_head)
+    renamed = copy.deepcopy(agent)
+    weights = agent.state_dict()
+    weights["embed.weight"] = weights["embed.weight"][:, columns]
+    if action_head == "slot":
+        for name in ("head.utilities.weight", "head.utilities.bias"):
+            weights[name] = weights[name][actions]
+    renamed.load_state_dict(weights)
+    of_before, of_after = first_utilities(agent, before), first_utilities(renamed, after)
+    expected = of_before[:, names][..., actions]
+    torch.testing.assert_close(of_after, expected, rtol=1e-5, atol=1e-6)  # features are float32
+
+
+def starts(widths: Mapping[str, int]) -> list[int]:
+    """The first column of each block of features."""
+    return [0, *itertools.accumulate(widths.values())][:-1]
+
+
+def in_other_slots(units: Units, names: IntArray) -> Units:
+    """The same battles with slot i of either side given to the unit of slot names[i]."""
+    slots = np.concatenate([names, len(names) + names])
+    by_entity = {
+        name: array[:, slots]
+        for name, array in vars(units).items()
+        if array.shape[1:2] == (len(slots),)
+    }
+    last = units.last_action[:, names]
+    attack = FIRST_ATTACK + names.argsort()[np.maximum(last - FIRST_ATTACK, 0)]
+    return replace(
+        units,
+        **by_entity,
+        can_move=units.can_move[:, names],
+        last_action=np.where(last < FIRST_ATTACK, last, attack),
+    )
+
+
+def first_utilities(agent: Agent, units: Units) -> Tensor:
+    """[N, A, U] at the start of a battle."""
+    entities, present, visible, _ = map(torch.as_tensor, team_view(units))
+    hidden = entities.new_zeros(len(entities), agent.num_agents, agent.recurrent_dim).double()
+    return agent.step(entities.double(), present, visible, hidden)[0]

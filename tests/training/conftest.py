@@ -1,0 +1,63 @@
+"""A small policy on small battles, built without a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import ray
+
+from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.env_runner import TeamEnvRunner
+from rllib_ptm.episodes import TeamEpisode
+
+TASKS = ["2m_vs_2m", "3m_vs_3m", "2m_vs_3m"]
+SMALL = {
+    "attention_dim": 16,
+    "attention_heads": 2,
+    "recurrent_dim": 8,
+    "hypernet_dim": 16,
+    "mixing_dim": 8,
+    "batch_size_episodes": 4,
+    "learning_starts_episodes": 4,
+    "episodes_per_training_step": 4,
+}
+
+
+@pytest.fixture
+def make_config() -> Callable[..., PTMConfig]:
+    def make(seed: int = 3, **training: object) -> PTMConfig:
+        return (
+            PTMConfig()
+            .environment(env_config={"tasks": TASKS, "time_limit_steps": 30})
+            .training(**{**SMALL, **training})
+            .env_runners(num_envs_per_env_runner=8)
+            .reporting(min_sample_timesteps_per_iteration=100)
+            .debugging(seed=seed, log_level="ERROR")
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_runner(make_config: Callable[..., PTMConfig]) -> Callable[..., TeamEnvRunner]:
+    def make(config: PTMConfig | None = None, worker_index: int = 0) -> TeamEnvRunner:
+        return TeamEnvRunner(
+            config=config or make_config(), worker_index=worker_index, num_workers=0
+        )
+
+    return make
+
+
+@pytest.fixture
+def episodes(make_runner: Callable[..., TeamEnvRunner]) -> list[TeamEpisode]:
+    """At least 20 episodes of random play."""
+    return make_runner().sample(num_episodes=20, epsilon=1.0)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """A Ray cluster of this machine."""
+    ray.init(num_cpus=4, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+    yield
+    ray.shutdown()

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from envs.errors import InputError
+from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.settings import PTMSettings
+
+# What is set, and what the message must hold: the place, what was found, what is legal or nearest.
+BAD: list[tuple[dict[str, Any], list[str]]] = [
+    ({"mining_lamda": 3.0}, ["config.mining_lamda", "'mining_lambda'"]),
+    ({"num_env_runnerz": 1}, ["config.num_env_runnerz", "'num_env_runners'"]),
+    ({"method": "ptn"}, ["config.method", "'ptn'", "'ptm'", "refil"]),
+    ({"mixer": "qmx"}, ["config.mixer", "'qmx'", "'qmix'", "vdn"]),
+    ({"action_head": 3}, ["config.action_head", "str", "3"]),
+    ({"optimizer_name": "adamw"}, ["config.optimizer_name", "'adam'", "rmsprop"]),
+    ({"epsilon_final": 1.5}, ["config.epsilon_final", "at most 1.0", "1.5"]),
+    ({"mining_lambda": -1}, ["config.mining_lambda", "at least 0.0", "-1"]),
+    ({"mining_lambda": float("nan")}, ["config.mining_lambda", "nan"]),
+    ({"batch_size_episodes": 0}, ["config.batch_size_episodes", "at least 1", "0"]),
+    ({"batch_size_episodes": 2.5}, ["config.batch_size_episodes", "int", "2.5"]),
+    ({"batch_size_episodes": True}, ["config.batch_size_episodes", "int", "True"]),
+    ({"task_draw": "hard"}, ["config.task_draw", "priority, uniform"]),
+    ({"lr": -0.1}, ["config.lr", "more than 0.0"]),
+    ({"lr": "fast"}, ["config.lr", "'fast'", "float"]),
+    ({"gamma": 2}, ["config.gamma", "at most 1.0"]),
+    ({"num_env_runners": "two"}, ["config.num_env_runners", "'two'", "int"]),
+    ({"train_batch_size": 64}, ["config.train_batch_size", "batch_size_episodes"]),
+    ({"replay_buffer_config": {"capacity": 9}}, ["buffer_capacity_episodes"]),
+    ({"env_config": {"task": "small_mt"}}, ["env_config.task", "'tasks'"]),
+    ({"env_config": {"tasks": "smal_mt"}}, ["tasks", "'smal_mt'", "'small_mt'"]),
+    ({"env_config": {"tasks": []}}, ["tasks", "empty"]),
+    ({"env_config": {"backend": "smac"}}, ["env_config.backend", "'smac'", "'smax'"]),
+    ({"env_config": {"tasks": "6m", "max_allies": 5}}, ["max_allies", "6", "5"]),
+    ({"env_config": {"tasks": ["MMM"]}}, ["'MMM'", "medivac", "smax"]),
+]
+
+
+@pytest.mark.parametrize(("values", "words"), BAD, ids=[str(list(v.items())[0]) for v, _ in BAD])
+def test_bad_keys_and_values_are_refused_in_one_line(
+    values: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(InputError) as error:
+        PTMConfig().update_from_dict(values)
+    message = str(error.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_attributes_are_checked_too() -> None:
+    config = PTMConfig()
+    config.method = "ptn"
+    with pytest.raises(InputError, match="did you mean 'ptm'"):
+        config.validate()
+
+
+@pytest.mark.parametrize(
+    ("training", "word"),
+    [({"attention_dim": 30}, "attention_dim"), ({"hypernet_dim": 6}, "hypernet_dim")],
+)
+def test_widths_must_fit_the_heads(training: dict[str, Any], word: str) -> None:
+    with pytest.raises(InputError, match=f"config.{word}.*divisible by attention_heads = 4"):
+        PTMConfig().training(**training).validate()
+
+
+def test_another_environment_is_refused() -> None:
+    with pytest.raises(InputError, match="multi_task_sc2"):
+        PTMConfig().environment("CartPole-v1").validate()
+
+
+def test_a_config_goes_through_a_dict_and_back() -> None:
+    config = PTMConfig().environment(env_config={"tasks": "large_mt"}).training(method="refil")
+    copy = PTMConfig().update_from_dict(config.to_dict())
+    assert copy.method == "refil"
+    assert copy.env_settings.ally_slots == 10
+    copy.validate()
+
+
+def test_every_key_is_documented_and_its_default_is_legal(
+    make_config: Callable[..., PTMConfig],
+) -> None:
+    for field in fields(PTMSettings):
+        assert field.metadata["doc"]
+    PTMConfig().validate()
+    assert {field.name for field in fields(PTMSettings)} <= vars(PTMConfig()).keys()

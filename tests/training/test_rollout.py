@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from envs.backends import EnvSettings
+from envs.team_view import TeamView
+from envs.units import FloatArray, IntArray
+from rllib_ptm.env_runner import TeamEnvRunner
+from rllib_ptm.episodes import TeamEpisode, collate
+from rllib_ptm.rollout import TASK_DRAWS, Rollout, epsilon_greedy
+
+
+class Recorder:
+    """A policy without memory that keeps what it was shown."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.views: list[TeamView] = []
+        self._rng = np.random.default_rng(seed)
+
+    def utilities(self, view: TeamView) -> FloatArray:
+        self.views.append(view)
+        return self._rng.random(view.action_mask.shape).astype(np.float32)
+
+    def forget(self, battles: IntArray) -> None:
+        pass
+
+
+def play(num_battles: int, schedule: list[tuple[str, int]]) -> tuple[Recorder, list[TeamEpisode]]:
+    settings = EnvSettings(tasks=("2m_vs_2m", "3m_vs_3m"), time_limit_steps=25)
+    by_name = {task.name: task for task in settings.parsed_tasks}
+    policy = Recorder()
+    rollout = Rollout(
+        settings.make_battles(num_battles),
+        settings.time_limit_steps,
+        iter([(by_name[name], seed) for name, seed in schedule]),
+    )
+    episodes: list[TeamEpisode] = []
+    while not rollout.idle:
+        episodes += rollout.step(policy, 0.0, np.random.default_rng(0))
+    return policy, episodes
+
+
+def test_each_scheduled_battle_is_played_once_and_to_its_end() -> None:
+    schedule = [("2m_vs_2m", 1), ("3m_vs_3m", 2), ("2m_vs_2m", 3), ("3m_vs_3m", 4), ("2m_vs_2m", 5)]
+    _, episodes = play(2, schedule)
+    assert Counter(e.task for e in episodes) == {"2m_vs_2m": 3, "3m_vs_3m": 2}
+    for episode in episodes:
+        alive = episode.units.health[-1] > 0
+        decided = not (alive[:3].any() and alive[3:].any())
+        assert episode.truncated != decided
+        assert episode.truncated == (len(episode) == 25 and not decided)
+        assert episode.won == (alive[:3].any() and not alive[3:].any())
+
+
+def test_fewer_episodes_than_battles() -> None:
+    _, episodes = play(4, [("2m_vs_2m", 1)])
+    assert len(episodes) == 1
+
+
+def test_the_batch_holds_what_the_policy_was_shown() -> None:
+    policy, (episode,) = play(1, [("3m_vs_3m", 7)])
+    batch = collate([episode])
+    for step in range(len(episode)):
+        shown = policy.views[step]
+        np.testing.assert_array_equal(batch["entities"][0, step], shown.entities[0])
+        np.testing.assert_array_equal(batch["visible"][0, step], shown.visible[0])
+        np.testing.assert_array_equal(batch["action_mask"][0, step], shown.action_mask[0])
+    np.testing.assert_array_equal(batch["present"][0], policy.views[0].present[0])
+    last_actions = episode.units.last_action
+    assert (last_actions[0] == -1).all()
+    np.testing.assert_array_equal(last_actions[1:], episode.actions)
+
+
+def test_epsilon_greedy_takes_the_best_allowed_action() -> None:
+    utilities = np.array([[[5.0, 1.0, 3.0]]], np.float32)
+    mask = np.array([[[False, True, True]]])
+    rng = np.random.default_rng(0)
+    assert epsilon_greedy(utilities, mask, 0.0, rng)[0, 0] == 2
+
+
+@pytest.mark.parametrize("epsilon", [1.0, 0.3])
+def test_epsilon_greedy_explores_uniformly_among_the_allowed(epsilon: float) -> None:
+    n = 30_000
+    utilities = np.broadcast_to(np.array([9.0, 0.0, 1.0, 2.0], np.float32), (n, 1, 4))
+    mask = np.broadcast_to(np.array([False, True, True, True]), (n, 1, 4))
+    chosen = epsilon_greedy(utilities, mask, epsilon, np.random.default_rng(1))
+    share = np.bincount(chosen[:, 0], minlength=4) / n
+    expected = np.array([0.0, epsilon / 3, epsilon / 3, 1 - 2 * epsilon / 3])
+    np.testing.assert_allclose(share, expected, atol=5 * np.sqrt(0.25 / n))
+
+
+def test_tasks_are_drawn_uniformly_or_by_priority() -> None:
+    tasks = EnvSettings(tasks=("2m_vs_2m", "3m_vs_3m")).parsed_tasks
+    priorities = {"2m_vs_2m": 0.2, "3m_vs_3m": 0.8}
+    np.testing.assert_allclose(TASK_DRAWS["uniform"](tasks, priorities), [0.5, 0.5])
+    np.testing.assert_allclose(TASK_DRAWS["priority"](tasks, priorities), [0.2, 0.8])
+
+
+def test_the_policy_remembers_within_an_episode_and_forgets_after_it(
+    make_runner: Callable[..., TeamEnvRunner],
+) -> None:
+    """The utilities that the learner computes over whole episodes are those of the play."""
+    runner = make_runner()
+    episodes = runner.sample(num_episodes=12, epsilon=0.0)
+    batch = {k: torch.from_numpy(v) for k, v in collate(episodes).items()}
+    lengths = batch["valid"].sum(1) + 1
+    with torch.no_grad():
+        utilities = runner.module.agent(
+            batch["entities"], batch["present"], batch["visible"][:, :, None], lengths
+        )[:, :-1, 0]
+    best = utilities.masked_fill(~batch["action_mask"][:, :-1], -torch.inf).argmax(-1)
+    assert torch.equal(best[batch["valid"]], batch["actions"][batch["valid"]])
