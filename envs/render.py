@@ -19,15 +19,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from envs.team_view import FIRST_ATTACK, POSITION_SCALE, decided, won
-from envs.units import UNIT_TYPES, BoolArray, Units
+from envs.team_view import FIRST_ATTACK, decided, won
+from envs.units import HALF_MAP, UNIT_TYPES, BoolArray, Units
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
 SUPERSAMPLING = 3  # drawn this many times larger, then shrunk: smooth edges
 MIDDLE = 9.5  # map units from the centre to the side of the view; the armies start within 8
-WHOLE_MAP = POSITION_SCALE + 1.0
+WHOLE_MAP = HALF_MAP + 1.0
 LINES_IN_HEADER = 4.4  # its height in lines of text
 LINES_IN_WIDTH = 36.0  # what the size of a line is measured by
 
@@ -153,7 +153,7 @@ class _Canvas:
 
     def _ground(self) -> None:
         """A line every four map units, the map's edge, and nothing beyond it."""
-        edge = POSITION_SCALE
+        edge = HALF_MAP
         for at in np.arange(-edge, edge + 1, 4.0):
             self._stroke(self._pixel(at, -edge), self._pixel(at, edge), 0.04, GRID)
             self._stroke(self._pixel(-edge, at), self._pixel(edge, at), 0.04, GRID)

@@ -30,7 +30,7 @@ from envs.errors import InputError
 from envs.spawn import draw_spawn
 from envs.tasks import Task
 from envs.team_view import FIRST_MOVE, STOP
-from envs.units import NO_ACTION_YET, UNIT_TYPES, IntArray, Units
+from envs.units import HALF_MAP, NO_ACTION_YET, UNIT_TYPES, IntArray, Units
 
 
 @contextlib.contextmanager
@@ -49,7 +49,7 @@ with _silent():
     from jaxmarl.environments.smax.heuristic_enemy_smax_env import State as BattleState
     from jaxmarl.environments.smax.smax_env import State as UnitState
 
-MAP_SIZE = 32.0
+MAP_SIZE = 2 * HALF_MAP
 UNIFORM_SIGHT_RANGE = 9.0  # SMAC's ranges, the same for every unit type
 UNIFORM_ATTACK_RANGE = 6.0
 # A move is allowed if the point half a move ahead is inside the map (SMAC's move amount is 2).

@@ -19,7 +19,8 @@ import numpy as np
 from envs.units import UNIT_TYPES, BoolArray, FloatArray, Units
 
 NO_OP, STOP, FIRST_MOVE, FIRST_ATTACK = 0, 1, 2, 6
-POSITION_SCALE = 16.0  # map units; half of a 32 x 32 map
+# Map units; about a shooting range, so that differences within an army are not lost among one-hots.
+POSITION_SCALE = 5.0
 
 # The reward of SMAC: damage dealt, and these; scaled so that the best return is MAX_RETURN.
 REWARD_PER_KILL = 10.0
@@ -148,5 +149,5 @@ def reward(before: Units, after: Units) -> FloatArray:
     kills = (before.alive & ~after.alive)[..., enemies].sum(-1)
     most = (before.max_health + before.max_shield)[..., enemies].sum(-1)
     most = most + REWARD_PER_KILL * before.present[..., enemies].sum(-1) + REWARD_WIN
-    earned = damage + REWARD_PER_KILL * kills + REWARD_WIN * won(after)
+    earned = damage + REWARD_PER_KILL * kills + REWARD_WIN * (won(after) & ~decided(before))
     return (earned * MAX_RETURN / most).astype(np.float32)

@@ -31,6 +31,7 @@ UNIT_TYPES: tuple[str, ...] = (
 )
 
 NO_ACTION_YET = -1
+HALF_MAP = 16.0  # map units from the centre to an edge, on every backend
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ def _require_own_envs() -> None:
     """``envs`` is a common name: another package of that name must not fail somewhere deep."""
     spec = importlib.util.find_spec("envs")
     places = list(spec.submodule_search_locations or []) if spec else []
-    if not any((Path(place) / "team_view.py").is_file() for place in places):
-        found = spec.origin or places if spec else "none"
+    if spec and not any((Path(place) / "team_view.py").is_file() for place in places):
+        found = spec.origin or places
         raise ImportError(
             f"rllib_ptm needs its own package 'envs', but Python finds another: {found}. "
             "Rename that one, or start Python from a folder that has no 'envs' in it."

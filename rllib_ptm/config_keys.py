@@ -7,8 +7,6 @@ from dataclasses import fields
 from typing import Any
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
-from ray.rllib.utils.from_config import NotProvided
-from ray.tune.result import TRIAL_INFO
 
 from envs.backends import EnvSettings
 from envs.errors import InputError, unknown_name
@@ -66,15 +64,18 @@ def check_keys(config: AlgorithmConfig, values: Mapping[str, Any]) -> None:
     known = vars(config)
     for key, value in values.items():
         name = AlgorithmConfig._translate_special_keys(key, warn_deprecated=False)
-        if name not in known and key not in (TRIAL_INFO, "policies", "class"):
-            raise unknown_name(f"config.{key}", key, [k for k in known if not k.startswith("_")])
+        # Tune adds keys of its own with two underscores, a checkpoint its class.
+        if name not in known and key != "class" and not key.startswith("__"):
+            others = [k for k in known if not k.startswith("_") and k not in REPLACED_KEYS]
+            legal = {*ptm_keys(), *RLLIB_KEYS, "env_config"}
+            raise unknown_name(f"config.{key}", key, legal, also=others)
         if name in REPLACED_KEYS and value != known[name]:
             raise InputError(
                 f"config.{key}: it changes nothing here; use {REPLACED_KEYS[name]} instead"
             )
         if name in RLLIB_KEYS:
-            hint, legal = RLLIB_KEYS[name]
-            check_value(f"config.{key}", value, hint, setting(None, "", **legal).metadata)
+            hint, rules = RLLIB_KEYS[name]
+            check_value(f"config.{key}", value, hint, setting(None, "", **rules).metadata)
     read_config(PTMSettings, {k: v for k, v in values.items() if k in ptm_keys()}, place="config")
     if "env_config" in values:
         read_config(EnvSettings, values["env_config"], "env_config")
@@ -83,8 +84,3 @@ def check_keys(config: AlgorithmConfig, values: Mapping[str, Any]) -> None:
 def ptm_keys() -> set[str]:
     """The names of PTM's own keys."""
     return {field.name for field in fields(PTMSettings)}
-
-
-def given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The keyword arguments that were given, without RLlib's placeholder for the others."""
-    return {key: value for key, value in values.items() if value is not NotProvided}

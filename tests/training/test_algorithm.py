@@ -85,9 +85,7 @@ def test_a_checkpoint_brings_everything_back(
     assert restored.env_steps == algorithm.env_steps
     assert restored.episodes_played == algorithm.episodes_played
     assert len(restored.replay_buffer) == len(algorithm.replay_buffer)
-    drawn = [
-        a.replay_buffer.sample(3, np.random.default_rng(0))[2] for a in (algorithm, restored)
-    ]
+    drawn = [a.replay_buffer.sample(3, np.random.default_rng(0))[2] for a in (algorithm, restored)]
     np.testing.assert_array_equal(drawn[0].actions, drawn[1].actions)
     assert restored.train()["training_iteration"] == 3
     algorithm.stop()
@@ -163,12 +161,7 @@ def test_two_learners_take_the_step_of_one(make_config: MakeConfig) -> None:
     steps = []
     for learners in (0, 2):
         algorithm = make_config().learners(num_learners=learners).build_algo()
-        episodes = make_config()
-        runner = algorithm.env_runner
-        episodes = runner.sample(num_episodes=6, epsilon=1.0)[:6]
-        state = algorithm.learner_group.get_state()
-        algorithm.replay_buffer.add(episodes)
-        algorithm.learner_group.set_state(state)
+        algorithm.replay_buffer.add(algorithm.env_runner.sample(num_episodes=6, epsilon=1.0)[:6])
         algorithm._update()
         steps.append(weights_of_learner_and_runners(algorithm)[0])
         algorithm.stop()

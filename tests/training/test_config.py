@@ -40,7 +40,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("values", "words"), BAD, ids=[str(list(v.items())[0]) for v, _ in BAD])
+@pytest.mark.parametrize(("values", "words"), BAD, ids=[str(next(iter(v.items()))) for v, _ in BAD])
 def test_bad_keys_and_values_are_refused_in_one_line(
     values: dict[str, Any], words: list[str]
 ) -> None:

@@ -79,12 +79,10 @@ def test_the_buffer_survives_a_file(
     buffer.add(episodes)
     buffer.save_to_path(tmp_path)
     restored.restore_from_path(tmp_path)
-    for one, other in zip(buffer.get_state()["episodes"], restored.get_state()["episodes"]):
+    kept = [b.get_state()["episodes"] for b in (buffer, restored)]
+    assert len(kept[0]) == min(capacity, len(episodes))
+    for one, other in zip(*kept, strict=True):
         assert_equal(one, other)
-    assert len(restored) == len(buffer)
-    drawn = [b.sample(4, np.random.default_rng(1)) for b in (restored, ReplayBuffer(capacity))]
-    assert len(drawn[0]) == 4
-    assert drawn[1] == []
 
 
 def test_an_empty_buffer_survives_a_file(tmp_path: pathlib.Path) -> None:
