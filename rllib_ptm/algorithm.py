@@ -1,6 +1,6 @@
 """PTM as an RLlib Algorithm: what one training iteration does, and how it is configured.
 
-Source: Yu et al., *Prioritized Tasks Mining for Multi-Task Cooperative Multi-Agent Reinforcement
+Source: *Prioritized Tasks Mining for Multi-Task Cooperative Multi-Agent Reinforcement
 Learning*, AAMAS 2023.
 """
 

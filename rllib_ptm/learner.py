@@ -1,6 +1,6 @@
 """RLlib's Learner: batch -> loss -> gradient step, and the target networks.
 
-Source: Yu et al., *Prioritized Tasks Mining for Multi-Task Cooperative Multi-Agent Reinforcement
+Source: *Prioritized Tasks Mining for Multi-Task Cooperative Multi-Agent Reinforcement
 Learning*, AAMAS 2023. The equations are in ``rllib_ptm.model``, the methods in
 ``rllib_ptm.methods``.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ class ClusterOptions:
 
     Attributes:
         address: A running cluster; None starts one on this machine.
-        num_cpus: Cores that a started cluster shares out; None = this machine's.
-        num_gpus: GPUs that it shares out; None = this machine's.
+        num_cpus: Cores that a trial may take, and that a started cluster shares out; None = as
+            many as this machine has.
+        num_gpus: GPUs that a started cluster shares out; None = this machine's.
         verbosity: 0 = no word from Ray, 1 = information, 2 = everything.
     """
 
@@ -118,7 +120,9 @@ def ray_cluster(options: ClusterOptions, needed: Mapping[str, float], cores: int
     import ray
 
     start: dict[str, Any] = {"num_cpus": None, "num_gpus": None}
-    if options.address is None:
+    if options.address is not None:
+        _check_reachable(options.address)
+    else:
         claimed = options.num_cpus or max(cores, int(needed.get("CPU", 1)))
         start = {"num_cpus": claimed, "num_gpus": options.num_gpus, "include_dashboard": False}
     try:
@@ -137,10 +141,21 @@ def ray_cluster(options: ClusterOptions, needed: Mapping[str, float], cores: int
         ray.shutdown()
 
 
+def _check_reachable(address: str) -> None:
+    """Looks whether anything answers there; Ray itself would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise InputError(f"--ray-address: expected HOST:PORT, found {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"--ray-address: nothing answers at {address!r}: {error}") from None
+
+
 def _check_size(there: Mapping[str, float], needed: Mapping[str, float]) -> None:
     for kind, amount in needed.items():
         if amount > there.get(kind, 0):
             raise InputError(
                 f"a trial needs {amount:g} {kind}, the Ray cluster has {there.get(kind, 0):g}; "
-                f"ask for fewer processes in the config, or see --ray-num-cpus, --ray-num-gpus"
+                f"see --ray-num-cpus and --ray-num-gpus, or config.num_cpus_for_main_process"
             )

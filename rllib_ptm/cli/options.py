@@ -74,6 +74,7 @@ RayAddress = Annotated[
     str | None,
     typer.Option(
         "--ray-address",
+        metavar="HOST:PORT",
         rich_help_panel=_CLUSTER,
         help="A running cluster, in place of one started on this machine.",
     ),
@@ -84,7 +85,7 @@ RayNumCpus = Annotated[
         "--ray-num-cpus",
         min=1,
         rich_help_panel=_CLUSTER,
-        help="Cores that a started cluster shares out (default: this machine's).",
+        help="Cores that a trial may take (default: as many as this machine has).",
     ),
 ]
 RayNumGpus = Annotated[

@@ -209,6 +209,16 @@ def test_a_storage_path_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFix
         assert storage in line
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999", "somewhere", "ray://x:1"])
+def test_no_cluster_there(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "good.yaml"
+    file.write_text(yaml.safe_dump(GOOD))
+    arguments = ["train", "file", str(file), "--storage-path", str(tmp_path)]
+    line = the_line(capsys, [*arguments, "--ray-address", address])
+    assert line.startswith("rllib: --ray-address: ")
+    assert repr(address) in line
+
+
 def test_nothing_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "good.yaml"
     file.write_text(yaml.safe_dump(GOOD))
