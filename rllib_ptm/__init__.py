@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,11 @@ _HOMES = {
     "PTMConfig": "rllib_ptm.algorithm",
     "TaskPriorityCallback": "rllib_ptm.callbacks",
 }
+
+# Torch's threads wait for each other by spinning, which is fast while each has a core of its own,
+# and a hundred times slower than sleeping as soon as another program wants that core. A short
+# spin keeps the first and avoids the second. Read when torch is loaded; a user's choice stands.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def _require_own_envs() -> None:

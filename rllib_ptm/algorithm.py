@@ -37,7 +37,6 @@ from rllib_ptm.config_keys import check_keys, ptm_keys
 from rllib_ptm.env_runner import TeamEnvRunner
 from rllib_ptm.episodes import TeamEpisode, collate
 from rllib_ptm.learner import PTMLearner
-from rllib_ptm.methods import METHODS
 from rllib_ptm.model.losses import task_priorities
 from rllib_ptm.model.masks import draw_group
 from rllib_ptm.priorities import WinRates
@@ -146,7 +145,6 @@ class PTMConfig(AlgorithmConfig):
         return {
             **super()._model_config_auto_includes,
             **{key: getattr(self, key) for key in sizes},
-            "mined_terms": METHODS[self.method].terms,
         }
 
 

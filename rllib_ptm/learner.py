@@ -12,14 +12,13 @@ from typing import Any
 import torch
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.learner.utils import update_target_network
-from ray.rllib.core.rl_module.apis import TargetNetworkAPI
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES_LIFETIME
 from torch import Tensor
 
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.q_values import ORIGINAL
 from rllib_ptm.optimizers import OPTIMIZERS
-from rllib_ptm.rl_module import Q_VALUES, team_batch
+from rllib_ptm.rl_module import Q_VALUES, PTMModule, team_batch
 from rllib_ptm.schedules import linear
 
 LAST_TARGET_UPDATE = "last_target_update_episode"
@@ -33,7 +32,7 @@ class PTMLearner(TorchLearner):
         super().build()
         self._alpha = 1.0
         self._last_target_update = 0
-        for module in self._target_modules():
+        for module in self._team_modules():
             module.make_target_networks()
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
@@ -52,6 +51,8 @@ class PTMLearner(TorchLearner):
         super().before_gradient_based_update(timesteps=timesteps)
         steps = timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0)
         self._alpha = linear(steps, 1.0, 0.0, self.config.alpha_anneal_steps)
+        for module in self._team_modules():
+            module.mined_terms = tuple(METHODS[self.config.method].mined(self._alpha))
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
@@ -92,7 +93,7 @@ class PTMLearner(TorchLearner):
         if episodes - self._last_target_update < self.config.target_update_interval_episodes:
             return
         self._last_target_update = episodes
-        for module in self._target_modules():
+        for module in self._team_modules():
             for online, target in module.get_target_network_pairs():
                 update_target_network(main_net=online, target_net=target, tau=1.0)
 
@@ -106,5 +107,5 @@ class PTMLearner(TorchLearner):
         super().set_state(state)
         self._last_target_update = state.get(LAST_TARGET_UPDATE, self._last_target_update)
 
-    def _target_modules(self) -> list[TargetNetworkAPI]:
+    def _team_modules(self) -> list[PTMModule]:
         return [self.module[module_id].unwrapped() for module_id in self.module.keys()]  # noqa: SIM118

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from rllib_ptm.model.batch import TeamBatch
@@ -43,8 +42,12 @@ class Method:
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """The terms that this method mines."""
+        """The terms that this method mines, sooner or later."""
         return tuple(self.shares(0.5))
+
+    def mined(self, alpha: float) -> dict[str, float]:
+        """The terms that are mined now, with their shares: one without a share costs nothing."""
+        return {term: share for term, share in self.shares(alpha).items() if share}
 
 
 METHODS: dict[str, Method] = {
@@ -108,11 +111,13 @@ def method_loss(
     squared = {t: squared_td_error(q_tot, targets, batch.valid) for t, q_tot in q.q_tot.items()}
     mean = {term: step_mean(s, batch.num_steps) for term, s in squared.items()}
     original = method.original * mean[ORIGINAL]
-    shares = method.shares(alpha)
+    shares = method.mined(alpha)
     if method.by_priority:
         of_episode = {term: episode_mean(squared[term], batch.valid) for term in shares}
         mining = mining_loss(of_episode, shares, batch.episode_weight)
         total = total_loss(original, mining, mining_lambda)
     else:
-        total = original + torch.stack([share * mean[term] for term, share in shares.items()]).sum()
+        total = original
+        for term, share in shares.items():
+            total = total + share * mean[term]
     return MethodLoss(total, {t: m.detach() for t, m in mean.items()}, targets)

@@ -63,6 +63,8 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         slots, entity_dim = self.observation_space["entities"].shape
         agents, actions = self.observation_space["action_mask"].shape
         sizes = self.model_config
+        # What ``forward_train`` evaluates beside the original Q values; the Learner sets it.
+        self.mined_terms: tuple[str, ...] = ()
         self.agent = Agent(
             entity_dim,
             agents,
@@ -119,8 +121,7 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
     def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, QValues]:
         online = TeamQ(self.agent, self.mixer)
         target = TeamQ(self.target_agent, self.target_mixer)
-        terms = self.model_config["mined_terms"]
-        return {Q_VALUES: q_values(online, target, team_batch(batch), terms)}
+        return {Q_VALUES: q_values(online, target, team_batch(batch), self.mined_terms)}
 
 
 def team_batch(columns: dict[str, Tensor]) -> TeamBatch:

@@ -31,8 +31,7 @@ class ClusterOptions:
 
     Attributes:
         address: A running cluster; None starts one on this machine.
-        num_cpus: Cores that a trial may take, and that a started cluster shares out; None = as
-            many as this machine has.
+        num_cpus: Cores that a trial may take; None = as many as this machine has.
         num_gpus: GPUs that a started cluster shares out; None = this machine's.
         verbosity: 0 = no word from Ray, 1 = information, 2 = everything.
     """
@@ -111,8 +110,8 @@ def ray_cluster(options: ClusterOptions, needed: Mapping[str, float], cores: int
     Args:
         options: How to reach or start it.
         needed: What the largest trial takes.
-        cores: This machine's cores. A started cluster claims at least what a trial needs, since
-            more processes than cores are slow, but a trial that never starts is worse.
+        cores: What a trial may take. A started cluster claims at least what a trial needs: more
+            processes than cores are slow, but a trial that never starts is worse.
 
     Raises:
         InputError: The cluster cannot be reached, or is too small for a trial.
@@ -123,7 +122,7 @@ def ray_cluster(options: ClusterOptions, needed: Mapping[str, float], cores: int
     if options.address is not None:
         _check_reachable(options.address)
     else:
-        claimed = options.num_cpus or max(cores, int(needed.get("CPU", 1)))
+        claimed = max(cores, int(needed.get("CPU", 1)))
         start = {"num_cpus": claimed, "num_gpus": options.num_gpus, "include_dashboard": False}
     try:
         ray.init(

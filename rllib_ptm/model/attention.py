@@ -11,8 +11,10 @@ import math
 
 from torch import Tensor
 
-# Smaller than any score, and finite: a row of nothing else must not become NaN.
-_HIDDEN = -1e9
+# Scores farther than this below a row's largest are not told apart: e^-80 is still a number in
+# every format, so a row whose large scores are all masked keeps a softmax over what is left.
+_DEPTH = -80.0
+_LEAST = 1e-35  # below e^-80; what an empty row is divided by
 
 
 def attention_scores(query: Tensor, key: Tensor) -> Tensor:
@@ -24,16 +26,16 @@ def attention_scores(query: Tensor, key: Tensor) -> Tensor:
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """Softmax over the entities that may be seen; a row that sees nothing is all zero.
 
-    Written out because ``torch.softmax`` over a short last dimension is slow on a CPU.
+    Written out for two reasons: the exponentials are shared by all masks, and ``torch.softmax``
+    over a short last dimension is slow on a CPU.
 
     Args:
         scores: [..., E].
-        mask: [..., E] bool.
+        mask: [..., E] bool; may hold several masks where the scores hold a 1.
     """
-    seen = scores.masked_fill(~mask, _HIDDEN)
-    weight = (seen - seen.amax(-1, keepdim=True).detach()).exp() * mask
-    # The largest term of a row that sees anything is 1, so its sum is at least 1.
-    return weight / weight.sum(-1, keepdim=True).clamp_min(1.0)
+    shift = scores.amax(-1, keepdim=True).detach()
+    weight = (scores - shift).clamp_min(_DEPTH).exp() * mask
+    return weight / weight.sum(-1, keepdim=True).clamp_min(_LEAST)
 
 
 def attend(scores: Tensor, value: Tensor, masks: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ RLLIB = [sys.executable, "-m", "rllib_ptm.cli.main"]
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the networks are too small for more
     file = tmp_path / "tiny.yaml"
     file.write_text(TINY)
     return file
