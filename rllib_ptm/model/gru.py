@@ -65,33 +65,34 @@ class _Recurrence(torch.autograd.Function):
     ) -> Tensor:
         width = hidden.shape[-1]
         before = torch.empty_like(gates[:, :width])  # h'
-        update_reset = torch.empty_like(gates[:, : 2 * width])  # r, z
+        recurrent = torch.empty_like(gates)  # U h' + b
+        reset_update = torch.empty_like(gates[:, : 2 * width])  # r, z
         new = torch.empty_like(before)  # n
-        recurrent_new = torch.empty_like(before)  # U h' + b of n
         states = torch.empty_like(before)
         start = 0
         for rows in rows_per_step:
             here = slice(start, start + rows)
             hidden = hidden[:rows]
             before[here] = hidden
-            recurrent = torch.addmm(bias, hidden, weight.T)
-            both = update_reset[here]
-            torch.add(gates[here, : 2 * width], recurrent[:, : 2 * width], out=both).sigmoid_()
-            recurrent_new[here] = recurrent[:, 2 * width :]
-            n = torch.addcmul(gates[here, 2 * width :], both[:, :width], recurrent_new[here])
-            new[here] = n.tanh_()
-            hidden = torch.lerp(n, hidden, both[:, width:])
-            states[here] = hidden
+            from_hidden = torch.addmm(bias, hidden, weight.T, out=recurrent[here])
+            both = reset_update[here]
+            torch.add(gates[here, : 2 * width], from_hidden[:, : 2 * width], out=both).sigmoid_()
+            reset, update = both[:, :width], both[:, width:]
+            n = new[here]
+            torch.addcmul(
+                gates[here, 2 * width :], reset, from_hidden[:, 2 * width :], out=n
+            ).tanh_()
+            hidden = torch.lerp(n, hidden, update, out=states[here])
             start += rows
-        ctx.save_for_backward(before, update_reset, new, recurrent_new, weight)
+        ctx.save_for_backward(before, reset_update, new, recurrent[:, 2 * width :], weight)
         ctx.rows_per_step = rows_per_step
         return states
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        before, update_reset, new, recurrent_new, weight = ctx.saved_tensors
+        before, reset_update, new, recurrent_new, weight = ctx.saved_tensors
         (grad,) = grad_outputs
-        reset, update = update_reset.chunk(2, dim=1)
+        reset, update = reset_update.chunk(2, dim=1)
         # dh/d(gate), up to the gradient of h: all steps at once.
         by_new = (1 - update) * (1 - new * new)
         by_update = (before - new) * update * (1 - update)
