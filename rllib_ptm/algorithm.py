@@ -111,6 +111,11 @@ class PTMConfig(AlgorithmConfig):
         self.env_settings  # noqa: B018 - reads env_config, and says what is wrong with it
         if self.env != ENVIRONMENT:
             raise InputError(f"env: PTM plays {ENVIRONMENT!r}, found {self.env!r}")
+        if min(self.batch_size_episodes, self.learning_starts_episodes) < self.num_learners:
+            raise InputError(
+                f"config.num_learners: each needs an episode of the first batch, found "
+                f"{self.num_learners} learners for {self.batch_size_episodes} episodes"
+            )
         for width in ("attention_dim", "hypernet_dim"):
             if getattr(self, width) % self.attention_heads:
                 raise InputError(

@@ -68,7 +68,8 @@ class PTMLearner(TorchLearner):
             alpha=self._alpha,
         )
         error = (loss.targets - q.q_tot[ORIGINAL].detach()).abs().masked_fill(~team.valid, 0.0)
-        taken = q.taken.detach().mean(-1).masked_fill(~team.valid, 0.0)
+        agents = team.present[:, : q.taken.shape[-1]].sum(1, keepdim=True)  # B,1
+        taken = (q.taken.detach().sum(-1) / agents).masked_fill(~team.valid, 0.0)
         watched = {f"loss_{term}": mean for term, mean in loss.mean.items()} | {
             "td_error_abs": error.sum() / team.num_steps,
             "q_taken_mean": taken.sum() / team.num_steps,

@@ -108,10 +108,11 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         obs = batch[Columns.OBS]
-        utilities, hidden = self.agent.step(
-            obs["entities"], obs["present"], obs["visible"], batch[Columns.STATE_IN][HIDDEN]
+        present, visible, allowed = (  # a MultiBinary space samples integers
+            obs[name].bool() for name in ("present", "visible", "action_mask")
         )
-        allowed = obs["action_mask"].bool()
+        memory = batch[Columns.STATE_IN][HIDDEN]
+        utilities, hidden = self.agent.step(obs["entities"], present, visible, memory)
         return {
             Columns.ACTIONS: utilities.masked_fill(~allowed, -torch.inf).argmax(-1),
             Columns.ACTION_DIST_INPUTS: utilities,

@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 _ENVIRONMENT: Mapping[str, str] = {
     "RAY_AUTH_MODE": "disabled",  # a token in the home folder protects nothing on a local cluster
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray's is 15: torch's threads then starve, and wait for one another, beside any other program.
+    "RAY_worker_niceness": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean what they mean where the user stands
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without it, Ray warns about its own future
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer output prints boxes at any verbosity
 }
+
+
+# Networks as small as these keep no more threads busy.
+_MOST_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -71,10 +77,11 @@ def machine_cores() -> int:
 
 
 def share_out_cores(configs: list[dict[str, Any]], cores: int) -> int:
-    """The ``num_cpus_for_main_process`` that gives torch all cores the other processes leave.
+    """The ``num_cpus_for_main_process`` that gives torch the cores the other processes leave.
 
     Under Tune torch runs on as many threads as its process has cores, which is one unless
-    RLlib is told otherwise.
+    RLlib is told otherwise. One core stays free where there are more than two: a thread that
+    has to wait for a core holds up all others.
 
     Args:
         configs: The config of each trial.
@@ -85,7 +92,7 @@ def share_out_cores(configs: list[dict[str, Any]], cores: int) -> int:
         request = _request(config)
         main_process = request.bundles[0].get("CPU", 0)
         others = max(others, request.required_resources.get("CPU", 0) - main_process)
-    return max(2, cores - int(others))
+    return min(_MOST_THREADS, max(2, cores - int(others) - 1))
 
 
 def needed_resources(configs: list[dict[str, Any]]) -> dict[str, float]:

@@ -11,16 +11,28 @@ import math
 
 from torch import Tensor
 
-# Scores farther than this below a row's largest are not told apart: e^-80 is still a number in
-# every format, so a row whose large scores are all masked keeps a softmax over what is left.
-_DEPTH = -80.0
-_LEAST = 1e-35  # below e^-80; what an empty row is divided by
+# Scores farther than this from the agent's score of itself are not told apart: e^80 and e^-80 are
+# still numbers in every format.
+_REACH = 80.0
 
 
 def attention_scores(query: Tensor, key: Tensor) -> Tensor:
-    """Scaled dot products; [F, A, H, K], [F, E, H, K] -> [F, H, A, E]."""
+    """Scaled dot products, less the agent's score of itself.
+
+    A softmax does not change when all its scores are shifted. The usual shift, by the largest,
+    would be another one under each mask, or tell of entities that the mask hides; an agent's
+    score of itself does neither.
+
+    Args:
+        query: [F, A, H, K].
+        key: [F, E, H, K].
+
+    Returns:
+        [F, H, A, E].
+    """
     scale = 1.0 / math.sqrt(query.shape[-1])
-    return (query * scale).transpose(1, 2) @ key.permute(0, 2, 3, 1)
+    scores = (query * scale).transpose(1, 2) @ key.permute(0, 2, 3, 1)
+    return scores - scores.diagonal(dim1=-2, dim2=-1)[..., None].detach()
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
@@ -33,9 +45,9 @@ def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
         scores: [..., E].
         mask: [..., E] bool; may hold several masks where the scores hold a 1.
     """
-    shift = scores.amax(-1, keepdim=True).detach()
-    weight = (scores - shift).clamp_min(_DEPTH).exp() * mask
-    return weight / weight.sum(-1, keepdim=True).clamp_min(_LEAST)
+    weight = scores.clamp(-_REACH, _REACH).exp() * mask
+    total = weight.sum(-1, keepdim=True)
+    return weight / (total + (total == 0))
 
 
 def attend(scores: Tensor, value: Tensor, masks: Tensor) -> Tensor:

@@ -74,24 +74,28 @@ class HyperNetwork(nn.Module):
         self.attention_out = nn.Linear(hypernet_dim, hypernet_dim)
         self.last = nn.Linear(hypernet_dim, mixing_dim)
 
-    def per_agent(self, entities: Tensor, masks: Tensor, agents: Tensor) -> Tensor:
-        """[F, M, A, X], zero for absent agents.
+    def per_agent(self, entities: Tensor, masks: Tensor) -> Tensor:
+        """[F, M, A, X]; what it gives for absent agents means nothing.
+
+        Args:
+            entities: [F, E, D].
+            masks: [F, M, A, E] bool.
+        """
+        embedded, scores = self._look(entities, masks.shape[2])
+        value = self.value(embedded).unflatten(-1, (self._heads, -1))  # F,E,H,K
+        weight, bias = self._output_map()
+        return F.linear(attend(scores, value, masks), weight, bias)
+
+    def average(self, entities: Tensor, masks: Tensor, agents: Tensor) -> Tensor:
+        """[F, M, X], the mean over the agent slots, absent ones as zeros.
+
+        All that follows the softmax is linear, so the mean is taken right after it, and the
+        values are computed of what is left: one average entity a head.
 
         Args:
             entities: [F, E, D].
             masks: [F, M, A, E] bool.
             agents: [F, A] bool.
-        """
-        embedded, scores = self._look(entities, agents.shape[1])
-        value = self.value(embedded).unflatten(-1, (self._heads, -1))  # F,E,H,K
-        weight, bias = self._output_map()
-        return F.linear(attend(scores, value, masks), weight, bias) * agents[:, None, :, None]
-
-    def average(self, entities: Tensor, masks: Tensor, agents: Tensor) -> Tensor:
-        """[F, M, X], the mean over the agent slots, absent ones as zeros; see ``per_agent``.
-
-        All that follows the softmax is linear, so the mean is taken right after it, and the
-        values are computed of what is left: one average entity a head.
         """
         embedded, scores = self._look(entities, agents.shape[1])
         shares = masked_softmax(scores[:, :, None], masks[:, None]).mean(3)  # F,H,M,E
@@ -152,7 +156,7 @@ class QMixer(nn.Module):
         """
         agents = present[:, : self.num_agents]
         first_masks = torch.cat([mix.first_masks for mix in mixes], dim=1)  # F,ΣK,A,E
-        weights = self.first_weights.per_agent(entities, first_masks, agents).softmax(-1)
+        weights = self.first_weights.per_agent(entities, first_masks).softmax(-1)
         of_mix = weights.split([mix.first_masks.shape[1] for mix in mixes], dim=1)
         distinct = {id(mix.other_mask): mix.other_mask for mix in mixes}
         other_masks = torch.stack(list(distinct.values()), dim=1)  # F,R,A,E

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import draw
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
@@ -12,14 +13,27 @@ from rllib_ptm.model.attention import masked_softmax
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=draw.seeds, entities=st.integers(1, 6), scale=st.sampled_from([1.0, 100.0, 1e6]))
-def test_it_is_a_softmax_over_what_is_seen(seed: int, entities: int, scale: float) -> None:
+@given(seed=draw.seeds, entities=st.integers(1, 6), spread=st.sampled_from([1.0, 10.0, 70.0]))
+def test_it_is_a_softmax_over_what_is_seen(seed: int, entities: int, spread: float) -> None:
     dice = draw.Dice(seed)
-    scores, mask = scale * dice.normal(40, entities), dice.coin(40, entities)
+    scores, mask = spread * dice.uniform(40, entities) - 20.0, dice.coin(40, entities)
     weights = masked_softmax(scores, mask)
     for row, row_scores, seen in zip(weights, scores, mask, strict=True):
         torch.testing.assert_close(row[seen], F.softmax(row_scores[seen], dim=0))
         assert not row[~seen].any()
+
+
+def test_large_scores_stay_finite() -> None:
+    scores = torch.tensor([[1e6, -1e6, 1e6], [-1e6, 0.0, 1e6], [-1e6, -1e6, -1e6]])
+    weights = masked_softmax(scores, torch.ones(3, 3, dtype=torch.bool))
+    expected = torch.tensor([[0.5, 0.0, 0.5], [0.0, 0.0, 1.0], [1 / 3, 1 / 3, 1 / 3]])
+    torch.testing.assert_close(weights, expected)
+
+
+def test_a_hidden_score_changes_nothing_however_large_it_is() -> None:
+    scores = torch.tensor([[2.0, 0.0, 1.0], [2.0, 1e3, 1.0]])
+    weights = masked_softmax(scores, torch.tensor([True, False, True]).expand(2, -1))
+    torch.testing.assert_close(weights[1], weights[0])
 
 
 def test_a_row_that_sees_nothing_is_zero_and_passes_no_gradient() -> None:
@@ -33,9 +47,23 @@ def test_a_row_that_sees_nothing_is_zero_and_passes_no_gradient() -> None:
     assert not gradient[1].any()
 
 
+@pytest.mark.parametrize(
+    "size",
+    [
+        1e3,
+        1e6,
+    ],
+)
+def test_a_row_that_sees_nothing_swallows_a_large_gradient(size: float) -> None:
+    scores = torch.zeros(1, 4, dtype=torch.float32, requires_grad=True)
+    weights = masked_softmax(scores, torch.zeros(1, 4, dtype=torch.bool))
+    (gradient,) = torch.autograd.grad(weights, scores, torch.full((1, 4), size))
+    assert not gradient.any()
+
+
 def test_gradients() -> None:
     dice = draw.Dice(1)
     mask = dice.coin(6, 4)
-    assert not mask.any(1).all(), "a row that sees nothing belongs to this test"
+    mask[0] = False  # a row that sees nothing
     scores = dice.normal(6, 4).requires_grad_()
     assert torch.autograd.gradcheck(lambda s: masked_softmax(s, mask), scores)

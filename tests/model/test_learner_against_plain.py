@@ -134,6 +134,20 @@ def test_loss_clipping_and_step(method: str) -> None:
         torch.testing.assert_close(after[name].double(), weight - step, rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize(
+    ("env_steps", "alpha"),
+    [(0, 1.0), (ANNEAL_STEPS // 2, 0.5), (ANNEAL_STEPS, 0.0), (5 * ANNEAL_STEPS, 0.0)],
+)
+def test_mining_goes_from_exploration_to_exploitation(env_steps: int, alpha: float) -> None:
+    learner = build("ptm")
+    module, batch = module_of(learner), rounded(draw.batch(SIZES, 0))
+    losses = plain.Losses(
+        plain_team(module), plain_team(module, "target_"), batch, GAMMA, alpha, LAMBDA
+    )
+    expected = plain.ptm(losses).item()
+    assert update(learner, 0, env_steps)["total_loss"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_small_gradients_are_not_scaled() -> None:
     learner = build(grad_clip=1e6)
     metrics = update(learner, seed=0)

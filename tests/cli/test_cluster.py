@@ -1,0 +1,45 @@
+"""How the cores of a machine are shared out."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from rllib_ptm.cli.cluster import machine_cores, needed_resources, share_out_cores
+
+
+@pytest.mark.parametrize(
+    ("config", "cores", "expected"),
+    [
+        ({}, 1, 2),
+        ({}, 2, 2),
+        ({}, 4, 3),
+        ({"num_env_runners": 2}, 4, 2),
+        ({"num_env_runners": 6}, 4, 2),  # more processes than cores
+        ({"num_env_runners": 2}, 8, 5),
+        ({"num_learners": 1, "num_env_runners": 1}, 8, 5),
+        ({}, 64, 8),
+    ],
+)
+def test_torch_gets_what_the_other_processes_leave(
+    config: dict[str, Any], cores: int, expected: int
+) -> None:
+    assert share_out_cores([config], cores) == expected
+
+
+def test_the_hungriest_trial_decides() -> None:
+    configs = [{"num_env_runners": n, "num_cpus_for_main_process": 2} for n in (0, 3)]
+    assert share_out_cores(configs, 8) == 4
+    assert needed_resources(configs)["CPU"] == 5
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
+def test_taskset_counts() -> None:
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert machine_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
