@@ -28,6 +28,7 @@ from envs.errors import InputError, unknown_name
 from envs.render import Window, picture
 from envs.tasks import Task
 from envs.team_view import (
+    LARGEST_FEATURE,
     NO_OP,
     TeamView,
     decided,
@@ -42,8 +43,6 @@ from envs.units import Units
 
 Observation = dict[str, np.ndarray] | np.ndarray
 RENDER_MODES = ("human", "rgb_array")
-# On a map of 32 x 32 no position relative to the centre of mass is farther than this.
-LARGEST_FEATURE = 2.0
 
 
 def parallel_env(
@@ -118,7 +117,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
 
     | Key           | Space                     | Meaning                                       |
     |---------------|---------------------------|-----------------------------------------------|
-    | `entities`    | Box(-2, 2, (E, D))        | a row per unit, allies first, then enemies; zeros for what the agent does not see |
+    | `entities`    | Box(-16, 16, (E, D))      | a row per unit, allies first, then enemies; zeros for what the agent does not see |
     | `visible`     | MultiBinary(E)            | 1 = the agent sees this unit: both live and it is within sight range |
     | `action_mask` | MultiBinary(U), int8      | 1 = the agent may do this now                 |
 

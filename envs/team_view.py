@@ -16,11 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.units import UNIT_TYPES, BoolArray, FloatArray, Units
+from envs.units import HALF_MAP, UNIT_TYPES, BoolArray, FloatArray, Units
 
 NO_OP, STOP, FIRST_MOVE, FIRST_ATTACK = 0, 1, 2, 6
-# Map units; about a shooting range, so that differences within an army are not lost among one-hots.
-POSITION_SCALE = 5.0
+# Map units; small, so that distances within an army are not lost among one-hots.
+POSITION_SCALE = 2.0
+# An entity at one edge of the map, seen from a team at the other.
+LARGEST_FEATURE = 2 * HALF_MAP / POSITION_SCALE
 
 # The reward of SMAC: damage dealt, and these; scaled so that the best return is MAX_RETURN.
 REWARD_PER_KILL = 10.0

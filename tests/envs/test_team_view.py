@@ -54,9 +54,10 @@ EXPECTED: dict[str, FloatArray] = {
     "health": rows(36 / 45, 0, 0, 1, 9 / 45),
     "shield": rows(0, 0, 0, 20 / 80, 0),
     "cooldown": rows(0.25, 0, 0, 0.75, 0),  # not of the dead
-    "from_centre": rows((-0.25, 0.125), (0, 0), (0, 0), (0, 0.125), (0.75, 0.125)),
+    # In steps of two map units.
+    "from_centre": rows((-2, 1), (0, 0), (0, 0), (0, 1), (6, 1)),
     # The living allies' centre of mass is where the one living ally stands.
-    "from_team": rows((0, 0), (0, 0), (0, 0), (0.25, 0), (1, 0)),
+    "from_team": rows((0, 0), (0, 0), (0, 0), (2, 0), (8, 0)),
     "side": rows(1, 0, 1, -1, -1),
     "unit_type": rows(*(tuple(np.eye(9)[t]) if t >= 0 else (0,) * 9 for t in (0, -1, 0, 4, 1))),
     "tag": rows((1, 0, 0), (0, 0, 0), (0, 0, 1), (1, 0, 0), (0, 1, 0)),
@@ -86,7 +87,7 @@ def test_the_centre_of_mass_is_of_the_living_allies_only(units: Units) -> None:
     health = units.health.copy()
     health[0, DEAD] = 45.0  # lives again, at (5, 5): the centre of mass moves to (0.5, 3.5)
     from_team = columns(replace(units, health=health))["from_team"]
-    np.testing.assert_allclose(from_team[ALLY], (-4.5 / 16, -1.5 / 16), atol=1e-7)
+    np.testing.assert_allclose(from_team[ALLY], (-4.5 / 2, -1.5 / 2), atol=1e-7)
 
 
 def test_absent_entities_are_zero_and_the_dead_are_not(units: Units) -> None:
