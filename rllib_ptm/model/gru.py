@@ -63,6 +63,7 @@ class _Recurrence(torch.autograd.Function):
         bias: Tensor,
         rows_per_step: Sequence[int],
     ) -> Tensor:
+        """The states after every step; see ``PackedGRU.forward``. Keeps what the gradient needs."""
         width = hidden.shape[-1]
         before = torch.empty_like(gates[:, :width])  # h'
         recurrent = torch.empty_like(gates)  # U h' + b
@@ -90,6 +91,7 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of gates, first state, weight and bias."""
         before, reset_update, new, recurrent_new, weight = ctx.saved_tensors
         (grad,) = grad_outputs
         reset, update = reset_update.chunk(2, dim=1)
