@@ -15,6 +15,7 @@ class _StrictLoader(yaml.SafeLoader):
     """YAML's safe loader, which refuses a key that stands twice (PyYAML keeps the last one)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Builds a mapping; an error where a key is not a plain word, or stands twice."""
         seen = set()
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
