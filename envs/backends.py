@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from envs.battles import Battles
 from envs.errors import InputError
 from envs.tasks import Task, parse_tasks
+from envs.team_frame import TeamFrame
 from envs.typed_config import setting
 
 
@@ -54,6 +55,12 @@ class EnvSettings:
         False, "SMAC's sight 9 and shooting range 6 for all unit types, not the types' own"
     )
 
+    team_frame: bool = setting(
+        False,
+        "turn each battle's map, and the moves, so that the team starts west to north-west of its "
+        "centre: an eighth to learn instead of all directions",
+    )
+
     def __post_init__(self) -> None:
         largest_allies = max(len(task.allies) for task in self.parsed_tasks)
         largest_enemies = max(len(task.enemies) for task in self.parsed_tasks)
@@ -89,4 +96,5 @@ class EnvSettings:
 
     def make_battles(self, num_battles: int) -> Battles:
         """Starts N battles of the chosen backend."""
-        return BACKENDS[self.backend].make(num_battles, self)
+        battles = BACKENDS[self.backend].make(num_battles, self)
+        return TeamFrame(battles) if self.team_frame else battles
