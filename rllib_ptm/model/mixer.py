@@ -98,7 +98,7 @@ class HyperNetwork(nn.Module):
             agents: [F, A] bool.
         """
         embedded, scores = self._look(entities, agents.shape[1])
-        shares = masked_softmax(scores[:, :, None], masks[:, None]).mean(3)  # F,H,M,E
+        shares = masked_softmax(scores, masks).mean(3)  # F,H,M,E
         pooled = (shares.flatten(1, 2) @ embedded).unflatten(1, shares.shape[1:3])  # F,H,M,width
         weight, bias = self._output_map()
         by_head = weight.unflatten(1, (self._heads, -1)).transpose(0, 1)  # H,X,K

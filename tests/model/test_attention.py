@@ -8,8 +8,14 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from rllib_ptm.model.attention import masked_softmax
+
+
+def softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """[R, E], [R, E] -> [R, E]: one frame, one head, one mask."""
+    return masked_softmax(scores[None, None], mask[None, None])[0, 0, 0]
 
 
 @settings(max_examples=30, deadline=None)
@@ -17,7 +23,7 @@ from rllib_ptm.model.attention import masked_softmax
 def test_it_is_a_softmax_over_what_is_seen(seed: int, entities: int, spread: float) -> None:
     dice = draw.Dice(seed)
     scores, mask = spread * dice.uniform(40, entities) - 20.0, dice.coin(40, entities)
-    weights = masked_softmax(scores, mask)
+    weights = softmax(scores, mask)
     for row, row_scores, seen in zip(weights, scores, mask, strict=True):
         torch.testing.assert_close(row[seen], F.softmax(row_scores[seen], dim=0))
         assert not row[~seen].any()
@@ -25,21 +31,21 @@ def test_it_is_a_softmax_over_what_is_seen(seed: int, entities: int, spread: flo
 
 def test_large_scores_stay_finite() -> None:
     scores = torch.tensor([[1e6, -1e6, 1e6], [-1e6, 0.0, 1e6], [-1e6, -1e6, -1e6]])
-    weights = masked_softmax(scores, torch.ones(3, 3, dtype=torch.bool))
+    weights = softmax(scores, torch.ones(3, 3, dtype=torch.bool))
     expected = torch.tensor([[0.5, 0.0, 0.5], [0.0, 0.0, 1.0], [1 / 3, 1 / 3, 1 / 3]])
     torch.testing.assert_close(weights, expected)
 
 
 def test_a_hidden_score_changes_nothing_however_large_it_is() -> None:
     scores = torch.tensor([[2.0, 0.0, 1.0], [2.0, 1e3, 1.0]])
-    weights = masked_softmax(scores, torch.tensor([True, False, True]).expand(2, -1))
+    weights = softmax(scores, torch.tensor([True, False, True]).expand(2, -1))
     torch.testing.assert_close(weights[1], weights[0])
 
 
 def test_a_row_that_sees_nothing_is_zero_and_passes_no_gradient() -> None:
     scores = draw.Dice(0).normal(2, 4).requires_grad_()
     mask = torch.tensor([[True, False, True, True], [False] * 4])
-    weights = masked_softmax(scores, mask)
+    weights = softmax(scores, mask)
     assert not weights[1].any()
     (gradient,) = torch.autograd.grad(weights.square().sum(), scores)
     assert gradient.isfinite().all()
@@ -56,14 +62,22 @@ def test_a_row_that_sees_nothing_is_zero_and_passes_no_gradient() -> None:
 )
 def test_a_row_that_sees_nothing_swallows_a_large_gradient(size: float) -> None:
     scores = torch.zeros(1, 4, dtype=torch.float32, requires_grad=True)
-    weights = masked_softmax(scores, torch.zeros(1, 4, dtype=torch.bool))
+    weights = softmax(scores, torch.zeros(1, 4, dtype=torch.bool))
     (gradient,) = torch.autograd.grad(weights, scores, torch.full((1, 4), size))
     assert not gradient.any()
 
 
-def test_gradients() -> None:
+def test_gradients_of_several_heads_under_several_masks() -> None:
     dice = draw.Dice(1)
-    mask = dice.coin(6, 4)
-    mask[0] = False  # a row that sees nothing
-    scores = dice.normal(6, 4).requires_grad_()
-    assert torch.autograd.gradcheck(lambda s: masked_softmax(s, mask), scores)
+    masks = dice.coin(2, 3, 5, 4)  # F,M,A,E
+    masks[0, 0, 0] = False  # a row that sees nothing
+    scores = dice.normal(2, 2, 5, 4).requires_grad_()  # F,H,A,E
+    assert torch.autograd.gradcheck(lambda s: masked_softmax(s, masks), scores)
+
+
+def test_beyond_reach_there_is_no_gradient() -> None:
+    scores = torch.tensor([[[[90.0, 79.0, 0.0]]]], requires_grad=True)
+    weight = masked_softmax(scores, torch.ones(1, 1, 1, 3, dtype=torch.bool))
+    (gradient,) = torch.autograd.grad(weight[..., 1].sum(), scores)
+    assert gradient[0, 0, 0, 0] == 0.0
+    assert gradient[0, 0, 0, 1] > 0.0
