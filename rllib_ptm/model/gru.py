@@ -47,12 +47,16 @@ class PackedGRU(nn.Module):
             hidden: [rows of the first step, H], the state before it.
             rows_per_step: How many rows each step has; never more than the step before.
         """
-        gates = F.linear(inputs, self.weight_ih, self.bias_ih)
-        return _Recurrence.apply(gates, hidden, self.weight_hh, self.bias_hh, rows_per_step)
+        width = hidden.shape[-1]
+        # Of the recurrent bias only n's part stands behind a product; the rest is a bias like any.
+        in_gates, in_new = self.bias_hh.split([2 * width, width])
+        bias = self.bias_ih + torch.cat([in_gates, torch.zeros_like(in_new)])
+        gates = F.linear(inputs, self.weight_ih, bias)
+        return _Recurrence.apply(gates, hidden, self.weight_hh, in_new, rows_per_step)
 
 
 class _Recurrence(torch.autograd.Function):
-    """h = (1 - z) n + z h', with r, z = σ(x + U h' + b) and n = tanh(x + r (U h' + b))."""
+    """h = (1 - z) n + z h', with r, z = σ(x + U h') and n = tanh(x + r (U h' + b))."""
 
     @staticmethod
     def forward(
@@ -60,32 +64,28 @@ class _Recurrence(torch.autograd.Function):
         gates: Tensor,
         hidden: Tensor,
         weight: Tensor,
-        bias: Tensor,
+        bias_new: Tensor,
         rows_per_step: Sequence[int],
     ) -> Tensor:
         """The states after every step; see ``PackedGRU.forward``. Keeps what the gradient needs."""
         width = hidden.shape[-1]
         before = torch.empty_like(gates[:, :width])  # h'
-        recurrent = torch.empty_like(gates)  # U h' + b
         reset_update = torch.empty_like(gates[:, : 2 * width])  # r, z
-        new = torch.empty_like(before)  # n
-        states = torch.empty_like(before)
-        start = 0
-        for rows in rows_per_step:
-            here = slice(start, start + rows)
-            hidden = hidden[:rows]
-            before[here] = hidden
-            from_hidden = torch.addmm(bias, hidden, weight.T, out=recurrent[here])
-            both = reset_update[here]
-            torch.add(gates[here, : 2 * width], from_hidden[:, : 2 * width], out=both).sigmoid_()
-            reset, update = both[:, :width], both[:, width:]
-            n = new[here]
-            torch.addcmul(
-                gates[here, 2 * width :], reset, from_hidden[:, 2 * width :], out=n
-            ).tanh_()
-            hidden = torch.lerp(n, hidden, update, out=states[here])
-            start += rows
-        ctx.save_for_backward(before, reset_update, new, recurrent[:, 2 * width :], weight)
+        new, recurrent_new, states = (torch.empty_like(before) for _ in range(3))
+        to_gates, to_new = weight[: 2 * width].T, weight[2 * width :].T
+        # All views at once: to cut them out step by step would cost as much as the products.
+        steps = zip(
+            *(x.split(rows_per_step) for x in (gates[:, : 2 * width], gates[:, 2 * width :])),
+            *(x.split(rows_per_step) for x in (before, reset_update, new, recurrent_new, states)),
+            strict=True,
+        )
+        for x_gates, x_new, h, both, n, from_hidden, state in steps:
+            h.copy_(hidden[: len(h)])
+            torch.addmm(x_gates, h, to_gates, out=both).sigmoid_()
+            torch.addmm(bias_new, h, to_new, out=from_hidden)
+            torch.addcmul(x_new, both[:, :width], from_hidden, out=n).tanh_()
+            hidden = torch.lerp(n, h, both[:, width:], out=state)
+        ctx.save_for_backward(before, reset_update, new, recurrent_new, weight)
         ctx.rows_per_step = rows_per_step
         return states
 
@@ -93,26 +93,26 @@ class _Recurrence(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of gates, first state, weight and bias."""
         before, reset_update, new, recurrent_new, weight = ctx.saved_tensors
-        (grad,) = grad_outputs
+        rows_per_step = ctx.rows_per_step
         reset, update = reset_update.chunk(2, dim=1)
         # dh/d(gate), up to the gradient of h: all steps at once.
-        by_new = (1 - update) * (1 - new * new)
-        by_update = (before - new) * update * (1 - update)
-        by_reset = by_new * recurrent_new * reset * (1 - reset)
-        by_recurrent = torch.stack([by_reset, by_update, by_new * reset], dim=1)  # R,3,H
-        grad_hidden = grad.clone()  # becomes the whole gradient of each h
-        grad_recurrent = torch.empty_like(by_recurrent)
-        end = len(grad)
-        carried = grad.new_zeros(0, grad.shape[1])
-        for rows in reversed(ctx.rows_per_step):
-            here = slice(end - rows, end)
-            total = grad_hidden[here]
+        by_new = (1 - new.square()).mul_(1 - update)
+        by_gate = new.new_empty(len(new), 3, new.shape[1])  # R,3,H: of r, z and U h' + b of n
+        torch.mul(by_new, reset, out=by_gate[:, 2])
+        torch.mul(by_gate[:, 2], (1 - reset).mul_(recurrent_new), out=by_gate[:, 0])
+        torch.mul(before - new, (1 - update).mul_(update), out=by_gate[:, 1])
+        grad_hidden = grad_outputs[0].clone()  # becomes the whole gradient of each h
+        grad_gate = torch.empty_like(by_gate)
+        steps = zip(
+            *(x.split(rows_per_step) for x in (grad_hidden, update, by_gate, grad_gate)),
+            strict=True,
+        )
+        carried = new.new_zeros(0, new.shape[1])
+        for total, z, by, grad in reversed(list(steps)):
             total[: len(carried)] += carried
-            torch.mul(total[:, None], by_recurrent[here], out=grad_recurrent[here])
-            carried = torch.addmm(total * update[here], grad_recurrent[here].flatten(1), weight)
-            end -= rows
-        grad_gates = torch.cat(
-            [grad_recurrent[:, :2].flatten(1), grad_hidden * by_new], dim=1
-        )  # R,3H
-        flat = grad_recurrent.flatten(1)
-        return grad_gates, carried, flat.T @ before, flat.sum(0), None
+            torch.mul(total[:, None], by, out=grad)
+            carried = torch.addmm(total * z, grad.flatten(1), weight)
+        flat = grad_gate.flatten(1)  # R,3H
+        grad_weight, grad_bias = flat.T @ before, grad_gate[:, 2].sum(0)
+        torch.mul(grad_hidden, by_new, out=grad_gate[:, 2])  # of n's input: not behind r
+        return flat, carried, grad_weight, grad_bias, None

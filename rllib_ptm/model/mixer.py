@@ -51,7 +51,7 @@ def monotonic_mix(
 
 
 class HyperNetwork(nn.Module):
-    """Attention over the entities, X numbers out: for each agent, or on average over them.
+    """Attention over the entities, and X numbers out of what each agent takes from them.
 
     Nothing stands between its last linear layers, so they are applied as one.
 
@@ -66,7 +66,7 @@ class HyperNetwork(nn.Module):
         self, entity_dim: int, hypernet_dim: int, attention_heads: int, mixing_dim: int
     ) -> None:
         super().__init__()
-        self._heads = attention_heads
+        self.heads = attention_heads
         self.embed = nn.Linear(entity_dim, hypernet_dim)
         self.query = nn.Linear(hypernet_dim, hypernet_dim, bias=False)
         self.key = nn.Linear(hypernet_dim, hypernet_dim, bias=False)
@@ -74,51 +74,75 @@ class HyperNetwork(nn.Module):
         self.attention_out = nn.Linear(hypernet_dim, hypernet_dim)
         self.last = nn.Linear(hypernet_dim, mixing_dim)
 
-    def per_agent(self, entities: Tensor, masks: Tensor) -> Tensor:
-        """[F, M, A, X]; what it gives for absent agents means nothing.
+    def forward(self, entities: Tensor, masks: Tensor) -> Tensor:
+        """[F, M, A, X], for each agent; what it gives for absent agents means nothing.
 
         Args:
             entities: [F, E, D].
             masks: [F, M, A, E] bool.
         """
-        embedded, scores = self._look(entities, masks.shape[2])
-        value = self.value(embedded).unflatten(-1, (self._heads, -1))  # F,E,H,K
-        weight, bias = self._output_map()
-        return F.linear(attend(scores, value, masks), weight, bias)
-
-    def average(self, entities: Tensor, masks: Tensor, agents: Tensor) -> Tensor:
-        """[F, M, X], the mean over the agent slots, absent ones as zeros.
-
-        All that follows the softmax is linear, so the mean is taken right after it, and the
-        values are computed of what is left: one average entity a head.
-
-        Args:
-            entities: [F, E, D].
-            masks: [F, M, A, E] bool.
-            agents: [F, A] bool.
-        """
-        embedded, scores = self._look(entities, agents.shape[1])
-        shares = masked_softmax(scores, masks).mean(3)  # F,H,M,E
-        pooled = (shares.flatten(1, 2) @ embedded).unflatten(1, shares.shape[1:3])  # F,H,M,width
-        weight, bias = self._output_map()
-        by_head = weight.unflatten(1, (self._heads, -1)).transpose(0, 1)  # H,X,K
-        weight = by_head @ self.value.weight.unflatten(0, (self._heads, -1))  # H,X,width
-        pooled = pooled.transpose(1, 2).flatten(2)  # F,M,H*width
-        weight = weight.transpose(0, 1).flatten(1)  # X,H*width
-        present = agents.to(entities.dtype).mean(1)[:, None, None]  # an absent one has no bias
-        return F.linear(pooled, weight) + bias * present
-
-    def _look(self, entities: Tensor, num_agents: int) -> tuple[Tensor, Tensor]:
-        """The embedded entities [F, E, width] and the agents' scores of them [F, H, A, E]."""
         embedded = F.relu(self.embed(entities))
-        query = self.query(embedded[:, :num_agents]).unflatten(-1, (self._heads, -1))
-        key = self.key(embedded).unflatten(-1, (self._heads, -1))
-        return embedded, attention_scores(query, key)
+        query, key, value = (
+            layer(x).unflatten(-1, (self.heads, -1))  # F,A or E,H,K
+            for layer, x in (
+                (self.query, embedded[:, : masks.shape[2]]),
+                (self.key, embedded),
+                (self.value, embedded),
+            )
+        )
+        weight, bias = self.output_map()
+        return F.linear(attend(attention_scores(query, key), value, masks), weight, bias)
 
-    def _output_map(self) -> tuple[Tensor, Tensor]:
+    def output_map(self) -> tuple[Tensor, Tensor]:
         """The output projection and the last layer as one: [X, width], [X]."""
         weight = self.last.weight @ self.attention_out.weight
         return weight, self.last.weight @ self.attention_out.bias + self.last.bias
+
+
+def agent_averages(
+    networks: Sequence[HyperNetwork], entities: Tensor, masks: Tensor, agents: Tensor
+) -> Tensor:
+    """[G, F, M, X]: what G hypernetworks give, on average over the agent slots.
+
+    They look at the same entities under the same masks, so they are evaluated side by side, as if
+    each had frames of its own. All that follows the softmax is linear, so the mean over the
+    agents is taken right after it, and the values are computed of what is left: one average
+    entity a head.
+
+    Args:
+        networks: G hypernetworks of equal sizes.
+        entities: [F, E, D].
+        masks: [F, M, A, E] bool.
+        agents: [F, A] bool; the others count as zeros.
+    """
+    (frames, slots), num_agents = entities.shape[:2], agents.shape[1]
+    count, heads = len(networks), networks[0].heads
+
+    def stacked(get: Callable[[HyperNetwork], Tensor]) -> Tensor:
+        return torch.stack([get(network) for network in networks])  # G,...
+
+    rows = entities.flatten(0, 1).expand(count, -1, -1)  # G,F*E,D
+    bias, weight = stacked(lambda n: n.embed.bias), stacked(lambda n: n.embed.weight)
+    embedded = F.relu(torch.baddbmm(bias[:, None], rows, weight.mT))  # G,F*E,width
+    by_frame = embedded.view(count * frames, slots, -1)  # G*F,E,width
+    team = by_frame[:, :num_agents].reshape(count, frames * num_agents, -1)  # G,F*A,width
+    query = team @ stacked(lambda n: n.query.weight).mT
+    key = embedded @ stacked(lambda n: n.key.weight).mT
+    scores = attention_scores(
+        query.view(count * frames, num_agents, heads, -1),
+        key.view(count * frames, slots, heads, -1),
+    )  # G*F,H,A,E
+    shares = masked_softmax(scores, masks.repeat(count, 1, 1, 1)).mean(3)  # G*F,H,M,E
+    pooled = (shares.flatten(1, 2) @ by_frame).view(count, frames, heads, masks.shape[1], -1)
+    pooled = pooled.transpose(2, 3).reshape(count, frames * masks.shape[1], -1)  # G,F*M,H*width
+
+    maps = [network.output_map() for network in networks]
+    by_head = torch.stack([w for w, _ in maps]).unflatten(2, (heads, -1))  # G,X,H,K
+    value = stacked(lambda n: n.value.weight).unflatten(1, (heads, -1))  # G,H,K,width
+    weight = (by_head.transpose(1, 2) @ value).transpose(2, 3).flatten(1, 2)  # G,H*width,X
+    bias = torch.stack([b for _, b in maps])  # G,X
+    present = agents.to(entities.dtype).mean(1)[:, None, None]  # an absent one has no bias
+    return (pooled @ weight).unflatten(1, (frames, -1)) + bias[:, None, None] * present
 
 
 class QMixer(nn.Module):
@@ -156,13 +180,14 @@ class QMixer(nn.Module):
         """
         agents = present[:, : self.num_agents]
         first_masks = torch.cat([mix.first_masks for mix in mixes], dim=1)  # F,ΣK,A,E
-        weights = self.first_weights.per_agent(entities, first_masks).softmax(-1)
+        weights = self.first_weights(entities, first_masks).softmax(-1)
         of_mix = weights.split([mix.first_masks.shape[1] for mix in mixes], dim=1)
         distinct = {id(mix.other_mask): mix.other_mask for mix in mixes}
         other_masks = torch.stack(list(distinct.values()), dim=1)  # F,R,A,E
-        bias = self.first_bias.average(entities, other_masks, agents)  # F,R,X
-        final = self.final_weights.average(entities, other_masks, agents).softmax(-1)
-        value = self.state_value.average(entities, other_masks, agents).mean(-1)  # F,R
+        bias, final, value = agent_averages(
+            (self.first_bias, self.final_weights, self.state_value), entities, other_masks, agents
+        )  # F,R,X each
+        final, value = final.softmax(-1), value.mean(-1)
         row = {mask: r for r, mask in enumerate(distinct)}
         rows = [row[id(mix.other_mask)] for mix in mixes]
         return [
