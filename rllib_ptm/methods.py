@@ -20,6 +20,7 @@ from rllib_ptm.model.losses import (
     td_targets,
     total_loss,
 )
+from rllib_ptm.model.popart import PopArt, TaskOutput
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, QValues
 
 
@@ -33,12 +34,14 @@ class Method:
         by_priority: Weigh the mined terms of each episode by λ ω (Eq. 3 and 15); otherwise take
             their mean over all steps.
         original: Weight of the original loss in the total.
+        output: What stands between the mixer and Q_tot.
     """
 
     doc: str
     shares: Callable[[float], Mapping[str, float]]
     by_priority: bool = True
     original: float = 1.0
+    output: type[TaskOutput] = TaskOutput
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -70,6 +73,9 @@ METHODS: dict[str, Method] = {
         lambda alpha: {EXPLOITATION: 0.5},
         by_priority=False,
         original=0.5,
+    ),
+    "qmix_atten_popart": Method(
+        "the original loss with targets normalised for each task", lambda alpha: {}, output=PopArt
     ),
 }
 
@@ -108,7 +114,10 @@ def method_loss(
         alpha: α of Eq. 14.
     """
     targets = td_targets(batch.rewards, batch.terminated, q.next_q_tot, gamma)
-    squared = {t: squared_td_error(q_tot, targets, batch.valid) for t, q_tot in q.q_tot.items()}
+    squared = {
+        term: squared_td_error(q_tot, targets, batch.valid, q.scale)
+        for term, q_tot in q.q_tot.items()
+    }
     mean = {term: step_mean(s, batch.num_steps) for term, s in squared.items()}
     original = method.original * mean[ORIGINAL]
     shares = method.mined(alpha)

@@ -29,6 +29,7 @@ class TeamBatch(NamedTuple):
         num_steps: [] valid steps of the batch (over all learners: of all, by their number).
         explore_group: [B, E] bool; who is in the group of m_D.
         exploit_group: [B, E] bool; who is in the group of m.
+        task: [B] int64; the number of the task that each episode plays.
     """
 
     entities: Tensor
@@ -43,3 +44,4 @@ class TeamBatch(NamedTuple):
     num_steps: Tensor
     explore_group: Tensor
     exploit_group: Tensor
+    task: Tensor

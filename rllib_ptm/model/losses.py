@@ -25,9 +25,12 @@ def td_targets(rewards: Tensor, terminated: Tensor, next_q_tot: Tensor, gamma: f
     return rewards + gamma * next_q_tot.masked_fill(terminated, 0.0)
 
 
-def squared_td_error(q_tot: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
-    """(y - Q_tot)^2 of the steps that were played, else 0; [B, T]."""
-    return (targets.detach() - q_tot).square().masked_fill(~valid, 0.0)
+def squared_td_error(q_tot: Tensor, targets: Tensor, valid: Tensor, scale: Tensor) -> Tensor:
+    """((y - Q_tot) / σ)^2 of the steps that were played, else 0; [B, T].
+
+    σ [B, 1] is 1, but for PopArt: there it normalises both, and their common mean cancels.
+    """
+    return ((targets.detach() - q_tot) / scale).square().masked_fill(~valid, 0.0)
 
 
 def step_mean(squared: Tensor, num_steps: Tensor) -> Tensor:

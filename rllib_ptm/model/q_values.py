@@ -15,15 +15,17 @@ from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.masks import everyone, observed, other_group, same_group
 from rllib_ptm.model.mixer import Mix
+from rllib_ptm.model.popart import TaskOutput
 
 ORIGINAL, EXPLORATION, EXPLOITATION = "ori", "exp", "task"
 
 
 class TeamQ(NamedTuple):
-    """The agents' utility network and the mixer: once online, once as target networks."""
+    """The agents' utility network, the mixer and what follows it: once online, once as target."""
 
     agent: nn.Module
     mixer: nn.Module
+    output: TaskOutput
 
 
 class QValues(NamedTuple):
@@ -34,11 +36,13 @@ class QValues(NamedTuple):
             Eq. 13 (``EXPLOITATION``), as far as asked for.
         next_q_tot: [B, T] of the target networks, at the online network's best actions.
         taken: [B, T, A] utilities of the actions that were taken.
+        scale: [B, 1] what the errors of each episode's task are divided by.
     """
 
     q_tot: dict[str, Tensor]
     next_q_tot: Tensor
     taken: Tensor
+    scale: Tensor
 
 
 def q_values(
@@ -71,9 +75,13 @@ def q_values(
         mixes.append(Mix(frames.pack(utility), first_masks, other_mask))
     mixed = online.mixer(frames.pack(batch.entities[:, :-1]), present, mixes)
     return QValues(
-        q_tot={term: frames.unpack(q) for term, q in zip(groups, mixed, strict=True)},
+        q_tot={
+            term: online.output(frames.unpack(q), batch.task)
+            for term, q in zip(groups, mixed, strict=True)
+        },
         next_q_tot=_next_q_tot(target, batch, utilities[:, 1:, 0].detach(), frames),
         taken=taken[:, :, 0],
+        scale=online.output.scale(batch.task),
     )
 
 
@@ -114,4 +122,5 @@ def _next_q_tot(
     present = batch.present[frames.episode]
     all_see_all = everyone(present, best_utilities.shape[-1])
     mix = Mix(best_utilities[:, None], all_see_all[:, None], all_see_all)
-    return frames.unpack(target.mixer(frames.pack(batch.entities[:, 1:]), present, [mix])[0])
+    (mixed,) = target.mixer(frames.pack(batch.entities[:, 1:]), present, [mix])
+    return target.output(frames.unpack(mixed), batch.task)

@@ -27,6 +27,11 @@ def weights_of_learner_and_runners(algorithm: PTM) -> list[dict[str, np.ndarray]
     return [acting, *runners]
 
 
+def weights_of_learner(algorithm: PTM) -> dict[str, np.ndarray]:
+    """With the mixer, the target networks and the statistics."""
+    return algorithm.learner_group.get_state()["learner"]["rl_module"][DEFAULT_MODULE_ID]
+
+
 def assert_all_equal(weights: list[dict[str, np.ndarray]]) -> None:
     for other in weights[1:]:
         assert other.keys() == weights[0].keys()
@@ -69,10 +74,11 @@ def test_a_run_is_reproducible_from_its_seed(make_config: MakeConfig) -> None:
         assert one[key] == other[key]
 
 
+@pytest.mark.parametrize("method", ["ptm", "qmix_atten_popart"])
 def test_a_checkpoint_brings_everything_back(
-    make_config: MakeConfig, tmp_path: pathlib.Path
+    make_config: MakeConfig, tmp_path: pathlib.Path, method: str
 ) -> None:
-    algorithm = make_config().env_runners(num_env_runners=1).build_algo()
+    algorithm = make_config(method=method).env_runners(num_env_runners=1).build_algo()
     for _ in range(2):
         algorithm.train()
     algorithm.save_to_path(tmp_path)
@@ -80,6 +86,7 @@ def test_a_checkpoint_brings_everything_back(
     assert_all_equal(
         weights_of_learner_and_runners(algorithm) + weights_of_learner_and_runners(restored)
     )
+    assert_all_equal([weights_of_learner(algorithm), weights_of_learner(restored)])
     assert restored.win_rates.rates() == algorithm.win_rates.rates()
     assert restored.task_win_rate == algorithm.task_win_rate
     assert restored.env_steps == algorithm.env_steps
@@ -156,14 +163,16 @@ def test_tune_knows_the_algorithm_by_name(make_config: MakeConfig, tmp_path: pat
     assert sorted(r.config["mining_lambda"] for r in results) == [1.0, 10.0]
 
 
-def test_two_learners_take_the_step_of_one(make_config: MakeConfig) -> None:
-    """The same batch, drawn from the same buffer, in one shard and in two."""
+@pytest.mark.parametrize("method", ["ptm", "qmix_atten_popart"])
+def test_two_learners_take_the_step_of_one(make_config: MakeConfig, method: str) -> None:
+    """The same batches, drawn from the same buffer, in one shard and in two."""
     steps = []
     for learners in (0, 2):
-        algorithm = make_config().learners(num_learners=learners).build_algo()
+        algorithm = make_config(method=method).learners(num_learners=learners).build_algo()
         algorithm.replay_buffer.add(algorithm.env_runner.sample(num_episodes=6, epsilon=1.0)[:6])
-        algorithm._update()
-        steps.append(weights_of_learner_and_runners(algorithm)[0])
+        for _ in range(2):
+            algorithm._update()
+        steps.append(weights_of_learner(algorithm))
         algorithm.stop()
     for key, value in steps[0].items():
         np.testing.assert_allclose(steps[1][key], value, atol=1e-5)
