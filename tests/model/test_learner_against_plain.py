@@ -20,7 +20,7 @@ from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.learner import PTMLearner
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.batch import TeamBatch
-from rllib_ptm.model.popart import PopArt, TaskOutput
+from rllib_ptm.model.popart import STEP, PopArt, TaskOutput
 from rllib_ptm.rl_module import PTMModule, team_spaces
 
 SIDE = 2  # slots of either side
@@ -140,6 +140,20 @@ def test_loss_clipping_and_step(method: str, monkeypatch: pytest.MonkeyPatch) ->
         torch.testing.assert_close(after[name].double(), expected, rtol=0, atol=2e-6)
 
 
+def test_the_statistics_move_by_the_targets_of_each_update() -> None:
+    learner = build("qmix_atten_popart")
+    seed = 3  # plays two of the three tasks
+    module, batch = module_of(learner), rounded(draw.batch(SIZES, seed))
+    teams = plain_team(module), plain_team(module, "target_")
+    update(learner, seed)
+    of_task: list[list[Tensor]] = [[] for _ in range(draw.TASKS)]
+    for episode in plain.episodes(batch):
+        of_task[episode.task].append(plain.targets(*teams, episode, GAMMA))
+    assert not all(of_task)
+    mean = [STEP * torch.cat(y).mean().item() if y else 0.0 for y in of_task]
+    assert module.output.mean.tolist() == pytest.approx(mean, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("env_steps", "alpha"),
     [(0, 1.0), (ANNEAL_STEPS // 2, 0.5), (ANNEAL_STEPS, 0.0), (5 * ANNEAL_STEPS, 0.0)],
@@ -163,12 +177,13 @@ def test_small_gradients_are_not_scaled() -> None:
 
 def is_copied(learner: PTMLearner) -> bool:
     """Whether the target networks are the online ones; either all are or none is."""
+    module = module_of(learner)
     same = {
         all(
             torch.equal(weight, target.state_dict()[name])
             for name, weight in network.state_dict().items()
         )
-        for network, target in module_of(learner).get_target_network_pairs()
+        for network, target in zip(module.online_team(), module.target_team(), strict=True)
         if network.state_dict()
     }
     assert len(same) == 1
