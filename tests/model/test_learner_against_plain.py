@@ -61,6 +61,12 @@ def module_of(learner: PTMLearner) -> PTMModule:
     return learner.module[DEFAULT_MODULE_ID].unwrapped()
 
 
+def popart_of(learner: PTMLearner) -> PopArt:
+    output = module_of(learner).output
+    assert isinstance(output, PopArt)
+    return output
+
+
 def online(learner: PTMLearner) -> dict[str, Tensor]:
     """The online weights and statistics as they are now."""
     module = module_of(learner)
@@ -151,7 +157,7 @@ def test_the_statistics_move_by_the_targets_of_each_update() -> None:
         of_task[episode.task].append(plain.targets(*teams, episode, GAMMA))
     assert not all(of_task)
     mean = [STEP * torch.cat(y).mean().item() if y else 0.0 for y in of_task]
-    assert module.output.mean.tolist() == pytest.approx(mean, rel=1e-4)
+    assert popart_of(learner).mean.tolist() == pytest.approx(mean, rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def episode(rewards: list[float], truncated: bool) -> TeamEpisode:
     record = {k: v if k in MOVING else v[:1] for k, v in vars(units).items()}
     return TeamEpisode(
         task="2m_vs_2m",
+        seed=0,
         units=Units(**record),
         actions=units.last_action[1:].clip(0),
         rewards=torch.tensor(rewards).numpy(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ray.tune import RunConfig
 
 import rllib_ptm
 from rllib_ptm import PTM, PTMConfig, TaskPriorityCallback
+from rllib_ptm.episodes import BadEpisodeError
 from rllib_ptm.evaluation import evaluate_checkpoint, wilson_interval
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -132,6 +134,20 @@ def test_evaluation_while_training(make_config: MakeConfig) -> None:
     runners = algorithm.train()["evaluation"]["env_runners"]
     assert runners["win_rate"].keys() == set(algorithm.win_rates.rates())
     assert sum(runners["episodes"].values()) == 6
+    algorithm.stop()
+
+
+def test_a_batch_with_a_bad_episode_changes_no_weight(make_config: MakeConfig) -> None:
+    algorithm = make_config(batch_size_episodes=5).build_algo()
+    good = algorithm.env_runner.sample(num_episodes=4, epsilon=1.0)[:4]
+    algorithm.replay_buffer.add(good)
+    algorithm._update()
+    before = weights_of_learner(algorithm)
+    spoilt = replace(good[0], seed=77, rewards=np.full_like(good[0].rewards, np.nan))
+    algorithm.replay_buffer.add([spoilt])
+    with pytest.raises(BadEpisodeError, match=f"'{spoilt.task}'.*seed 77.*nan"):
+        algorithm._update()
+    assert_all_equal([before, weights_of_learner(algorithm)])
     algorithm.stop()
 
 
