@@ -176,7 +176,7 @@ class PTM(Algorithm):
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 
     def set_win_rates(self, win_rate: Mapping[str, float]) -> None:
-        """Sets each task's win rate c, from which the episodes' weights follow (Eq. 3)."""
+        """Sets each task's win rate c, from which the episodes' weights follow."""
         self.task_win_rate = dict(win_rate)
 
     @property

@@ -49,7 +49,7 @@ class PTMLearner(TorchLearner):
         )
 
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        """Sets α of Eq. 14 by the env steps played so far."""
+        """Sets α by the env steps played so far."""
         super().before_gradient_based_update(timesteps=timesteps)
         steps = timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0)
         self._alpha = linear(steps, 1.0, 0.0, self.config.alpha_anneal_steps)

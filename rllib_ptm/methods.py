@@ -30,9 +30,9 @@ class Method:
 
     Attributes:
         doc: One line for the user.
-        shares: Each mined term's share of the mining loss, given α of Eq. 14.
-        by_priority: Weigh the mined terms of each episode by λ ω (Eq. 3 and 15); otherwise take
-            their mean over all steps.
+        shares: Each mined term's share of the mining loss, given α.
+        by_priority: Weigh the mined terms of each episode by λ ω; otherwise take their mean
+            over all steps.
         original: Weight of the original loss in the total.
         output: What stands between the mixer and Q_tot.
     """
@@ -86,7 +86,7 @@ class MethodLoss(NamedTuple):
     Attributes:
         total: [] what is minimised.
         mean: [] by term: the mean over all steps, to be watched.
-        targets: [B, T] y of Eq. 7.
+        targets: [B, T] y.
     """
 
     total: Tensor
@@ -103,15 +103,15 @@ def method_loss(
     mining_lambda: float,
     alpha: float,
 ) -> MethodLoss:
-    """The loss of a method (Eq. 7, 8, 14, 15).
+    """The loss of a method.
 
     Args:
         method: A row of ``METHODS``.
         q: The batch's Q values, of all terms that the method mines.
         batch: B episodes.
         gamma: γ.
-        mining_lambda: λ of Eq. 15.
-        alpha: α of Eq. 14.
+        mining_lambda: λ.
+        alpha: α, exploration's share in what PTM mines.
     """
     targets = td_targets(batch.rewards, batch.terminated, q.next_q_tot, gamma)
     squared = {

@@ -56,7 +56,7 @@ def _by_priority(tasks: Sequence[Task], priorities: Mapping[str, float]) -> Floa
     return np.array([priorities[task.name] for task in tasks])
 
 
-# How an episode draws its task: the chance of each, given the tasks' priorities (Eq. 3).
+# How an episode draws its task: the chance of each, given the tasks' priorities.
 TASK_DRAWS: dict[str, Callable[[Sequence[Task], Mapping[str, float]], FloatArray]] = {
     "uniform": _uniform,
     "priority": _by_priority,
