@@ -19,7 +19,9 @@ from envs.team_view import FIRST_ATTACK, num_features
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.learner import PTMLearner
 from rllib_ptm.methods import METHODS
+from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.mixer import MIXERS
 from rllib_ptm.model.popart import STEP, PopArt, TaskOutput
 from rllib_ptm.rl_module import PTMModule, team_spaces
 
@@ -241,6 +243,23 @@ def test_a_restored_learner_goes_on_as_if_nothing_had_happened(method: str) -> N
     # The next copy is due within these.
     one, other = (train(each, range(6, 12)) for each in (learner, restored))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("action_head", ACTION_HEADS)
+@pytest.mark.parametrize("mixer", MIXERS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_learns_with_every_mixer_and_head(
+    method: str, mixer: str, action_head: str
+) -> None:
+    learner = build(method, mixer=mixer, action_head=action_head)
+    before = online(learner)
+    for n in range(2):
+        metrics = update(learner, seed=n)
+    assert np.isfinite(metrics["total_loss"])
+    after = online(learner)
+    moved = {name.partition(".")[0] for name in before if not before[name].equal(after[name])}
+    networks = module_of(learner).online_team()._asdict().items()
+    assert moved == {name for name, network in networks if network.state_dict()}
 
 
 def test_without_mining_ptm_is_qmix_atten_step_for_step() -> None:

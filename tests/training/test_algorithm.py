@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -134,6 +135,35 @@ def test_evaluation_while_training(make_config: MakeConfig) -> None:
     runners = algorithm.train()["evaluation"]["env_runners"]
     assert runners["win_rate"].keys() == set(algorithm.win_rates.rates())
     assert sum(runners["episodes"].values()) == 6
+    algorithm.stop()
+
+
+@pytest.mark.parametrize("learners", [1, 2])
+def test_what_the_driver_adds_to_a_batch(make_config: MakeConfig, learners: int) -> None:
+    """Weights by win rate, tasks by number, and groups that no two updates share."""
+    algorithm = make_config().build_algo()
+    episodes = algorithm.env_runner.sample(num_episodes=8, epsilon=1.0)
+    algorithm.config = algorithm.config.copy(copy_frozen=False).learners(num_learners=learners)
+    win_rate = {"2m_vs_3m": 0.0, "3m_vs_3m": 0.5, "2m_vs_2m": 1.0}  # in another order
+    algorithm.set_win_rates(win_rate)
+    first, again = (
+        {
+            key: np.concatenate([shard[DEFAULT_MODULE_ID][key] for shard in shards])
+            for key in shards[0][DEFAULT_MODULE_ID]
+        }
+        for shards in (algorithm._batches(episodes) for _ in range(2))
+    )
+    played = [episode.task for episode in episodes]
+    names = [task.name for task in algorithm.config.env_settings.parsed_tasks]
+    weight = np.exp([1.0 - win_rate[task] for task in played])
+    np.testing.assert_allclose(first["episode_weight"], learners * weight / weight.sum(), rtol=1e-5)
+    steps = sum(len(episode) for episode in episodes)
+    np.testing.assert_allclose(first["num_steps"], steps / learners)
+    assert first["task"].tolist() == [names.index(task) for task in played]
+    drawn = [batch[key] for batch in (first, again) for key in ("explore_group", "exploit_group")]
+    for one, other in itertools.combinations(drawn, 2):
+        assert (one != other).any()
+    np.testing.assert_array_equal(first["task"], again["task"])
     algorithm.stop()
 
 
