@@ -139,6 +139,7 @@ class PTMConfig(AlgorithmConfig):
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
         sizes = (
+            "method",
             "mixer",
             "action_head",
             "attention_dim",
@@ -150,6 +151,7 @@ class PTMConfig(AlgorithmConfig):
         return {
             **super()._model_config_auto_includes,
             **{key: getattr(self, key) for key in sizes},
+            "num_tasks": len(self.env_settings.parsed_tasks),
         }
 
 
@@ -174,7 +176,7 @@ class PTM(Algorithm):
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 
     def set_win_rates(self, win_rate: Mapping[str, float]) -> None:
-        """Sets each task's win rate c, from which the episodes' weights follow (Eq. 3)."""
+        """Sets each task's win rate c, from which the episodes' weights follow."""
         self.task_win_rate = dict(win_rate)
 
     @property
@@ -253,11 +255,13 @@ class PTM(Algorithm):
         learners = max(self.config.num_learners, 1)
         win_rate = torch.tensor([self.task_win_rate[e.task] for e in episodes])
         num_steps = columns["valid"].sum() / learners
+        number = {task: i for i, task in enumerate(self.win_rates.rates() | self.task_win_rate)}
         columns |= {
             "episode_weight": (task_priorities(win_rate) * learners).numpy(),
             "num_steps": np.full(len(episodes), num_steps, np.float32),
             "explore_group": draw_group(present, self._groups).numpy(),
             "exploit_group": draw_group(present, self._groups).numpy(),
+            "task": np.array([number[e.task] for e in episodes]),
         }
         shards = np.array_split(np.arange(len(episodes)), learners)
         return [

@@ -17,7 +17,7 @@ PRIORITIES = "priorities"
 
 
 class TaskPriorityCallback(RLlibCallback):
-    """Win rates and priorities of the tasks (Eq. 3).
+    """Win rates and priorities of the tasks.
 
     A class of your own takes its place with ``callbacks(MyCallback)``: it calls
     ``algorithm.set_win_rates({task: c})`` in ``on_train_result``, and what it sets decides the

@@ -18,12 +18,17 @@ from envs.units import FloatArray, Units
 MOVING = ("health", "shield", "cooldown", "position", "can_move", "last_action", "step")
 
 
+class BadEpisodeError(ValueError):
+    """An episode from which nothing can be learned; the message names it."""
+
+
 @dataclass(frozen=True)
 class TeamEpisode:
     """One battle from its start to its end.
 
     Attributes:
         task: The task's name.
+        seed: The battle's; with the task it names the episode.
         units: The record of the T + 1 moments; [T+1, ...] what moves, [1, ...] what stays.
         actions: [T, A] int8.
         rewards: [T] float32.
@@ -32,6 +37,7 @@ class TeamEpisode:
     """
 
     task: str
+    seed: int
     units: Units
     actions: np.ndarray
     rewards: FloatArray
@@ -77,6 +83,7 @@ def to_arrays(episodes: Sequence[TeamEpisode]) -> dict[str, np.ndarray]:
         "rewards": np.concatenate([e.rewards for e in episodes]),
         "length": np.array([len(e) for e in episodes]),
         "task": np.array([e.task for e in episodes]),
+        "seed": np.array([e.seed for e in episodes]),
         "won": np.array([e.won for e in episodes]),
         "truncated": np.array([e.truncated for e in episodes]),
     }
@@ -92,6 +99,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[TeamEpisode]:
         episodes.append(
             TeamEpisode(
                 task=str(arrays["task"][i]),
+                seed=int(arrays["seed"][i]),
                 units=Units(
                     **{
                         field.name: arrays[field.name][
@@ -120,7 +128,12 @@ def collate(
 
     Returns:
         The fields of ``TeamBatch`` that come from the episodes, by name.
+
+    Raises:
+        BadEpisodeError: A reward is not a finite number.
     """
+    for episode in episodes:
+        _check_rewards(episode)
     steps = max(len(episode) for episode in episodes)
     units = Units(
         **{
@@ -146,6 +159,16 @@ def collate(
         "terminated": terminated,
         "valid": np.arange(steps) < lengths[:, None],
     }
+
+
+def _check_rewards(episode: TeamEpisode) -> None:
+    """One such reward would make every weight NaN."""
+    bad = np.flatnonzero(~np.isfinite(episode.rewards))
+    if bad.size:
+        raise BadEpisodeError(
+            f"task {episode.task!r}, episode with seed {episode.seed}: the reward of step {bad[0]} "
+            f"is {episode.rewards[bad[0]]}, expected a finite number"
+        )
 
 
 def _pad(arrays: Sequence[np.ndarray], steps: int) -> np.ndarray:

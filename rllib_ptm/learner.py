@@ -16,6 +16,7 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES
 from torch import Tensor
 
 from rllib_ptm.methods import METHODS, method_loss
+from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.q_values import ORIGINAL
 from rllib_ptm.optimizers import OPTIMIZERS
 from rllib_ptm.rl_module import Q_VALUES, PTMModule, team_batch
@@ -32,13 +33,14 @@ class PTMLearner(TorchLearner):
         super().build()
         self._alpha = 1.0
         self._last_target_update = 0
+        self._targets: dict[str, tuple[Tensor, TeamBatch]] = {}
         for module in self._team_modules():
             module.make_target_networks()
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Registers the optimiser that the config names."""
         module = self.module[module_id].unwrapped()
-        parameters = [*module.agent.parameters(), *module.mixer.parameters()]
+        parameters = [p for network in module.online_team() for p in network.parameters()]
         self.register_optimizer(
             module_id=module_id,
             optimizer=OPTIMIZERS[config.optimizer_name](parameters),
@@ -47,7 +49,7 @@ class PTMLearner(TorchLearner):
         )
 
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        """Sets α of Eq. 14 by the env steps played so far."""
+        """Sets α by the env steps played so far."""
         super().before_gradient_based_update(timesteps=timesteps)
         steps = timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0)
         self._alpha = linear(steps, 1.0, 0.0, self.config.alpha_anneal_steps)
@@ -67,6 +69,7 @@ class PTMLearner(TorchLearner):
             mining_lambda=config.mining_lambda,
             alpha=self._alpha,
         )
+        self._targets[module_id] = (loss.targets, team)
         error = (loss.targets - q.q_tot[ORIGINAL].detach()).abs().masked_fill(~team.valid, 0.0)
         agents = team.present[:, : q.taken.shape[-1]].sum(1, keepdim=True)  # B,1
         taken = (q.taken.detach().sum(-1) / agents).masked_fill(~team.valid, 0.0)
@@ -88,8 +91,12 @@ class PTMLearner(TorchLearner):
         )
 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        """Copies the online networks into the target networks every so many episodes."""
+        """Moves the statistics of the targets, and copies the target networks when it is time."""
         super().after_gradient_based_update(timesteps=timesteps)
+        for module_id, (targets, team) in self._targets.items():
+            output = self.module[module_id].unwrapped().output
+            output.adapt(targets, team.valid, team.task)
+        self._targets.clear()
         episodes = timesteps.get(NUM_EPISODES_LIFETIME, 0)
         if episodes - self._last_target_update < self.config.target_update_interval_episodes:
             return

@@ -20,6 +20,7 @@ from rllib_ptm.model.losses import (
     td_targets,
     total_loss,
 )
+from rllib_ptm.model.popart import PopArt, TaskOutput
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, QValues
 
 
@@ -29,16 +30,18 @@ class Method:
 
     Attributes:
         doc: One line for the user.
-        shares: Each mined term's share of the mining loss, given α of Eq. 14.
-        by_priority: Weigh the mined terms of each episode by λ ω (Eq. 3 and 15); otherwise take
-            their mean over all steps.
+        shares: Each mined term's share of the mining loss, given α.
+        by_priority: Weigh the mined terms of each episode by λ ω; otherwise take their mean
+            over all steps.
         original: Weight of the original loss in the total.
+        output: What stands between the mixer and Q_tot.
     """
 
     doc: str
     shares: Callable[[float], Mapping[str, float]]
     by_priority: bool = True
     original: float = 1.0
+    output: type[TaskOutput] = TaskOutput
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -71,6 +74,9 @@ METHODS: dict[str, Method] = {
         by_priority=False,
         original=0.5,
     ),
+    "qmix_atten_popart": Method(
+        "the original loss with targets normalised for each task", lambda alpha: {}, output=PopArt
+    ),
 }
 
 
@@ -80,7 +86,7 @@ class MethodLoss(NamedTuple):
     Attributes:
         total: [] what is minimised.
         mean: [] by term: the mean over all steps, to be watched.
-        targets: [B, T] y of Eq. 7.
+        targets: [B, T] y.
     """
 
     total: Tensor
@@ -97,18 +103,21 @@ def method_loss(
     mining_lambda: float,
     alpha: float,
 ) -> MethodLoss:
-    """The loss of a method (Eq. 7, 8, 14, 15).
+    """The loss of a method.
 
     Args:
         method: A row of ``METHODS``.
         q: The batch's Q values, of all terms that the method mines.
         batch: B episodes.
         gamma: γ.
-        mining_lambda: λ of Eq. 15.
-        alpha: α of Eq. 14.
+        mining_lambda: λ.
+        alpha: α, exploration's share in what PTM mines.
     """
     targets = td_targets(batch.rewards, batch.terminated, q.next_q_tot, gamma)
-    squared = {t: squared_td_error(q_tot, targets, batch.valid) for t, q_tot in q.q_tot.items()}
+    squared = {
+        term: squared_td_error(q_tot, targets, batch.valid, q.scale)
+        for term, q_tot in q.q_tot.items()
+    }
     mean = {term: step_mean(s, batch.num_steps) for term, s in squared.items()}
     original = method.original * mean[ORIGINAL]
     shares = method.mined(alpha)

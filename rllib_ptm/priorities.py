@@ -1,4 +1,4 @@
-"""Each task's win rate over its last training episodes, and the priority that follows (Eq. 3)."""
+"""Each task's win rate over its last training episodes, and the priority that follows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class WinRates:
         return {task: sum(won) / max(len(won), 1) for task, won in self._outcomes.items()}
 
     def priorities(self) -> dict[str, float]:
-        """Eq. 3 over the tasks: what is won less has the higher share."""
+        """ω over the tasks: what is won less has the higher share."""
         rates = self.rates()
         shares = task_priorities(torch.tensor(list(rates.values()), dtype=torch.float64))
         return dict(zip(rates, shares.tolist(), strict=True))

@@ -17,6 +17,7 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from envs.team_view import num_actions, num_features
+from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.mixer import MIXERS
@@ -83,15 +84,25 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
                 attention_heads=sizes["attention_heads"],
                 mixing_dim=sizes["mixing_dim"],
             )
+            self.output = METHODS[sizes["method"]].output(sizes["num_tasks"])
 
     def make_target_networks(self) -> None:
         """Copies the online networks; RLlib's Learner calls this once."""
         self.target_agent = make_target_network(self.agent)
         self.target_mixer = make_target_network(self.mixer)
+        self.target_output = make_target_network(self.output)
+
+    def online_team(self) -> TeamQ:
+        """The networks that learn."""
+        return TeamQ(self.agent, self.mixer, self.output)
+
+    def target_team(self) -> TeamQ:
+        """The networks that make the targets."""
+        return TeamQ(self.target_agent, self.target_mixer, self.target_output)
 
     def get_target_network_pairs(self) -> list[tuple[torch.nn.Module, torch.nn.Module]]:
-        """Online network and target network, for agent and mixer."""
-        return [(self.agent, self.target_agent), (self.mixer, self.target_mixer)]
+        """Online network and target network, each with its statistics if it has any."""
+        return list(zip(self.online_team(), self.target_team(), strict=True))
 
     def forward_target(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The target networks are only ever evaluated together with the online ones."""
@@ -99,7 +110,7 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
 
     def get_non_inference_attributes(self) -> list[str]:
         """What an env runner does not need."""
-        return ["mixer", "target_agent", "target_mixer"]
+        return ["mixer", "output", "target_agent", "target_mixer", "target_output"]
 
     def get_initial_state(self) -> dict[str, np.ndarray]:
         """The recurrent state of one team at an episode's start."""
@@ -120,8 +131,7 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         }
 
     def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, QValues]:
-        online = TeamQ(self.agent, self.mixer)
-        target = TeamQ(self.target_agent, self.target_mixer)
+        online, target = self.online_team(), self.target_team()
         return {Q_VALUES: q_values(online, target, team_batch(batch), self.mined_terms)}
 
 

@@ -56,7 +56,7 @@ def _by_priority(tasks: Sequence[Task], priorities: Mapping[str, float]) -> Floa
     return np.array([priorities[task.name] for task in tasks])
 
 
-# How an episode draws its task: the chance of each, given the tasks' priorities (Eq. 3).
+# How an episode draws its task: the chance of each, given the tasks' priorities.
 TASK_DRAWS: dict[str, Callable[[Sequence[Task], Mapping[str, float]], FloatArray]] = {
     "uniform": _uniform,
     "priority": _by_priority,
@@ -80,6 +80,7 @@ class Rollout:
         self._time_limit = time_limit_steps
         self._schedule = schedule
         self._tasks: list[Task | None] = [None] * battles.num_battles
+        self._seeds = [0] * battles.num_battles
         # The last moments in which actions were chosen, as many as the longest episode has.
         self._moments: deque[Units] = deque(maxlen=time_limit_steps)
         self._actions: deque[IntArray] = deque(maxlen=time_limit_steps)
@@ -98,7 +99,7 @@ class Rollout:
             self._tasks[battle] = None
             task, seed = next(self._schedule, (None, 0))
             if task is not None:
-                self._tasks[battle] = task
+                self._tasks[battle], self._seeds[battle] = task, seed
                 begun.append(battle)
                 tasks.append(task)
                 seeds.append(seed)
@@ -136,6 +137,7 @@ class Rollout:
         last = slice(-int(after.step[battle]), None)
         return TeamEpisode(
             task=task.name,
+            seed=self._seeds[battle],
             units=cut_episode([*list(self._moments)[last], after], battle),
             actions=np.stack([a[battle] for a in list(self._actions)[last]]).astype(np.int8),
             rewards=np.stack([r[battle] for r in list(self._rewards)[last]]),

@@ -1,4 +1,4 @@
-"""Numbers that move in a straight line with the env steps: ε, and α of Eq. 14."""
+"""Numbers that move in a straight line with the env steps: ε and α."""
 
 from __future__ import annotations
 

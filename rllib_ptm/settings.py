@@ -18,9 +18,9 @@ class PTMSettings:
 
     # What is learned
     method: str = setting("ptm", "a row of the table of methods", one_of=tuple(METHODS))
-    mining_lambda: float = setting(10.0, "λ of Eq. 15, the mining loss's weight", at_least=0.0)
+    mining_lambda: float = setting(10.0, "λ, the weight of the mining loss", at_least=0.0)
     alpha_anneal_steps: int = setting(
-        2_000_000, "env steps in which α of Eq. 14 falls from 1 to 0", at_least=1
+        2_000_000, "env steps in which α falls from 1 (exploration) to 0 (exploitation)", at_least=1
     )
     win_rate_window_episodes: int = setting(
         128, "a task's win rate is that of its last so many training episodes", at_least=1

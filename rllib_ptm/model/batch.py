@@ -25,10 +25,11 @@ class TeamBatch(NamedTuple):
         rewards: [B, T].
         terminated: [B, T] bool; no value follows this step.
         valid: [B, T] bool; the step was played.
-        episode_weight: [B] ω of Eq. 3; sums to 1 (over all learners to their number).
+        episode_weight: [B] ω; sums to 1 (over all learners to their number).
         num_steps: [] valid steps of the batch (over all learners: of all, by their number).
         explore_group: [B, E] bool; who is in the group of m_D.
         exploit_group: [B, E] bool; who is in the group of m.
+        task: [B] int64; the number of the task that each episode plays.
     """
 
     entities: Tensor
@@ -43,3 +44,9 @@ class TeamBatch(NamedTuple):
     num_steps: Tensor
     explore_group: Tensor
     exploit_group: Tensor
+    task: Tensor
+
+    @property
+    def num_agents(self) -> int:
+        """A."""
+        return self.visible.shape[2]

@@ -1,4 +1,4 @@
-"""Targets, losses and their weights (Eq. 3, 7, 8, 10, 13, 14, 15). Shapes: see ``batch``."""
+"""Targets, losses and their weights. Shapes: see ``batch``."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ def task_priorities(win_rate: Tensor) -> Tensor:
 
 
 def td_targets(rewards: Tensor, terminated: Tensor, next_q_tot: Tensor, gamma: float) -> Tensor:
-    """Eq. 7: y = r + γ max Q_tot', without the second part after a terminal step; [B, T]."""
+    """Eq. 8: y = r + γ max Q_tot', without the second part after a terminal step; [B, T]."""
     return rewards + gamma * next_q_tot.masked_fill(terminated, 0.0)
 
 
-def squared_td_error(q_tot: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
-    """(y - Q_tot)^2 of the steps that were played, else 0; [B, T]."""
-    return (targets.detach() - q_tot).square().masked_fill(~valid, 0.0)
+def squared_td_error(q_tot: Tensor, targets: Tensor, valid: Tensor, scale: Tensor) -> Tensor:
+    """Eq. 1: ((y - Q_tot) / σ)^2 of the steps that were played, else 0; [B, T].
+
+    σ [B, 1] is 1, but for PopArt: there it normalises both, and their common mean cancels.
+    """
+    return ((targets.detach() - q_tot) / scale).square().masked_fill(~valid, 0.0)
 
 
 def step_mean(squared: Tensor, num_steps: Tensor) -> Tensor:
-    """Eq. 8 (and 10, 13 for REFIL): the mean over all steps of the batch; [B, T] -> []."""
+    """Eq. 7: the mean over all steps of the batch; [B, T] -> []."""
     return squared.sum() / num_steps
 
 
 def episode_mean(squared: Tensor, valid: Tensor) -> Tensor:
-    """Eq. 10 and 13 for each episode: the mean over its steps; [B, T] -> [B]."""
+    """Eq. 10: the mean over each episode's steps, of whatever is mined; [B, T] -> [B]."""
     return squared.sum(1) / valid.sum(1)
 
 

@@ -1,4 +1,4 @@
-"""Who sees whom: random groups and the masks that they make (Eq. 4, 5, 11, 12).
+"""Who sees whom: random groups and the masks that they make.
 
 A group is a bool vector over entities, constant over an episode. Shapes: see ``batch``.
 """
@@ -32,20 +32,20 @@ def draw_group(present: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def same_group(group: Tensor, present: Tensor, num_agents: int) -> Tensor:
-    """M_D of Eq. 4, and M_I of Eq. 11: agent and entity are on the same side of the group.
+    """Eq. 4: M_D = m_A mᵀ ∨ ¬m_A ¬mᵀ, agent and entity are on the same side of the group.
 
-    M = m_A mᵀ ∨ ¬m_A ¬mᵀ; [B, E], [B, E] -> [B, A, E], False in pairs with an absent entity.
+    M_I is this as well; [B, E], [B, E] -> [B, A, E], False in pairs with an absent entity.
     """
     same = group[..., :num_agents, None] == group[..., None, :]
     return same & everyone(present, num_agents)
 
 
 def other_group(group: Tensor, present: Tensor, num_agents: int) -> Tensor:
-    """M_O of Eq. 11: agent and entity are on different sides, M_O = ¬M_I."""
+    """Eq. 11: M_O = ¬M_I, agent and entity are on different sides; as ``same_group``."""
     different = group[..., :num_agents, None] != group[..., None, :]
     return different & everyone(present, num_agents)
 
 
 def observed(mask: Tensor, visible: Tensor) -> Tensor:
-    """M^μ = M ∧ visibility (Eq. 5 for M_D, Eq. 12 for M_I and M_O); [..., A, E] both."""
+    """M ∧ M^μ: Eq. 5 for M_D, Eq. 12 for M_I and M_O; [..., A, E] both."""
     return mask & visible

@@ -1,4 +1,4 @@
-"""From the agents' utilities to Q_tot (Eq. 2 and 6). Shapes: see ``batch``; ``X`` mixing width.
+"""From the agents' utilities to Q_tot. Shapes: see ``batch``; ``X`` mixing width.
 
 A mixer answers several questions about the same frames in one call (``Mix``), so that what they
 share is computed once: the queries, keys and values of the hypernetworks, and every hypernetwork
@@ -146,7 +146,7 @@ def agent_averages(
 
 
 class QMixer(nn.Module):
-    """QMIX with attention hypernetworks (Eq. 6): the whole team's value from all entities.
+    """QMIX with attention hypernetworks: the whole team's value from all entities.
 
     Args:
         entity_dim: D.

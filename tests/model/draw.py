@@ -17,9 +17,11 @@ from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.masks import everyone
 from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.q_values import TeamQ
 
 HEADS = 2  # of the attention
+TASKS = 3
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,22 @@ def agent(sizes: Sizes, seed: int, action_head: str = "slot") -> Agent:
     ).double()
 
 
-def networks(sizes: Sizes, seed: int, action_head: str = "slot", mixer: str = "qmix") -> TeamQ:
-    """An agent and a mixer, narrow and random, in float64."""
+def networks(
+    sizes: Sizes,
+    seed: int,
+    action_head: str = "slot",
+    mixer: str = "qmix",
+    output: type[TaskOutput] = TaskOutput,
+) -> TeamQ:
+    """An agent, a mixer and what follows it, narrow and random, in float64."""
     first = agent(sizes, seed, action_head)
     mix = MIXERS[mixer](
         sizes.entity_dim, sizes.agents, hypernet_dim=8, attention_heads=HEADS, mixing_dim=5
     )
-    return TeamQ(first, mix.double())
+    last = output(TASKS).double()
+    for weight in last.state_dict().values():  # the variances among them stay positive
+        weight.copy_(torch.rand(TASKS) + 0.3)
+    return TeamQ(first, mix.double(), last)
 
 
 class Dice:
@@ -148,6 +159,7 @@ def batch(sizes: Sizes, seed: int) -> TeamBatch:
         num_steps=valid.sum(),
         explore_group=dice.coin(episodes, sizes.entities) & present,
         exploit_group=dice.coin(episodes, sizes.entities) & present,
+        task=(dice.uniform(episodes) * TASKS).long(),
     )
 
 

@@ -31,6 +31,7 @@ class Team(NamedTuple):
     attention_heads: int
     action_head: str
     mixing: str
+    output: Weights  # of PopArt, else none
 
 
 class Episode(NamedTuple):
@@ -45,6 +46,7 @@ class Episode(NamedTuple):
     terminated: Tensor  # [T] bool
     explore_group: Tensor  # [E] bool, m_D
     exploit_group: Tensor  # [E] bool, m
+    task: Tensor  # [] int64
 
 
 def episodes(batch: TeamBatch) -> list[Episode]:
@@ -62,6 +64,7 @@ def episodes(batch: TeamBatch) -> list[Episode]:
                 terminated=batch.terminated[b, :length],
                 explore_group=batch.explore_group[b],
                 exploit_group=batch.exploit_group[b],
+                task=batch.task[b],
             )
         )
     return found
@@ -244,12 +247,27 @@ def mixed(
     team: Team, episode: Episode, q: Tensor, first_masks: Sequence[Tensor], other_mask: Tensor
 ) -> Tensor:
     """Q_tot of every step; [T, K * A] -> [T]."""
-    return torch.stack(
-        [
-            MIXING[team.mixing](team, entities, episode.present, row, first_masks, other_mask)
-            for entities, row in zip(episode.entities[: len(q)], q, strict=True)
-        ]
-    )
+    steps = [
+        MIXING[team.mixing](team, entities, episode.present, row, first_masks, other_mask)
+        for entities, row in zip(episode.entities[: len(q)], q, strict=True)
+    ]
+    return denormalised(team, episode, torch.stack(steps))
+
+
+# PopArt
+
+
+def scale(team: Team, episode: Episode) -> Tensor | float:
+    """σ of the episode's task."""
+    return team.output["variance"][episode.task].sqrt() if team.output else 1.0
+
+
+def denormalised(team: Team, episode: Episode, mix: Tensor) -> Tensor:
+    """σ (w z + b) + μ, the four of the episode's task; z without PopArt."""
+    if not team.output:
+        return mix
+    log_w, b, mu = (team.output[name][episode.task] for name in ("log_weight", "bias", "mean"))
+    return scale(team, episode) * (log_w.exp() * mix + b) + mu
 
 
 # The masks (Eq. 4 and 11)
@@ -324,8 +342,8 @@ def targets(online: Team, target: Team, episode: Episode, gamma: float) -> Tenso
             action = legal[of_online[t + 1, agent, legal].argmax()]
             best.append(of_target[t + 1, agent, action])
         after, now = episode.entities[t + 1], torch.stack(best)
-        q_tot = MIXING[target.mixing](target, after, episode.present, now, [m_star], m_star)
-        found.append(reward + gamma * q_tot)
+        mix = MIXING[target.mixing](target, after, episode.present, now, [m_star], m_star)
+        found.append(reward + gamma * denormalised(target, episode, mix))
     return torch.stack(found)
 
 
@@ -371,6 +389,17 @@ class Losses:
         """Eq. 10 and 13: the mean over each episode's steps; [B]."""
         return torch.stack([squared.mean() for squared in self._squared(q_tot)])
 
+    def of_normalised(self) -> Tensor:
+        """The original loss where both y and Q_tot are normalised, as PopArt has it."""
+        squared = []
+        for episode, y in zip(self._episodes, self._targets, strict=True):
+            mu = self._online.output["mean"][episode.task]
+            sigma = scale(self._online, episode)
+            of_targets = (y - mu) / sigma
+            of_network = (q_original(self._online, episode) - mu) / sigma
+            squared.append((of_targets - of_network) ** 2)
+        return torch.cat(squared).mean()
+
     def original_and_mining(self, of_episode: Tensor) -> Tensor:
         """Eq. 15: Loss_ori + λ Σ_b ω_b Loss^b."""
         mining = (self.omega * of_episode).sum()
@@ -395,4 +424,5 @@ TOTAL_LOSS: dict[str, Callable[[Losses], Tensor]] = {
     "qmix_atten": lambda x: x.of_all_steps(q_original),
     "qmix_atten_reweighted": lambda x: x.original_and_mining(x.of_each_episode(q_original)),
     "refil": refil,
+    "qmix_atten_popart": Losses.of_normalised,
 }

@@ -36,6 +36,7 @@ def plain_team(team: TeamQ, action_head: str, mixer: str) -> plain.Team:
         attention_heads=draw.HEADS,
         action_head=action_head,
         mixing=mixer,
+        output=team.output.state_dict(keep_vars=True),
     )
 
 
@@ -92,8 +93,10 @@ def test_total_loss_and_gradients(
     alpha: float,
     mining_lambda: float,
 ) -> None:
-    online, target = (draw.networks(sizes, seed + i, action_head, mixer) for i in range(2))
     batch, row = draw.batch(sizes, seed), METHODS[method]
+    online, target = (
+        draw.networks(sizes, seed + i, action_head, mixer, row.output) for i in range(2)
+    )
     fast = method_loss(
         row,
         q_values(online, target, batch, row.terms),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import draw
 import pytest
@@ -103,6 +104,45 @@ def test_absent_agents_have_no_utility(action_head: str, sizes: Sizes, seed: int
     agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
     absent = ~batch.present[:, : sizes.agents]
     assert not utilities(agent, batch).transpose(1, 2)[absent].any()
+
+
+def with_empty_slots(batch: TeamBatch, sizes: Sizes, allies: int, enemies: int) -> TeamBatch:
+    """So many absent allies behind the agents, and so many absent enemies behind all others."""
+    slots = torch.cat(
+        [
+            torch.arange(sizes.agents),
+            torch.full((allies,), -1),
+            sizes.agents + torch.arange(sizes.enemies),
+            torch.full((enemies,), -1),
+        ]
+    )
+    agents, empty = slots[: sizes.agents + allies], slots < 0
+    noise = draw.Dice(1).normal(*batch.entities.shape[:2], len(slots), sizes.entity_dim)
+    entities = torch.where(empty[:, None], noise, batch.entities[:, :, slots])
+    visible = batch.visible[:, :, agents][..., slots] & ~empty & ~empty[: len(agents), None]
+    present = batch.present[:, slots] & ~empty
+    return batch._replace(entities=entities, visible=visible, present=present)
+
+
+@every_head
+@few
+@given(sizes=draw.all_sizes(), seed=draw.seeds, allies=st.integers(0, 3), enemies=st.integers(0, 3))
+def test_empty_slots_change_nothing(
+    action_head: str, sizes: Sizes, seed: int, allies: int, enemies: int
+) -> None:
+    """The slot head has an output more for each slot; the entity head needs no weight more."""
+    batch, narrow = draw.batch(sizes, seed), draw.agent(sizes, seed, action_head)
+    larger = replace(sizes, agents=sizes.agents + allies, enemies=sizes.enemies + enemies)
+    wide, weights = draw.agent(larger, seed + 1, action_head), narrow.state_dict()
+    for name, weight in wide.state_dict().items():
+        if action_head == "slot" and name.startswith("head."):
+            weight[: sizes.actions] = weights[name]
+        else:
+            weight.copy_(weights[name])
+    found = utilities(wide, with_empty_slots(batch, sizes, allies, enemies))
+    kept = found[:, :, : sizes.agents, : sizes.actions]
+    assert_equal(kept, utilities(narrow, batch))
+    assert not found[:, :, sizes.agents :].any()
 
 
 @every_head

@@ -13,13 +13,16 @@ from draw import Sizes
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES_LIFETIME
-from torch import Tensor
+from torch import Tensor, nn
 
 from envs.team_view import FIRST_ATTACK, num_features
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.learner import PTMLearner
 from rllib_ptm.methods import METHODS
+from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.popart import STEP, PopArt, TaskOutput
 from rllib_ptm.rl_module import PTMModule, team_spaces
 
 SIDE = 2  # slots of either side
@@ -31,7 +34,8 @@ SIZES = Sizes(
     moves=FIRST_ATTACK,
 )
 LR, GRAD_CLIP, GAMMA, LAMBDA, ANNEAL_STEPS = 5e-4, 0.05, 0.97, 7.0, 1000
-WEIGHTS_OF = ("agent", "mixer")
+WEIGHTS_OF = ("agent", "mixer", "output")
+each_output = pytest.mark.parametrize("method", ["ptm", "qmix_atten_popart"])
 
 
 def build(method: str = "ptm", seed: int = 1, **training: Any) -> PTMLearner:
@@ -59,13 +63,19 @@ def module_of(learner: PTMLearner) -> PTMModule:
     return learner.module[DEFAULT_MODULE_ID].unwrapped()
 
 
+def popart_of(learner: PTMLearner) -> PopArt:
+    output = module_of(learner).output
+    assert isinstance(output, PopArt)
+    return output
+
+
 def online(learner: PTMLearner) -> dict[str, Tensor]:
-    """The online weights as they are now."""
+    """The online weights and statistics as they are now."""
     module = module_of(learner)
     return {
         f"{part}.{name}": weight.detach().clone()
         for part in WEIGHTS_OF
-        for name, weight in module.get_submodule(part).named_parameters()
+        for name, weight in module.get_submodule(part).state_dict().items()
     }
 
 
@@ -84,14 +94,15 @@ def update(learner: PTMLearner, seed: int, env_steps: int = 0, episodes: int = 0
 
 def plain_team(module: PTMModule, prefix: str = "") -> plain.Team:
     """A copy of the weights in float64."""
-    agent, mixer = (
+    states = (module.get_submodule(prefix + part).state_dict(keep_vars=True) for part in WEIGHTS_OF)
+    agent, mixer, output = (
         {
-            name: weight.detach().double().requires_grad_()
-            for name, weight in module.get_submodule(prefix + part).named_parameters()
+            name: weight.detach().double().requires_grad_(isinstance(weight, nn.Parameter))
+            for name, weight in state.items()
         }
-        for part in WEIGHTS_OF
+        for state in states
     )
-    return plain.Team(agent, mixer, draw.HEADS, "slot", "qmix")
+    return plain.Team(agent, mixer, draw.HEADS, "slot", "qmix", output)
 
 
 def rounded(batch: TeamBatch) -> TeamBatch:
@@ -100,10 +111,11 @@ def rounded(batch: TeamBatch) -> TeamBatch:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_loss_clipping_and_step(method: str) -> None:
+def test_loss_clipping_and_step(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PopArt, "adapt", TaskOutput.adapt)  # the gradient's step alone
     learner = build(method)
     module = module_of(learner)
-    for target in (module.target_agent, module.target_mixer):
+    for target in module.target_team():
         for weight in target.parameters():
             weight.mul_(1.5)  # so that it matters which network makes the targets
     team, target_team = plain_team(module), plain_team(module, "target_")
@@ -121,6 +133,7 @@ def test_loss_clipping_and_step(method: str) -> None:
         f"{part}.{name}": weight
         for part in WEIGHTS_OF
         for name, weight in getattr(team, part).items()
+        if weight.requires_grad
     }
     gradients = torch.autograd.grad(loss, list(weights.values()))
     norm = torch.nn.utils.get_total_norm(gradients)
@@ -128,10 +141,25 @@ def test_loss_clipping_and_step(method: str) -> None:
     assert metrics["grad_norm"] == pytest.approx(norm.item(), rel=1e-5)
     # RMSprop's first step, with the gradient clipped.
     after = online(learner)
-    for (name, weight), gradient in zip(before.items(), gradients, strict=True):
+    for name, gradient in zip(weights, gradients, strict=True):
         clipped = gradient * GRAD_CLIP / norm
         step = LR * clipped / ((0.01 * clipped.square()).sqrt() + 1e-5)
-        torch.testing.assert_close(after[name].double(), weight - step, rtol=0, atol=2e-6)
+        expected = before[name] - step
+        torch.testing.assert_close(after[name].double(), expected, rtol=0, atol=2e-6)
+
+
+def test_the_statistics_move_by_the_targets_of_each_update() -> None:
+    learner = build("qmix_atten_popart")
+    seed = 3  # plays two of the three tasks
+    module, batch = module_of(learner), rounded(draw.batch(SIZES, seed))
+    teams = plain_team(module), plain_team(module, "target_")
+    update(learner, seed)
+    of_task: list[list[Tensor]] = [[] for _ in range(draw.TASKS)]
+    for episode in plain.episodes(batch):
+        of_task[episode.task].append(plain.targets(*teams, episode, GAMMA))
+    assert not all(of_task)
+    mean = [STEP * torch.cat(y).mean().item() if y else 0.0 for y in of_task]
+    assert popart_of(learner).mean.tolist() == pytest.approx(mean, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -156,20 +184,23 @@ def test_small_gradients_are_not_scaled() -> None:
 
 
 def is_copied(learner: PTMLearner) -> bool:
-    """Whether the target networks are the online ones; either both are or neither is."""
+    """Whether the target networks are the online ones; either all are or none is."""
+    module = module_of(learner)
     same = {
         all(
             torch.equal(weight, target.state_dict()[name])
             for name, weight in network.state_dict().items()
         )
-        for network, target in module_of(learner).get_target_network_pairs()
+        for network, target in zip(module.online_team(), module.target_team(), strict=True)
+        if network.state_dict()
     }
     assert len(same) == 1
     return same.pop()
 
 
-def test_target_networks_are_copied_every_so_many_episodes() -> None:
-    learner = build(target_update_interval_episodes=10)
+@each_output
+def test_target_networks_are_copied_every_so_many_episodes(method: str) -> None:
+    learner = build(method, target_update_interval_episodes=10)
     assert is_copied(learner)
     # Counted from the last copy: 12 is the first at or beyond 10, 22 the first beyond 12 + 10.
     episodes = [1, 9, 12, 13, 20, 21, 22, 23, 40]
@@ -179,10 +210,11 @@ def test_target_networks_are_copied_every_so_many_episodes() -> None:
     assert [n for n, done in zip(episodes, copied, strict=True) if done] == [12, 22, 40]
 
 
-def test_the_optimiser_leaves_the_target_networks_alone() -> None:
-    learner = build()
-    module = module_of(learner)
-    targets = [*module.target_agent.parameters(), *module.target_mixer.parameters()]
+@each_output
+def test_an_update_leaves_the_target_networks_alone(method: str) -> None:
+    learner = build(method)
+    team = module_of(learner).target_team()
+    targets = [weight for network in team for weight in network.state_dict().values()]
     before = [weight.clone() for weight in targets]
     update(learner, seed=0)
     assert all(torch.equal(*pair) for pair in zip(before, targets, strict=True))
@@ -202,14 +234,32 @@ def test_updates_are_reproducible_from_a_seed() -> None:
     assert not any(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_restored_learner_goes_on_as_if_nothing_had_happened() -> None:
-    learner = build()
+@each_output
+def test_a_restored_learner_goes_on_as_if_nothing_had_happened(method: str) -> None:
+    learner = build(method)
     train(learner, range(6))  # the target networks were copied, the optimiser has a memory
-    restored = build(seed=2)
+    restored = build(method, seed=2)
     restored.set_state(learner.get_state())
     # The next copy is due within these.
     one, other = (train(each, range(6, 12)) for each in (learner, restored))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("action_head", ACTION_HEADS)
+@pytest.mark.parametrize("mixer", MIXERS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_learns_with_every_mixer_and_head(
+    method: str, mixer: str, action_head: str
+) -> None:
+    learner = build(method, mixer=mixer, action_head=action_head)
+    before = online(learner)
+    for n in range(2):
+        metrics = update(learner, seed=n)
+    assert np.isfinite(metrics["total_loss"])
+    after = online(learner)
+    moved = {name.partition(".")[0] for name in before if not before[name].equal(after[name])}
+    networks = module_of(learner).online_team()._asdict().items()
+    assert moved == {name for name, network in networks if network.state_dict()}
 
 
 def test_without_mining_ptm_is_qmix_atten_step_for_step() -> None:

@@ -19,6 +19,7 @@ from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import task_priorities, td_targets
 from rllib_ptm.model.mixer import MIXERS, VDNMixer
+from rllib_ptm.model.popart import PopArt, TaskOutput
 from rllib_ptm.model.q_values import (
     EXPLOITATION,
     EXPLORATION,
@@ -70,6 +71,7 @@ def episode(rewards: list[float], truncated: bool) -> TeamEpisode:
     record = {k: v if k in MOVING else v[:1] for k, v in vars(units).items()}
     return TeamEpisode(
         task="2m_vs_2m",
+        seed=0,
         units=Units(**record),
         actions=units.last_action[1:].clip(0),
         rewards=torch.tensor(rewards).numpy(),
@@ -119,8 +121,8 @@ class Table(nn.Module):
 def test_double_q_values_the_online_choice_by_the_target_networks(
     allowed: list[bool], next_value: float
 ) -> None:
-    online = TeamQ(Table([[[0.0, 0.0, 9.0]], [[2.0, 5.0, 4.0]]]), VDNMixer())
-    target = TeamQ(Table([[[0.0, 0.0, 0.0]], [[1.0, 3.0, 7.0]]]), VDNMixer())
+    online = TeamQ(Table([[[0.0, 0.0, 9.0]], [[2.0, 5.0, 4.0]]]), VDNMixer(), TaskOutput())
+    target = TeamQ(Table([[[0.0, 0.0, 0.0]], [[1.0, 3.0, 7.0]]]), VDNMixer(), TaskOutput())
     yes = torch.tensor(True)
     action_mask = torch.stack([torch.ones(1, 3, dtype=torch.bool), torch.tensor([allowed])])
     batch = TeamBatch(
@@ -136,6 +138,7 @@ def test_double_q_values_the_online_choice_by_the_target_networks(
         num_steps=torch.tensor(1),
         explore_group=yes.expand(1, 1),
         exploit_group=yes.expand(1, 1),
+        task=torch.tensor([0]),
     )
     q = q_values(online, target, batch)
     assert q.next_q_tot.tolist() == [[next_value]]
@@ -166,6 +169,7 @@ BY_HAND |= {EXPLOITATION: [[0.0, 4.0], [6.0, 99.0]]}
         ("qmix_atten", 14 / 3),
         ("qmix_atten_reweighted", 14 / 3 + 10 * (0.25 * 5 + 0.75 * 4)),
         ("refil", 0.5 * 14 / 3 + 0.5 * 52 / 3),
+        ("qmix_atten_popart", (10 / 2**2 + 4 / 0.5**2) / 3),  # σ = 2 and .5
     ],
 )
 def test_total_loss_by_hand(method: str, expected: float) -> None:
@@ -181,10 +185,10 @@ def test_total_loss_by_hand(method: str, expected: float) -> None:
     )
     wanted = {ORIGINAL, *row.terms}
     q_tot = {term: torch.tensor(q) for term, q in BY_HAND.items() if term in wanted}
-    q = QValues(q_tot, next_q_tot=zero, taken=zero[..., None])
+    scale = torch.tensor([[2.0], [0.5]]) if row.output is PopArt else torch.ones(2, 1)
+    q = QValues(q_tot, next_q_tot=zero, taken=zero[..., None], scale=scale)
     loss = method_loss(row, q, batch, gamma=0.9, mining_lambda=10.0, alpha=0.4)
     assert loss.total.item() == pytest.approx(expected, rel=1e-6)
-    assert loss.mean[ORIGINAL].item() == pytest.approx(14 / 3)
 
 
 def test_the_targets_pass_no_gradient() -> None:
@@ -205,13 +209,14 @@ def test_the_targets_pass_no_gradient() -> None:
 def test_two_learners_with_half_a_batch_each_have_the_gradient_of_one(method: str) -> None:
     """Gradients of learners are averaged, so weights and steps are those of all of them."""
     sizes = Sizes(lengths=(3, 1, 4, 2))
-    online, target = draw.networks(sizes, 0), draw.networks(sizes, 1)
     batch, row = draw.batch(sizes, 0), METHODS[method]
+    online, target = (draw.networks(sizes, seed, output=row.output) for seed in (0, 1))
 
     def gradient(part: TeamBatch) -> list[Tensor]:
         q = q_values(online, target, part, row.terms)
         loss = method_loss(row, q, part, gamma=0.9, mining_lambda=10.0, alpha=0.4).total
-        return list(torch.autograd.grad(loss, [*online.agent.parameters()]))
+        weights = [weight for network in online for weight in network.parameters()]
+        return list(torch.autograd.grad(loss, weights))
 
     halves = []
     for rows in (slice(0, 2), slice(2, 4)):

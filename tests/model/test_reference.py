@@ -22,6 +22,7 @@ from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.masks import everyone, observed, other_group, same_group
 from rllib_ptm.model.mixer import QMixer
+from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.q_values import EXPLOITATION, ORIGINAL, TeamQ, q_values
 
 GAMMA = 0.99
@@ -73,7 +74,7 @@ def load_team(arrays: Mapping[str, Tensor], which: str) -> TeamQ:
     for our_name, their_name in HYPERNETWORKS.items():
         weights = renamed(arrays, f"{which}.mixer.{their_name}", HYPERNETWORK)
         mixer.get_submodule(our_name).load_state_dict(weights)
-    return TeamQ(agent, mixer)
+    return TeamQ(agent, mixer, TaskOutput())
 
 
 def load_batch(arrays: Mapping[str, Tensor]) -> TeamBatch:
@@ -97,6 +98,7 @@ def load_batch(arrays: Mapping[str, Tensor]) -> TeamBatch:
         num_steps=valid.sum(),
         explore_group=arrays["group"].bool(),
         exploit_group=arrays["group"].bool(),
+        task=torch.zeros(len(valid), dtype=torch.int64),
     )
 
 

@@ -60,6 +60,7 @@ def cut(values: QValues, rows: Tensor, steps: int) -> QValues:
         {term: q[rows, :steps] for term, q in values.q_tot.items()},
         values.next_q_tot[rows, :steps],
         values.taken[rows, :steps],
+        values.scale[rows],
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from ray.tune import RunConfig
 
 import rllib_ptm
 from rllib_ptm import PTM, PTMConfig, TaskPriorityCallback
+from rllib_ptm.episodes import BadEpisodeError
 from rllib_ptm.evaluation import evaluate_checkpoint, wilson_interval
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -25,6 +28,11 @@ def weights_of_learner_and_runners(algorithm: PTM) -> list[dict[str, np.ndarray]
     runners = algorithm.env_runner_group.foreach_env_runner(lambda r: r.module.get_state())
     acting = {k: v for k, v in learner[DEFAULT_MODULE_ID].items() if k.startswith("agent.")}
     return [acting, *runners]
+
+
+def weights_of_learner(algorithm: PTM) -> dict[str, np.ndarray]:
+    """With the mixer, the target networks and the statistics."""
+    return algorithm.learner_group.get_state()["learner"]["rl_module"][DEFAULT_MODULE_ID]
 
 
 def assert_all_equal(weights: list[dict[str, np.ndarray]]) -> None:
@@ -69,10 +77,11 @@ def test_a_run_is_reproducible_from_its_seed(make_config: MakeConfig) -> None:
         assert one[key] == other[key]
 
 
+@pytest.mark.parametrize("method", ["ptm", "qmix_atten_popart"])
 def test_a_checkpoint_brings_everything_back(
-    make_config: MakeConfig, tmp_path: pathlib.Path
+    make_config: MakeConfig, tmp_path: pathlib.Path, method: str
 ) -> None:
-    algorithm = make_config().env_runners(num_env_runners=1).build_algo()
+    algorithm = make_config(method=method).env_runners(num_env_runners=1).build_algo()
     for _ in range(2):
         algorithm.train()
     algorithm.save_to_path(tmp_path)
@@ -80,6 +89,7 @@ def test_a_checkpoint_brings_everything_back(
     assert_all_equal(
         weights_of_learner_and_runners(algorithm) + weights_of_learner_and_runners(restored)
     )
+    assert_all_equal([weights_of_learner(algorithm), weights_of_learner(restored)])
     assert restored.win_rates.rates() == algorithm.win_rates.rates()
     assert restored.task_win_rate == algorithm.task_win_rate
     assert restored.env_steps == algorithm.env_steps
@@ -128,6 +138,49 @@ def test_evaluation_while_training(make_config: MakeConfig) -> None:
     algorithm.stop()
 
 
+@pytest.mark.parametrize("learners", [1, 2])
+def test_what_the_driver_adds_to_a_batch(make_config: MakeConfig, learners: int) -> None:
+    """Weights by win rate, tasks by number, and groups that no two updates share."""
+    algorithm = make_config().build_algo()
+    episodes = algorithm.env_runner.sample(num_episodes=8, epsilon=1.0)
+    algorithm.config = algorithm.config.copy(copy_frozen=False).learners(num_learners=learners)
+    win_rate = {"2m_vs_3m": 0.0, "3m_vs_3m": 0.5, "2m_vs_2m": 1.0}  # in another order
+    algorithm.set_win_rates(win_rate)
+    first, again = (
+        {
+            key: np.concatenate([shard[DEFAULT_MODULE_ID][key] for shard in shards])
+            for key in shards[0][DEFAULT_MODULE_ID]
+        }
+        for shards in (algorithm._batches(episodes) for _ in range(2))
+    )
+    played = [episode.task for episode in episodes]
+    names = [task.name for task in algorithm.config.env_settings.parsed_tasks]
+    weight = np.exp([1.0 - win_rate[task] for task in played])
+    np.testing.assert_allclose(first["episode_weight"], learners * weight / weight.sum(), rtol=1e-5)
+    steps = sum(len(episode) for episode in episodes)
+    np.testing.assert_allclose(first["num_steps"], steps / learners)
+    assert first["task"].tolist() == [names.index(task) for task in played]
+    drawn = [batch[key] for batch in (first, again) for key in ("explore_group", "exploit_group")]
+    for one, other in itertools.combinations(drawn, 2):
+        assert (one != other).any()
+    np.testing.assert_array_equal(first["task"], again["task"])
+    algorithm.stop()
+
+
+def test_a_batch_with_a_bad_episode_changes_no_weight(make_config: MakeConfig) -> None:
+    algorithm = make_config(batch_size_episodes=5).build_algo()
+    good = algorithm.env_runner.sample(num_episodes=4, epsilon=1.0)[:4]
+    algorithm.replay_buffer.add(good)
+    algorithm._update()
+    before = weights_of_learner(algorithm)
+    spoilt = replace(good[0], seed=77, rewards=np.full_like(good[0].rewards, np.nan))
+    algorithm.replay_buffer.add([spoilt])
+    with pytest.raises(BadEpisodeError, match=f"'{spoilt.task}'.*seed 77.*nan"):
+        algorithm._update()
+    assert_all_equal([before, weights_of_learner(algorithm)])
+    algorithm.stop()
+
+
 class Reversed(TaskPriorityCallback):
     """A user's own: prefers what is won most."""
 
@@ -156,14 +209,16 @@ def test_tune_knows_the_algorithm_by_name(make_config: MakeConfig, tmp_path: pat
     assert sorted(r.config["mining_lambda"] for r in results) == [1.0, 10.0]
 
 
-def test_two_learners_take_the_step_of_one(make_config: MakeConfig) -> None:
-    """The same batch, drawn from the same buffer, in one shard and in two."""
+@pytest.mark.parametrize("method", ["ptm", "qmix_atten_popart"])
+def test_two_learners_take_the_step_of_one(make_config: MakeConfig, method: str) -> None:
+    """The same batches, drawn from the same buffer, in one shard and in two."""
     steps = []
     for learners in (0, 2):
-        algorithm = make_config().learners(num_learners=learners).build_algo()
+        algorithm = make_config(method=method).learners(num_learners=learners).build_algo()
         algorithm.replay_buffer.add(algorithm.env_runner.sample(num_episodes=6, epsilon=1.0)[:6])
-        algorithm._update()
-        steps.append(weights_of_learner_and_runners(algorithm)[0])
+        for _ in range(2):
+            algorithm._update()
+        steps.append(weights_of_learner(algorithm))
         algorithm.stop()
     for key, value in steps[0].items():
         np.testing.assert_allclose(steps[1][key], value, atol=1e-5)

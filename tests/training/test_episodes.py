@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rllib_ptm.episodes import TeamEpisode, collate, from_arrays, to_arrays
+from rllib_ptm.episodes import BadEpisodeError, TeamEpisode, collate, from_arrays, to_arrays
 from rllib_ptm.replay_buffer import ReplayBuffer
 
 
 def assert_equal(one: TeamEpisode, other: TeamEpisode) -> None:
-    assert (one.task, one.won, one.truncated) == (other.task, other.won, other.truncated)
+    for name in ("task", "seed", "won", "truncated"):
+        assert getattr(one, name) == getattr(other, name)
     np.testing.assert_array_equal(one.actions, other.actions)
     np.testing.assert_array_equal(one.rewards, other.rewards)
     for name, array in vars(one.units).items():
@@ -47,6 +48,15 @@ def test_every_recorded_action_was_allowed(episodes: list[TeamEpisode]) -> None:
         batch["action_mask"][:, :-1], batch["actions"][..., None], -1
     ).squeeze(-1)
     assert allowed[batch["valid"]].all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_reward_that_is_no_number_is_refused(episodes: list[TeamEpisode], bad: float) -> None:
+    rewards = episodes[2].rewards.copy()
+    rewards[3] = bad
+    spoilt = replace(episodes[2], task="3m_vs_3m", seed=1234, rewards=rewards)
+    with pytest.raises(BadEpisodeError, match=f"'3m_vs_3m'.*seed 1234.*step 3 is {bad}"):
+        collate([*episodes[:2], spoilt])
 
 
 def test_arrays_and_pickle_bring_episodes_back(episodes: list[TeamEpisode]) -> None:

@@ -48,13 +48,19 @@ def play(num_battles: int, schedule: list[tuple[str, int]]) -> tuple[Recorder, l
 def test_each_scheduled_battle_is_played_once_and_to_its_end() -> None:
     schedule = [("2m_vs_2m", 1), ("3m_vs_3m", 2), ("2m_vs_2m", 3), ("3m_vs_3m", 4), ("2m_vs_2m", 5)]
     _, episodes = play(2, schedule)
-    assert Counter(e.task for e in episodes) == {"2m_vs_2m": 3, "3m_vs_3m": 2}
+    assert Counter((e.task, e.seed) for e in episodes) == Counter(schedule)
     for episode in episodes:
         alive = episode.units.health[-1] > 0
         decided = not (alive[:3].any() and alive[3:].any())
         assert episode.truncated != decided
         assert episode.truncated == (len(episode) == 25 and not decided)
         assert episode.won == (alive[:3].any() and not alive[3:].any())
+
+
+def test_task_and_seed_name_the_battle() -> None:
+    for episode in play(2, [("2m_vs_2m", 1), ("3m_vs_3m", 2), ("2m_vs_2m", 3)])[1]:
+        _, (again,) = play(1, [(episode.task, episode.seed)])
+        np.testing.assert_array_equal(again.units.position[0], episode.units.position[0])
 
 
 def test_fewer_episodes_than_battles() -> None:
