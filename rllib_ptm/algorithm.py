@@ -39,6 +39,7 @@ from rllib_ptm.episodes import TeamEpisode, collate
 from rllib_ptm.learner import PTMLearner
 from rllib_ptm.model.losses import task_priorities
 from rllib_ptm.model.masks import draw_group
+from rllib_ptm.play_state import PlayStates
 from rllib_ptm.priorities import WinRates
 from rllib_ptm.replay_buffer import ReplayBuffer
 from rllib_ptm.rl_module import PTMModule
@@ -47,7 +48,7 @@ from rllib_ptm.settings import PTMSettings
 
 ENVIRONMENT = "multi_task_sc2"
 SCHEDULES = "schedules"
-DRIVER, REPLAY_BUFFER = "driver", "replay_buffer"
+DRIVER, REPLAY_BUFFER, PLAY = "driver", "replay_buffer", "play"
 # A positive time limit: without one, RLlib drops a sync that comes before the last was fetched.
 SYNC_TIMEOUT_S = 60.0
 
@@ -281,8 +282,9 @@ class PTM(Algorithm):
                 "groups": self._groups.get_state().numpy(),
                 "updates_owed": self._updates_owed,
             }
-        if self._check_component(REPLAY_BUFFER, components, not_components):
-            state[REPLAY_BUFFER] = {}  # it writes its episodes itself
+        for name in (REPLAY_BUFFER, PLAY):  # they write their arrays themselves
+            if self._check_component(name, components, not_components):
+                state[name] = {}
         return state
 
     def set_state(self, state: Any) -> None:
@@ -297,8 +299,9 @@ class PTM(Algorithm):
             self._updates_owed = own["updates_owed"]
 
     def get_checkpointable_components(self) -> list[tuple[str, Any]]:
-        """RLlib's components and the replay buffer."""
+        """RLlib's components, what the env runners are playing, and the replay buffer."""
         components = super().get_checkpointable_components()
+        components.append((PLAY, PlayStates(self.env_runner_group, SYNC_TIMEOUT_S)))
         if self.config.checkpoint_replay_buffer:
             components.append((REPLAY_BUFFER, self.replay_buffer))
         return components
@@ -307,6 +310,19 @@ class PTM(Algorithm):
         """Restores a checkpoint, and waits until every env runner has its weights."""
         super().restore_from_path(path, *args, **kwargs)
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
+
+    def restore_env_runners(self, env_runner_group: Any) -> list[int]:
+        """Brings back env runners that died, and lets them play other battles than before."""
+        restored = super().restore_env_runners(env_runner_group)
+        if restored:
+            env_runner_group.foreach_env_runner(
+                "reseed",
+                kwargs={"salt": self.env_steps},
+                local_env_runner=False,
+                remote_worker_ids=restored,
+                timeout_seconds=SYNC_TIMEOUT_S,
+            )
+        return restored
 
     def _before_evaluate(self) -> None:
         """RLlib's own sync before an evaluation does not wait, and may be dropped."""
