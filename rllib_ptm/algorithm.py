@@ -28,17 +28,20 @@ from ray.rllib.utils.metrics import (
     SYNCH_WORKER_WEIGHTS_TIMER,
     TIMERS,
 )
+from ray.tune import Checkpoint
 
 from envs.backends import EnvSettings
 from envs.errors import InputError
 from envs.typed_config import read_config
 from rllib_ptm.callbacks import TaskPriorityCallback
+from rllib_ptm.checkpoint import check_checkpoint, whole_checkpoint
 from rllib_ptm.config_keys import check_keys, ptm_keys
 from rllib_ptm.env_runner import TeamEnvRunner
 from rllib_ptm.episodes import TeamEpisode, collate
 from rllib_ptm.learner import PTMLearner
 from rllib_ptm.model.losses import task_priorities
 from rllib_ptm.model.masks import draw_group
+from rllib_ptm.plain_pickles import refuse_code
 from rllib_ptm.play_state import PlayStates
 from rllib_ptm.priorities import WinRates
 from rllib_ptm.replay_buffer import ReplayBuffer
@@ -306,8 +309,43 @@ class PTM(Algorithm):
             components.append((REPLAY_BUFFER, self.replay_buffer))
         return components
 
-    def restore_from_path(self, path: Any, *args: Any, **kwargs: Any) -> None:
-        """Restores a checkpoint, and waits until every env runner has its weights."""
+    def save_to_path(self, path: Any = None, *, filesystem: Any = None, **kwargs: Any) -> str:
+        """Writes a whole checkpoint or none; see ``rllib_ptm.checkpoint``."""
+        with whole_checkpoint(path, filesystem) as (filesystem, draft, folder):
+            super().save_to_path(draft, filesystem=filesystem, **kwargs)
+        return folder
+
+    @classmethod
+    def from_checkpoint(cls, path: Any, filesystem: Any = None, **kwargs: Any) -> PTM:
+        """Builds an algorithm from a checkpoint.
+
+        Raises:
+            CheckpointError: It is incomplete, damaged, or not one of PTM.
+        """
+        if not isinstance(path, Checkpoint):
+            check_checkpoint(path, filesystem)
+        # To build what a checkpoint names is to run it: its states are no further risk.
+        return super().from_checkpoint(path, filesystem, **{"trusted": True, **kwargs})
+
+    def restore_from_path(
+        self, path: Any, *args: Any, trusted: bool = False, **kwargs: Any
+    ) -> None:
+        """Restores a checkpoint, and waits until every env runner has its weights.
+
+        Args:
+            path: The checkpoint's folder.
+            *args: RLlib's own.
+            trusted: Also load states that would run code; see ``rllib_ptm.plain_pickles``.
+            **kwargs: RLlib's own.
+
+        Raises:
+            CheckpointError: It is incomplete, damaged, not one of PTM, or would run code.
+        """
+        filesystem = kwargs.get("filesystem")
+        if kwargs.get("component") is None:
+            check_checkpoint(path, filesystem)
+        if not trusted:
+            refuse_code(path, filesystem)
         super().restore_from_path(path, *args, **kwargs)
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 

@@ -70,7 +70,10 @@ def small_buffer(make_config: MakeConfig, num_env_runners: int = 0) -> PTMConfig
 
 
 @pytest.mark.usefixtures("cluster")
-@pytest.mark.parametrize(("before", "after"), [(0, 0), (1, 1), (2, 2), (0, 1)])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(0, 0), (0, 1), *(pytest.param(n, n, marks=pytest.mark.slow) for n in (1, 2))],
+)
 def test_a_resumed_run_is_the_run_that_went_on(
     make_config: MakeConfig, tmp_path: pathlib.Path, before: int, after: int
 ) -> None:
