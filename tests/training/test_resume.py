@@ -3,70 +3,23 @@
 from __future__ import annotations
 
 import pathlib
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from ray.rllib.core import DEFAULT_MODULE_ID
+from conftest import wait_until
+from tracing import arrays_of, assert_same, changing, trace
 
-from rllib_ptm import PTM, PTMConfig
+from rllib_ptm import PTMConfig
 from rllib_ptm.env_runner import TeamEnvRunner
 from rllib_ptm.episodes import to_arrays
 from rllib_ptm.replay_buffer import ReplayBuffer
 
 MakeConfig = Callable[..., PTMConfig]
 MakeRunner = Callable[..., TeamEnvRunner]
-
-NUMBERS = (
-    "training_iteration",
-    "num_env_steps_sampled_lifetime",
-    "priorities",
-    "schedules",
-)
-OF_RUNNERS = ("win_rate", "wins", "episodes", "num_episodes_lifetime", "episode_return_mean")
-OF_LEARNER = ("loss_ori", "loss_exp", "loss_task", "total_loss", "grad_norm", "td_error_abs")
-
-
-def trace(algorithm: PTM, iterations: int) -> list[dict[str, object]]:
-    """What each iteration reports, less what is about time."""
-    reports = []
-    for _ in range(iterations):
-        result = algorithm.train()
-        learner = result["learners"][DEFAULT_MODULE_ID]
-        reports.append(
-            {key: result[key] for key in NUMBERS}
-            | {key: result["env_runners"][key] for key in OF_RUNNERS}
-            | {key: float(learner[key]) for key in OF_LEARNER}
-        )
-    return reports
-
-
-def arrays_of(algorithm: PTM) -> dict[str, np.ndarray]:
-    """Weights of all networks, the optimiser's moments, the episodes that the buffer holds."""
-    learner = algorithm.learner_group.get_state()["learner"]
-    arrays = dict(learner["rl_module"][DEFAULT_MODULE_ID])
-    for name, optimizer in learner["optimizer"].items():
-        for number, moments in optimizer["state"]["state"].items():
-            arrays |= {f"{name}.{number}.{k}": np.asarray(v) for k, v in moments.items()}
-    return arrays | to_arrays(algorithm.replay_buffer.get_state()["episodes"])
-
-
-def assert_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
-    assert one.keys() == other.keys()
-    for key, value in one.items():
-        np.testing.assert_array_equal(other[key], value, err_msg=key)
-
-
-def small_buffer(make_config: MakeConfig, num_env_runners: int = 0) -> PTMConfig:
-    """The buffer is full and wraps, targets are copied, schedules move: all within 4 iterations."""
-    return make_config(
-        buffer_capacity_episodes=20,
-        target_update_interval_episodes=10,
-        epsilon_anneal_steps=300,
-        alpha_anneal_steps=400,
-        win_rate_window_episodes=9,
-        task_draw="priority",
-    ).env_runners(num_env_runners=num_env_runners)
 
 
 @pytest.mark.usefixtures("cluster")
@@ -78,12 +31,12 @@ def test_a_resumed_run_is_the_run_that_went_on(
     make_config: MakeConfig, tmp_path: pathlib.Path, before: int, after: int
 ) -> None:
     """Also where one remote env runner takes the place of the local one."""
-    algorithm = small_buffer(make_config, before).build_algo()
+    algorithm = changing(make_config(), before).build_algo()
     trace(algorithm, 2)
     algorithm.save_to_path(tmp_path)
     expected, expected_arrays = trace(algorithm, 2), arrays_of(algorithm)
     algorithm.stop()
-    resumed = small_buffer(make_config, after).build_algo()
+    resumed = changing(make_config(), after).build_algo()
     resumed.restore_from_path(tmp_path)
     assert trace(resumed, 2) == expected
     assert_same(arrays_of(resumed), expected_arrays)
@@ -147,3 +100,64 @@ def test_a_restored_buffer_draws_the_same_episodes(
         restored.add(more)
         drawn = [b.sample(5, np.random.default_rng(1)) for b in (buffer, restored)]
         assert_same(to_arrays(drawn[0]), to_arrays(drawn[1]))
+
+
+# One run on a cluster of its own, as a user would start it; see the test below.
+RUN = """
+import json, os, pathlib, signal, sys
+import numpy as np, ray
+sys.path.insert(0, sys.argv[1])
+from conftest import small_config
+from conftest import wait_until
+from tracing import arrays_of, changing, trace
+from rllib_ptm.replay_buffer import ReplayBuffer
+
+_, _, role, folder, num_env_runners = sys.argv
+folder = pathlib.Path(folder)
+ray.init(address="local", num_cpus=2, include_dashboard=False, logging_level="ERROR")
+algorithm = changing(small_config(), int(num_env_runners)).build_algo()
+if role == "whole":
+    trace(algorithm, 2)
+if role.startswith("killed"):
+    trace(algorithm, 2)
+    algorithm.save_to_path(folder / "checkpoint")
+    trace(algorithm, 1)
+    if role == "killed while saving":
+        ReplayBuffer.save_to_path = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        algorithm.save_to_path(folder / "checkpoint")
+    (folder / "trains").touch()
+    trace(algorithm, 1000)
+if role == "resumed":
+    algorithm.restore_from_path(folder / "checkpoint")
+reports = trace(algorithm, 2)
+np.savez(folder / f"{role}.npz", **arrays_of(algorithm))
+(folder / f"{role}.json").write_text(json.dumps(reports, default=float, sort_keys=True))
+algorithm.stop()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("death", "num_env_runners"), [("killed while saving", 0), ("killed while training", 1)]
+)
+def test_a_run_that_was_killed_goes_on_as_if_it_had_not(
+    tmp_path: pathlib.Path, death: str, num_env_runners: int
+) -> None:
+    """Processes of their own, and kill -9: nothing can be handed over but the checkpoint."""
+
+    def start(role: str) -> subprocess.Popen[bytes]:
+        tests = str(pathlib.Path(__file__).parent)
+        arguments = [tests, role, str(tmp_path), str(num_env_runners)]
+        return subprocess.Popen([sys.executable, "-c", RUN, *arguments], start_new_session=True)
+
+    assert start("whole").wait(timeout=300) == 0
+    killed = start(death)
+    if death == "killed while training":
+        wait_until((tmp_path / "trains").exists, seconds=300)
+        killed.kill()
+    assert killed.wait(timeout=300) == -signal.SIGKILL
+    assert start("resumed").wait(timeout=300) == 0
+    reports = [(tmp_path / f"{role}.json").read_text() for role in ("whole", "resumed")]
+    assert reports[0] == reports[1]
+    whole, resumed = (dict(np.load(tmp_path / f"{role}.npz")) for role in ("whole", "resumed"))
+    assert_same(whole, resumed)
