@@ -15,6 +15,7 @@ import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils.metrics import (
@@ -38,9 +39,12 @@ from rllib_ptm.checkpoint import check_checkpoint, whole_checkpoint
 from rllib_ptm.config_keys import check_keys, ptm_keys
 from rllib_ptm.env_runner import TeamEnvRunner
 from rllib_ptm.episodes import TeamEpisode, collate
+from rllib_ptm.finite import failed_batch_kept
 from rllib_ptm.learner import PTMLearner
+from rllib_ptm.learners import with_time_limit
 from rllib_ptm.model.losses import task_priorities
 from rllib_ptm.model.masks import draw_group
+from rllib_ptm.patience import Patience
 from rllib_ptm.plain_pickles import refuse_code
 from rllib_ptm.play_state import PlayStates
 from rllib_ptm.priorities import WinRates
@@ -81,6 +85,7 @@ class PTMConfig(AlgorithmConfig):
         self.num_envs_per_env_runner = 32
         self.min_sample_timesteps_per_iteration = 1000
         self.sample_timeout_s = 600.0
+        self.env_runner_restore_timeout_s = SYNC_TIMEOUT_S
 
     def training(self, **kwargs: Any) -> PTMConfig:
         """Sets PTM's own keys and RLlib's (``lr``, ``gamma``, ``grad_clip``, ...).
@@ -140,6 +145,10 @@ class PTMConfig(AlgorithmConfig):
         """What updates it."""
         return PTMLearner
 
+    def build_learner_group(self, **kwargs: Any) -> LearnerGroup:
+        """RLlib's learners; what they do not answer in time, or ever, is an error."""
+        return with_time_limit(super().build_learner_group(**kwargs), self.learner_timeout_s)
+
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
         sizes = (
@@ -174,6 +183,7 @@ class PTM(Algorithm):
         self._rng = np.random.default_rng(self.config.seed)
         self._groups = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
         self._updates_owed = 0.0
+        self._patience = Patience(self.config.sample_timeout_s)
         super().setup(config)
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 
@@ -202,6 +212,7 @@ class PTM(Algorithm):
         )
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
             episodes = self._play(epsilon)
+        self._patience.check(len(episodes))
         self.replay_buffer.add(episodes)
         alpha = linear(self.env_steps, 1.0, 0.0, config.alpha_anneal_steps)
         self.metrics.log_dict({"epsilon": epsilon, "alpha": alpha}, key=SCHEDULES, window=1)
@@ -236,7 +247,11 @@ class PTM(Algorithm):
         with self.metrics.log_time((TIMERS, REPLAY_BUFFER_SAMPLE_TIMER)):
             drawn = self.replay_buffer.sample(self.config.batch_size_episodes, self._rng)
             batches = self._batches(drawn)
-        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+        tasks = [episode.task for episode in drawn]
+        with (
+            self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)),
+            failed_batch_kept(self.logdir, str(self.env_steps), batches, tasks),
+        ):
             results = self.learner_group.update(
                 **({"batches": batches} if self.learner_group.is_remote else {"batch": batches[0]}),
                 timesteps={

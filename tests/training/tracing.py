@@ -53,3 +53,10 @@ def assert_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Non
     assert one.keys() == other.keys()
     for key, value in one.items():
         np.testing.assert_array_equal(other[key], value, err_msg=key)
+
+
+def assert_runners_hold_what_was_learned(algorithm: PTM) -> None:
+    learner = algorithm.learner_group.get_state(inference_only=True)["learner"]["rl_module"]
+    weights = {k: v for k, v in learner[DEFAULT_MODULE_ID].items() if k.startswith("agent.")}
+    for runner in algorithm.env_runner_group.foreach_env_runner(lambda r: r.module.get_state()):
+        assert_same(weights, runner)
