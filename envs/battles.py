@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 from envs.tasks import Task
 from envs.units import IntArray, Units
@@ -49,3 +51,21 @@ class Battles(Protocol):
 
     def close(self) -> None:
         """Ends whatever runs the battles."""
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """Battles that can be saved while they are played, and go on exactly as they would have.
+
+    Not every backend can: a game in a process of its own may keep its state to itself.
+    """
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Everything that decides how the battles go on, as plain arrays."""
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> Units:
+        """Goes on from what ``get_state`` gave; the same N, A and F.
+
+        Returns:
+            All N battles.
+        """

@@ -13,8 +13,8 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,21 @@ class SmaxBattles:
             last_action=actions.astype(np.int8),
             step=units.step + np.int16(1),
         )
+        return self._units
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """SMAX's own state, its random keys and the record; see ``envs.battles.Resumable``."""
+        leaves, _ = jax.tree_util.tree_flatten_with_path((self._keys, self._state))
+        arrays = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+        return arrays | {field.name: getattr(self._units, field.name) for field in fields(Units)}
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> Units:
+        """Goes on from what ``get_state`` gave; see ``envs.battles.Resumable``."""
+        self._keys, self._state = jax.tree_util.tree_map_with_path(
+            lambda path, leaf: jnp.asarray(state[jax.tree_util.keystr(path)], leaf.dtype),
+            (self._keys, self._state),
+        )
+        self._units = Units(**{field.name: state[field.name] for field in fields(Units)})
         return self._units
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils.metrics import (
@@ -28,17 +29,24 @@ from ray.rllib.utils.metrics import (
     SYNCH_WORKER_WEIGHTS_TIMER,
     TIMERS,
 )
+from ray.tune import Checkpoint
 
 from envs.backends import EnvSettings
 from envs.errors import InputError
 from envs.typed_config import read_config
 from rllib_ptm.callbacks import TaskPriorityCallback
+from rllib_ptm.checkpoint import check_checkpoint, whole_checkpoint
 from rllib_ptm.config_keys import check_keys, ptm_keys
 from rllib_ptm.env_runner import TeamEnvRunner
 from rllib_ptm.episodes import TeamEpisode, collate
+from rllib_ptm.finite import failed_batch_kept
 from rllib_ptm.learner import PTMLearner
+from rllib_ptm.learners import with_time_limit
 from rllib_ptm.model.losses import task_priorities
 from rllib_ptm.model.masks import draw_group
+from rllib_ptm.patience import Patience
+from rllib_ptm.plain_pickles import refuse_code
+from rllib_ptm.play_state import PlayStates
 from rllib_ptm.priorities import WinRates
 from rllib_ptm.replay_buffer import ReplayBuffer
 from rllib_ptm.rl_module import PTMModule
@@ -47,7 +55,7 @@ from rllib_ptm.settings import PTMSettings
 
 ENVIRONMENT = "multi_task_sc2"
 SCHEDULES = "schedules"
-DRIVER, REPLAY_BUFFER = "driver", "replay_buffer"
+DRIVER, REPLAY_BUFFER, PLAY = "driver", "replay_buffer", "play"
 # A positive time limit: without one, RLlib drops a sync that comes before the last was fetched.
 SYNC_TIMEOUT_S = 60.0
 
@@ -77,6 +85,7 @@ class PTMConfig(AlgorithmConfig):
         self.num_envs_per_env_runner = 32
         self.min_sample_timesteps_per_iteration = 1000
         self.sample_timeout_s = 600.0
+        self.env_runner_restore_timeout_s = SYNC_TIMEOUT_S
 
     def training(self, **kwargs: Any) -> PTMConfig:
         """Sets PTM's own keys and RLlib's (``lr``, ``gamma``, ``grad_clip``, ...).
@@ -136,6 +145,10 @@ class PTMConfig(AlgorithmConfig):
         """What updates it."""
         return PTMLearner
 
+    def build_learner_group(self, **kwargs: Any) -> LearnerGroup:
+        """RLlib's learners; what they do not answer in time, or ever, is an error."""
+        return with_time_limit(super().build_learner_group(**kwargs), self.learner_timeout_s)
+
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
         sizes = (
@@ -172,6 +185,7 @@ class PTM(Algorithm):
         self._rng = np.random.default_rng(self.config.seed)
         self._groups = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
         self._updates_owed = 0.0
+        self._patience = Patience(self.config.sample_timeout_s)
         super().setup(config)
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 
@@ -200,6 +214,7 @@ class PTM(Algorithm):
         )
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
             episodes = self._play(epsilon)
+        self._patience.check(len(episodes))
         self.replay_buffer.add(episodes)
         alpha = linear(self.env_steps, 1.0, 0.0, config.alpha_anneal_steps)
         self.metrics.log_dict({"epsilon": epsilon, "alpha": alpha}, key=SCHEDULES, window=1)
@@ -234,7 +249,11 @@ class PTM(Algorithm):
         with self.metrics.log_time((TIMERS, REPLAY_BUFFER_SAMPLE_TIMER)):
             drawn = self.replay_buffer.sample(self.config.batch_size_episodes, self._rng)
             batches = self._batches(drawn)
-        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+        tasks = [episode.task for episode in drawn]
+        with (
+            self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)),
+            failed_batch_kept(self.logdir, str(self.env_steps), batches, tasks),
+        ):
             results = self.learner_group.update(
                 **({"batches": batches} if self.learner_group.is_remote else {"batch": batches[0]}),
                 timesteps={
@@ -285,8 +304,9 @@ class PTM(Algorithm):
                 "groups": self._groups.get_state().numpy(),
                 "updates_owed": self._updates_owed,
             }
-        if self._check_component(REPLAY_BUFFER, components, not_components):
-            state[REPLAY_BUFFER] = {}  # it writes its episodes itself
+        for name in (REPLAY_BUFFER, PLAY):  # they write their arrays themselves
+            if self._check_component(name, components, not_components):
+                state[name] = {}
         return state
 
     def set_state(self, state: Any) -> None:
@@ -301,16 +321,65 @@ class PTM(Algorithm):
             self._updates_owed = own["updates_owed"]
 
     def get_checkpointable_components(self) -> list[tuple[str, Any]]:
-        """RLlib's components and the replay buffer."""
+        """RLlib's components, what the env runners are playing, and the replay buffer."""
         components = super().get_checkpointable_components()
+        components.append((PLAY, PlayStates(self.env_runner_group, SYNC_TIMEOUT_S)))
         if self.config.checkpoint_replay_buffer:
             components.append((REPLAY_BUFFER, self.replay_buffer))
         return components
 
-    def restore_from_path(self, path: Any, *args: Any, **kwargs: Any) -> None:
-        """Restores a checkpoint, and waits until every env runner has its weights."""
+    def save_to_path(self, path: Any = None, *, filesystem: Any = None, **kwargs: Any) -> str:
+        """Writes a whole checkpoint or none; see ``rllib_ptm.checkpoint``."""
+        with whole_checkpoint(path, filesystem) as (filesystem, draft, folder):
+            super().save_to_path(draft, filesystem=filesystem, **kwargs)
+        return folder
+
+    @classmethod
+    def from_checkpoint(cls, path: Any, filesystem: Any = None, **kwargs: Any) -> PTM:
+        """Builds an algorithm from a checkpoint.
+
+        Raises:
+            CheckpointError: It is incomplete, damaged, or not one of PTM.
+        """
+        if not isinstance(path, Checkpoint):
+            check_checkpoint(path, filesystem)
+        # To build what a checkpoint names is to run it: its states are no further risk.
+        return super().from_checkpoint(path, filesystem, **{"trusted": True, **kwargs})
+
+    def restore_from_path(
+        self, path: Any, *args: Any, trusted: bool = False, **kwargs: Any
+    ) -> None:
+        """Restores a checkpoint, and waits until every env runner has its weights.
+
+        Args:
+            path: The checkpoint's folder.
+            *args: RLlib's own.
+            trusted: Also load states that would run code; see ``rllib_ptm.plain_pickles``.
+            **kwargs: RLlib's own.
+
+        Raises:
+            CheckpointError: It is incomplete, damaged, not one of PTM, or would run code.
+        """
+        filesystem = kwargs.get("filesystem")
+        if kwargs.get("component") is None:
+            check_checkpoint(path, filesystem)
+        if not trusted:
+            refuse_code(path, filesystem)
         super().restore_from_path(path, *args, **kwargs)
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
+
+    def restore_env_runners(self, env_runner_group: Any) -> list[int]:
+        """Brings back env runners that died, and lets them play other battles than before."""
+        restored = super().restore_env_runners(env_runner_group)
+        if restored:
+            env_runner_group.foreach_env_runner(
+                "reseed",
+                kwargs={"salt": self.env_steps},
+                local_env_runner=False,
+                remote_worker_ids=restored,
+                timeout_seconds=SYNC_TIMEOUT_S,
+            )
+        return restored
 
     def _before_evaluate(self) -> None:
         """RLlib's own sync before an evaluation does not wait, and may be dropped."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -30,8 +32,12 @@ from ray.rllib.utils.typing import StateDict
 from envs.tasks import Task
 from rllib_ptm.episodes import TeamEpisode
 from rllib_ptm.module_policy import ModulePolicy
-from rllib_ptm.rl_module import team_spaces
+from rllib_ptm.play_state import PlayState
+from rllib_ptm.rl_module import HIDDEN, team_spaces
 from rllib_ptm.rollout import TASK_DRAWS, Rollout
+
+# Entries of a play state beside the battles' own.
+RNG, KIND = "rng", "kind"
 
 
 class TeamEnvRunner(EnvRunner, Checkpointable):
@@ -135,12 +141,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def _play_on(
         self, num_episodes: int | None, num_timesteps: int | None, epsilon: float
     ) -> list[TeamEpisode]:
-        if self._training is None:
-            self._training = (
-                Rollout(self._battles, self._env.time_limit_steps, self._training_schedule()),
-                ModulePolicy(self.module, self.config.num_envs_per_env_runner),
-            )
-        rollout, policy = self._training
+        rollout, policy = self._training = self._training or self._begin()
         episodes: list[TeamEpisode] = []
         steps = 0
         while len(episodes) < (num_episodes or 0) or steps < (num_timesteps or 0):
@@ -148,6 +149,15 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
             episodes += ended
             steps += sum(len(episode) for episode in ended)
         return episodes
+
+    def _begin(self, state: Mapping[str, np.ndarray] | None = None) -> tuple[Rollout, ModulePolicy]:
+        """New battles, or those of ``get_play_state``."""
+        self.make_env()
+        hidden = None if state is None else state[HIDDEN]
+        return (
+            Rollout(self._battles, self._env.time_limit_steps, self._training_schedule(), state),
+            ModulePolicy(self.module, self.config.num_envs_per_env_runner, hidden),
+        )
 
     def _training_schedule(self) -> Iterator[tuple[Task, int]]:
         draw = TASK_DRAWS[self.config.task_draw]
@@ -205,11 +215,12 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         not_components: str | Collection[str] | None = None,
         **kwargs: Any,
     ) -> StateDict:
-        """The step counter, the random state, and the weights unless they are not asked for."""
-        state: StateDict = {
-            NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime,
-            "rng": self._rng.bit_generator.state,
-        }
+        """The step counter, and the weights unless they are not asked for.
+
+        What is being played is not in it, see ``get_play_state``: RLlib gives this state to
+        other env runners, and they are not to play the same.
+        """
+        state: StateDict = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime}
         if self._check_component(COMPONENT_RL_MODULE, components, not_components):
             state[COMPONENT_RL_MODULE] = self.module.get_state(**kwargs)
             state[WEIGHTS_SEQ_NO] = self._weights_seq_no
@@ -227,8 +238,49 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
             self._weights_seq_no = number
         if NUM_ENV_STEPS_SAMPLED_LIFETIME in state:
             self.num_env_steps_sampled_lifetime = state[NUM_ENV_STEPS_SAMPLED_LIFETIME]
-        if "rng" in state:
-            self._rng.bit_generator.state = state["rng"]
+
+    def get_play_state(self) -> PlayState:
+        """The random state and the battles in progress, as plain arrays."""
+        state = {RNG: np.array(json.dumps(self._rng.bit_generator.state))}
+        if self._training is None:
+            return state
+        rollout, policy = self._training
+        battles = rollout.get_state()
+        kind = {KIND: np.array(self._kind_of_play)}
+        return state | kind | ({} if battles is None else {HIDDEN: policy.hidden} | battles)
+
+    def set_play_state(self, state: PlayState) -> str | None:
+        """Plays on from what ``get_play_state`` gave.
+
+        Returns:
+            None, or why the battles in progress are not taken and new ones begin.
+        """
+        self._rng.bit_generator.state = json.loads(state[RNG].item())
+        self._training = None
+        if KIND not in state:  # nothing was being played
+            return None
+        if state[KIND].item() != self._kind_of_play:
+            return f"it played {state[KIND].item()}, now {self._kind_of_play}"
+        if HIDDEN not in state:
+            return f"the backend {self._env.backend!r} cannot save battles in progress"
+        self._training = self._begin(state)
+        return None
+
+    def reseed(self, salt: int) -> None:
+        """Draws other tasks and battles from here on than any runner of the same seed before."""
+        self._rng = np.random.default_rng(None if self._seed is None else [self._seed, salt])
+
+    @property
+    def _kind_of_play(self) -> str:
+        """What must be the same for battles to go on."""
+        settings = asdict(self._env) | {
+            "tasks": self.task_names,
+            "max_allies": self._env.ally_slots,
+            "max_enemies": self._env.enemy_slots,
+            "battles": self.config.num_envs_per_env_runner,
+            "recurrent_dim": self.config.recurrent_dim,
+        }
+        return json.dumps(settings)
 
 
 def _as_list(callbacks: Any) -> list[Any]:

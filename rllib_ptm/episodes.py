@@ -90,7 +90,10 @@ def to_arrays(episodes: Sequence[TeamEpisode]) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[TeamEpisode]:
-    """The episodes out of what ``to_arrays`` gave."""
+    """The episodes out of what ``to_arrays`` gave.
+
+    Each is a copy: a view would keep the long arrays until the last of their episodes is gone.
+    """
     ends = np.cumsum(arrays["length"])
     episodes = []
     for i, (end, length) in enumerate(zip(ends.tolist(), arrays["length"].tolist(), strict=True)):
@@ -104,12 +107,12 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[TeamEpisode]:
                     **{
                         field.name: arrays[field.name][
                             moments if field.name in MOVING else slice(i, i + 1)
-                        ]
+                        ].copy()
                         for field in fields(Units)
                     }
                 ),
-                actions=arrays["actions"][steps],
-                rewards=arrays["rewards"][steps],
+                actions=arrays["actions"][steps].copy(),
+                rewards=arrays["rewards"][steps].copy(),
                 won=bool(arrays["won"][i]),
                 truncated=bool(arrays["truncated"][i]),
             )

@@ -15,6 +15,7 @@ from ray.rllib.core.learner.utils import update_target_network
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES_LIFETIME
 from torch import Tensor
 
+from rllib_ptm.finite import require_finite
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.q_values import ORIGINAL
@@ -69,6 +70,7 @@ class PTMLearner(TorchLearner):
             mining_lambda=config.mining_lambda,
             alpha=self._alpha,
         )
+        require_finite({"total_loss": loss.total, **{f"loss_{k}": v for k, v in loss.mean.items()}})
         self._targets[module_id] = (loss.targets, team)
         error = (loss.targets - q.q_tot[ORIGINAL].detach()).abs().masked_fill(~team.valid, 0.0)
         agents = team.present[:, : q.taken.shape[-1]].sum(1, keepdim=True)  # B,1
@@ -85,6 +87,7 @@ class PTMLearner(TorchLearner):
     ) -> dict[Any, Tensor]:
         """Clips as RLlib does, and logs the norm before it."""
         norm = torch.nn.utils.get_total_norm(module_gradients_dict.values())
+        require_finite({"grad_norm": norm})
         self.metrics.log_value((module_id, "grad_norm"), norm, window=1)
         return super().postprocess_gradients_for_module(
             module_id=module_id, config=config, module_gradients_dict=module_gradients_dict

@@ -18,12 +18,21 @@ class ModulePolicy:
     Args:
         module: What computes utilities; its weights may change between steps.
         num_battles: N.
+        hidden: [N, A, H], what each battle's agents remember; by default nothing.
     """
 
-    def __init__(self, module: RLModule, num_battles: int) -> None:
+    def __init__(
+        self, module: RLModule, num_battles: int, hidden: FloatArray | None = None
+    ) -> None:
         self._module = module
         one = module.get_initial_state()[HIDDEN]  # A,H
-        self._hidden = torch.from_numpy(np.stack([one] * num_battles))  # N,A,H
+        memory = np.stack([one] * num_battles) if hidden is None else hidden.copy()
+        self._hidden = torch.from_numpy(memory)  # N,A,H
+
+    @property
+    def hidden(self) -> FloatArray:
+        """[N, A, H], what each battle's agents remember."""
+        return self._hidden.numpy().copy()
 
     def utilities(self, view: TeamView) -> FloatArray:
         """[N, A, U]."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow.fs
 from ray.rllib.utils.checkpoints import Checkpointable
 
+from rllib_ptm.array_files import locate, read_arrays, write_arrays
 from rllib_ptm.episodes import TeamEpisode, from_arrays, to_arrays
 
 EPISODES_FILE = "episodes.npz"
@@ -44,27 +42,24 @@ class ReplayBuffer(Checkpointable):
 
     def sample(self, num_episodes: int, rng: np.random.Generator) -> list[TeamEpisode]:
         """Draws different episodes uniformly; fewer where the buffer holds fewer."""
-        size = min(num_episodes, len(self._episodes))
-        return [self._episodes[i] for i in rng.choice(len(self._episodes), size, replace=False)]
+        held = len(self._episodes)
+        by_age = rng.choice(held, min(num_episodes, held), replace=False)
+        # By age, so that a restored buffer, in which they lie in order, gives the same ones.
+        return [self._episodes[(self._oldest + age) % held] for age in by_age.tolist()]
 
     def save_to_path(self, path: Any = None, *, filesystem: Any = None, **kwargs: Any) -> str:
         """Writes the episodes into a folder; see ``Checkpointable.save_to_path``."""
-        filesystem, folder = _locate(path, filesystem)
+        filesystem, folder = locate(path, filesystem)
         filesystem.create_dir(folder, recursive=True)
-        stream = io.BytesIO()
-        arrays: dict[str, Any] = to_arrays(self._in_order()) if self._episodes else {}
-        np.savez(stream, **arrays)
-        with filesystem.open_output_stream(f"{folder}/{EPISODES_FILE}") as file:
-            file.write(stream.getbuffer())
+        arrays = to_arrays(self._in_order()) if self._episodes else {}
+        write_arrays(filesystem, f"{folder}/{EPISODES_FILE}", arrays)
         return folder
 
     def restore_from_path(self, path: Any, *, filesystem: Any = None, **kwargs: Any) -> None:
         """Reads what ``save_to_path`` wrote; runs nothing that is in the file."""
-        filesystem, folder = _locate(path, filesystem)
-        with filesystem.open_input_stream(f"{folder}/{EPISODES_FILE}") as file:
-            stream = io.BytesIO(file.read())
-        with np.load(stream, allow_pickle=False) as arrays:
-            self._fill(from_arrays(dict(arrays)) if arrays.files else [])
+        filesystem, folder = locate(path, filesystem)
+        arrays = read_arrays(filesystem, f"{folder}/{EPISODES_FILE}")
+        self._fill(from_arrays(arrays) if arrays else [])
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The episodes, the oldest first."""
@@ -79,18 +74,12 @@ class ReplayBuffer(Checkpointable):
         return (self.capacity_episodes,), {}
 
     def _in_order(self) -> list[TeamEpisode]:
-        full = len(self._episodes) == self.capacity_episodes
-        oldest = self._next if full else 0
-        return self._episodes[oldest:] + self._episodes[:oldest]
+        return self._episodes[self._oldest :] + self._episodes[: self._oldest]
+
+    @property
+    def _oldest(self) -> int:
+        return self._next if len(self._episodes) == self.capacity_episodes else 0
 
     def _fill(self, episodes: Sequence[TeamEpisode]) -> None:
         self._episodes, self._next = [], 0
         self.add(episodes)
-
-
-def _locate(path: Any, filesystem: Any) -> tuple[Any, str]:
-    """The file system and the folder's path on it."""
-    folder = pathlib.PurePath(path).as_posix() if isinstance(path, pathlib.PurePath) else str(path)
-    if filesystem is None:
-        return pyarrow.fs.FileSystem.from_uri(folder)
-    return filesystem, folder

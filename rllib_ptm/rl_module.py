@@ -16,6 +16,7 @@ from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, TargetNetworkAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
+from envs.errors import InputError
 from envs.team_view import num_actions, num_features
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import Agent
@@ -111,6 +112,21 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
     def get_non_inference_attributes(self) -> list[str]:
         """What an env runner does not need."""
         return ["mixer", "output", "target_agent", "target_mixer", "target_output"]
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes weights.
+
+        Raises:
+            InputError: They are those of other networks; RLlib would take what it finds.
+        """
+        for name, own in self.state_dict().items():
+            shape = tuple(state[name].shape) if name in state else None
+            if shape != tuple(own.shape):
+                raise InputError(
+                    f"the weights do not fit the networks: {name} should be "
+                    f"{tuple(own.shape)}, found {shape}"
+                )
+        super().set_state(state)
 
     def get_initial_state(self) -> dict[str, np.ndarray]:
         """The recurrent state of one team at an episode's start."""

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
-from envs.battles import Battles
-from envs.tasks import Task
+from envs.battles import Battles, Resumable
+from envs.tasks import Task, parse_task
 from envs.team_view import TeamView, decided, reward, team_view, won
 from envs.units import BoolArray, FloatArray, IntArray, Units
-from rllib_ptm.episodes import TeamEpisode, cut_episode
+from rllib_ptm.episodes import MOVING, TeamEpisode, cut_episode
 
 
 class Policy(Protocol):
@@ -71,10 +72,15 @@ class Rollout:
         time_limit_steps: An episode that is not decided by then ends, not won.
         schedule: Tells the task and the seed of each new battle. Where it ends, battles stay
             idle after their last episode.
+        state: What ``get_state`` gave: the battles go on from there, and none begins.
     """
 
     def __init__(
-        self, battles: Battles, time_limit_steps: int, schedule: Iterator[tuple[Task, int]]
+        self,
+        battles: Battles,
+        time_limit_steps: int,
+        schedule: Iterator[tuple[Task, int]],
+        state: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self._battles = battles
         self._time_limit = time_limit_steps
@@ -85,7 +91,43 @@ class Rollout:
         self._moments: deque[Units] = deque(maxlen=time_limit_steps)
         self._actions: deque[IntArray] = deque(maxlen=time_limit_steps)
         self._rewards: deque[FloatArray] = deque(maxlen=time_limit_steps)
-        self._start(range(battles.num_battles))
+        if state is None:
+            self._start(range(battles.num_battles))
+        else:
+            self._go_on(state)
+
+    def get_state(self) -> dict[str, np.ndarray] | None:
+        """The battles and what has been played of their episodes, as plain arrays.
+
+        None where the backend cannot save its battles; see ``envs.battles.Resumable``.
+        """
+        if not isinstance(self._battles, Resumable):
+            return None
+        steps = max(int(self._units.step.max()), 1)  # older moments belong to no open episode
+        last = slice(-steps, None)
+        moments = [*self._moments][last]
+        state = {
+            "tasks": np.array(["" if task is None else task.name for task in self._tasks]),
+            "actions": np.array([*self._actions][last]),
+            "rewards": np.array([*self._rewards][last]),
+        }
+        for name in MOVING:
+            state[f"moments.{name}"] = np.array([getattr(moment, name) for moment in moments])
+        return state | {f"battles.{k}": v for k, v in self._battles.get_state().items()}
+
+    def _go_on(self, state: Mapping[str, np.ndarray]) -> None:
+        assert isinstance(self._battles, Resumable)
+        battles = {k[8:]: v for k, v in state.items() if k.startswith("battles.")}
+        self._units = self._battles.set_state(battles)
+        self._tasks = [parse_task(name) if name else None for name in state["tasks"].tolist()]
+        for step, (actions, rewards) in enumerate(
+            zip(state["actions"], state["rewards"], strict=True)
+        ):
+            # What does not move is the same in all moments of an open episode.
+            moving = {name: state[f"moments.{name}"][step] for name in MOVING}
+            self._moments.append(replace(self._units, **moving))
+            self._actions.append(actions)
+            self._rewards.append(rewards)
 
     @property
     def idle(self) -> bool:

@@ -56,6 +56,9 @@ class PTMSettings:
     target_update_interval_episodes: int = setting(
         200, "the target networks are copied every so many episodes played", at_least=1
     )
+    learner_timeout_s: float = setting(
+        600.0, "a remote learner that does not answer for so long is taken for lost", above=0.0
+    )
 
     # The episodes
     episodes_per_training_step: int = setting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -24,19 +25,28 @@ SMALL = {
 }
 
 
+def small_config(seed: int = 3, **training: object) -> PTMConfig:
+    return (
+        PTMConfig()
+        .environment(env_config={"tasks": TASKS, "time_limit_steps": 30})
+        .training(**{**SMALL, **training})
+        .env_runners(num_envs_per_env_runner=8)
+        .reporting(min_sample_timesteps_per_iteration=100)
+        .debugging(seed=seed, log_level="ERROR")
+    )
+
+
+def wait_until(happened: Callable[[], bool], seconds: float) -> None:
+    """Waits for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"did not happen within {seconds} s"
+        time.sleep(0.1)
+
+
 @pytest.fixture
 def make_config() -> Callable[..., PTMConfig]:
-    def make(seed: int = 3, **training: object) -> PTMConfig:
-        return (
-            PTMConfig()
-            .environment(env_config={"tasks": TASKS, "time_limit_steps": 30})
-            .training(**{**SMALL, **training})
-            .env_runners(num_envs_per_env_runner=8)
-            .reporting(min_sample_timesteps_per_iteration=100)
-            .debugging(seed=seed, log_level="ERROR")
-        )
-
-    return make
+    return small_config
 
 
 @pytest.fixture

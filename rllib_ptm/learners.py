@@ -1,0 +1,67 @@
+"""A time limit on everything that remote learners are asked, and a clear error where one is lost.
+
+RLlib waits for its learners without a limit, and cannot restart one: they have exchanged
+addresses when they were started. What is left is to start again from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.exceptions import RayActorError, RayTaskError
+from ray.rllib.core.learner.learner_group import LearnerGroup
+from ray.rllib.utils.actor_manager import FaultTolerantActorManager, RemoteCallResults
+
+
+class LearnerLostError(RuntimeError):
+    """A remote learner died or does not answer; training cannot go on without it."""
+
+
+def with_time_limit(group: LearnerGroup, seconds: float) -> LearnerGroup:
+    """The same learners, asked with a time limit; a local learner needs none."""
+    if group.is_remote:
+        group._worker_manager = _TimedLearners(group._workers, seconds)
+    return group
+
+
+class _TimedLearners(FaultTolerantActorManager):
+    def __init__(self, learners: list[Any], seconds: float) -> None:
+        super().__init__(learners)
+        self._seconds = seconds
+
+    def healthy_actor_ids(self) -> list[int]:
+        """All of them: with one gone, the others are of no use."""
+        ids = super().healthy_actor_ids()
+        if len(ids) < self.num_actors():
+            raise _lost(sorted(set(self.actor_ids()) - set(ids)), self.num_actors(), "died before")
+        return ids
+
+    def foreach_actor(self, func: Any, **kwargs: Any) -> RemoteCallResults:
+        """Asks the learners, and raises what went wrong on any of them."""
+        asked = kwargs.get("remote_actor_ids") or self.actor_ids()
+        self.healthy_actor_ids()
+        if kwargs.get("timeout_seconds") is None:
+            kwargs["timeout_seconds"] = self._seconds
+        results = super().foreach_actor(func, **kwargs)
+        errors = {result.actor_id: result.get() for result in results if not result.ok}
+        for learner, error in errors.items():
+            if isinstance(error, RayTaskError):  # it raised something, and lives
+                self.set_actor_state(learner, healthy=True)
+        died = {i: error for i, error in errors.items() if isinstance(error, RayActorError)}
+        if died:
+            raise _lost(sorted(died), self.num_actors(), "died") from next(iter(died.values()))
+        for error in errors.values():
+            raise error
+        silent = sorted(set(asked) - {result.actor_id for result in results})
+        if silent:
+            limit = f"did not answer within learner_timeout_s = {kwargs['timeout_seconds']:g} s"
+            raise _lost(silent, self.num_actors(), limit)
+        return results
+
+
+def _lost(learners: list[int], of: int, what: str) -> LearnerLostError:
+    names = " and ".join(str(learner) for learner in learners)
+    return LearnerLostError(
+        f"learner {names} of {of} {what}; RLlib does not restart learners: "
+        f"start again from the last checkpoint"
+    )

@@ -1,0 +1,70 @@
+"""What is in a checkpoint of a real algorithm, and what is refused before it is loaded."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pickle
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import rllib_ptm
+from rllib_ptm import PTM, PTMConfig
+from rllib_ptm.checkpoint import CONTENTS_FILE, CheckpointError, whole_checkpoint
+
+pytestmark = pytest.mark.usefixtures("cluster")
+MakeConfig = Callable[..., PTMConfig]
+
+
+class Bomb:
+    """A pickle that leaves a trace when it is loaded."""
+
+    def __init__(self, trace: pathlib.Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pathlib.Path.touch, (self.trace,)
+
+
+@pytest.fixture
+def saved(make_config: MakeConfig, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A checkpoint from before any training."""
+    algorithm = make_config().build_algo()
+    algorithm.save_to_path(tmp_path / "saved")
+    algorithm.stop()
+    return tmp_path / "saved"
+
+
+@pytest.mark.parametrize("file", ["algorithm_state.pkl", "learner_group/learner/state.pkl"])
+def test_code_in_a_checkpoint_is_not_run(
+    make_config: MakeConfig, saved: pathlib.Path, tmp_path: pathlib.Path, file: str
+) -> None:
+    trace = tmp_path / "trace"
+    algorithm = make_config().build_algo()
+    with whole_checkpoint(tmp_path / "bad") as (_, draft, folder):
+        shutil.copytree(saved, draft)
+        os.remove(f"{draft}/{CONTENTS_FILE}")
+        pathlib.Path(draft, file).write_bytes(pickle.dumps({"harmless": 1, "bomb": Bomb(trace)}))
+    with pytest.raises(CheckpointError, match=r"found pathlib\.Path.*would run"):
+        algorithm.restore_from_path(folder)
+    algorithm.stop()
+    assert not trace.exists()
+
+
+def test_what_is_no_checkpoint_is_refused_unread(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "class_and_ctor_args.pkl").write_bytes(pickle.dumps(Bomb(tmp_path / "trace")))
+    with pytest.raises(CheckpointError, match="expected a checkpoint of PTM"):
+        PTM.from_checkpoint(tmp_path)
+    assert not (tmp_path / "trace").exists()
+
+
+def test_a_checkpoint_of_other_networks_is_refused(
+    make_config: MakeConfig, saved: pathlib.Path
+) -> None:
+    algorithm = make_config(recurrent_dim=16).build_algo()
+    with pytest.raises(rllib_ptm.InputError, match=r"the weights do not fit .*\(16.*found \(8"):
+        algorithm.restore_from_path(saved)
+    algorithm.stop()
