@@ -28,7 +28,9 @@ RLLIB_KEYS: dict[str, tuple[Any, dict[str, Any]]] = {
     "num_cpus_for_main_process": (int, _COUNT),
     "evaluation_interval": (int | None, {"at_least": 1}),
     "evaluation_num_env_runners": (int, _COUNT),
-    "evaluation_duration": (int | str, {"at_least": 1}),
+    "evaluation_duration": (int, {"at_least": 1}),  # of each task; "auto" would not be fair
+    "evaluation_sample_timeout_s": (float, {"above": 0.0}),
+    "evaluation_error_after_n_consecutive_skips": (int | None, {"at_least": 1}),
     "evaluation_parallel_to_training": (bool, {}),
     "min_time_s_per_iteration": (float | None, _COUNT),
     "min_sample_timesteps_per_iteration": (int, _COUNT),
