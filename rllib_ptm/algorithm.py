@@ -140,8 +140,7 @@ class PTMConfig(AlgorithmConfig):
                     f"{self.attention_heads}, found {getattr(self, width)}"
                 )
 
-        if not self.in_evaluation:
-            self._validate_evaluation()
+        self._validate_evaluation()
 
     def _validate_evaluation(self) -> None:
         if self.evaluation_duration_unit != "episodes":
@@ -156,7 +155,8 @@ class PTMConfig(AlgorithmConfig):
                 f"{changes['explore']!r}"
             )
         try:
-            self.get_evaluation_config_object().env_settings  # noqa: B018 - reads it, as above
+            if evaluation := self.get_evaluation_config_object():
+                evaluation.env_settings  # noqa: B018 - reads it, as above
         except InputError as error:
             raise InputError(f"config.evaluation_config: {error}") from None
 

@@ -6,12 +6,14 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from ray.tune import CheckpointConfig, ResultGrid, RunConfig, TuneConfig, Tuner
+from ray.tune import CheckpointConfig, FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
 
 from envs.errors import InputError
 from rllib_ptm.cli.experiment import Experiment
-from rllib_ptm.cli.interrupt import InterruptCallback, PausingScheduler
+from rllib_ptm.cli.interrupt import InterruptCallback
 from rllib_ptm.cli.live_progress import LiveProgress
+from rllib_ptm.cli.schedulers import SCHEDULERS
+from rllib_ptm.cli.search_space import tune_space
 
 _RECORD = "experiment.json"
 
@@ -29,13 +31,18 @@ def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
     (folder / _RECORD).write_text(_record(experiment))
     tuner = Tuner(
         experiment.algorithm,
-        param_space=experiment.config,
-        tune_config=TuneConfig(num_samples=experiment.num_samples, scheduler=PausingScheduler()),
+        param_space=tune_space(experiment.config),
+        tune_config=TuneConfig(
+            num_samples=experiment.num_samples,
+            max_concurrent_trials=experiment.max_concurrent_trials,
+            scheduler=SCHEDULERS[experiment.scheduler].make(experiment.scheduler_settings),
+        ),
         run_config=RunConfig(
             name=experiment.name,
             storage_path=str(storage),
             stop=experiment.stop,
             checkpoint_config=CheckpointConfig(**asdict(experiment.checkpoint)),
+            failure_config=FailureConfig(max_failures=experiment.max_failures),
             callbacks=[LiveProgress(experiment.name, experiment.stop, plain), InterruptCallback()],
             verbose=0,
         ),

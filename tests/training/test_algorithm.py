@@ -14,7 +14,8 @@ from ray.tune import RunConfig
 
 import rllib_ptm
 from rllib_ptm import PTM, PTMConfig, TaskPriorityCallback
-from rllib_ptm.evaluation import evaluate_checkpoint, wilson_interval
+from rllib_ptm.evaluation import evaluate_checkpoint
+from rllib_ptm.games import wilson_interval
 
 pytestmark = pytest.mark.usefixtures("cluster")
 MakeConfig = Callable[..., PTMConfig]
