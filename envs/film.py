@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,7 +78,10 @@ def _write_mp4(path: Path, frames: Sequence[Image.Image], seconds: Sequence[floa
     writer = imageio_ffmpeg.write_frames(
         str(path), frames[0].size, fps=1 / shortest, macro_block_size=1, output_params=even
     )
-    writer.send(None)
+    with warnings.catch_warnings():
+        # JAX warns of any new process; one that becomes ffmpeg at once shares no lock with us.
+        warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
+        writer.send(None)
     for frame, stays in zip(frames, seconds, strict=True):
         for _ in range(round(stays / shortest)):
             writer.send(frame.tobytes())
