@@ -294,7 +294,7 @@ class PTM(Algorithm):
     def _evaluation_results(self, weights: ray.ObjectRef) -> dict[str, Any]:
         config, group = self.evaluation_config, self.eval_env_runner_group
         tasks = config.env_settings.parsed_tasks
-        games = evaluation_games(tasks, config.evaluation_duration, config.evaluation_seed)
+        games = evaluation_games(tasks, config.evaluation_duration, config.seed_for_evaluation)
         if group is not None and group.num_remote_env_runners() > 0:
             outcomes = play_games(group, games, weights, config.evaluation_sample_timeout_s)
         else:

@@ -158,7 +158,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
 
     def _evaluation_schedule(self, num_episodes: int) -> list[Game]:
         rounds = -(-num_episodes // len(self._tasks))
-        games = evaluation_games(self._tasks, rounds, self.config.evaluation_seed)
+        games = evaluation_games(self._tasks, rounds, self.config.seed_for_evaluation)
         return games[:num_episodes]
 
     def _share_of_a_training_step(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
@@ -47,7 +48,10 @@ def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
             verbose=0,
         ),
     )
-    return tuner.fit()
+    with warnings.catch_warnings():
+        # Tune would have its actors used again, which RLlib's Algorithm does not support.
+        warnings.filterwarnings("ignore", "Consider boosting PBT performance", UserWarning)
+        return tuner.fit()
 
 
 def fit_on(experiment: Experiment, storage: Path) -> ResultGrid:
