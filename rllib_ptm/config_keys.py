@@ -14,15 +14,16 @@ from envs.errors import InputError, unknown_name
 from envs.typed_config import check_value, read_config, setting
 from rllib_ptm.settings import PTMSettings
 
+_Rule = tuple[Any, dict[str, Any]]
 _COUNT = {"at_least": 0}
-_AMOUNT = (float, _COUNT)
-_SECONDS = (float, {"above": 0.0})
-_SWITCH = (bool, {})
-_MAPPING = (dict, {})
+_AMOUNT: _Rule = (float, _COUNT)
+_SECONDS: _Rule = (float, {"above": 0.0})
+_SWITCH: _Rule = (bool, {})
+_MAPPING: _Rule = (dict, {})
 
 # RLlib's keys that do something here, with what is legal. Those that take Python objects, such as
 # classes, are in ``_OBJECT_KEYS``; all the others would change nothing, and are refused.
-RLLIB_KEYS: dict[str, tuple[Any, dict[str, Any]]] = {
+RLLIB_KEYS: dict[str, _Rule] = {
     # Training
     "lr": (float | list, {"above": 0.0}),
     "gamma": (float, {"at_least": 0.0, "at_most": 1.0}),
@@ -174,6 +175,8 @@ def _check_key(config: AlgorithmConfig, key: str, name: str, value: Any) -> None
     if name in RLLIB_KEYS:
         hint, rules = RLLIB_KEYS[name]
         check_value(f"config.{key}", value, hint, setting(None, "", **rules).metadata)
+        if name.startswith("custom_resources_"):
+            _check_resources(f"config.{key}", value)
     elif name in _unused_keys():
         raise InputError(
             f"config.{key}: RLlib has it, but it changes nothing in PTM; leave it out, found "
@@ -184,6 +187,17 @@ def _check_key(config: AlgorithmConfig, key: str, name: str, value: Any) -> None
 def _same(value: Any, default: Any) -> bool:
     """Whether a value is the one that is there; True is not 1."""
     return type(value) is type(default) and bool(value == default)
+
+
+def _check_resources(place: str, resources: Mapping[str, Any]) -> None:
+    """Names and amounts, as Ray asks for them."""
+    amount = setting(None, "", above=0.0).metadata
+    for resource, value in resources.items():
+        if not isinstance(resource, str) or resource in ("", "CPU", "GPU"):
+            raise InputError(
+                f"{place}: expected names of resources other than CPU and GPU, found {resource!r}"
+            )
+        check_value(f"{place}.{resource}", value, float, amount)
 
 
 def _check_object(place: str, name: str, value: Any) -> None:

@@ -6,6 +6,7 @@ tenth of a second. ``config_check`` does the rest, still before any Ray process 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from rllib_ptm.cli.search_space import variants
 from rllib_ptm.cli.stop_keys import check_stop, legal_stop_keys
 from rllib_ptm.cli.yaml_file import read_yaml
 
+_NAME = re.compile(r"\w[\w.+=-]{0,99}")
 ALGORITHMS = ("PTM",)
 ENVIRONMENTS = ("multi_task_sc2",)
 
@@ -55,9 +57,14 @@ class _Spec:
     stop: Mapping | None = setting(None, "result keys and the values that end the run")
     checkpoint_config: Mapping | None = setting(None, "when to save")
     config: Mapping | None = setting(None, "the algorithm's settings")
-    num_samples: int = setting(1, "how often each variant of the config is trained", at_least=1)
+    num_samples: int = setting(
+        1, "how often each variant of the config is trained", at_least=1, at_most=10_000
+    )
     max_concurrent_trials: int | None = setting(
-        None, "trials that run at once; null = as many as there is room for", at_least=1
+        None,
+        "trials that run at once; null = as many as there is room for",
+        at_least=1,
+        at_most=10_000,
     )
     max_failures: int = setting(
         0, "how often a trial that fails goes on from its last checkpoint; -1 = always", at_least=-1
@@ -147,7 +154,7 @@ def read_experiments(
 
 
 def read_experiment(
-    name: Any,
+    name: str,
     spec: Any,
     source: str,
     chosen: Mapping[str, Any] | None = None,
@@ -166,9 +173,10 @@ def read_experiment(
         InputError: Something in it cannot be used.
     """
     with located(source):
-        if not isinstance(name, str) or not name or Path(name).name != name:
+        if not _NAME.fullmatch(name):
             raise InputError(
-                f"{name!r}: expected a name that can name the results folder, without '/'"
+                f"{_shortened(repr(name))}: expected a name that can name the results folder: at "
+                f"most 100 letters, digits and _ . + = - without '/', a letter or digit first"
             )
         checked = read_config(_Spec, _replaced(spec, chosen or {}), name)
     with located(f"{source}: {name}"):

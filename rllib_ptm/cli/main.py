@@ -16,6 +16,7 @@ from rllib_ptm.cli.examples import description, example, examples, find_experime
 from rllib_ptm.cli.experiment import Experiment, read_experiment, read_experiments
 from rllib_ptm.cli.former import FORMER_COMMANDS, why_no_option
 from rllib_ptm.cli.options import json_mapping, spread
+from rllib_ptm.cli.repeats import refuse_repeats
 
 _INPUT_ERROR = 2
 _INTERRUPTED = 130
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        refuse_repeats(app, words)
         return app(args=words, prog_name="rllib", standalone_mode=False) or 0
     except (InputError, TyperException) as error:
         message = _message(error, words)

@@ -14,6 +14,10 @@ import typer
 
 from envs.errors import InputError
 from rllib_ptm.cli.cluster import ClusterOptions
+from rllib_ptm.cli.plain_data import check_plain
+
+# Beyond these a slip of the finger is likelier than an intention.
+MOST_EPISODES, MOST_TRIALS, MOST_CORES = 1_000_000, 10_000, 10_000
 
 _TRIALS = "Trials"
 _CHECKPOINTS = "Checkpoints"
@@ -58,7 +62,12 @@ class TrainChoices:
     ] = None
     evaluation_episodes: Annotated[
         int,
-        typer.Option("--evaluation-episodes", min=1, help="Greedy games of each task at the end."),
+        typer.Option(
+            "--evaluation-episodes",
+            min=1,
+            max=MOST_EPISODES,
+            help="Greedy games of each task at the end.",
+        ),
     ] = 100
     storage_path: Annotated[
         str,
@@ -75,6 +84,7 @@ class TrainChoices:
         typer.Option(
             "--num-samples",
             min=1,
+            max=MOST_TRIALS,
             rich_help_panel=_TRIALS,
             help="How often each variant of the config is trained (default: once).",
         ),
@@ -84,6 +94,7 @@ class TrainChoices:
         typer.Option(
             "--max-concurrent-trials",
             min=1,
+            max=MOST_TRIALS,
             rich_help_panel=_TRIALS,
             help="How many trials run at once (default: as many as there is room for).",
         ),
@@ -163,6 +174,7 @@ class TrainChoices:
         typer.Option(
             "--ray-num-cpus",
             min=1,
+            max=MOST_CORES,
             rich_help_panel=_CLUSTER,
             help="Cores for all trials together (default: as many as this machine has).",
         ),
@@ -172,6 +184,7 @@ class TrainChoices:
         typer.Option(
             "--ray-num-gpus",
             min=0,
+            max=MOST_CORES,
             rich_help_panel=_CLUSTER,
             help="GPUs that a started cluster shares out (default: this machine's).",
         ),
@@ -226,7 +239,9 @@ class EvaluateChoices:
             help="Task names, parted by commas, or a task set (default: those it was trained on).",
         ),
     ] = None
-    episodes: Annotated[int, typer.Option("--episodes", min=1, help="Games of each task.")] = 100
+    episodes: Annotated[
+        int, typer.Option("--episodes", min=1, max=MOST_EPISODES, help="Games of each task.")
+    ] = 100
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the battles.")] = 0
     backend: Annotated[
         str | None,
@@ -310,8 +325,10 @@ def json_mapping(option: str, text: str | None) -> dict[str, Any] | None:
 
     try:
         value = json.loads(text, object_pairs_hook=without_repeats)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{option}: not JSON: {error}, in {text!r:.200}") from None
     if not isinstance(value, dict):
         raise InputError(f'{option}: expected a JSON object such as {{"key": 1}}, found {text!r}')
-    return value
+    return check_plain(value, option)

@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from conftest import SMALL
 from ray.rllib.core.rl_module.rl_module import RLModule
 
 import envs
-from envs.team_view import FIRST_ATTACK, feature_widths
+from envs.team_view import FIRST_ATTACK, TeamView, feature_widths, team_view
 from rllib_ptm import AgentPolicy, InputError, PTMConfig, policy_folder
 from rllib_ptm.evaluation import CheckpointPlayer, evaluate_checkpoint
 from rllib_ptm.more_slots import EMBEDDING, Slots, more_slots
@@ -115,9 +116,7 @@ def envs_space(slots: Slots) -> object:
     return team_spaces(*slots)[0]
 
 
-def widen_observation(
-    observation: dict[str, np.ndarray], old: Slots, new: Slots
-) -> dict[str, np.ndarray]:
+def widen_observation(observation: Any, old: Slots, new: Slots) -> dict[str, np.ndarray]:
     """The same moment with empty slots behind the old ones, and zeros in their columns."""
     widths = feature_widths(*old)
     parts = np.split(observation["entities"], np.cumsum(list(widths.values()))[:-1], axis=1)
@@ -162,13 +161,13 @@ def test_agents_alone_do_what_the_team_does(checkpoints: dict[str, pathlib.Path]
     from rllib_ptm.module_policy import ModulePolicy
 
     module = module_of(checkpoints["slot"])
-    env = envs.parallel_env("5m_vs_6m", max_allies=6)
+    env: Any = envs.parallel_env("5m_vs_6m", max_allies=6)
     observations, _ = env.reset(seed=7)
     policies = {a: AgentPolicy(module, i) for i, a in enumerate(env.possible_agents)}
     team = ModulePolicy(module, 1)
     for _ in range(12):
-        view = envs.team_view.team_view(env._units)
-        utilities = team.utilities(type(view)(*(array[None] for array in view)))
+        view = team_view(env._units)
+        utilities = team.utilities(TeamView._make(array[None] for array in view))
         best = np.where(view.action_mask, utilities[0], -np.inf).argmax(-1)
         actions = {a: policies[a].act(observations[a]) for a in env.agents}
         assert actions == {a: best[env.possible_agents.index(a)] for a in env.agents}

@@ -11,7 +11,7 @@ from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.settings import PTMSettings
 
 # What is set, and what the message must hold: the place, what was found, what is legal or nearest.
-BAD: list[tuple[dict[str, Any], list[str]]] = [
+BAD: list[tuple[dict[Any, Any], list[str]]] = [
     ({"mining_lamda": 3.0}, ["config.mining_lamda", "'mining_lambda'"]),
     ({"num_env_runnerz": 1}, ["config.num_env_runnerz", "'num_env_runners'"]),
     ({"method": "ptn"}, ["config.method", "'ptn'", "'ptm'", "refil"]),
