@@ -53,12 +53,11 @@ def check_film_file(path: Path) -> None:
     """
     if path.suffix not in FILM_WRITERS:
         raise InputError(
-            f"film: expected a file name that ends in {' or '.join(FILM_WRITERS)}, "
-            f"found {str(path)!r}"
+            f"expected a file name that ends in {' or '.join(FILM_WRITERS)}, found {str(path)!r}"
         )
     if path.suffix == ".mp4" and find_spec("imageio_ffmpeg") is None:
         raise InputError(
-            f"film: {str(path)!r} needs ffmpeg: pip install 'rllib-ptm[film]', or name a .gif file"
+            f"{str(path)!r} needs ffmpeg: pip install 'rllib-ptm[film]', or name a .gif file"
         )
 
 

@@ -58,7 +58,7 @@ def test_an_mp4_lasts_as_long(battles: dict[str, list[Units]], tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["battle.avi", "battle"])
 def test_another_ending_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=r"film: expected a file name that ends in \.gif or \.mp4"):
+    with pytest.raises(InputError, match=r"expected a file name that ends in \.gif or \.mp4"):
         film.check_film_file(Path(name))
 
 
