@@ -31,7 +31,13 @@ def test_torch_gets_what_the_other_processes_leave(
 
 @pytest.mark.parametrize(
     ("config", "cores", "trials", "expected"),
-    [({}, 4, 2, 2), ({}, 2, 2, 1), ({}, 2, 4, 1), ({"num_env_runners": 1}, 8, 2, 3), ({}, 64, 2, 8)],
+    [
+        ({}, 4, 2, 2),
+        ({}, 2, 2, 1),
+        ({}, 2, 4, 1),
+        ({"num_env_runners": 1}, 8, 2, 3),
+        ({}, 64, 2, 8),
+    ],
 )
 def test_trials_that_run_at_once_share(
     config: dict[str, Any], cores: int, trials: int, expected: int
