@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from envs.backends import EnvSettings as EnvSettings
     from envs.battles import Battles as Battles
     from envs.errors import InputError as InputError
+    from envs.film import write_film as write_film
     from envs.multi_task_sc2_v0 import parallel_env as parallel_env
     from envs.render import picture as picture
-    from envs.render import write_film as write_film
     from envs.tasks import TASK_SETS as TASK_SETS
     from envs.tasks import Task as Task
     from envs.tasks import parse_tasks as parse_tasks
@@ -35,7 +35,7 @@ _HOME = {
     "parallel_env": "multi_task_sc2_v0",
     "parse_tasks": "tasks",
     "picture": "render",
-    "write_film": "render",
+    "write_film": "film",
 }
 
 __all__ = sorted(_HOME)

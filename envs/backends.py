@@ -11,6 +11,8 @@ from envs.tasks import Task, parse_tasks
 from envs.team_frame import TeamFrame
 from envs.typed_config import setting
 
+MOST_SLOTS = 100  # of each side
+
 
 def _make_smax(num_battles: int, settings: EnvSettings) -> Battles:
     from envs.smax import SmaxBattles  # JAX starts slowly, so only who plays pays for it
@@ -43,10 +45,10 @@ class EnvSettings:
     tasks: str | tuple = setting("small_mt", "a task set, a task's name, or a list of names")
     backend: str = setting("smax", "what plays the battles", one_of=tuple(BACKENDS))
     max_allies: int | None = setting(
-        None, "ally slots; null = as many as the tasks need", at_least=1, at_most=100
+        None, "ally slots; null = as many as the tasks need", at_least=1, at_most=MOST_SLOTS
     )
     max_enemies: int | None = setting(
-        None, "enemy slots; null = as many as the tasks need", at_least=1, at_most=100
+        None, "enemy slots; null = as many as the tasks need", at_least=1, at_most=MOST_SLOTS
     )
     time_limit_steps: int = setting(
         100, "an episode that is not decided by then is not won", at_least=1, at_most=10_000
@@ -68,6 +70,10 @@ class EnvSettings:
             ("max_allies", self.max_allies, largest_allies),
             ("max_enemies", self.max_enemies, largest_enemies),
         ):
+            if needed > MOST_SLOTS:
+                raise InputError(
+                    f"tasks: expected at most {MOST_SLOTS} units a side, found {needed}"
+                )
             if slots is not None and slots < needed:
                 raise InputError(f"env_config.{key}: the tasks need {needed} slots, found {slots}")
         known = BACKENDS[self.backend].unit_types

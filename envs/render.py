@@ -1,4 +1,4 @@
-"""Pictures and films of one battle, drawn from its Units.
+"""Pictures of one battle, drawn from its Units.
 
 A picture shows every unit with its tag, its health as a ring (and its shield as a second ring),
 the dead as crosses, whom each agent attacks, and above the map both armies' health, the task,
@@ -12,7 +12,6 @@ of them allies. Pictures are [H, W, 3] uint8.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -79,30 +78,16 @@ def picture(units: Units, task_name: str, width: int = 720) -> npt.NDArray[np.ui
     return np.asarray(_Canvas(width, _view([units])).draw(units, task_name))
 
 
-def write_film(
-    path: str | Path,
-    moments: Sequence[Units],
-    task_name: str,
-    *,
-    width: int = 480,
-    frames_per_second: float = 4.0,
-) -> None:
-    """Writes a battle as an animated GIF, whose last picture stays for two seconds.
+def film_frames(moments: Sequence[Units], task_name: str, width: int) -> list[Image.Image]:
+    """A picture of each moment of one battle, all with the same view.
 
     Args:
-        path: The file to write.
         moments: The battle at each step; arrays without a leading ``N``.
         task_name: Stands above the map.
         width: W in pixels.
-        frames_per_second: How many steps are shown in a second.
     """
     view = _view(moments)
-    frames = [_Canvas(width, view).draw(units, task_name).quantize() for units in moments]
-    milliseconds = [round(1000 / frames_per_second)] * len(frames)
-    milliseconds[-1] = max(milliseconds[-1], 2000)
-    frames[0].save(
-        path, "GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0
-    )
+    return [_Canvas(width, view).draw(units, task_name) for units in moments]
 
 
 def _view(moments: Sequence[Units]) -> float:

@@ -51,8 +51,9 @@ TASK_SETS: dict[str, tuple[str, ...]] = {
 }
 
 _LETTERS = "|".join(sorted(UNIT_LETTERS, key=len, reverse=True))
-_ARMY = re.compile(rf"(?:[1-9][0-9]*(?:{_LETTERS}))+")
-_GROUP = re.compile(rf"([1-9][0-9]*)({_LETTERS})")
+_NUMBER = "[1-9][0-9]{0,2}"  # more units of a type than 999 are a slip
+_ARMY = re.compile(rf"(?:{_NUMBER}(?:{_LETTERS}))+")
+_GROUP = re.compile(rf"({_NUMBER})({_LETTERS})")
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ def _parse_army(task_name: str, army: str) -> tuple[int, ...]:
     if not _ARMY.fullmatch(army):
         letters = ", ".join(f"{letter} {unit}" for letter, unit in UNIT_LETTERS.items())
         raise InputError(
-            f"task {task_name!r} cannot be read: expected a number and a unit letter per group, "
-            f"such as '5m_vs_6m' or '2s3z'; letters: {letters}; "
+            f"task {task_name!r:.100} cannot be read: expected a number and a unit letter per "
+            f"group, such as '5m_vs_6m' or '2s3z'; letters: {letters}; "
             f"names: {', '.join(NAMED_TASKS)}; sets: {', '.join(TASK_SETS)}"
         )
     return tuple(

@@ -14,18 +14,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from envs.errors import InputError as InputError
+    from rllib_ptm.agent_policy import AgentPolicy as AgentPolicy
+    from rllib_ptm.agent_policy import policy_folder as policy_folder
     from rllib_ptm.algorithm import PTM as PTM
     from rllib_ptm.algorithm import PTMConfig as PTMConfig
     from rllib_ptm.callbacks import TaskPriorityCallback as TaskPriorityCallback
 
-__all__ = ["PTM", "InputError", "PTMConfig", "TaskPriorityCallback", "register"]
+__all__ = [
+    "PTM",
+    "AgentPolicy",
+    "InputError",
+    "PTMConfig",
+    "TaskPriorityCallback",
+    "policy_folder",
+    "register",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AgentPolicy": "rllib_ptm.agent_policy",
     "InputError": "envs.errors",
     "PTM": "rllib_ptm.algorithm",
     "PTMConfig": "rllib_ptm.algorithm",
     "TaskPriorityCallback": "rllib_ptm.callbacks",
+    "policy_folder": "rllib_ptm.agent_policy",
 }
 
 # Torch's threads wait for each other by spinning, which is fast while each has a core of its own,

@@ -47,17 +47,6 @@ class TaskPriorityCallback(RLlibCallback):
         runners[WIN_RATE_MEAN] = sum(rates.rates().values()) / len(rates.rates())
         result[PRIORITIES] = rates.priorities()
 
-    def on_evaluate_end(
-        self, *, algorithm: Algorithm, evaluation_metrics: dict[str, Any], **kwargs: Any
-    ) -> None:
-        """On the driver: the win rates of this evaluation."""
-        runners = evaluation_metrics.get(ENV_RUNNER_RESULTS, {})
-        episodes, wins = _counts(runners, EPISODES), _counts(runners, WINS)
-        rates = {task: wins[task] / n for task, n in episodes.items() if n}
-        if rates:
-            runners[WIN_RATE] = rates
-            runners[WIN_RATE_MEAN] = sum(rates.values()) / len(rates)
-
 
 def _counts(runners: Mapping[str, Any], key: str) -> dict[str, int]:
     return {task: int(count) for task, count in runners.get(key, {}).items() if count == count}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -31,6 +30,7 @@ from ray.rllib.utils.typing import StateDict
 
 from envs.tasks import Task
 from rllib_ptm.episodes import TeamEpisode
+from rllib_ptm.games import Game, evaluation_games
 from rllib_ptm.module_policy import ModulePolicy
 from rllib_ptm.play_state import PlayState
 from rllib_ptm.rl_module import HIDDEN, team_spaces
@@ -166,10 +166,10 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
             task = self._tasks[self._rng.choice(len(self._tasks), p=chance)]
             yield task, int(self._rng.integers(2**63))
 
-    def _evaluation_schedule(self, num_episodes: int) -> list[tuple[Task, int]]:
-        seed = self._seed or 0
-        tasks = itertools.islice(itertools.cycle(self._tasks), num_episodes)
-        return [(task, seed + i) for i, task in enumerate(tasks)]
+    def _evaluation_schedule(self, num_episodes: int) -> list[Game]:
+        rounds = -(-num_episodes // len(self._tasks))
+        games = evaluation_games(self._tasks, rounds, self.config.seed_for_evaluation)
+        return games[:num_episodes]
 
     def _share_of_a_training_step(self) -> int:
         return -(-self.config.episodes_per_training_step // max(self.num_workers, 1))

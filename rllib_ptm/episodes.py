@@ -61,6 +61,19 @@ class TeamEpisode:
         return float(self.rewards.sum())
 
 
+def moments(episode: TeamEpisode) -> list[Units]:
+    """The T + 1 moments of an episode, one by one: arrays without leading dimensions."""
+    return [
+        Units(
+            **{
+                field.name: getattr(episode.units, field.name)[t if field.name in MOVING else 0]
+                for field in fields(Units)
+            }
+        )
+        for t in range(len(episode) + 1)
+    ]
+
+
 def cut_episode(moments: Sequence[Units], battle: int) -> Units:
     """One battle's record out of the moments of N battles; see ``TeamEpisode.units``."""
     arrays = {}

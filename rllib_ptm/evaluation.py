@@ -1,67 +1,82 @@
-"""Evaluates a checkpoint greedily, in this process and without a Ray cluster."""
+"""The policy of a checkpoint, playing greedily in this process and without a Ray cluster."""
 
 from __future__ import annotations
 
-import math
 import pathlib
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from ray.rllib.core import (
-    COMPONENT_LEARNER,
-    COMPONENT_LEARNER_GROUP,
-    COMPONENT_RL_MODULE,
-    DEFAULT_MODULE_ID,
-)
 from ray.rllib.core.rl_module.rl_module import RLModule
 
 from envs.errors import InputError
 from envs.tasks import parse_tasks
+from envs.units import Units
+from rllib_ptm.agent_policy import policy_folder
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.env_runner import TeamEnvRunner
-from rllib_ptm.episodes import TeamEpisode
-
-MODULE_FOLDER = pathlib.Path(
-    COMPONENT_LEARNER_GROUP, COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
-)
+from rllib_ptm.episodes import moments
+from rllib_ptm.games import TaskResult, evaluation_games, outcome, task_results
+from rllib_ptm.more_slots import Slots, more_slots
 
 # How RLlib calls the file that says how to build what a checkpoint holds.
 CONSTRUCTOR_FILE = RLModule.CLASS_AND_CTOR_ARGS_FILE_NAME
 
 
-@dataclass(frozen=True)
-class TaskResult:
-    """How a policy did on one task.
+class CheckpointPlayer:
+    """Plays a checkpoint's policy; an equal seed gives equal battles.
 
-    Attributes:
-        task: The task's name.
-        episodes: How many were played.
-        wins: How many were won.
-        win_rate: wins / episodes.
-        interval: Wilson's 95 % interval of the win rate.
-        return_mean: Mean return, 20 at best.
-        length_mean: Mean number of steps.
+    Args:
+        checkpoint: A folder written by ``rllib train``, Tune or ``algo.save_to_path``.
+        tasks: What to play; by default the tasks of the training. Larger teams than those of the
+            training need slots that were trained, or ``action_head: entity``.
+        backend: What plays the battles; by default that of the training.
+        save_replay_dir: A folder for the game's own replays, where the backend writes such.
+
+    Raises:
+        InputError: The folder is no checkpoint of PTM, or the tasks or the backend do not fit it.
     """
 
-    task: str
-    episodes: int
-    wins: int
-    win_rate: float
-    interval: tuple[float, float]
-    return_mean: float
-    length_mean: float
+    def __init__(
+        self,
+        checkpoint: str | pathlib.Path,
+        *,
+        tasks: str | Sequence[str] | None = None,
+        backend: str | None = None,
+        save_replay_dir: str | None = None,
+    ) -> None:
+        folder = pathlib.Path(checkpoint).absolute()
+        config = _config_of(folder)
+        settings = config.env_settings
+        trained = Slots(settings.ally_slots, settings.enemy_slots)
+        changes = {"tasks": tasks, "backend": backend, "save_replay_dir": save_replay_dir}
+        config.env_config.update({k: v for k, v in changes.items() if v is not None})
+        self._tasks = parse_tasks(config.env_config.get("tasks", settings.tasks))
+        wanted = Slots(
+            max(trained.allies, *(len(task.allies) for task in self._tasks)),
+            max(trained.enemies, *(len(task.enemies) for task in self._tasks)),
+        )
+        config.env_config.update(max_allies=wanted.allies, max_enemies=wanted.enemies)
+        module = RLModule.from_checkpoint(policy_folder(folder), inference_only=True)
+        weights = more_slots(module.get_state(), trained, wanted, config.action_head)
+        self._runner = TeamEnvRunner(config=config, worker_index=0, num_workers=0)
+        self._runner.module.set_state(weights)
 
+    def results(self, episodes_per_task: int, seed: int) -> list[TaskResult]:
+        """Plays every task exactly so many times."""
+        games = evaluation_games(self._tasks, episodes_per_task, seed)
+        outcomes = [outcome(episode) for episode in self._runner.play_exactly(games)]
+        return task_results([task.name for task in self._tasks], outcomes)
 
-def wilson_interval(wins: int, episodes: int) -> tuple[float, float]:
-    """The 95 % interval of a win rate (Wilson 1927), which stays within 0 and 1."""
-    z = 1.959964
-    rate, share = wins / episodes, z * z / episodes
-    centre = (rate + share / 2) / (1 + share)
-    half = z * math.sqrt(rate * (1 - rate) / episodes + share / episodes / 4) / (1 + share)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    def films(self, seed: int) -> dict[str, list[Units]]:
+        """The moments of the first game of each task, by the task's name."""
+        episodes = self._runner.play_exactly(evaluation_games(self._tasks, 1, seed))
+        of_task = {episode.task: moments(episode) for episode in episodes}
+        return {task.name: of_task[task.name] for task in self._tasks}
+
+    def close(self) -> None:
+        """Ends the battles."""
+        self._runner.stop()
 
 
 def evaluate_checkpoint(
@@ -71,10 +86,10 @@ def evaluate_checkpoint(
     episodes_per_task: int = 100,
     seed: int = 0,
 ) -> list[TaskResult]:
-    """Plays every task exactly so many times; an equal seed gives equal battles.
+    """Plays every task exactly so many times; see ``CheckpointPlayer``.
 
     Args:
-        checkpoint: A folder written by ``rllib train``, Tune or ``algo.save_to_path``.
+        checkpoint: A checkpoint's folder.
         tasks: What to play; by default the tasks of the training.
         episodes_per_task: Episodes of each task.
         seed: Decides the battles.
@@ -82,25 +97,11 @@ def evaluate_checkpoint(
     Raises:
         InputError: The folder is no checkpoint of PTM, or the tasks do not fit the policy.
     """
-    folder = pathlib.Path(checkpoint).absolute()
-    config = _config_of(folder)
-    if tasks is not None:
-        slots = team_slots(config)
-        config.env_config = {**config.env_config, **slots, "tasks": tasks}
-    runner = TeamEnvRunner(config=config, worker_index=0, num_workers=0)
-    trained = RLModule.from_checkpoint(folder / MODULE_FOLDER)
-    runner.module.set_state(trained.get_state(inference_only=True))
-    names = runner.task_names
-    schedule = [(task, seed + i) for i in range(episodes_per_task) for task in parse_tasks(names)]
-    episodes = runner.play_exactly(schedule)
-    runner.stop()
-    return [_summarise(name, [e for e in episodes if e.task == name]) for name in names]
-
-
-def team_slots(config: PTMConfig) -> dict[str, int]:
-    """The slots that a trained policy has, for tasks other than those of its training."""
-    settings = config.env_settings
-    return {"max_allies": settings.ally_slots, "max_enemies": settings.enemy_slots}
+    player = CheckpointPlayer(checkpoint, tasks=tasks)
+    try:
+        return player.results(episodes_per_task, seed)
+    finally:
+        player.close()
 
 
 def _config_of(folder: pathlib.Path) -> PTMConfig:
@@ -116,16 +117,3 @@ def _config_of(folder: pathlib.Path) -> PTMConfig:
     config = PTMConfig.from_state(state).copy(copy_frozen=False)
     config.num_env_runners = 0
     return config
-
-
-def _summarise(task: str, episodes: Sequence[TeamEpisode]) -> TaskResult:
-    wins = sum(episode.won for episode in episodes)
-    return TaskResult(
-        task=task,
-        episodes=len(episodes),
-        wins=wins,
-        win_rate=wins / len(episodes),
-        interval=wilson_interval(wins, len(episodes)),
-        return_mean=float(np.mean([episode.episode_return for episode in episodes])),
-        length_mean=float(np.mean([len(episode) for episode in episodes])),
-    )

@@ -117,6 +117,12 @@ class PTMLearner(TorchLearner):
         """Restores what ``get_state`` gave."""
         super().set_state(state)
         self._last_target_update = state.get(LAST_TARGET_UPDATE, self._last_target_update)
+        # The optimiser's state brings the rate that the checkpoint was trained with. Who goes on
+        # with another one, as population based training does, means it from the first step on; a
+        # schedule's rate follows from the steps, and is the checkpoint's.
+        if not isinstance(self.config.lr, list):
+            for optimizer in self._named_optimizers.values():
+                self._set_optimizer_lr(optimizer, lr=self.config.lr)
 
     def _team_modules(self) -> list[PTMModule]:
         return [self.module[module_id].unwrapped() for module_id in self.module.keys()]  # noqa: SIM118

@@ -60,6 +60,11 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
     ``forward_train`` takes the columns of ``TeamBatch`` and gives the ``QValues``.
     """
 
+    def __init__(self, *args: Any, inference_only: bool | None = None, **kwargs: Any) -> None:
+        # Named here, because RLModule.from_checkpoint(path, inference_only=True) passes on only
+        # what it finds in the signature.
+        super().__init__(*args, inference_only=inference_only, **kwargs)
+
     def setup(self) -> None:
         """Builds the networks from the spaces and ``model_config``."""
         slots, entity_dim = self.observation_space["entities"].shape

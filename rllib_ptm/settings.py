@@ -68,3 +68,6 @@ class PTMSettings:
     epsilon_final: float = setting(0.05, "ε in the end", at_least=0.0, at_most=1.0)
     epsilon_anneal_steps: int = setting(500_000, "env steps between the two", at_least=1)
     task_draw: str = setting("uniform", "how each episode draws its task", one_of=tuple(TASK_DRAWS))
+    seed_for_evaluation: int = setting(
+        0, "of the battles of evaluations: the same for every method and every seed", at_least=0
+    )

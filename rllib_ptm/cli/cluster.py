@@ -24,6 +24,9 @@ _ENVIRONMENT: Mapping[str, str] = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean what they mean where the user stands
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without it, Ray warns about its own future
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer output prints boxes at any verbosity
+    # Tune would end a run whose scheduler compares evaluations, which not every iteration has.
+    # That the key comes at all is checked before.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
 }
 
 
@@ -37,7 +40,7 @@ class ClusterOptions:
 
     Attributes:
         address: A running cluster; None starts one on this machine.
-        num_cpus: Cores that a trial may take; None = as many as this machine has.
+        num_cpus: Cores that the trials may take together; None = all of this machine.
         num_gpus: GPUs that a started cluster shares out; None = this machine's.
         verbosity: 0 = no word from Ray, 1 = information, 2 = everything.
     """
@@ -76,7 +79,7 @@ def machine_cores() -> int:
     return max(1, cores)
 
 
-def share_out_cores(configs: list[dict[str, Any]], cores: int) -> int:
+def share_out_cores(configs: list[dict[str, Any]], cores: int, trials: int = 1) -> int:
     """The ``num_cpus_for_main_process`` that gives torch the cores the other processes leave.
 
     Under Tune torch runs on as many threads as its process has cores, which is one unless
@@ -86,12 +89,15 @@ def share_out_cores(configs: list[dict[str, Any]], cores: int) -> int:
     Args:
         configs: The config of each trial.
         cores: What there is to share.
+        trials: How many trials share it at a time.
     """
     others = 0.0
     for config in configs:
         request = _request(config)
         main_process = request.bundles[0].get("CPU", 0)
         others = max(others, request.required_resources.get("CPU", 0) - main_process)
+    if trials > 1:
+        return min(_MOST_THREADS, max(1, cores // trials - int(others)))
     return min(_MOST_THREADS, max(2, cores - int(others) - 1))
 
 
@@ -111,14 +117,17 @@ def _request(config: dict[str, Any]) -> PlacementGroupFactory:
 
 
 @contextmanager
-def ray_cluster(options: ClusterOptions, needed: Mapping[str, float], cores: int) -> Iterator[None]:
+def ray_cluster(
+    options: ClusterOptions, needed: Mapping[str, float], cores: int, trials: int = 1
+) -> Iterator[None]:
     """Starts or joins a cluster for as long as the block runs.
 
     Args:
         options: How to reach or start it.
         needed: What the largest trial takes.
-        cores: What a trial may take. A started cluster claims at least what a trial needs: more
-            processes than cores are slow, but a trial that never starts is worse.
+        cores: What the trials may take together. A started cluster claims at least what they need:
+            more processes than cores are slow, but a trial that never starts is worse.
+        trials: How many have to run at a time.
 
     Raises:
         InputError: The cluster cannot be reached, or is too small for a trial.
@@ -129,7 +138,7 @@ def ray_cluster(options: ClusterOptions, needed: Mapping[str, float], cores: int
     if options.address is not None:
         _check_reachable(options.address)
     else:
-        claimed = max(cores, int(needed.get("CPU", 1)))
+        claimed = max(cores, trials * int(needed.get("CPU", 1)))
         start = {"num_cpus": claimed, "num_gpus": options.num_gpus, "include_dashboard": False}
     try:
         ray.init(

@@ -15,18 +15,20 @@ def check_config(experiment: Experiment) -> None:
     Raises:
         InputError: An unknown key, a wrong value, or values that do not go together.
     """
-    from rllib_ptm import PTMConfig
+    from rllib_ptm import PTM, PTMConfig
 
     with located(f"{experiment.source}: {experiment.name}"):
         for variant in experiment.variants():
             try:
                 PTMConfig().update_from_dict(variant).validate()
+                PTM.default_resource_request(variant)
             except InputError:
                 raise
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except Exception as error:  # RLlib's and Tune's checks raise whatever they come by
                 raise InputError(f"config: {_one_line(error)}") from error
 
 
 def _one_line(error: Exception) -> str:
     """RLlib's own complaint, without the advice to switch its checks off."""
-    return " ".join(str(error).split()).partition(" To suppress all validation errors")[0]
+    text = str(error) or type(error).__name__
+    return " ".join(text.split()).partition(" To suppress all validation errors")[0]

@@ -2,59 +2,103 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from pathlib import Path
 
 from rich.console import Console
 
-from envs.errors import InputError
+from envs.backends import BACKENDS, EnvSettings
+from envs.errors import InputError, unknown_name
 from envs.tasks import TASK_SETS, parse_tasks
 from rllib_ptm.cli.cluster import ClusterOptions, quieten_ray
+from rllib_ptm.cli.options import EvaluateChoices
 from rllib_ptm.cli.results import check_result_file, result_table, write_results
 
 _MARKER = "rllib_checkpoint.json"
+# The key of ``env_config`` that tells a backend where to leave the game's own replays.
+_REPLAY_KEY, _BACKENDS_WITH_REPLAYS = "save_replay_dir", ("sc2",)
 
 
-def evaluate(
-    checkpoint: Path, tasks: str | None, episodes: int, seed: int, out: Path | None
-) -> None:
+def evaluate(checkpoint: Path, chosen: EvaluateChoices) -> None:
     """Plays a checkpoint, shows a table, and stores it where asked to.
 
     Args:
         checkpoint: A checkpoint's folder.
-        tasks: Task names, parted by commas, or a task set; None = those it was trained on.
-        episodes: Games per task.
-        seed: Of the battles.
-        out: A ``.json`` or ``.csv`` file to write, too.
+        chosen: The options.
 
     Raises:
-        InputError: There is no such checkpoint, or the tasks or the file cannot be used.
+        InputError: There is no such checkpoint, or an option cannot be used.
     """
     if not (checkpoint / _MARKER).is_file():
         raise _not_a_checkpoint(checkpoint)
-    names = _task_names(tasks)
-    if out is not None:
-        check_result_file(out)
+    tasks = _task_names(chosen.tasks)
+    _check_files(chosen)
+    _check_backend(chosen)
     console = Console()
-    with console.status(f"Playing {episodes} games of each task"):
+    with console.status(f"Playing {chosen.episodes} games of each task"):
         quieten_ray(ClusterOptions())
-        from rllib_ptm.evaluation import evaluate_checkpoint  # brings in torch and JAX
+        from rllib_ptm.evaluation import CheckpointPlayer  # brings in torch and JAX
 
-        results = evaluate_checkpoint(
-            str(checkpoint.absolute()), tasks=names, episodes_per_task=episodes, seed=seed
+        replays = None if chosen.save_replay is None else str(chosen.save_replay.absolute())
+        player = CheckpointPlayer(
+            checkpoint, tasks=tasks, backend=chosen.backend, save_replay_dir=replays
         )
+        try:
+            results = player.results(chosen.episodes, chosen.seed)
+            if chosen.render is not None:
+                from envs.film import write_film
+
+                write_film(chosen.render, player.films(chosen.seed))
+        finally:
+            player.close()
     console.print(result_table(results))
-    if out is not None:
-        write_results(results, out)
-        console.print(f"Written to {out.absolute()}", soft_wrap=True)
+    if chosen.out is not None:
+        write_results(results, chosen.out)
+    for written in filter(None, (chosen.out, chosen.render, chosen.save_replay)):
+        console.print(f"Written to {written.absolute()}", soft_wrap=True, highlight=False)
 
 
 def _task_names(tasks: str | None) -> str | tuple[str, ...] | None:
     if tasks is None or tasks in TASK_SETS:
         return tasks
     try:
-        return tuple(task.name for task in parse_tasks(tasks.split(",")))
+        return tuple(task.name for task in parse_tasks([t.strip() for t in tasks.split(",")]))
     except InputError as error:
         raise InputError(f"--tasks: {error}") from None
+
+
+def _check_files(chosen: EvaluateChoices) -> None:
+    """Finds out before the games what cannot be written after them."""
+    if chosen.out is not None:
+        check_result_file(chosen.out)
+    if chosen.render is not None:
+        from envs.film import check_film_file
+
+        try:
+            check_film_file(chosen.render)
+        except InputError as error:
+            raise InputError(f"--render: {error}") from None
+    for option, file in (("--out", chosen.out), ("--render", chosen.render)):
+        if file is not None and not file.absolute().parent.is_dir():
+            raise InputError(f"{option}: there is no folder {str(file.parent)!r}")
+        if file is not None and file.is_dir():
+            raise InputError(f"{option}: expected a file, found the folder {str(file)!r}")
+        if file is not None and not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise InputError(f"{option}: {str(file)!r} cannot be written to")
+
+
+def _check_backend(chosen: EvaluateChoices) -> None:
+    if chosen.backend is not None and chosen.backend not in BACKENDS:
+        raise unknown_name("--backend", chosen.backend, BACKENDS)
+    known = {field.name for field in dataclasses.fields(EnvSettings)}
+    has_replays = _REPLAY_KEY in known and chosen.backend in _BACKENDS_WITH_REPLAYS
+    if chosen.save_replay is not None and not has_replays:
+        raise InputError(
+            f"--save-replay: expected --backend {' or '.join(_BACKENDS_WITH_REPLAYS)} beside it, "
+            f"whose game writes replays, found {chosen.backend or 'no --backend'}; a film can be "
+            f"had of any backend: --render FILE.gif"
+        )
 
 
 def _not_a_checkpoint(path: Path) -> InputError:

@@ -6,6 +6,7 @@ tenth of a second. ``config_check`` does the rest, still before any Ray process 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from typing import Any
 from envs.backends import EnvSettings
 from envs.errors import InputError, unknown_name
 from envs.typed_config import read_config, setting
+from rllib_ptm.cli.schedulers import PbtSettings, SchedulerSettings, read_scheduler
 from rllib_ptm.cli.search_space import variants
 from rllib_ptm.cli.stop_keys import check_stop, legal_stop_keys
 from rllib_ptm.cli.yaml_file import read_yaml
 
+_NAME = re.compile(r"\w[\w.+=-]{0,99}")
 ALGORITHMS = ("PTM",)
 ENVIRONMENTS = ("multi_task_sc2",)
 
@@ -54,7 +57,20 @@ class _Spec:
     stop: Mapping | None = setting(None, "result keys and the values that end the run")
     checkpoint_config: Mapping | None = setting(None, "when to save")
     config: Mapping | None = setting(None, "the algorithm's settings")
-    num_samples: int = setting(1, "how often each variant of the config is trained", at_least=1)
+    num_samples: int = setting(
+        1, "how often each variant of the config is trained", at_least=1, at_most=10_000
+    )
+    max_concurrent_trials: int | None = setting(
+        None,
+        "trials that run at once; null = as many as there is room for",
+        at_least=1,
+        at_most=10_000,
+    )
+    max_failures: int = setting(
+        0, "how often a trial that fails goes on from its last checkpoint; -1 = always", at_least=-1
+    )
+    scheduler: str = setting("fifo", "what ends or changes trials early")
+    scheduler_config: Mapping | None = setting(None, "its settings")
 
 
 @dataclass(frozen=True)
@@ -69,6 +85,10 @@ class Experiment:
         stop: Result keys, and the values that end the run; the first one reached ends it.
         checkpoint: When to save.
         num_samples: How often each variant of the config is trained.
+        max_concurrent_trials: How many run at once; None = as many as there is room for.
+        max_failures: How often a trial that fails goes on from its last checkpoint; -1 = always.
+        scheduler: A key of ``SCHEDULERS``.
+        scheduler_settings: What it is told.
         tasks: Names of all tasks that any variant trains, without repeats.
     """
 
@@ -79,11 +99,19 @@ class Experiment:
     stop: dict[str, float]
     checkpoint: CheckpointSettings
     num_samples: int
+    max_concurrent_trials: int | None
+    max_failures: int
+    scheduler: str
+    scheduler_settings: SchedulerSettings
     tasks: tuple[str, ...]
 
     def variants(self) -> Iterator[dict[str, Any]]:
-        """The configs that Tune will train."""
-        return variants(self.config, "config")
+        """The configs that Tune may train, mutations included; see ``search_space.variants``."""
+        yield from variants(self.config, "config")
+        if isinstance(self.scheduler_settings, PbtSettings):
+            mutated = self.scheduler_settings.mutated().items()
+            grids = {key: {"grid_search": values} for key, values in mutated}
+            yield from variants({**self.config, **grids}, "config")
 
 
 @contextmanager
@@ -95,12 +123,17 @@ def located(place: str) -> Iterator[None]:
         raise InputError(f"{place}: {error}") from None
 
 
-def read_experiments(path: Path, stop: dict[str, Any] | None = None) -> list[Experiment]:
+def read_experiments(
+    path: Path,
+    chosen: Mapping[str, Any] | None = None,
+    stop: dict[str, Any] | None = None,
+) -> list[Experiment]:
     """Reads an experiment file.
 
     Args:
         path: A YAML file in Ray's classic form.
-        stop: Stop conditions from the command line, which replace the file's.
+        chosen: Keys of an experiment from the command line, which replace the file's.
+        stop: Stop conditions from the command line, likewise.
 
     Raises:
         InputError: The file cannot be read, or something in it cannot be used.
@@ -117,11 +150,15 @@ def read_experiments(path: Path, stop: dict[str, Any] | None = None) -> list[Exp
             f"{path}: expected {form}, found the keys of an experiment ({', '.join(content)}) "
             f"without a name above them"
         )
-    return [read_experiment(name, spec, str(path), stop) for name, spec in content.items()]
+    return [read_experiment(name, spec, str(path), chosen, stop) for name, spec in content.items()]
 
 
 def read_experiment(
-    name: Any, spec: Any, source: str, stop: dict[str, Any] | None = None
+    name: str,
+    spec: Any,
+    source: str,
+    chosen: Mapping[str, Any] | None = None,
+    stop: dict[str, Any] | None = None,
 ) -> Experiment:
     """Checks one experiment as far as can be done without Ray.
 
@@ -129,39 +166,67 @@ def read_experiment(
         name: Its name.
         spec: What the user wrote under that name.
         source: Where it was written, for messages.
-        stop: Stop conditions from the command line, which replace those of the spec.
+        chosen: Keys of an experiment from the command line, which replace those of the spec.
+        stop: Stop conditions from the command line, likewise.
 
     Raises:
         InputError: Something in it cannot be used.
     """
     with located(source):
-        if not isinstance(name, str) or not name or Path(name).name != name:
+        if not _NAME.fullmatch(name):
             raise InputError(
-                f"{name!r}: expected a name that can name the results folder, without '/'"
+                f"{_shortened(repr(name))}: expected a name that can name the results folder: at "
+                f"most 100 letters, digits and _ . + = - without '/', a letter or digit first"
             )
-        checked = read_config(_Spec, spec, name)
+        checked = read_config(_Spec, _replaced(spec, chosen or {}), name)
     with located(f"{source}: {name}"):
         algorithm = _one_of("run", checked.run, ALGORITHMS)
         config = dict(checked.config or {})
         config["env"] = _environment(checked.env, config.get("env"))
-        tasks = _check_env_configs(config)
-        evaluates = bool(config.get("evaluation_interval"))
+        tasks, evaluated = _check_env_configs(config)
         conditions = check_stop(
             checked.stop if stop is None else stop,
             tasks,
-            evaluates=evaluates,
+            evaluated,
             place="stop" if stop is None else "--stop",
         )
+        results = legal_stop_keys(tasks, evaluated)
         checkpoint = read_config(
             CheckpointSettings, checked.checkpoint_config or {}, "checkpoint_config"
         )
-        score = checkpoint.checkpoint_score_attribute
-        if score is not None:
-            legal = legal_stop_keys(tasks, evaluates=evaluates)
-            _one_of("checkpoint_config.checkpoint_score_attribute", score, tuple(legal))
+        if checkpoint.checkpoint_score_attribute is not None:
+            score = checkpoint.checkpoint_score_attribute
+            _one_of("checkpoint_config.checkpoint_score_attribute", score, tuple(results))
+        scheduler, settings = read_scheduler(
+            checked.scheduler, checked.scheduler_config or {}, results
+        )
     return Experiment(
-        name, source, algorithm, config, conditions, checkpoint, checked.num_samples, tasks
+        name=name,
+        source=source,
+        algorithm=algorithm,
+        config=config,
+        stop=conditions,
+        checkpoint=checkpoint,
+        num_samples=checked.num_samples,
+        max_concurrent_trials=checked.max_concurrent_trials,
+        max_failures=checked.max_failures,
+        scheduler=scheduler,
+        scheduler_settings=settings,
+        tasks=tasks,
     )
+
+
+def _replaced(spec: Any, chosen: Mapping[str, Any]) -> Any:
+    """The spec with what the command line says in place of its own; settings one by one."""
+    if not isinstance(spec, Mapping):
+        return spec  # read_config says what is wrong
+    replaced = {**spec, **chosen}
+    checkpoint = spec.get("checkpoint_config")
+    if "checkpoint_config" in chosen and isinstance(checkpoint, Mapping):
+        replaced["checkpoint_config"] = {**checkpoint, **chosen["checkpoint_config"]}
+    if "scheduler" in chosen and "scheduler_config" not in chosen:
+        replaced.pop("scheduler_config", None)  # it is the other scheduler's
+    return replaced
 
 
 def _environment(above: str | None, in_config: Any) -> str:
@@ -178,13 +243,24 @@ def _one_of(place: str, value: Any, legal: tuple[str, ...]) -> str:
     return value
 
 
-def _check_env_configs(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Checks ``env_config`` in every variant; returns the names of all tasks."""
+def _check_env_configs(config: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Checks ``env_config`` in every variant.
+
+    Returns:
+        The names of all tasks, and of those that are evaluated while training.
+    """
     tasks: dict[str, None] = {}
     for variant in variants({"env_config": config.get("env_config") or {}}, "config"):
         settings = read_config(EnvSettings, variant["env_config"], "config.env_config")
         tasks.update(dict.fromkeys(task.name for task in settings.parsed_tasks))
-    return tuple(tasks)
+    changes = config.get("evaluation_config")
+    other = changes.get("env_config") if isinstance(changes, Mapping) else None
+    evaluated = tuple(tasks)
+    if isinstance(other, Mapping) and "tasks" in other:
+        with located("config.evaluation_config"):
+            other = read_config(EnvSettings, {"tasks": other["tasks"]}, "env_config")
+        evaluated = tuple(task.name for task in other.parsed_tasks)
+    return tuple(tasks), evaluated if config.get("evaluation_interval") else ()
 
 
 def _shortened(text: str, limit: int = 80) -> str:

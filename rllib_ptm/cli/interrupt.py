@@ -13,23 +13,52 @@ from typing import Any
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import (
+    AsyncHyperBandScheduler,
+    FIFOScheduler,
+    PopulationBasedTraining,
+    TrialScheduler,
+)
 
 # One for the process: Tune stores the scheduler and the callback in files of their own, so after
 # a restore the two know each other only through this.
 INTERRUPTED = threading.Event()
 
 
-class PausingScheduler(FIFOScheduler):
-    """Runs the trials in order; once interrupted, pauses each, which saves a checkpoint."""
+class _Pausing(TrialScheduler):
+    """Stands before a scheduler: once interrupted, pauses each trial, which saves a checkpoint.
+
+    An iteration that does not report the metric, such as one without an evaluation, goes by unseen.
+    """
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
-        """Called by Tune after each iteration."""
-        return TrialScheduler.PAUSE if INTERRUPTED.is_set() else TrialScheduler.CONTINUE
+        """Called by Tune after each iteration, with a flat result."""
+        if INTERRUPTED.is_set():
+            return TrialScheduler.PAUSE
+        if self.metric is not None and self.metric not in result:
+            return TrialScheduler.CONTINUE
+        return super().on_trial_result(tune_controller, trial, result)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict) -> None:
+        """Called by Tune when a trial has met a stop condition."""
+        if self.metric is None or self.metric in result:
+            super().on_trial_complete(tune_controller, trial, result)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Called by Tune for the next trial to start or to go on with."""
         return None if INTERRUPTED.is_set() else super().choose_trial_to_run(tune_controller)
+
+
+class PausingFIFO(_Pausing, FIFOScheduler):
+    """Runs the trials in order."""
+
+
+class PausingASHA(_Pausing, AsyncHyperBandScheduler):
+    """Stops trials that are worse than others at the same progress."""
+
+
+class PausingPBT(_Pausing, PopulationBasedTraining):
+    """Lets the worst trials go on from the best ones' checkpoints, with changed settings."""
 
 
 class InterruptCallback(Callback):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import typer
 from rich.console import Console
@@ -14,13 +12,14 @@ from typer.exceptions import TyperException
 
 from envs.errors import InputError
 from rllib_ptm.cli import options
-from rllib_ptm.cli.cluster import ClusterOptions
 from rllib_ptm.cli.examples import description, example, examples, find_experiment_file
 from rllib_ptm.cli.experiment import Experiment, read_experiment, read_experiments
+from rllib_ptm.cli.former import FORMER_COMMANDS, why_no_option
+from rllib_ptm.cli.options import json_mapping, spread
+from rllib_ptm.cli.repeats import refuse_repeats
 
 _INPUT_ERROR = 2
 _INTERRUPTED = 130
-_STORAGE = "./results"
 
 app = typer.Typer(
     name="rllib",
@@ -45,10 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 where a run failed, 2 where what was typed cannot be used, 130 after
         Ctrl-C.
     """
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        return app(args=arguments, prog_name="rllib", standalone_mode=False) or 0
+        refuse_repeats(app, words)
+        return app(args=words, prog_name="rllib", standalone_mode=False) or 0
     except (InputError, TyperException) as error:
-        message = error.format_message() if isinstance(error, TyperException) else str(error)
+        message = _message(error, words)
         if message:  # there is none where the help has been shown instead
             print(f"rllib: {' '.join(message.split())}", file=sys.stderr)
         return _INPUT_ERROR
@@ -56,80 +57,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
 
 
+def _message(error: InputError | TyperException, words: Sequence[str]) -> str:
+    """What to tell the user; where Ray's former command had it, what has become of it."""
+    option = getattr(error, "option_name", None)
+    if option is not None and (why := why_no_option(option, words[0])):
+        return f"{option}: {why}"
+    if isinstance(error, TyperException) and words and words[0] in FORMER_COMMANDS:
+        return f"{words[0]}: {FORMER_COMMANDS[words[0]]}"
+    return error.format_message() if isinstance(error, TyperException) else str(error)
+
+
 @train_app.callback(invoke_without_command=True)
+@spread
 def train(
     context: typer.Context,
     algo: options.Algorithm = None,
     env: options.Environment = None,
     config: options.Config = "{}",
-    stop: options.Stop = None,
     experiment_name: options.ExperimentName = "default",
-    num_samples: options.NumSamples = 1,
-    checkpoint_freq: options.CheckpointFreq = 0,
-    checkpoint_at_end: options.CheckpointAtEnd = True,
-    keep_checkpoints_num: options.KeepCheckpointsNum = None,
-    checkpoint_score_attr: options.CheckpointScoreAttr = None,
-    storage_path: options.StoragePath = _STORAGE,
-    resume: options.Resume = False,
-    evaluation_episodes: options.EvaluationEpisodes = 100,
-    ray_address: options.RayAddress = None,
-    ray_num_cpus: options.RayNumCpus = None,
-    ray_num_gpus: options.RayNumGpus = None,
-    verbose: options.Verbose = 0,
+    *,
+    chosen: options.TrainChoices,
 ) -> None:
     """Train by options, or by a file: rllib train file X.yaml."""
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
         return
-    spec = {
-        "run": algo,
-        "env": env,
-        "stop": _json_mapping("--stop", stop) if stop is not None else {},
-        "num_samples": num_samples,
-        "config": _json_mapping("--config", config),
-        "checkpoint_config": {
-            "checkpoint_frequency": checkpoint_freq,
-            "checkpoint_at_end": checkpoint_at_end,
-            "num_to_keep": keep_checkpoints_num,
-            "checkpoint_score_attribute": checkpoint_score_attr,
-        },
-    }
-    experiment = read_experiment(experiment_name, spec, "command line")
-    cluster = ClusterOptions(ray_address, ray_num_cpus, ray_num_gpus, verbose)
-    _train([experiment], storage_path, resume, evaluation_episodes, cluster)
+    spec = {"run": algo, "env": env, "config": json_mapping("--config", config)}
+    keys = chosen.experiment_keys()
+    stop = keys.pop("stop", None)
+    _train([read_experiment(experiment_name, spec, "command line", keys, stop)], chosen)
 
 
 @train_app.command()
-def file(
-    config_file: options.ExperimentFile,
-    stop: options.Stop = None,
-    storage_path: options.StoragePath = _STORAGE,
-    resume: options.Resume = False,
-    evaluation_episodes: options.EvaluationEpisodes = 100,
-    ray_address: options.RayAddress = None,
-    ray_num_cpus: options.RayNumCpus = None,
-    ray_num_gpus: options.RayNumGpus = None,
-    verbose: options.Verbose = 0,
-) -> None:
-    """Train the experiments of a file."""
-    replaced = None if stop is None else _json_mapping("--stop", stop)
-    experiments = read_experiments(find_experiment_file(config_file), replaced)
-    cluster = ClusterOptions(ray_address, ray_num_cpus, ray_num_gpus, verbose)
-    _train(experiments, storage_path, resume, evaluation_episodes, cluster)
+@spread
+def file(config_file: options.ExperimentFile, chosen: options.TrainChoices) -> None:
+    """Train the experiments of a file. Options take the place of what the file says."""
+    keys = chosen.experiment_keys()
+    stop = keys.pop("stop", None)
+    _train(read_experiments(find_experiment_file(config_file), keys, stop), chosen)
 
 
 @app.command()
-def evaluate(
-    checkpoint: options.Checkpoint,
-    tasks: options.Tasks = None,
-    episodes: options.Episodes = 100,
-    seed: options.Seed = 0,
-    out: options.Out = None,
-) -> None:
+@spread
+def evaluate(checkpoint: options.CheckpointFolder, chosen: options.EvaluateChoices) -> None:
     """Play greedy games with a checkpoint; shows the win rate of each task."""
     from rllib_ptm.cli.evaluate import evaluate as play
 
-    play(checkpoint, tasks, episodes, seed, out)
+    play(checkpoint, chosen)
 
 
 @example_app.command("list")
@@ -152,53 +126,16 @@ def get(name: options.ExampleName) -> None:
 
 
 @example_app.command("run")
-def run_example(
-    name: options.ExampleName,
-    stop: options.Stop = None,
-    storage_path: options.StoragePath = _STORAGE,
-    resume: options.Resume = False,
-    evaluation_episodes: options.EvaluationEpisodes = 100,
-    ray_address: options.RayAddress = None,
-    ray_num_cpus: options.RayNumCpus = None,
-    ray_num_gpus: options.RayNumGpus = None,
-    verbose: options.Verbose = 0,
-) -> None:
-    """Train an example."""
-    file(
-        example(name),
-        stop,
-        storage_path,
-        resume,
-        evaluation_episodes,
-        ray_address,
-        ray_num_cpus,
-        ray_num_gpus,
-        verbose,
-    )
+@spread
+def run_example(name: options.ExampleName, chosen: options.TrainChoices) -> None:
+    """Train an example. Options take the place of what it says."""
+    file(config_file=example(name), **vars(chosen))
 
 
-def _train(
-    experiments: list[Experiment],
-    storage_path: str,
-    resume: bool,
-    evaluation_episodes: int,
-    cluster: ClusterOptions,
-) -> None:
-    from rllib_ptm.cli.train import TrainOptions
+def _train(experiments: list[Experiment], chosen: options.TrainChoices) -> None:
     from rllib_ptm.cli.train import train as train_experiments
 
-    chosen = TrainOptions(storage_path, resume, evaluation_episodes, cluster)
     raise typer.Exit(train_experiments(experiments, chosen))
-
-
-def _json_mapping(option: str, text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{option}: not JSON: {error}, in {text!r}") from None
-    if not isinstance(value, dict):
-        raise InputError(f'{option}: expected a JSON object such as {{"key": 1}}, found {text!r}')
-    return value
 
 
 def _refuse_options_before(context: typer.Context) -> None:
@@ -206,7 +143,7 @@ def _refuse_options_before(context: typer.Context) -> None:
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            option = "--" + name.replace("_", "-")
+            option = "-v" if name == "verbose" else "--" + name.replace("_", "-")
             raise InputError(
                 f"{option}: options belong after the file: rllib train file X.yaml ..."
             )

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from envs.errors import InputError
+from rllib_ptm.cli.cluster import ClusterOptions
+from rllib_ptm.cli.plain_data import check_plain
+
+# Beyond these a slip of the finger is likelier than an intention.
+MOST_EPISODES, MOST_TRIALS, MOST_CORES = 1_000_000, 10_000, 10_000
+
+_TRIALS = "Trials"
+_CHECKPOINTS = "Checkpoints"
 _CLUSTER = "Ray cluster"
 
 # What to train
@@ -19,107 +33,9 @@ Environment = Annotated[
 Config = Annotated[
     str, typer.Option("--config", "-c", help="The algorithm's settings, as JSON.", metavar="JSON")
 ]
-Stop = Annotated[
-    str | None,
-    typer.Option(
-        "--stop",
-        "-s",
-        metavar="JSON",
-        help="Result keys and the values that end the run, as JSON: "
-        "'{\"time_total_s\": 600}'. In place of those of a file.",
-    ),
-]
 ExperimentName = Annotated[
     str, typer.Option("--experiment-name", "-n", help="Also the name of its results folder.")
 ]
-NumSamples = Annotated[
-    int, typer.Option("--num-samples", help="How often each variant of the config is trained.")
-]
-
-# What to keep
-CheckpointFreq = Annotated[
-    int,
-    typer.Option("--checkpoint-freq", help="Iterations between checkpoints; 0: only at the end."),
-]
-CheckpointAtEnd = Annotated[
-    bool,
-    typer.Option("--checkpoint-at-end", help="Always so; kept for command lines written for Ray."),
-]
-KeepCheckpointsNum = Annotated[
-    int | None,
-    typer.Option("--keep-checkpoints-num", help="How many checkpoints stay (default: all)."),
-]
-CheckpointScoreAttr = Annotated[
-    str | None,
-    typer.Option(
-        "--checkpoint-score-attr", help="The result key that says which stay (default: the newest)."
-    ),
-]
-StoragePath = Annotated[
-    str,
-    typer.Option(
-        "--storage-path", "--local-dir", help="The folder that holds a folder per experiment."
-    ),
-]
-
-# How to run
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on with this experiment's interrupted or failed run.")
-]
-EvaluationEpisodes = Annotated[
-    int,
-    typer.Option("--evaluation-episodes", min=1, help="Greedy games of each task at the end."),
-]
-RayAddress = Annotated[
-    str | None,
-    typer.Option(
-        "--ray-address",
-        metavar="HOST:PORT",
-        rich_help_panel=_CLUSTER,
-        help="A running cluster, in place of one started on this machine.",
-    ),
-]
-RayNumCpus = Annotated[
-    int | None,
-    typer.Option(
-        "--ray-num-cpus",
-        min=1,
-        rich_help_panel=_CLUSTER,
-        help="Cores that a trial may take (default: as many as this machine has).",
-    ),
-]
-RayNumGpus = Annotated[
-    int | None,
-    typer.Option(
-        "--ray-num-gpus",
-        min=0,
-        rich_help_panel=_CLUSTER,
-        help="GPUs that a started cluster shares out (default: this machine's).",
-    ),
-]
-Verbose = Annotated[
-    int,
-    typer.Option(
-        "-v", count=True, show_default=False, help="Show Ray's own log, too; -vv: all of it."
-    ),
-]
-
-# What to play
-Checkpoint = Annotated[Path, typer.Argument(help="A checkpoint's folder.", show_default=False)]
-Tasks = Annotated[
-    str | None,
-    typer.Option(
-        "--tasks",
-        help="Task names, parted by commas, or a task set (default: those it was trained on).",
-    ),
-]
-Episodes = Annotated[int, typer.Option("--episodes", min=1, help="Games of each task.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of the battles.")]
-Out = Annotated[
-    Path | None, typer.Option("--out", help="A .json or .csv file to write the result to, too.")
-]
-
-# Arguments
 ExperimentFile = Annotated[
     Path,
     typer.Argument(
@@ -129,3 +45,290 @@ ExperimentFile = Annotated[
     ),
 ]
 ExampleName = Annotated[str, typer.Argument(help="See rllib example list.", show_default=False)]
+
+
+@dataclass(frozen=True)
+class TrainChoices:
+    """The options of every command that trains. None leaves it to the experiment's file."""
+
+    stop: Annotated[
+        str | None,
+        typer.Option(
+            "--stop",
+            "-s",
+            metavar="JSON",
+            help="Result keys and the values that end the run, as JSON: '{\"time_total_s\": 600}'.",
+        ),
+    ] = None
+    evaluation_episodes: Annotated[
+        int,
+        typer.Option(
+            "--evaluation-episodes",
+            min=1,
+            max=MOST_EPISODES,
+            help="Greedy games of each task at the end.",
+        ),
+    ] = 100
+    storage_path: Annotated[
+        str,
+        typer.Option(
+            "--storage-path", "--local-dir", help="The folder that holds a folder per experiment."
+        ),
+    ] = "./results"
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with this experiment's interrupted or failed run."),
+    ] = False
+    num_samples: Annotated[
+        int | None,
+        typer.Option(
+            "--num-samples",
+            min=1,
+            max=MOST_TRIALS,
+            rich_help_panel=_TRIALS,
+            help="How often each variant of the config is trained (default: once).",
+        ),
+    ] = None
+    max_concurrent_trials: Annotated[
+        int | None,
+        typer.Option(
+            "--max-concurrent-trials",
+            min=1,
+            max=MOST_TRIALS,
+            rich_help_panel=_TRIALS,
+            help="How many trials run at once (default: as many as there is room for).",
+        ),
+    ] = None
+    max_failures: Annotated[
+        int | None,
+        typer.Option(
+            "--max-failures",
+            min=-1,
+            rich_help_panel=_TRIALS,
+            help="How often a trial that fails goes on from its last checkpoint; -1: always.",
+        ),
+    ] = None
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            rich_help_panel=_TRIALS,
+            help="What ends or changes trials early: fifo (nothing), asha or pbt.",
+        ),
+    ] = None
+    scheduler_config: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler-config",
+            metavar="JSON",
+            rich_help_panel=_TRIALS,
+            help="The scheduler's settings, as JSON.",
+        ),
+    ] = None
+    checkpoint_freq: Annotated[
+        int | None,
+        typer.Option(
+            "--checkpoint-freq",
+            min=0,
+            rich_help_panel=_CHECKPOINTS,
+            help="Iterations between checkpoints; 0: only at the end.",
+        ),
+    ] = None
+    checkpoint_at_end: Annotated[
+        bool | None,
+        typer.Option(
+            "--checkpoint-at-end",
+            rich_help_panel=_CHECKPOINTS,
+            show_default=False,
+            help="Always so; kept for command lines written for Ray.",
+        ),
+    ] = None
+    keep_checkpoints_num: Annotated[
+        int | None,
+        typer.Option(
+            "--keep-checkpoints-num",
+            min=1,
+            rich_help_panel=_CHECKPOINTS,
+            help="How many checkpoints stay (default: all).",
+        ),
+    ] = None
+    checkpoint_score_attr: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoint-score-attr",
+            rich_help_panel=_CHECKPOINTS,
+            help="The result key that says which stay (default: the newest).",
+        ),
+    ] = None
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address",
+            metavar="HOST:PORT",
+            rich_help_panel=_CLUSTER,
+            help="A running cluster, in place of one started on this machine.",
+        ),
+    ] = None
+    ray_num_cpus: Annotated[
+        int | None,
+        typer.Option(
+            "--ray-num-cpus",
+            min=1,
+            max=MOST_CORES,
+            rich_help_panel=_CLUSTER,
+            help="Cores for all trials together (default: as many as this machine has).",
+        ),
+    ] = None
+    ray_num_gpus: Annotated[
+        int | None,
+        typer.Option(
+            "--ray-num-gpus",
+            min=0,
+            max=MOST_CORES,
+            rich_help_panel=_CLUSTER,
+            help="GPUs that a started cluster shares out (default: this machine's).",
+        ),
+    ] = None
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "-v", count=True, show_default=False, help="Show Ray's own log, too; -vv: all of it."
+        ),
+    ] = 0
+
+    @property
+    def cluster(self) -> ClusterOptions:
+        """How to reach or start Ray."""
+        return ClusterOptions(self.ray_address, self.ray_num_cpus, self.ray_num_gpus, self.verbose)
+
+    def experiment_keys(self) -> dict[str, Any]:
+        """The keys of an experiment that were chosen here, in the place of a file's.
+
+        Raises:
+            InputError: A value that should be JSON is not.
+        """
+        score = self.checkpoint_score_attr
+        lowest = score is not None and score.startswith("min-")  # as Ray's command said it
+        checkpoint = {
+            "checkpoint_frequency": self.checkpoint_freq,
+            "checkpoint_at_end": self.checkpoint_at_end,
+            "num_to_keep": self.keep_checkpoints_num,
+            "checkpoint_score_attribute": score.removeprefix("min-") if score else score,
+            "checkpoint_score_order": "min" if lowest else None,
+        }
+        keys = {
+            "stop": json_mapping("--stop", self.stop),
+            "num_samples": self.num_samples,
+            "max_concurrent_trials": self.max_concurrent_trials,
+            "max_failures": self.max_failures,
+            "scheduler": self.scheduler,
+            "scheduler_config": json_mapping("--scheduler-config", self.scheduler_config),
+            "checkpoint_config": {k: v for k, v in checkpoint.items() if v is not None} or None,
+        }
+        return {key: value for key, value in keys.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class EvaluateChoices:
+    """The options of ``rllib evaluate``."""
+
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            "--tasks",
+            help="Task names, parted by commas, or a task set (default: those it was trained on).",
+        ),
+    ] = None
+    episodes: Annotated[
+        int, typer.Option("--episodes", min=1, max=MOST_EPISODES, help="Games of each task.")
+    ] = 100
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the battles.")] = 0
+    backend: Annotated[
+        str | None,
+        typer.Option("--backend", help="What plays the battles (default: as in training)."),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="A .json or .csv file to write the result to, too."),
+    ] = None
+    render: Annotated[
+        Path | None,
+        typer.Option("--render", help="A .gif or .mp4 film of the first game of each task."),
+    ] = None
+    save_replay: Annotated[
+        Path | None,
+        typer.Option("--save-replay", help="A folder for StarCraft II's own replays."),
+    ] = None
+
+
+CheckpointFolder = Annotated[
+    Path, typer.Argument(help="A checkpoint's folder.", show_default=False)
+]
+
+
+def spread(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Shows typer the fields of a command's dataclass parameters as options of the command.
+
+    Several commands can so share their options, and each gets them in one piece.
+    """
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, type] = {}
+    hints = get_type_hints(command, include_extras=True)
+    for name, parameter in inspect.signature(command).parameters.items():
+        if is_dataclass(hints[name]):
+            groups[name] = hints[name]
+            of_field = get_type_hints(hints[name], include_extras=True)
+            parameters += [
+                inspect.Parameter(
+                    field.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=field.default,
+                    annotation=of_field[field.name],
+                )
+                for field in fields(hints[name])
+            ]
+        else:
+            parameters.append(
+                parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
+            )
+
+    @functools.wraps(command)
+    def with_options(**values: Any) -> Any:
+        in_pieces = {
+            name: kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+            for name, kind in groups.items()
+        }
+        return command(**values, **in_pieces)
+
+    del with_options.__wrapped__  # typer would look at the command itself again
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {p.name: p.annotation for p in parameters}
+    return with_options
+
+
+def json_mapping(option: str, text: str | None) -> dict[str, Any] | None:
+    """The JSON object that stands behind an option; None where the option is not there.
+
+    Raises:
+        InputError: It is no JSON object, or a key stands in it twice.
+    """
+    if text is None:
+        return None
+
+    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise InputError(f"{option}: the key {twice!r} stands twice, in {text!r}")
+        return value
+
+    try:
+        value = json.loads(text, object_pairs_hook=without_repeats)
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{option}: not JSON: {error}, in {text!r:.200}") from None
+    if not isinstance(value, dict):
+        raise InputError(f'{option}: expected a JSON object such as {{"key": 1}}, found {text!r}')
+    return check_plain(value, option)

@@ -13,7 +13,7 @@ from rich.table import Table
 from envs.errors import InputError
 
 if TYPE_CHECKING:
-    from rllib_ptm.evaluation import TaskResult
+    from rllib_ptm.games import TaskResult
 
 
 def result_table(results: Sequence[TaskResult], title: str | None = None) -> Table:
@@ -76,14 +76,12 @@ def check_result_file(path: Path) -> None:
     """Finds out before the games whether their result can be stored.
 
     Raises:
-        InputError: The file's ending is not known, or its folder is not there.
+        InputError: The file's ending is not known.
     """
     if path.suffix not in WRITERS:
         raise InputError(
             f"--out: expected a file name that ends in {' or '.join(WRITERS)}, found {str(path)!r}"
         )
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"--out: there is no folder {str(path.parent)!r}")
 
 
 def write_results(results: Sequence[TaskResult], path: Path) -> None:

@@ -1,42 +1,170 @@
-"""The variants that a config with ``grid_search`` entries stands for."""
+"""What a config may hold in the place of a value: a grid, or a distribution to draw from.
+
+Each is a mapping of one key, ``{loguniform: [1e-4, 1e-2]}``, with the name and the arguments of
+the function in ``ray.tune`` that makes it. It stays as it is written until Tune needs it, so that
+a run's record shows what the user wrote.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from envs.errors import InputError
 
+# Of a config's variants so many are checked at most, and every value at least once.
+_MOST_VARIANTS = 256
 
-def variants(config: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
-    """Yields each config that Ray Tune would try: one value in place of each ``grid_search``.
 
-    Tune does the real expansion; this one needs no Ray, so that a mistake in the third value of
-    a grid is found before anything starts, and not when the first two have been trained.
+@dataclass(frozen=True)
+class Space:
+    """A row of the table.
+
+    Attributes:
+        arguments: What the list behind the name holds; empty = any values.
+        whole: The arguments are whole numbers.
+        bounded: The first two arguments are the least and the most that is drawn.
+        logarithmic: It draws the logarithm, so what it draws is more than 0.
+    """
+
+    arguments: tuple[str, ...] = ("low", "high")
+    whole: bool = False
+    bounded: bool = True
+    logarithmic: bool = False
+
+
+_STEPPED = ("low", "high", "step")
+SPACES: dict[str, Space] = {
+    "grid_search": Space(()),
+    "choice": Space(()),
+    "uniform": Space(),
+    "quniform": Space(_STEPPED),
+    "loguniform": Space(logarithmic=True),
+    "qloguniform": Space(_STEPPED, logarithmic=True),
+    "randint": Space(whole=True),  # without the high end, as in Tune
+    "qrandint": Space(_STEPPED, whole=True),
+    "lograndint": Space(whole=True, logarithmic=True),
+    "qlograndint": Space(_STEPPED, whole=True, logarithmic=True),
+    "randn": Space(("mean", "deviation"), bounded=False),
+    "qrandn": Space(("mean", "deviation", "step"), bounded=False),
+}
+
+
+def is_space(value: Any) -> bool:
+    """Whether a value of a config stands for several."""
+    return isinstance(value, Mapping) and any(key in SPACES for key in value)
+
+
+def read_space(value: Mapping[str, Any], place: str) -> tuple[str, list[Any]]:
+    """A space's name and its arguments.
 
     Args:
-        config: A config with ``{"grid_search": [...]}`` at any depth of its mappings.
+        value: What the user wrote.
         place: Where it stands, for messages.
 
     Raises:
-        InputError: A ``grid_search`` that is not a list of values, or stands beside other keys.
+        InputError: The arguments are not what it needs, or it stands beside other keys.
     """
-    keys = list(config)
-    choices = [list(_choices(config[key], f"{place}.{key}")) for key in keys]
-    for values in product(*choices):
-        yield dict(zip(keys, values, strict=True))
+    name = next(key for key in value if key in SPACES)
+    space, arguments = SPACES[name], value[name]
+    expected = ", ".join(space.arguments) or "a value, ..."
+    wrong = InputError(f"{place}: expected {name}: [{expected}] and no other key, found {value!r}")
+    if len(value) > 1 or not isinstance(arguments, list) or not arguments:
+        raise wrong
+    if not space.arguments:
+        return name, arguments
+    if len(arguments) != len(space.arguments) or not all(map(_is_number, arguments)):
+        raise wrong
+    if space.whole and not all(isinstance(argument, int) for argument in arguments):
+        raise InputError(f"{place}.{name}: expected whole numbers, found {arguments!r}")
+    if space.bounded and arguments[0] >= arguments[1]:
+        raise InputError(f"{place}.{name}: expected low < high, found {arguments!r}")
+    positive = arguments if space.logarithmic else arguments[1 if not space.bounded else 2 :]
+    if any(argument <= 0 for argument in positive):
+        raise InputError(f"{place}.{name}: expected {expected} above 0, found {arguments!r}")
+    return name, arguments
 
 
-def _choices(value: Any, place: str) -> Iterator[Any]:
-    if not isinstance(value, Mapping):
-        yield value
-    elif "grid_search" not in value:
-        yield from variants(value, place)
+def extremes(value: Mapping[str, Any], place: str) -> list[Any]:
+    """The values of a space that have to be legal so that all are: each, or both ends."""
+    name, arguments = read_space(value, place)
+    space = SPACES[name]
+    if not space.arguments:
+        return arguments
+    if not space.bounded:
+        return arguments[:1]  # it has no ends
+    low, high = arguments[:2]
+    return [low, high - 1 if name in ("randint", "lograndint") else high]
+
+
+def variants(config: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
+    """Yields configs with a value in place of each space, to be checked before anything starts.
+
+    Every combination of a grid's values and a distribution's extremes, as long as they are few;
+    otherwise each value at least once.
+
+    Args:
+        config: A config, with spaces at any depth of its mappings.
+        place: Where it stands, for messages.
+
+    Raises:
+        InputError: A space that cannot be read.
+    """
+    places: dict[tuple[str, ...], list[Any]] = dict(_spaces(config, (), place))
+    if math.prod(map(len, places.values())) <= _MOST_VARIANTS:
+        rows: Iterator[Any] = product(*places.values())
     else:
-        grid = value["grid_search"]
-        if len(value) > 1 or not isinstance(grid, list) or not grid:
-            raise InputError(
-                f"{place}: expected grid_search: [a value, ...] and no other key, found {value!r}"
-            )
-        yield from grid
+        longest = max(map(len, places.values()))
+        rows = (tuple(v[i % len(v)] for v in places.values()) for i in range(longest))
+    for row in rows:
+        yield _filled(config, (), dict(zip(places, row, strict=True)))
+
+
+def _spaces(
+    config: Mapping[str, Any], path: tuple[str, ...], place: str
+) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    for key, value in config.items():
+        if is_space(value):
+            yield (*path, key), extremes(value, f"{place}.{key}")
+        elif isinstance(value, Mapping):
+            yield from _spaces(value, (*path, key), f"{place}.{key}")
+
+
+def _filled(
+    config: Mapping[str, Any], path: tuple[str, ...], chosen: Mapping[tuple[str, ...], Any]
+) -> dict[str, Any]:
+    filled = {}
+    for key, value in config.items():
+        here = (*path, key)
+        if here in chosen:
+            filled[key] = chosen[here]
+        else:
+            filled[key] = _filled(value, here, chosen) if isinstance(value, Mapping) else value
+    return filled
+
+
+def tune_space(config: Mapping[str, Any], place: str = "config") -> dict[str, Any]:
+    """The config as Tune takes it, with its own objects in the place of spaces."""
+    from ray import tune
+
+    made: dict[str, Any] = {}
+    for key, value in config.items():
+        if is_space(value):
+            name, arguments = read_space(value, f"{place}.{key}")
+            make: Callable[..., Any] = getattr(tune, name)
+            made[key] = make(*arguments) if SPACES[name].arguments else make(arguments)
+        else:
+            made[key] = tune_space(value, place) if isinstance(value, Mapping) else value
+    return made
+
+
+def searched_keys(config: Mapping[str, Any]) -> list[str]:
+    """The keys under which spaces stand, those of inner mappings joined by ``/`` as Tune does."""
+    return ["/".join(path) for path, _ in _spaces(config, (), "config")]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

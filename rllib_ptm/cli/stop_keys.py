@@ -44,39 +44,43 @@ STOP_KEYS: dict[str, StopKey] = {
     "env_runners/episode_len_mean": _MEAN,
     "env_runners/win_rate_mean": _RATE,
     "env_runners/win_rate/<task>": _RATE,
+    "evaluation/env_runners/win_rate_mean": _RATE,
     "evaluation/env_runners/win_rate/<task>": _RATE,
 }
 
 
-def legal_stop_keys(tasks: Iterable[str], *, evaluates: bool) -> dict[str, StopKey]:
-    """The stop keys of a run on these tasks.
+def legal_stop_keys(tasks: Iterable[str], evaluated: Iterable[str]) -> dict[str, StopKey]:
+    """The stop keys of a run.
 
     Args:
         tasks: Names of the tasks that are trained.
-        evaluates: Whether the run evaluates as it trains, which is what reports evaluation keys.
+        evaluated: Names of the tasks that are evaluated while training; none of them where it does
+            not evaluate, which is what reports evaluation keys.
     """
-    tasks = tuple(tasks)
-    return {
-        key.replace("<task>", task): row
-        for key, row in STOP_KEYS.items()
-        for task in (tasks if "<task>" in key else ("",))
-        if evaluates or not key.startswith("evaluation/")
-    }
+    played = {True: tuple(evaluated), False: tuple(tasks)}
+    legal = {}
+    for key, row in STOP_KEYS.items():
+        names = played[key.startswith("evaluation/")]
+        for name in names if "<task>" in key else names[:1]:
+            legal[key.replace("<task>", name)] = row
+    return legal
 
 
-def check_stop(stop: Any, tasks: Iterable[str], *, evaluates: bool, place: str) -> dict[str, float]:
+def check_stop(
+    stop: Any, tasks: Iterable[str], evaluated: Iterable[str], *, place: str
+) -> dict[str, float]:
     """Returns the stop conditions as numbers.
 
     Args:
         stop: What the user wrote.
         tasks: Names of the tasks that are trained.
-        evaluates: Whether the run evaluates as it trains.
+        evaluated: Names of the tasks that are evaluated while training.
         place: Where it stands, for messages.
 
     Raises:
         InputError: No condition, a key that never appears, or a value that is never reached.
     """
-    legal = legal_stop_keys(tasks, evaluates=evaluates)
+    legal = legal_stop_keys(tasks, evaluated)
     if not isinstance(stop, Mapping) or not stop:
         raise InputError(
             f"{place}: expected a mapping of at least one of {', '.join(sorted(legal))} "

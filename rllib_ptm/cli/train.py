@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,6 @@ from rich.console import Console
 
 from envs.errors import InputError
 from rllib_ptm.cli.cluster import (
-    ClusterOptions,
     machine_cores,
     needed_resources,
     quieten_ray,
@@ -21,7 +20,9 @@ from rllib_ptm.cli.cluster import (
 )
 from rllib_ptm.cli.config_check import check_config
 from rllib_ptm.cli.experiment import Experiment
+from rllib_ptm.cli.options import TrainChoices
 from rllib_ptm.cli.report import report_interrupted, report_trial
+from rllib_ptm.cli.trial_table import best_first, is_search, trial_table
 
 if TYPE_CHECKING:
     from ray.tune import ResultGrid
@@ -30,29 +31,12 @@ FAILED = 1
 INTERRUPTED_BY_USER = 130
 
 
-@dataclass(frozen=True)
-class TrainOptions:
-    """What the command line says beside the experiment.
-
-    Attributes:
-        storage_path: The folder that holds a folder per experiment.
-        resume: Go on with an interrupted or failed run.
-        evaluation_episodes: Greedy games per task at the end.
-        cluster: How to reach or start Ray.
-    """
-
-    storage_path: str
-    resume: bool
-    evaluation_episodes: int
-    cluster: ClusterOptions
-
-
-def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
+def train(experiments: Sequence[Experiment], chosen: TrainChoices) -> int:
     """Trains the experiments one after the other, and plays what they have learnt.
 
     Args:
         experiments: What to train; checked so far as can be without Ray.
-        options: What else the command line says.
+        chosen: What else the command line says.
 
     Returns:
         The exit code: 0, 1 where a trial failed, 130 after Ctrl-C.
@@ -61,23 +45,28 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
         InputError: Something cannot be used; nothing has been started then.
     """
     console = Console()
-    storage = _storage_folder(options.storage_path)
-    quieten_ray(options.cluster)
+    storage = _storage_folder(chosen.storage_path)
+    quieten_ray(chosen.cluster)
     with console.status("Checking the experiment"):
         for experiment in experiments:
             check_config(experiment)
-        experiments = [_with_cores(experiment, options) for experiment in experiments]
-        if options.resume:
+        experiments = [_with_cores(experiment, chosen) for experiment in experiments]
+        if chosen.resume:
             _check_resumable(experiments, storage)
-    finished, interrupted = _train_all(experiments, storage, options, console)
+    finished, interrupted = _train_all(experiments, storage, chosen, console)
     codes = [0]
     for experiment, grid in finished:
-        for result in (grid[index] for index in range(len(grid))):
+        results = [grid[index] for index in range(len(grid))]
+        if is_search(experiment) and len(results) > 1:
+            results = best_first(experiment, results)
+            console.print(trial_table(experiment, results))
+        for number, result in enumerate(results):
             if interrupted:
                 report_interrupted(experiment, result, console)
                 codes.append(INTERRUPTED_BY_USER)
-            else:
-                learnt = report_trial(experiment, result, options.evaluation_episodes, console)
+            elif number == 0 or result.error is not None or not is_search(experiment):
+                # Of a search only the best is played, and every failure told.
+                learnt = report_trial(experiment, result, chosen.evaluation_episodes, console)
                 codes.append(0 if learnt else FAILED)
     return max(codes)
 
@@ -85,7 +74,7 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
 def _train_all(
     experiments: Sequence[Experiment],
     storage: Path,
-    options: TrainOptions,
+    chosen: TrainChoices,
     console: Console,
 ) -> tuple[list[tuple[Experiment, ResultGrid]], bool]:
     """Returns the results of each experiment that was begun, and whether Ctrl-C ended them."""
@@ -95,14 +84,15 @@ def _train_all(
 
     needed = needed_resources([variant for e in experiments for variant in e.variants()])
     finished = []
-    with ray_cluster(options.cluster, needed, _cores(options)):
+    trials = max(experiment.max_concurrent_trials or 1 for experiment in experiments)
+    with ray_cluster(chosen.cluster, needed, _cores(chosen), trials):
         register()
         for experiment in experiments:
             _announce(experiment, storage, console)
-            if options.resume and has_run(experiment, storage):
+            if chosen.resume and has_run(experiment, storage):
                 grid = fit_on(experiment, storage)
             else:
-                grid = fit(experiment, storage, plain=options.cluster.verbosity > 0)
+                grid = fit(experiment, storage, plain=chosen.cluster.verbosity > 0)
             finished.append((experiment, grid))
             if INTERRUPTED.is_set():
                 break
@@ -130,16 +120,17 @@ def _announce(experiment: Experiment, storage: Path, console: Console) -> None:
     )
 
 
-def _cores(options: TrainOptions) -> int:
-    return options.cluster.num_cpus or machine_cores()
+def _cores(chosen: TrainChoices) -> int:
+    return chosen.cluster.num_cpus or machine_cores()
 
 
-def _with_cores(experiment: Experiment, options: TrainOptions) -> Experiment:
+def _with_cores(experiment: Experiment, chosen: TrainChoices) -> Experiment:
     """The experiment, with the cores shared out where it does not say how."""
     key = "num_cpus_for_main_process"
     if key in experiment.config:
         return experiment
-    cores = share_out_cores(list(experiment.variants()), _cores(options))
+    trials = experiment.max_concurrent_trials or 1
+    cores = share_out_cores(list(experiment.variants()), _cores(chosen), trials)
     return replace(experiment, config={**experiment.config, key: cores})
 
 

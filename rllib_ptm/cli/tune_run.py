@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
-from ray.tune import CheckpointConfig, ResultGrid, RunConfig, TuneConfig, Tuner
+from ray.tune import CheckpointConfig, FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
 
 from envs.errors import InputError
 from rllib_ptm.cli.experiment import Experiment
-from rllib_ptm.cli.interrupt import InterruptCallback, PausingScheduler
+from rllib_ptm.cli.interrupt import InterruptCallback
 from rllib_ptm.cli.live_progress import LiveProgress
+from rllib_ptm.cli.schedulers import SCHEDULERS
+from rllib_ptm.cli.search_space import tune_space
 
 _RECORD = "experiment.json"
 
@@ -29,18 +32,26 @@ def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
     (folder / _RECORD).write_text(_record(experiment))
     tuner = Tuner(
         experiment.algorithm,
-        param_space=experiment.config,
-        tune_config=TuneConfig(num_samples=experiment.num_samples, scheduler=PausingScheduler()),
+        param_space=tune_space(experiment.config),
+        tune_config=TuneConfig(
+            num_samples=experiment.num_samples,
+            max_concurrent_trials=experiment.max_concurrent_trials,
+            scheduler=SCHEDULERS[experiment.scheduler].make(experiment.scheduler_settings),
+        ),
         run_config=RunConfig(
             name=experiment.name,
             storage_path=str(storage),
             stop=experiment.stop,
             checkpoint_config=CheckpointConfig(**asdict(experiment.checkpoint)),
+            failure_config=FailureConfig(max_failures=experiment.max_failures),
             callbacks=[LiveProgress(experiment.name, experiment.stop, plain), InterruptCallback()],
             verbose=0,
         ),
     )
-    return tuner.fit()
+    with warnings.catch_warnings():
+        # Tune would have its actors used again, which RLlib's Algorithm does not support.
+        warnings.filterwarnings("ignore", "Consider boosting PBT performance", UserWarning)
+        return tuner.fit()
 
 
 def fit_on(experiment: Experiment, storage: Path) -> ResultGrid:

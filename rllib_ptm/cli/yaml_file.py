@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from envs.errors import InputError
+from rllib_ptm.cli.plain_data import check_plain
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -44,10 +45,10 @@ def read_yaml(path: Path) -> Any:
     """Returns what the YAML file holds.
 
     Raises:
-        InputError: The file cannot be read, or is not YAML.
+        InputError: The file cannot be read, is not YAML, or holds more than plain data.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise InputError(f"{path}: cannot be read: {reason}") from None
@@ -57,3 +58,8 @@ def read_yaml(path: Path) -> Any:
         raise InputError(f"{path}{where}: not YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InputError(f"{path}: it is nested too deeply") from None
+    except ValueError as error:  # a date that is none, a number with thousands of digits
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    return check_plain(content, str(path))

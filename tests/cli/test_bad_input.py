@@ -51,7 +51,7 @@ BAD_VALUES: list[tuple[str, Any, str, str]] = [
     ("run", REMOVED, "run", "expected one of PTM, found nothing"),
     ("env", "multi_task_sc", "env", "did you mean 'multi_task_sc2'?"),
     ("config.env", "CartPole-v1", "config.env", "expected 'multi_task_sc2' as in env"),
-    ("num_samples", 0, "small.num_samples", "at least 1, found 0"),
+    ("num_samples", 0, "small.num_samples", "expected at least 1 and at most 10000, found 0"),
     ("config", [1, 2], "small.config", "expected Mapping"),
     # Stop conditions: a key that never appears would train for ever
     ("stop.time_totl_s", 3, "stop.time_totl_s", "did you mean 'time_total_s'?"),
@@ -119,7 +119,10 @@ BAD_FILES: list[tuple[str, str, str]] = [
     ("small: PTM", "small", "expected a mapping"),
     ("a/b: {run: PTM}", "'a/b'", "without '/'"),
     ("small: {run: PTM, run: PTM}", "line 1, column 19", "'run' stands twice"),
-    ("small: &x {run: *x}", "small", "found"),
+    ("small: &x {run: *x}", "nested too deeply", "holds too much"),
+    ("small: {num_samples: 2001-01-01}", "2001", "put it between quotes"),
+    ("small: {config: {1: 2}}", "keys that are words", "found 1"),
+    ("[" * 3000, "nested too deeply", ""),
 ]
 
 BAD_COMMANDS: list[tuple[list[str], str, str]] = [
@@ -136,6 +139,17 @@ BAD_COMMANDS: list[tuple[list[str], str, str]] = [
     (["example", "get", "ptm_smal_mt"], "example", "did you mean 'ptm_small_mt'?"),
     (["example", "run", "nothing"], "example", "legal: ptm_"),
     (["evaluate", "nowhere"], "checkpoint 'nowhere'", "found nothing"),
+    # What Ray's command had
+    (["train", "--framework", "torch"], "--framework", "torch only; leave it out"),
+    (["train", "file", "x.yaml", "--local-mode"], "--local-mode", "num_env_runners 0"),
+    (["train", "-f", "x.yaml"], "-f", "rllib train file X.yaml"),
+    (["evaluate", "nowhere", "--run", "PPO"], "--run", "the checkpoint knows it"),
+    (["evaluate", "nowhere", "--steps", "9"], "--steps", "it is --episodes now"),
+    (["rollout", "nowhere"], "rollout", "it is rllib evaluate now"),
+    # One of two would be forgotten
+    (["train", "--stop", "{}", "--stop", "{}"], "--stop", "stands twice"),
+    (["train", "-a", "PTM", "--run=PTM"], "--algo", "as -a and as --run"),
+    (["train", "--stop", '{"a": 1, "a": 2}'], "--stop", "the key 'a' stands twice"),
     (["evaluate", "nowhere", "--episodes", "0"], "--episodes", "greater than or equal to 1"),
 ]
 
@@ -237,6 +251,15 @@ def test_the_checkpoint_meant_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     assert line.startswith("rllib: --tasks: task 'smal_mt'")
     line = the_line(capsys, ["evaluate", str(checkpoint), "--out", str(tmp_path / "x.txt")])
     assert line.startswith("rllib: --out: expected a file name that ends in .json or .csv")
+    for options, message in (
+        (["--backend", "smx"], "--backend: 'smx' is unknown; did you mean 'smax'?"),
+        (["--save-replay", "there"], "--save-replay: expected --backend sc2 beside it"),
+        (["--render", "x.avi"], "--render: expected a file name that ends in .gif or .mp4"),
+        (["--render", "nowhere/x.gif"], "--render: there is no folder 'nowhere'"),
+        (["--out", f"{checkpoint}.csv/x.csv"], "--out: there is no folder"),
+    ):
+        line = the_line(capsys, ["evaluate", str(checkpoint), *options])
+        assert line.startswith(f"rllib: {message}")
     line = the_line(capsys, ["evaluate", str(checkpoint), "--out", "nowhere/x.csv"])
     assert line == "rllib: --out: there is no folder 'nowhere'"
 

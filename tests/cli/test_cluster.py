@@ -29,6 +29,22 @@ def test_torch_gets_what_the_other_processes_leave(
     assert share_out_cores([config], cores) == expected
 
 
+@pytest.mark.parametrize(
+    ("config", "cores", "trials", "expected"),
+    [
+        ({}, 4, 2, 2),
+        ({}, 2, 2, 1),
+        ({}, 2, 4, 1),
+        ({"num_env_runners": 1}, 8, 2, 3),
+        ({}, 64, 2, 8),
+    ],
+)
+def test_trials_that_run_at_once_share(
+    config: dict[str, Any], cores: int, trials: int, expected: int
+) -> None:
+    assert share_out_cores([config], cores, trials) == expected
+
+
 def test_the_hungriest_trial_decides() -> None:
     configs = [{"num_env_runners": n, "num_cpus_for_main_process": 2} for n in (0, 3)]
     assert share_out_cores(configs, 8) == 4

@@ -66,10 +66,10 @@ def test_a_config_without_a_grid_is_its_only_variant() -> None:
 def test_stop_conditions_of_the_command_line_take_the_place_of_the_files(
     two_experiments: Path,
 ) -> None:
-    for experiment in read_experiments(two_experiments, {"training_iteration": 2}):
+    for experiment in read_experiments(two_experiments, stop={"training_iteration": 2}):
         assert experiment.stop == {"training_iteration": 2.0}
     with pytest.raises(InputError, match=r"first: --stop\.iterations: 'iterations' is unknown"):
-        read_experiments(two_experiments, {"iterations": 2})
+        read_experiments(two_experiments, stop={"iterations": 2})
 
 
 def test_evaluation_can_end_a_run_that_evaluates(two_experiments: Path) -> None:
@@ -78,7 +78,7 @@ def test_evaluation_can_end_a_run_that_evaluates(two_experiments: Path) -> None:
         TWO_EXPERIMENTS.replace("    lr:", "    evaluation_interval: 5\n    lr:")
     )
     with pytest.raises(InputError, match="second"):  # the other one does not evaluate
-        read_experiments(two_experiments, stop)
+        read_experiments(two_experiments, stop=stop)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from rich.console import Console
 from rllib_ptm.cli.plot import plot_win_rates
 from rllib_ptm.cli.report import read_progress
 from rllib_ptm.cli.results import result_table, write_results
-from rllib_ptm.evaluation import TaskResult
+from rllib_ptm.games import TaskResult
 
 RESULTS = [
     TaskResult("5m_vs_5m", 100, 80, 0.8, (0.711, 0.867), 17.25, 21.5),

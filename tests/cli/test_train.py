@@ -76,10 +76,28 @@ def test_from_a_file_to_a_picture(tiny: Path) -> None:
     assert set(paths) == {"checkpoint", "results", "TensorBoard", "win rates", "final games"}
 
     command = [*RLLIB, "evaluate", paths["checkpoint"], "--episodes", "2", "--out", "out.json"]
-    played = subprocess.run(command, capture_output=True, text=True)
+    played = subprocess.run([*command, "--render", "film.gif"], capture_output=True, text=True)
     assert played.returncode == 0, played.stderr
+    assert played.stderr == ""
     assert "95 % interval" in played.stdout
     assert json.loads(Path("out.json").read_text()) == final  # the same battles, the same policy
+    with Image.open("film.gif") as film:
+        assert film.n_frames > 2  # type: ignore[attr-defined]
+
+
+def test_evaluation_ends_a_run_and_nothing_is_said_in_between(tiny: Path) -> None:
+    keys = ["evaluation_interval: 2", "evaluation_duration: 3", "evaluation_num_env_runners: 1"]
+    keys += ["evaluation_parallel_to_training: true", "action_head: entity"]
+    text = TINY.replace("seed: 1", "\n    ".join(["seed: 1", *keys]))
+    stop = "{evaluation/env_runners/win_rate/2m_vs_2m: 1.0, training_iteration: 4}"
+    tiny.write_text(text.replace("{training_iteration: 3}", stop))
+    command = [*RLLIB, "train", "file", tiny.name, "--evaluation-episodes", "2"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (trial,) = trials_of(tiny.parent)
+    key = "evaluation/env_runners/episodes/3m_vs_2m"
+    assert [row[key] for row in rows_of(trial)] == ["", "3.0", "", "3.0"]
 
 
 def test_a_failed_trial_says_why_and_where_its_log_is(tiny: Path) -> None:

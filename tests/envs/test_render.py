@@ -1,11 +1,9 @@
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
 from situations import units_by_hand
 
 from envs.render import (
@@ -22,7 +20,6 @@ from envs.render import (
     WHOLE_MAP,
     Colour,
     picture,
-    write_film,
 )
 from envs.units import UNIT_TYPES, Units
 
@@ -165,20 +162,3 @@ def test_every_unit_type_has_a_shape(units: Units, unit_type: str) -> None:
     assert SHAPES[unit_type].radius > 0
     scene = changed(units, unit_type={0: UNIT_TYPES.index(unit_type)})
     assert share(around(picture(scene, "2m", WIDTH), -4, 3, 0.2), ALLY) > 0.3
-
-
-def test_a_film_has_a_frame_for_each_moment(units: Units, tmp_path: Path) -> None:
-    moments = [replace(units, step=np.array(step, np.int16)) for step in range(3)]
-    moments.append(changed(moments[-1], position={0: (-15.0, 3.0)}))
-    path = tmp_path / "battle.gif"
-    write_film(path, moments, "2m", width=240, frames_per_second=5.0)
-    with Image.open(path) as film:
-        assert film.n_frames == 4  # type: ignore[attr-defined]
-        assert film.info["loop"] == 0
-        durations, sizes = [], set()
-        for frame in range(4):
-            film.seek(frame)
-            durations.append(film.info["duration"])
-            sizes.add(film.size)
-    assert durations == [200, 200, 200, 2000]
-    assert sizes == {(240, round(240 * (1 + LINES_IN_HEADER / LINES_IN_WIDTH)))}

@@ -53,7 +53,9 @@ def test_other_actions_stay() -> None:
 
 def test_turned_there_and_back_units_are_as_before() -> None:
     battles, units = start(["5m_vs_6m"] * 8)
-    actions = np.where(team_view(units).action_mask[..., NO_OP], NO_OP, FIRST_MOVE + ALL[:, None] % 4)
+    actions = np.where(
+        team_view(units).action_mask[..., NO_OP], NO_OP, FIRST_MOVE + ALL[:, None] % 4
+    )
     units = battles.step(actions)
     there = turned_units(units, ALL)
     back = turned_units(there, INVERSE[ALL])

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from ray import tune
 from ray.rllib.core import DEFAULT_MODULE_ID
-from ray.tune import RunConfig
+from ray.tune import CheckpointConfig, RunConfig
 
 import rllib_ptm
 from rllib_ptm import PTM, PTMConfig, TaskPriorityCallback
 from rllib_ptm.episodes import BadEpisodeError
-from rllib_ptm.evaluation import evaluate_checkpoint, wilson_interval
+from rllib_ptm.evaluation import evaluate_checkpoint
+from rllib_ptm.games import wilson_interval
 
 pytestmark = pytest.mark.usefixtures("cluster")
 MakeConfig = Callable[..., PTMConfig]
@@ -115,7 +116,7 @@ def test_a_checkpoint_is_evaluated_greedily_on_its_tasks_and_on_others(
     assert results == evaluate_checkpoint(tmp_path, episodes_per_task=6)
     (unseen,) = evaluate_checkpoint(tmp_path, tasks="1m_vs_2m", episodes_per_task=4)
     assert unseen.episodes == 4
-    with pytest.raises(rllib_ptm.InputError, match="max_allies"):
+    with pytest.raises(rllib_ptm.InputError, match="max_allies"):  # the slot head has no output
         evaluate_checkpoint(tmp_path, tasks="4m_vs_3m", episodes_per_task=1)
 
 
@@ -125,17 +126,6 @@ def test_a_checkpoint_is_evaluated_greedily_on_its_tasks_and_on_others(
 )
 def test_wilson_interval(wins: int, episodes: int, low: float, high: float) -> None:
     assert wilson_interval(wins, episodes) == pytest.approx((low, high), abs=1e-4)
-
-
-def test_evaluation_while_training(make_config: MakeConfig) -> None:
-    config = make_config().evaluation(
-        evaluation_interval=1, evaluation_duration=6, evaluation_config={"explore": False}
-    )
-    algorithm = config.build_algo()
-    runners = algorithm.train()["evaluation"]["env_runners"]
-    assert runners["win_rate"].keys() == set(algorithm.win_rates.rates())
-    assert sum(runners["episodes"].values()) == 6
-    algorithm.stop()
 
 
 @pytest.mark.parametrize("learners", [1, 2])
@@ -203,9 +193,16 @@ def test_tune_knows_the_algorithm_by_name(make_config: MakeConfig, tmp_path: pat
     results = tune.Tuner(
         "PTM",
         param_space=space,
-        run_config=RunConfig(stop={"training_iteration": 1}, storage_path=str(tmp_path), verbose=0),
+        run_config=RunConfig(
+            stop={"training_iteration": 1},
+            storage_path=str(tmp_path),
+            checkpoint_config=CheckpointConfig(checkpoint_at_end=True),
+            verbose=0,
+        ),
     ).fit()
     assert not results.errors
+    played = evaluate_checkpoint(results[0].checkpoint.path, episodes_per_task=2)
+    assert [row.episodes for row in played] == [2, 2, 2]
     assert sorted(r.config["mining_lambda"] for r in results) == [1.0, 10.0]
 
 

@@ -11,7 +11,7 @@ from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.settings import PTMSettings
 
 # What is set, and what the message must hold: the place, what was found, what is legal or nearest.
-BAD: list[tuple[dict[str, Any], list[str]]] = [
+BAD: list[tuple[dict[Any, Any], list[str]]] = [
     ({"mining_lamda": 3.0}, ["config.mining_lamda", "'mining_lambda'"]),
     ({"num_env_runnerz": 1}, ["config.num_env_runnerz", "'num_env_runners'"]),
     ({"method": "ptn"}, ["config.method", "'ptn'", "'ptm'", "refil"]),
@@ -31,6 +31,30 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"num_env_runners": "two"}, ["config.num_env_runners", "'two'", "int"]),
     ({"train_batch_size": 64}, ["config.train_batch_size", "batch_size_episodes"]),
     ({"replay_buffer_config": {"capacity": 9}}, ["buffer_capacity_episodes"]),
+    # RLlib's own keys, which RLlib does not check
+    ({"num_envs_per_env_runner": 2.5}, ["config.num_envs_per_env_runner", "int", "2.5"]),
+    ({"num_env_runners": 10**9}, ["config.num_env_runners", "at most 10000"]),
+    ({"sample_timeout_s": "long"}, ["config.sample_timeout_s", "float", "'long'"]),
+    ({"sample_timeout_s": 0}, ["config.sample_timeout_s", "more than 0"]),
+    ({"grad_clip_by": "norn"}, ["config.grad_clip_by", "'norm'"]),
+    ({"restart_failed_env_runners": 1}, ["config.restart_failed_env_runners", "bool", "1"]),
+    ({"custom_resources_per_env_runner": [1]}, ["custom_resources_per_env_runner", "dict"]),
+    ({"log_level": "warn"}, ["config.log_level", "'warn'", "WARN"]),
+    ({"framework": "tf2"}, ["config.framework", "torch"]),
+    ({"seed": -1}, ["config.seed", "at least 0"]),
+    ({"seed": 2**40}, ["config.seed", "at most"]),
+    ({"evaluation_config": 3}, ["config.evaluation_config", "dict", "3"]),
+    ({"num_workers": -1}, ["config.num_workers", "at least 0"]),
+    ({"num_cpus_per_learner": "many"}, ["config.num_cpus_per_learner", "float", "'many'"]),
+    ({"custom_evaluation_function": "f"}, ["custom_evaluation_function", "Python"]),
+    ({"callbacks_on_train_result": 3}, ["callbacks_on_train_result", "Python"]),
+    # RLlib's keys that PTM does not read
+    ({"observation_filter": "MeanStdFilter"}, ["observation_filter", "changes nothing in PTM"]),
+    ({"clip_rewards": True}, ["config.clip_rewards", "changes nothing in PTM"]),
+    ({"clip_actions": 0}, ["config.clip_actions", "changes nothing in PTM"]),
+    ({"num_gpus": 1}, ["config.num_gpus", "num_gpus_per_learner"]),
+    ({"torch_compile_learner": True}, ["torch_compile_learner", "changes nothing in PTM"]),
+    ({7: 1}, ["config", "names", "7"]),
     ({"env_config": {"task": "small_mt"}}, ["env_config.task", "'tasks'"]),
     ({"env_config": {"tasks": "smal_mt"}}, ["tasks", "'smal_mt'", "'small_mt'"]),
     ({"env_config": {"tasks": []}}, ["tasks", "empty"]),
