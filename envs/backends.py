@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from envs.battles import Battles
 from envs.errors import InputError
 from envs.tasks import Task, parse_tasks
-from envs.team_frame import TeamFrame
+from envs.team_frame import in_team_frame
 from envs.typed_config import setting
 
 MOST_SLOTS = 100  # of each side
@@ -103,4 +103,4 @@ class EnvSettings:
     def make_battles(self, num_battles: int) -> Battles:
         """Starts N battles of the chosen backend."""
         battles = BACKENDS[self.backend].make(num_battles, self)
-        return TeamFrame(battles) if self.team_frame else battles
+        return in_team_frame(battles) if self.team_frame else battles

@@ -44,7 +44,7 @@ def turned_units(units: Units, symmetry: IntArray) -> Units:
         units,
         position=units.position @ matrix.transpose(0, 2, 1),
         can_move=np.take_along_axis(units.can_move, move_before, axis=-1),
-        last_action=turned_actions(units.last_action, symmetry).astype(np.int8),
+        last_action=turned_actions(units.last_action.astype(np.int64), symmetry).astype(np.int8),
     )
 
 

@@ -6,17 +6,25 @@ turns its map at a battle's start, and its moves with it, has to learn that eigh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from envs.battles import Battles
+from envs.battles import Battles, Resumable
 from envs.symmetry import INVERSE, SYMMETRIES, turned_actions, turned_units
 from envs.tasks import Task
 from envs.units import IntArray, Units
 
 # The middle of the eighth in which every battle starts: from west to north-west.
+SYMMETRY = "symmetry"  # in a saved state
 _START = np.array([-np.cos(np.pi / 8), np.sin(np.pi / 8)])
+
+
+def in_team_frame(battles: Battles) -> TeamFrame:
+    """The battles in the team's frame; they can be saved where the backend's can."""
+    if isinstance(battles, Resumable):
+        return ResumableTeamFrame(battles)
+    return TeamFrame(battles)
 
 
 class TeamFrame:
@@ -51,3 +59,19 @@ class TeamFrame:
     def close(self) -> None:
         """Ends whatever runs the battles."""
         self._battles.close()
+
+
+class ResumableTeamFrame(TeamFrame):
+    """The same of a backend whose battles can be saved; see ``envs.battles.Resumable``."""
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """The backend's state, and how each map is turned."""
+        assert isinstance(self._battles, Resumable)
+        return {**self._battles.get_state(), SYMMETRY: self._symmetry.copy()}
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> Units:
+        """Goes on from what ``get_state`` gave."""
+        assert isinstance(self._battles, Resumable)
+        own = dict(state)
+        self._symmetry = own.pop(SYMMETRY)
+        return turned_units(self._battles.set_state(own), self._symmetry)
