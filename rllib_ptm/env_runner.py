@@ -30,6 +30,7 @@ from ray.rllib.utils.typing import StateDict
 
 from envs.tasks import Task
 from rllib_ptm.episodes import TeamEpisode
+from rllib_ptm.exploration import Exploration
 from rllib_ptm.games import Game, evaluation_games
 from rllib_ptm.module_policy import ModulePolicy
 from rllib_ptm.play_state import PlayState
@@ -155,7 +156,17 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         self.make_env()
         hidden = None if state is None else state[HIDDEN]
         return (
-            Rollout(self._battles, self._env.time_limit_steps, self._training_schedule(), state),
+            Rollout(
+                self._battles,
+                self._env.time_limit_steps,
+                self._training_schedule(),
+                Exploration(
+                    self.config.num_envs_per_env_runner,
+                    self.config.joint_exploration,
+                    self.config.joint_exploration_steps,
+                ),
+                state,
+            ),
             ModulePolicy(self.module, self.config.num_envs_per_env_runner, hidden),
         )
 

@@ -15,8 +15,9 @@ import numpy as np
 from envs.battles import Battles, Resumable
 from envs.tasks import Task, parse_task
 from envs.team_view import TeamView, decided, reward, team_view, won
-from envs.units import BoolArray, FloatArray, IntArray, Units
+from envs.units import FloatArray, IntArray, Units
 from rllib_ptm.episodes import MOVING, TeamEpisode, cut_episode
+from rllib_ptm.exploration import Exploration
 
 
 class Policy(Protocol):
@@ -27,26 +28,6 @@ class Policy(Protocol):
 
     def forget(self, battles: IntArray) -> None:
         """Clears the memory of battles that begin anew."""
-
-
-def epsilon_greedy(
-    utilities: FloatArray, action_mask: BoolArray, epsilon: float, rng: np.random.Generator
-) -> IntArray:
-    """Each agent's best allowed action, or with probability ε any allowed one; [N, A].
-
-    Args:
-        utilities: [N, A, U].
-        action_mask: [N, A, U] bool; every row allows something.
-        epsilon: ε.
-        rng: Where the randomness comes from; not used where ε is 0.
-    """
-    best = np.where(action_mask, utilities, -np.inf).argmax(-1)
-    if epsilon == 0.0:
-        return best
-    explores = rng.random(best.shape) < epsilon
-    # The largest of equal random numbers is a uniform draw among the allowed.
-    anything = np.where(action_mask, rng.random(action_mask.shape), -1.0).argmax(-1)
-    return np.where(explores, anything, best)
 
 
 def _uniform(tasks: Sequence[Task], priorities: Mapping[str, float]) -> FloatArray:
@@ -72,6 +53,7 @@ class Rollout:
         time_limit_steps: An episode that is not decided by then ends, not won.
         schedule: Tells the task and the seed of each new battle. Where it ends, battles stay
             idle after their last episode.
+        exploration: How actions depart from the best; by default each agent's alone.
         state: What ``get_state`` gave: the battles go on from there, and none begins.
     """
 
@@ -80,11 +62,13 @@ class Rollout:
         battles: Battles,
         time_limit_steps: int,
         schedule: Iterator[tuple[Task, int]],
+        exploration: Exploration | None = None,
         state: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self._battles = battles
         self._time_limit = time_limit_steps
         self._schedule = schedule
+        self._exploration = exploration or Exploration(battles.num_battles)
         self._tasks: list[Task | None] = [None] * battles.num_battles
         self._seeds = [0] * battles.num_battles
         # The last moments in which actions were chosen, as many as the longest episode has.
@@ -108,17 +92,20 @@ class Rollout:
         moments = [*self._moments][last]
         state = {
             "tasks": np.array(["" if task is None else task.name for task in self._tasks]),
+            "seeds": np.array(self._seeds, np.int64),
             "actions": np.array([*self._actions][last]),
             "rewards": np.array([*self._rewards][last]),
         }
         for name in MOVING:
             state[f"moments.{name}"] = np.array([getattr(moment, name) for moment in moments])
+        state |= {f"exploration.{k}": v for k, v in self._exploration.get_state().items()}
         return state | {f"battles.{k}": v for k, v in self._battles.get_state().items()}
 
     def _go_on(self, state: Mapping[str, np.ndarray]) -> None:
         assert isinstance(self._battles, Resumable)
-        battles = {k[8:]: v for k, v in state.items() if k.startswith("battles.")}
-        self._units = self._battles.set_state(battles)
+        self._units = self._battles.set_state(_part(state, "battles."))
+        self._exploration.set_state(_part(state, "exploration."))
+        self._seeds = state["seeds"].tolist()
         self._tasks = [parse_task(name) if name else None for name in state["tasks"].tolist()]
         for step, (actions, rewards) in enumerate(
             zip(state["actions"], state["rewards"], strict=True)
@@ -155,7 +142,7 @@ class Rollout:
             The episodes that this step ended.
         """
         view = team_view(self._units)
-        actions = epsilon_greedy(policy.utilities(view), view.action_mask, epsilon, rng)
+        actions = self._exploration.choose(policy.utilities(view), view.action_mask, epsilon, rng)
         after = self._battles.step(actions)
         self._moments.append(self._units)
         self._actions.append(actions)
@@ -169,7 +156,9 @@ class Rollout:
             return []
         wins = won(after)
         episodes = [self._cut(i, after, bool(wins[i]), not ends[i]) for i in ended]
-        policy.forget(self._start(ended))
+        begun = self._start(ended)
+        policy.forget(begun)
+        self._exploration.forget(begun)
         return episodes
 
     def _cut(self, battle: int, after: Units, is_won: bool, truncated: bool) -> TeamEpisode:
@@ -186,3 +175,8 @@ class Rollout:
             won=is_won,
             truncated=truncated,
         )
+
+
+def _part(state: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The entries of a state whose names begin so, without that beginning."""
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

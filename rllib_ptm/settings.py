@@ -67,6 +67,16 @@ class PTMSettings:
     epsilon_initial: float = setting(1.0, "ε at the start", at_least=0.0, at_most=1.0)
     epsilon_final: float = setting(0.05, "ε in the end", at_least=0.0, at_most=1.0)
     epsilon_anneal_steps: int = setting(500_000, "env steps between the two", at_least=1)
+    joint_exploration: float = setting(
+        0.0,
+        "by this times ε, in each step, a whole team begins to make one move for a while; 0 = the "
+        "paper's ε-greedy alone",
+        at_least=0.0,
+        at_most=1.0,
+    )
+    joint_exploration_steps: int = setting(
+        8, "the longest such while; each lasts from 1 step to so many", at_least=1
+    )
     task_draw: str = setting("uniform", "how each episode draws its task", one_of=tuple(TASK_DRAWS))
     seed_for_evaluation: int = setting(
         0, "of the battles of evaluations: the same for every method and every seed", at_least=0

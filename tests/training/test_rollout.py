@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 import torch
 
 from envs.backends import EnvSettings
@@ -12,7 +11,7 @@ from envs.team_view import TeamView
 from envs.units import FloatArray, IntArray
 from rllib_ptm.env_runner import TeamEnvRunner
 from rllib_ptm.episodes import TeamEpisode, collate
-from rllib_ptm.rollout import TASK_DRAWS, Rollout, epsilon_greedy
+from rllib_ptm.rollout import TASK_DRAWS, Rollout
 
 
 class Recorder:
@@ -80,24 +79,6 @@ def test_the_batch_holds_what_the_policy_was_shown() -> None:
     last_actions = episode.units.last_action
     assert (last_actions[0] == -1).all()
     np.testing.assert_array_equal(last_actions[1:], episode.actions)
-
-
-def test_epsilon_greedy_takes_the_best_allowed_action() -> None:
-    utilities = np.array([[[5.0, 1.0, 3.0]]], np.float32)
-    mask = np.array([[[False, True, True]]])
-    rng = np.random.default_rng(0)
-    assert epsilon_greedy(utilities, mask, 0.0, rng)[0, 0] == 2
-
-
-@pytest.mark.parametrize("epsilon", [1.0, 0.3])
-def test_epsilon_greedy_explores_uniformly_among_the_allowed(epsilon: float) -> None:
-    n = 30_000
-    utilities = np.broadcast_to(np.array([9.0, 0.0, 1.0, 2.0], np.float32), (n, 1, 4))
-    mask = np.broadcast_to(np.array([False, True, True, True]), (n, 1, 4))
-    chosen = epsilon_greedy(utilities, mask, epsilon, np.random.default_rng(1))
-    share = np.bincount(chosen[:, 0], minlength=4) / n
-    expected = np.array([0.0, epsilon / 3, epsilon / 3, 1 - 2 * epsilon / 3])
-    np.testing.assert_allclose(share, expected, atol=5 * np.sqrt(0.25 / n))
 
 
 def test_tasks_are_drawn_uniformly_or_by_priority() -> None:
