@@ -75,7 +75,7 @@ class PTMSettings:
         at_most=1.0,
     )
     joint_exploration_steps: int = setting(
-        8, "the longest such while; each lasts from 1 step to so many", at_least=1
+        16, "the longest such while; each lasts from 1 step to so many", at_least=1
     )
     task_draw: str = setting("uniform", "how each episode draws its task", one_of=tuple(TASK_DRAWS))
     seed_for_evaluation: int = setting(
