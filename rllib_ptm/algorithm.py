@@ -6,19 +6,14 @@ Learning*, AAMAS 2023.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-import ray
 import torch
-from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
-from ray.rllib.callbacks.utils import make_callback
-from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
@@ -43,14 +38,8 @@ from rllib_ptm.checkpoint import check_checkpoint, whole_checkpoint
 from rllib_ptm.config_keys import check_keys, ptm_keys
 from rllib_ptm.env_runner import TeamEnvRunner
 from rllib_ptm.episodes import TeamEpisode, collate
-from rllib_ptm.evaluation_group import (
-    EvaluationIncompleteError,
-    evaluation_metrics,
-    play_games,
-    play_share,
-)
 from rllib_ptm.finite import failed_batch_kept
-from rllib_ptm.games import evaluation_games
+from rllib_ptm.greedy_evaluation import EvaluatesGreedily
 from rllib_ptm.learner import PTMLearner
 from rllib_ptm.learners import with_time_limit
 from rllib_ptm.model.losses import task_priorities
@@ -63,8 +52,6 @@ from rllib_ptm.replay_buffer import ReplayBuffer
 from rllib_ptm.rl_module import PTMModule
 from rllib_ptm.schedules import linear
 from rllib_ptm.settings import PTMSettings
-
-logger = logging.getLogger(__name__)
 
 ENVIRONMENT = "multi_task_sc2"
 SCHEDULES = "schedules"
@@ -228,7 +215,7 @@ class PTMConfig(AlgorithmConfig):
         }
 
 
-class PTM(Algorithm):
+class PTM(EvaluatesGreedily):
     """Prioritized tasks mining, its baselines and its ablations."""
 
     @classmethod
@@ -246,8 +233,6 @@ class PTM(Algorithm):
         self._groups = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
         self._updates_owed = 0.0
         self._patience = Patience(self.config.sample_timeout_s)
-        self._weights_before_step: ray.ObjectRef | None = None
-        self._evaluations_skipped = 0
         super().setup(config)
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 
@@ -264,78 +249,6 @@ class PTM(Algorithm):
     def episodes_played(self) -> int:
         """Episodes played so far, by all env runners."""
         return self._lifetime(NUM_EPISODES_LIFETIME)
-
-    def step(self) -> dict[str, Any]:
-        """One training iteration, and the evaluation that is due with it.
-
-        An evaluation beside the training plays the policy of the iteration's start: the weights
-        are put aside before a gradient step can change them under its hands.
-        """
-        interval = self.config.evaluation_interval
-        if self.config.evaluation_parallel_to_training and (self.iteration + 1) % interval == 0:
-            self._weights_before_step = self._acting_weights()
-        return super().step()
-
-    def evaluate(self, parallel_train_future: Any = None) -> dict[str, Any]:
-        """Plays ``evaluation_duration`` greedy games of each task, the same ones every time.
-
-        Args:
-            parallel_train_future: Given where the training iteration runs meanwhile.
-
-        Returns:
-            What stands under ``evaluation`` in a result; empty where not all games were played
-            within ``evaluation_sample_timeout_s``.
-
-        Raises:
-            EvaluationIncompleteError: That has happened
-                ``evaluation_error_after_n_consecutive_skips`` times in a row.
-        """
-        if self.config.custom_evaluation_function is not None:
-            return super().evaluate(parallel_train_future)
-        beside_training = parallel_train_future is not None
-        weights = self._weights_before_step if beside_training else self._acting_weights()
-        self._call_back("on_evaluate_start")
-        try:
-            results = self._evaluation_results(weights)
-        except EvaluationIncompleteError as error:
-            self._evaluations_skipped += 1
-            if self._evaluations_skipped == self.config.evaluation_error_after_n_consecutive_skips:
-                raise
-            logger.warning("No result of this evaluation: %s", error)
-            return {}
-        self._evaluations_skipped = 0
-        self._call_back("on_evaluate_end", evaluation_metrics=results)
-        return results
-
-    def _evaluation_results(self, weights: ray.ObjectRef) -> dict[str, Any]:
-        config, group = self.evaluation_config, self.eval_env_runner_group
-        tasks = config.env_settings.parsed_tasks
-        games = evaluation_games(tasks, config.evaluation_duration, config.seed_for_evaluation)
-        if group is not None and group.num_remote_env_runners() > 0:
-            outcomes = play_games(group, games, weights, config.evaluation_sample_timeout_s)
-        else:
-            outcomes = play_share(self._local_evaluator, games, ray.get(weights))
-        return {ENV_RUNNER_RESULTS: evaluation_metrics([task.name for task in tasks], outcomes)}
-
-    @cached_property
-    def _local_evaluator(self) -> TeamEnvRunner:
-        """Not the runner that trains: its battles would be lost."""
-        return TeamEnvRunner(config=self.evaluation_config, worker_index=0, num_workers=0)
-
-    def _acting_weights(self) -> ray.ObjectRef:
-        """A copy of what an env runner needs to act as the learner would now."""
-        state = self.learner_group.get_state(
-            components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
-        )
-        return ray.put(state[COMPONENT_LEARNER])
-
-    def _call_back(self, event: str, **kwargs: Any) -> None:
-        make_callback(
-            event,
-            callbacks_objects=self.callbacks,
-            callbacks_functions=getattr(self.config, f"callbacks_{event}"),
-            kwargs={"algorithm": self, "metrics_logger": self.metrics, **kwargs},
-        )
 
     def training_step(self) -> None:
         """Plays episodes, keeps them, and makes the updates that they are worth."""

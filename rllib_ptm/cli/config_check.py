@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from envs.errors import InputError
 from rllib_ptm.cli.experiment import Experiment, located
 
@@ -19,6 +22,7 @@ def check_config(experiment: Experiment) -> None:
 
     with located(f"{experiment.source}: {experiment.name}"):
         for variant in experiment.variants():
+            _check_evaluates(variant)
             try:
                 PTMConfig().update_from_dict(variant).validate()
                 PTM.default_resource_request(variant)
@@ -26,6 +30,16 @@ def check_config(experiment: Experiment) -> None:
                 raise
             except Exception as error:  # RLlib's and Tune's checks raise whatever they come by
                 raise InputError(f"config: {_one_line(error)}") from error
+
+
+def _check_evaluates(config: Mapping[str, Any]) -> None:
+    """In Python one may call ``evaluate()`` oneself; a command evaluates at intervals only."""
+    interval = "evaluation_interval"
+    if config.get(interval, 0) not in (0, None):
+        return
+    for key in config:
+        if key != interval and (key.startswith("evaluation_") or key == "seed_for_evaluation"):
+            raise InputError(f"config.{key}: it changes nothing without evaluation_interval")
 
 
 def _one_line(error: Exception) -> str:

@@ -18,7 +18,7 @@ from envs.errors import InputError, unknown_name
 from envs.typed_config import read_config, setting
 from rllib_ptm.cli.schedulers import PbtSettings, SchedulerSettings, read_scheduler
 from rllib_ptm.cli.search_space import variants
-from rllib_ptm.cli.stop_keys import check_stop, legal_stop_keys
+from rllib_ptm.cli.stop_keys import StopKey, check_stop, legal_stop_keys
 from rllib_ptm.cli.yaml_file import read_yaml
 
 _NAME = re.compile(r"\w[\w.+=-]{0,99}")
@@ -191,12 +191,7 @@ def read_experiment(
             place="stop" if stop is None else "--stop",
         )
         results = legal_stop_keys(tasks, evaluated)
-        checkpoint = read_config(
-            CheckpointSettings, checked.checkpoint_config or {}, "checkpoint_config"
-        )
-        if checkpoint.checkpoint_score_attribute is not None:
-            score = checkpoint.checkpoint_score_attribute
-            _one_of("checkpoint_config.checkpoint_score_attribute", score, tuple(results))
+        checkpoint = _read_checkpoint(checked.checkpoint_config or {}, results)
         scheduler, settings = read_scheduler(
             checked.scheduler, checked.scheduler_config or {}, results
         )
@@ -214,6 +209,16 @@ def read_experiment(
         scheduler_settings=settings,
         tasks=tasks,
     )
+
+
+def _read_checkpoint(
+    settings: Mapping[str, Any], results: Mapping[str, StopKey]
+) -> CheckpointSettings:
+    checkpoint = read_config(CheckpointSettings, settings, "checkpoint_config")
+    score = checkpoint.checkpoint_score_attribute
+    if score is not None:
+        _one_of("checkpoint_config.checkpoint_score_attribute", score, tuple(results))
+    return checkpoint
 
 
 def _replaced(spec: Any, chosen: Mapping[str, Any]) -> Any:

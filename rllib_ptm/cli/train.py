@@ -22,7 +22,7 @@ from rllib_ptm.cli.config_check import check_config
 from rllib_ptm.cli.experiment import Experiment
 from rllib_ptm.cli.options import TrainChoices
 from rllib_ptm.cli.report import report_interrupted, report_trial
-from rllib_ptm.cli.trial_table import best_first, is_search, trial_table
+from rllib_ptm.cli.trial_table import best_first, only_the_best_counts, trial_table
 
 if TYPE_CHECKING:
     from ray.tune import ResultGrid
@@ -56,16 +56,14 @@ def train(experiments: Sequence[Experiment], chosen: TrainChoices) -> int:
     finished, interrupted = _train_all(experiments, storage, chosen, console)
     codes = [0]
     for experiment, grid in finished:
-        results = [grid[index] for index in range(len(grid))]
-        if is_search(experiment) and len(results) > 1:
-            results = best_first(experiment, results)
+        results = best_first(experiment, [grid[index] for index in range(len(grid))])
+        if len(results) > 1:
             console.print(trial_table(experiment, results))
         for number, result in enumerate(results):
             if interrupted:
                 report_interrupted(experiment, result, console)
                 codes.append(INTERRUPTED_BY_USER)
-            elif number == 0 or result.error is not None or not is_search(experiment):
-                # Of a search only the best is played, and every failure told.
+            elif number == 0 or result.error is not None or not only_the_best_counts(experiment):
                 learnt = report_trial(experiment, result, chosen.evaluation_episodes, console)
                 codes.append(0 if learnt else FAILED)
     return max(codes)

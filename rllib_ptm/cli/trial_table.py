@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from ray.tune import Result
 
 
-def is_search(experiment: Experiment) -> bool:
-    """Whether the trials of an experiment are compared with one another."""
-    compares = not isinstance(experiment.scheduler_settings, FifoSettings)
-    return compares or bool(searched_keys(experiment.config))
+def only_the_best_counts(experiment: Experiment) -> bool:
+    """Whether the trials compete; those of a plain grid, over seeds say, each count."""
+    return not isinstance(experiment.scheduler_settings, FifoSettings)
 
 
 def best_first(experiment: Experiment, results: Sequence[Result]) -> list[Result]:

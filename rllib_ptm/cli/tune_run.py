@@ -74,7 +74,8 @@ def check_unchanged(experiment: Experiment, storage: Path) -> None:
     """
     before = json.loads((storage / experiment.name / _RECORD).read_text())
     now = json.loads(_record(experiment))
-    changed = [f"{key} was {before[key]}, is {now[key]}" for key in now if before[key] != now[key]]
+    keys = [key for key in now if before.get(key) != now[key]]
+    changed = [f"{key} was {before.get(key)}, is {now[key]}" for key in keys]
     if changed:
         raise InputError(f"--resume: the experiment is not the one begun: {'; '.join(changed)}")
 

@@ -93,7 +93,8 @@ BAD_VALUES: list[tuple[str, Any, str, str]] = [
     ("config.lr", {"grid_search": [1e-3, -1]}, "config.lr", "found -1"),
     ("config.lr", {"grid_search": 1e-3}, "config.lr", "expected grid_search: [a value, ...]"),
     ("config.lr", {"grid_serch": [1e-3]}, "config.lr", "found {'grid_serch'"),
-    ("config.evaluation_parallel_to_training", True, "config", "evaluation_num_env_runners"),
+    ("config.evaluation_num_env_runners", 1, "config.evaluation_num", "evaluation_interval"),
+    ("config.evaluation_interval", 0, "config.evaluation_interval", "at least 1"),
     # The battles
     ("config.env_config", "small_mt", "config.env_config", "expected a mapping"),
     ("config.env_config.task", "small_mt", "config.env_config.task", "did you mean 'tasks'?"),

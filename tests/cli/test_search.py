@@ -18,7 +18,7 @@ from rllib_ptm.cli.interrupt import PausingASHA, PausingFIFO, PausingPBT
 from rllib_ptm.cli.population import WithinBounds
 from rllib_ptm.cli.schedulers import SCHEDULERS
 from rllib_ptm.cli.search_space import SPACES, extremes, searched_keys, tune_space, variants
-from rllib_ptm.cli.trial_table import best_first, is_search
+from rllib_ptm.cli.trial_table import best_first, only_the_best_counts
 
 TINY: dict[str, Any] = {
     "run": "PTM",
@@ -112,7 +112,7 @@ def test_schedulers_by_name(name: str, settings: dict[str, Any], kind: type) -> 
     checked = experiment(scheduler=name, scheduler_config=settings)
     made = SCHEDULERS[checked.scheduler].make(checked.scheduler_settings)
     assert type(made) is kind
-    assert is_search(checked) == (kind is not PausingFIFO)
+    assert only_the_best_counts(checked) == (kind is not PausingFIFO)
 
 
 @pytest.mark.parametrize(

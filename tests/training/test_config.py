@@ -5,9 +5,12 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from ray._common.deprecation import DEPRECATED_VALUE
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 from envs.errors import InputError
 from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.config_keys import _OBJECT_KEYS, RLLIB_KEYS
 from rllib_ptm.settings import PTMSettings
 
 # What is set, and what the message must hold: the place, what was found, what is legal or nearest.
@@ -112,3 +115,16 @@ def test_every_key_is_documented_and_its_default_is_legal(
         assert field.metadata["doc"]
     PTMConfig().validate()
     assert {field.name for field in fields(PTMSettings)} <= vars(PTMConfig()).keys()
+
+
+def test_every_key_in_the_table_is_one_of_rllibs_and_every_other_is_refused() -> None:
+    rllib = {key: value for key, value in vars(AlgorithmConfig()).items() if key[0] != "_"}
+    assert set(RLLIB_KEYS) <= set(rllib)
+    known = vars(PTMConfig())
+    for key, default in rllib.items():
+        if key not in _OBJECT_KEYS and default != DEPRECATED_VALUE:
+            PTMConfig().update_from_dict({key: known[key]})  # what is there already may be written
+        if key in RLLIB_KEYS or not isinstance(default, (bool, int, float, str)):
+            continue
+        with pytest.raises(InputError, match=rf"config.{key}: .*(changes nothing|Python)"):
+            PTMConfig().update_from_dict({key: f"not {default}"})

@@ -122,7 +122,10 @@ def test_nobody_to_play_is_an_error_in_time(build: Callable[..., PTM]) -> None:
     [
         ({"evaluation_duration": "auto"}, "config.evaluation_duration: expected int"),
         ({"evaluation_duration": 0}, "config.evaluation_duration: expected at least 1"),
-        ({"evaluation_duration_unit": "timesteps"}, "evaluation_duration_unit: expected 'episo"),
+        (
+            {"evaluation_duration_unit": "timesteps"},
+            "evaluation_duration_unit: 'timesteps' is unknown; legal: episodes",
+        ),
         ({"evaluation_config": {"explore": True}}, "evaluation_config.explore: expected false"),
         ({"evaluation_config": {"explor": False}}, "'explor' is unknown; did you mean 'explore'"),
         (
