@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from envs.tasks import Task
-from envs.units import IntArray, Units
+from envs.units import BoolArray, IntArray, Units
 
 
 class Battles(Protocol):
@@ -18,11 +18,16 @@ class Battles(Protocol):
         num_battles: N.
         max_allies: Number of ally slots, A.
         max_enemies: Number of enemy slots, F.
+        broken: [N] bool; what played the battle died in the last step. Its record is then that
+            of the step before, and it is to be started anew with ``reset``.
+        num_game_restarts: How often something that played a battle had to be started anew.
     """
 
     num_battles: int
     max_allies: int
     max_enemies: int
+    broken: BoolArray
+    num_game_restarts: int
 
     def reset(self, which: IntArray, tasks: Sequence[Task], seeds: Sequence[int]) -> Units:
         """Starts some of the battles anew; the others stay as they are.

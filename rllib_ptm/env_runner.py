@@ -27,11 +27,15 @@ from ray.rllib.utils.metrics import (
 )
 from ray.rllib.utils.typing import StateDict
 
+from envs.battles import Battles
 from envs.tasks import Task
 from rllib_ptm.episodes import TeamEpisode
 from rllib_ptm.module_policy import ModulePolicy
 from rllib_ptm.rl_module import team_spaces
 from rllib_ptm.rollout import TASK_DRAWS, Rollout
+
+# Battles that broke and were started anew, by all env runners so far.
+NUM_GAME_RESTARTS = "num_game_restarts"
 
 
 class TeamEnvRunner(EnvRunner, Checkpointable):
@@ -48,7 +52,8 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         self._rng = np.random.default_rng(self._seed)
         self._priorities = {task.name: 1.0 / len(self._tasks) for task in self._tasks}
         self._weights_seq_no = 0
-        self._battles: Any = None
+        self._battles: Battles | None = None
+        self._restarts_logged = 0
         self._training: tuple[Rollout, ModulePolicy] | None = None
         self._callbacks = [cls() for cls in _as_list(self.config.callbacks_class)]
         self.module = self.config.get_rl_module_spec(
@@ -60,10 +65,11 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         """The names of the tasks that are played here."""
         return tuple(task.name for task in self._tasks)
 
-    def make_env(self) -> None:
+    def make_env(self) -> Battles:
         """Starts the battles, where this runner is one that plays."""
         if self._battles is None:
             self._battles = self._env.make_battles(self.config.num_envs_per_env_runner)
+        return self._battles
 
     def get_spaces(self) -> dict[str, Any]:
         """The team's spaces, as RLlib asks for them."""
@@ -123,9 +129,9 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         self, schedule: Sequence[tuple[Task, int]], epsilon: float = 0.0
     ) -> list[TeamEpisode]:
         """Plays each task and seed of a schedule once, to the end; logs nothing."""
-        self.make_env()
+        battles = self.make_env()
         policy = ModulePolicy(self.module, self.config.num_envs_per_env_runner)
-        rollout = Rollout(self._battles, self._env.time_limit_steps, iter(schedule))
+        rollout = Rollout(battles, self._env.time_limit_steps, iter(schedule))
         self._training = None  # its battles have just been overwritten
         episodes = []
         while not rollout.idle:
@@ -137,7 +143,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     ) -> list[TeamEpisode]:
         if self._training is None:
             self._training = (
-                Rollout(self._battles, self._env.time_limit_steps, self._training_schedule()),
+                Rollout(self.make_env(), self._env.time_limit_steps, self._training_schedule()),
                 ModulePolicy(self.module, self.config.num_envs_per_env_runner),
             )
         rollout, policy = self._training
@@ -167,6 +173,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def _log(self, episodes: Sequence[TeamEpisode]) -> None:
         """What RLlib counts on, also where no episode has ended."""
         steps = sum(len(episode) for episode in episodes)
+        restarts = self._battles.num_game_restarts if self._battles is not None else 0
         for key, value in (
             ((NUM_ENV_STEPS_SAMPLED,), steps),
             ((NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID), steps),
@@ -179,8 +186,10 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
             ((NUM_AGENT_STEPS_SAMPLED_LIFETIME, DEFAULT_AGENT_ID), steps),
             ((NUM_MODULE_STEPS_SAMPLED_LIFETIME, DEFAULT_MODULE_ID), steps),
             ((NUM_EPISODES_LIFETIME,), len(episodes)),
+            ((NUM_GAME_RESTARTS,), restarts - self._restarts_logged),
         ):
             self.metrics.log_value(key, value, reduce="lifetime_sum")
+        self._restarts_logged = restarts
         window = self.config.metrics_num_episodes_for_smoothing
         for episode in episodes:
             self.metrics.log_value(EPISODE_RETURN_MEAN, episode.episode_return, window=window)
