@@ -1,0 +1,88 @@
+"""The game as a process: a port for it, its start, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from envs.sc2.errors import GameError
+from envs.sc2.installation import Installation
+
+HOST = "127.0.0.1"
+PORT_TRIES = 100
+END_TIME_LIMIT_S = 10.0
+WATCHDOG = Path(__file__).with_name("watchdog.py")
+
+
+class GameProcess:
+    """A running game, which ends with ``end`` or with this process, however that ends.
+
+    Args:
+        installation: Which game to run.
+    """
+
+    def __init__(self, installation: Installation) -> None:
+        self._reserved, self.port = reserve_port()
+        # In a session of its own, so that a Ctrl-C in the terminal does not reach the watchdog
+        # before the replay is saved. -I -S: it needs nothing but the standard library.
+        self._watchdog = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(WATCHDOG), *installation.command(HOST, self.port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    @property
+    def url(self) -> str:
+        """Where the game's websocket is."""
+        return f"ws://{HOST}:{self.port}/sc2api"
+
+    def check_running(self) -> None:
+        """Raises GameError, with what the game said last, if it has ended."""
+        if self._watchdog.poll() is not None:
+            assert self._watchdog.stdout is not None
+            words = self._watchdog.stdout.read().decode(errors="replace").strip()
+            raise GameError(f"the game's process ended: {words or 'without a word'}")
+
+    async def end(self) -> None:
+        """Ends the game and its folder; does nothing the second time."""
+        assert self._watchdog.stdin is not None
+        self._watchdog.stdin.close()
+        try:
+            async with asyncio.timeout(END_TIME_LIMIT_S):
+                while self._watchdog.poll() is None:
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            self._watchdog.kill()  # the kernel then kills the game
+            self._watchdog.wait()
+        if self._watchdog.stdout is not None:
+            self._watchdog.stdout.close()
+        self._reserved.close()
+
+
+def reserve_port() -> tuple[socket.socket, int]:
+    """A TCP port for a game, and the socket that keeps it from our other games.
+
+    Between the choice of a free port and the game's binding it, another game could be told the
+    same one. So its number is taken as a UDP port as well, for as long as the game runs: the
+    kernel gives each number to one holder only, in all processes, and takes it back when the
+    holder dies.
+    """
+    for _ in range(PORT_TRIES):
+        reserved = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        reserved.bind((HOST, 0))
+        port = reserved.getsockname()[1]
+        try:
+            with socket.socket() as probe:
+                probe.bind((HOST, port))
+        except OSError as error:
+            reserved.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return reserved, port
+    raise GameError(f"no free port on {HOST} in {PORT_TRIES} tries")
