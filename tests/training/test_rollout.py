@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from envs.backends import EnvSettings
+from envs.smax import SmaxBattles
 from envs.team_view import TeamView
-from envs.units import FloatArray, IntArray
+from envs.units import FloatArray, IntArray, Units
 from rllib_ptm.env_runner import TeamEnvRunner
 from rllib_ptm.episodes import TeamEpisode, collate
 from rllib_ptm.rollout import TASK_DRAWS, Rollout, epsilon_greedy
@@ -55,6 +56,54 @@ def test_each_scheduled_battle_is_played_once_and_to_its_end() -> None:
         assert episode.truncated != decided
         assert episode.truncated == (len(episode) == 25 and not decided)
         assert episode.won == (alive[:3].any() and not alive[3:].any())
+
+
+class Breaking(SmaxBattles):
+    """Battles of which some break in certain steps, as a game in a process of its own may."""
+
+    def __init__(self, num_battles: int, breaks: dict[int, list[int]]) -> None:
+        super().__init__(num_battles, 3, 3)
+        self._breaks = breaks
+        self._steps = 0
+
+    def step(self, actions: IntArray) -> Units:
+        before = self._units
+        after = super().step(actions)
+        self.broken = np.isin(np.arange(self.num_battles), self._breaks.get(self._steps, []))
+        self._steps += 1
+        lost = np.flatnonzero(self.broken)
+        for name, array in vars(after).items():
+            array = array.copy()
+            array[lost] = getattr(before, name)[lost]
+            object.__setattr__(after, name, array)
+        return after
+
+
+def test_a_broken_battle_is_dropped_and_played_again() -> None:
+    tasks = EnvSettings(tasks=("2m_vs_2m", "3m_vs_3m")).parsed_tasks
+    forgotten: list[list[int]] = []
+
+    class Forgetful(Recorder):
+        def forget(self, battles: IntArray) -> None:
+            forgotten.append(battles.tolist())
+
+    def play_through(breaks: dict[int, list[int]]) -> Counter:
+        schedule = iter([(tasks[seed % 2], seed) for seed in range(6)])
+        rollout = Rollout(Breaking(2, breaks), 25, schedule)
+        episodes: list[TeamEpisode] = []
+        while not rollout.idle:
+            episodes += rollout.step(Forgetful(), 0.0, np.random.default_rng(0))
+        for episode in episodes:
+            assert episode.units.step.tolist() == list(range(len(episode) + 1))
+            np.testing.assert_array_equal(episode.units.last_action[1:], episode.actions)
+        return Counter((e.task, e.units.position[0].tobytes()) for e in episodes)
+
+    undisturbed = play_through({})
+    assert sum(undisturbed.values()) == 6
+    forgotten.clear()
+    assert play_through({3: [1], 4: [0, 1], 9: [0]}) == undisturbed
+    assert forgotten[0] == [1]
+    assert sorted(forgotten[1]) == [0, 1]
 
 
 def test_fewer_episodes_than_battles() -> None:
