@@ -71,9 +71,7 @@ def test_slots_are_what_the_tasks_need_or_more(
         ),
         (
             {"backend": "sc2", "tasks": "1md4m_vs_3m", "max_enemies": 4},
-            [
-                "env_config.max_enemies: the tasks need 5 slots, found 4"
-            ],  # the medivac's own targets
+            ["env_config.max_enemies: the tasks need 5 slots, found 4"],
         ),
     ],
 )

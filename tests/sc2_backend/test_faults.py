@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sc2_standin.faults import provoke
+from sc2_standin.installation import install
 
 from envs import parallel_env
 from envs.errors import InputError
@@ -24,7 +26,7 @@ from envs.units import FloatArray, IntArray
 from rllib_ptm.episodes import TeamEpisode
 from rllib_ptm.rollout import Rollout
 from sc2_backend.arena import approach, left_behind, processes_of
-from sc2_backend.conftest import MakeBattles
+from sc2_backend.conftest import MakeBattles, settings
 
 STOP = 1
 
@@ -60,6 +62,16 @@ def play(
     return Counter(episode.units.position[0, :3].tobytes() for episode in played)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
+    """What ``play`` gives where nothing goes wrong."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SC2PATH", str(install(tmp_path_factory.mktemp("undisturbed") / "game")))
+        battles = Sc2Battles(2, settings("3m"))
+        yield play(battles, 6)
+        battles.close()
+
+
 @pytest.mark.parametrize(
     ("fault", "value", "restarts"),
     [
@@ -73,10 +85,9 @@ def play(
     ],
 )
 def test_play_goes_on_after_a_fault(
-    make: MakeBattles, fault: str, value: float, restarts: int
+    make: MakeBattles, undisturbed: Counter, fault: str, value: float, restarts: int
 ) -> None:
     battles = make("3m", 2, request_time_limit_s=2.0)
-    undisturbed = play(make("3m", 2), 6)
     played = play(battles, 6, fault, value)
     assert sum(played.values()) == 6
     assert played == undisturbed  # each battle once, also that which broke

@@ -1,0 +1,108 @@
+"""Training on StarCraft II, with RLlib: faults are counted, and battles are learned."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from sc2_standin.faults import provoke
+
+from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.env_runner import TeamEnvRunner
+from sc2_backend.arena import left_behind, processes_of
+
+SMALL = {
+    "attention_dim": 16,
+    "attention_heads": 2,
+    "recurrent_dim": 8,
+    "hypernet_dim": 16,
+    "mixing_dim": 8,
+    "batch_size_episodes": 4,
+    "learning_starts_episodes": 4,
+    "episodes_per_training_step": 4,
+}
+
+
+def config(games: int, tasks: Any, **env_config: Any) -> PTMConfig:
+    values = {"tasks": tasks, "backend": "sc2", "time_limit_steps": 30, **env_config}
+    return (
+        PTMConfig()
+        .environment(env_config=values)
+        .training(**SMALL)
+        .env_runners(num_envs_per_env_runner=games)
+        .reporting(min_sample_timesteps_per_iteration=20)
+        .debugging(seed=3, log_level="ERROR")
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """A Ray cluster of this machine."""
+    quiet = {"include_dashboard": False, "logging_level": "ERROR", "log_to_driver": False}
+    ray.init(address="local", num_cpus=2, **quiet)
+    yield
+    ray.shutdown()
+
+
+def test_training_counts_the_games_that_were_started_anew(
+    cluster: None, installation: Path
+) -> None:
+    algorithm = config(2, ["2m_vs_2m", "1m"], request_time_limit_s=5.0).build_algo()
+    first = algorithm.train()["env_runners"]
+    assert first["num_game_restarts"] == 0
+    provoke(installation, "crash")
+    second = algorithm.train()["env_runners"]
+    assert second["num_game_restarts"] == 1
+    third = algorithm.train()["env_runners"]
+    assert third["num_game_restarts"] == 1  # so far, not in this iteration
+    assert third["num_env_steps_sampled_lifetime"] > second["num_env_steps_sampled_lifetime"]
+    algorithm.stop()
+
+
+def test_nothing_is_left_of_an_env_runner_that_died(
+    cluster: None, installation: Path, temp: Path
+) -> None:
+    surroundings = {"env_vars": {"SC2PATH": str(installation), "TMPDIR": str(temp)}}
+    actor = ray.remote(TeamEnvRunner).options(runtime_env=surroundings)
+    runner = actor.remote(config=config(2, "1m"), worker_index=1, num_workers=1)
+    pid = ray.get(runner.__ray_call__.remote(lambda self: os.getpid()))
+    assert ray.get(runner.sample.remote(num_episodes=2, epsilon=1.0))
+    assert len(processes_of(installation)) == 4
+    os.kill(pid, signal.SIGKILL)
+    assert left_behind(installation, temp) == []
+
+
+@pytest.mark.slow
+def test_the_win_rate_rises(cluster: None, installation: Path) -> None:
+    """A minute of training on four games."""
+    learning = config(4, "3m_vs_2m").training(
+        lr=1e-3,
+        optimizer_name="adam",
+        action_head="entity",
+        attention_dim=32,
+        recurrent_dim=32,
+        hypernet_dim=16,
+        batch_size_episodes=16,
+        learning_starts_episodes=16,
+        epsilon_anneal_steps=3000,
+        alpha_anneal_steps=3000,
+        mining_lambda=1.0,
+        target_update_interval_episodes=50,
+        win_rate_window_episodes=64,
+    )
+    algorithm = learning.reporting(min_sample_timesteps_per_iteration=300).build_algo()
+    rates = []
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        runners = algorithm.train()["env_runners"]
+        rates.append(runners["win_rate_mean"])
+        print(f"{runners['num_env_steps_sampled_lifetime']} steps: {rates[-1]:.2f}")
+    algorithm.stop()
+    assert rates[-1] > rates[0] + 0.3
+    assert rates[-1] > 0.6
