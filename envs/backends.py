@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from types import ModuleType
 
 from envs.battles import Battles
 from envs.errors import InputError
@@ -23,15 +24,34 @@ def _make_smax(num_battles: int, settings: EnvSettings) -> Battles:
 
 @dataclass(frozen=True)
 class Backend:
-    """What plays battles: how it is made, and the unit types that it knows."""
+    """What plays battles.
+
+    Attributes:
+        make: Starts N battles.
+        unit_types: Those that it knows.
+        check: Raises InputError if something that it needs is not on this machine.
+    """
 
     make: Callable[[int, EnvSettings], Battles]
     unit_types: frozenset[str]
+    check: Callable[[EnvSettings], None]
+
+
+def _nothing_to_check(settings: EnvSettings) -> None:
+    """For a backend that is installed with the package."""
 
 
 def _make_sc2(num_battles: int, settings: EnvSettings) -> Battles:
+    return _sc2_battles().Sc2Battles(num_battles, settings)
+
+
+def _check_sc2(settings: EnvSettings) -> None:
+    _sc2_battles().find_installation(settings.game_version)
+
+
+def _sc2_battles() -> ModuleType:
     try:
-        from envs.sc2.battles import Sc2Battles
+        from envs.sc2 import battles
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in SC2_PACKAGES:
             raise
@@ -39,7 +59,7 @@ def _make_sc2(num_battles: int, settings: EnvSettings) -> Battles:
             f"backend 'sc2' needs the module {error.name!r}, which is not installed: "
             "pip install 'rllib-ptm[sc2]'"
         ) from error
-    return Sc2Battles(num_battles, settings)
+    return battles
 
 
 SC2_PACKAGES = ("aiohttp", "s2clientprotocol", "sc2")  # what the extra [sc2] brings
@@ -48,8 +68,9 @@ BACKENDS: dict[str, Backend] = {
     "smax": Backend(
         _make_smax,
         frozenset({"marine", "marauder", "stalker", "zealot", "zergling", "hydralisk"}),
+        _nothing_to_check,
     ),
-    "sc2": Backend(_make_sc2, frozenset(UNIT_TYPES)),
+    "sc2": Backend(_make_sc2, frozenset(UNIT_TYPES), _check_sc2),
 }
 
 # SMAC's names of the computer player's levels, VeryEasy to CheatInsane.
@@ -147,6 +168,10 @@ class EnvSettings:
         # A medivac names the ally that it heals by an enemy's number (see ``envs.team_view``).
         heals = any(MEDIVAC in task.allies for task in self.parsed_tasks)
         return max(largest, self.ally_slots) if heals else largest
+
+    def check_machine(self) -> None:
+        """Raises InputError if this machine lacks what the backend needs."""
+        BACKENDS[self.backend].check(self)
 
     def make_battles(self, num_battles: int) -> Battles:
         """Starts N battles of the chosen backend."""

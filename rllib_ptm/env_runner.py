@@ -27,7 +27,6 @@ from ray.rllib.utils.metrics import (
 )
 from ray.rllib.utils.typing import StateDict
 
-from envs.battles import Battles
 from envs.tasks import Task
 from rllib_ptm.episodes import TeamEpisode
 from rllib_ptm.module_policy import ModulePolicy
@@ -48,11 +47,13 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
         self._env = self.config.env_settings
+        if self.worker_index > 0 or not self.num_workers:  # a runner that plays
+            self._env.check_machine()  # not when it begins to: RLlib would start it over and over
         self._tasks: tuple[Task, ...] = self._env.parsed_tasks
         self._rng = np.random.default_rng(self._seed)
         self._priorities = {task.name: 1.0 / len(self._tasks) for task in self._tasks}
         self._weights_seq_no = 0
-        self._battles: Battles | None = None
+        self._battles: Any = None
         self._restarts_logged = 0
         self._training: tuple[Rollout, ModulePolicy] | None = None
         self._callbacks = [cls() for cls in _as_list(self.config.callbacks_class)]
@@ -65,11 +66,10 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         """The names of the tasks that are played here."""
         return tuple(task.name for task in self._tasks)
 
-    def make_env(self) -> Battles:
+    def make_env(self) -> None:
         """Starts the battles, where this runner is one that plays."""
         if self._battles is None:
             self._battles = self._env.make_battles(self.config.num_envs_per_env_runner)
-        return self._battles
 
     def get_spaces(self) -> dict[str, Any]:
         """The team's spaces, as RLlib asks for them."""
@@ -129,9 +129,9 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         self, schedule: Sequence[tuple[Task, int]], epsilon: float = 0.0
     ) -> list[TeamEpisode]:
         """Plays each task and seed of a schedule once, to the end; logs nothing."""
-        battles = self.make_env()
+        self.make_env()
         policy = ModulePolicy(self.module, self.config.num_envs_per_env_runner)
-        rollout = Rollout(battles, self._env.time_limit_steps, iter(schedule))
+        rollout = Rollout(self._battles, self._env.time_limit_steps, iter(schedule))
         self._training = None  # its battles have just been overwritten
         episodes = []
         while not rollout.idle:
@@ -143,7 +143,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     ) -> list[TeamEpisode]:
         if self._training is None:
             self._training = (
-                Rollout(self.make_env(), self._env.time_limit_steps, self._training_schedule()),
+                Rollout(self._battles, self._env.time_limit_steps, self._training_schedule()),
                 ModulePolicy(self.module, self.config.num_envs_per_env_runner),
             )
         rollout, policy = self._training
@@ -173,7 +173,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def _log(self, episodes: Sequence[TeamEpisode]) -> None:
         """What RLlib counts on, also where no episode has ended."""
         steps = sum(len(episode) for episode in episodes)
-        restarts = self._battles.num_game_restarts if self._battles is not None else 0
+        restarts = self._battles.num_game_restarts if self._battles else 0
         for key, value in (
             ((NUM_ENV_STEPS_SAMPLED,), steps),
             ((NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID), steps),

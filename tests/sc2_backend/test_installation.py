@@ -15,6 +15,7 @@ from envs.errors import InputError
 from envs.sc2.game_process import reserve_port
 from envs.sc2.installation import find_installation
 from envs.tasks import parse_task
+from rllib_ptm.algorithm import PTMConfig
 from sc2_backend.conftest import MakeBattles, settings
 
 
@@ -91,6 +92,13 @@ def test_it_is_said_before_any_game_starts(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("SC2PATH", str(tmp_path))
     with pytest.raises(InputError, match="no StarCraft II in"):
         settings("3m").make_battles(4)
+
+
+def test_it_is_said_before_ray_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SC2PATH", str(tmp_path))
+    config = PTMConfig().environment(env_config={"tasks": "3m", "backend": "sc2"})
+    with pytest.raises(InputError, match="no StarCraft II in"):
+        config.validate()
 
 
 def test_the_version_that_was_asked_for_plays(make: MakeBattles, installation: Path) -> None:
