@@ -212,7 +212,11 @@ class Game:
         self, *requests: sc_pb.Request, time_limit_s: float | None = None
     ) -> list[sc_pb.Response]:
         limit = self._settings.request_time_limit_s if time_limit_s is None else time_limit_s
-        return await self._client.ask(*requests, time_limit_s=limit)
+        try:
+            return await self._client.ask(*requests, time_limit_s=limit)
+        except GameError:
+            await self._process.check_ending()  # how it ended tells more than a lost connection
+            raise
 
 
 _OBSERVE = sc_pb.Request(observation=sc_pb.RequestObservation())

@@ -7,6 +7,7 @@ import errno
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from envs.sc2.errors import GameError
@@ -15,6 +16,7 @@ from envs.sc2.installation import Installation
 HOST = "127.0.0.1"
 PORT_TRIES = 100
 END_TIME_LIMIT_S = 10.0
+NOTICE_SECONDS = 0.5  # the watchdog looks every 0.2 s
 WATCHDOG = Path(__file__).with_name("watchdog.py")
 
 
@@ -29,12 +31,17 @@ class GameProcess:
         self._reserved, self.port = reserve_port()
         # In a session of its own, so that a Ctrl-C in the terminal does not reach the watchdog
         # before the replay is saved. -I -S: it needs nothing but the standard library.
-        self._watchdog = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(WATCHDOG), *installation.command(HOST, self.port)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
+        command = [sys.executable, "-I", "-S", str(WATCHDOG)]
+        try:
+            self._watchdog = subprocess.Popen(
+                [*command, *installation.command(HOST, self.port)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:  # no memory, or too many processes
+            self._reserved.close()
+            raise GameError(f"no process for a game: {error}") from error
 
     @property
     def url(self) -> str:
@@ -47,6 +54,13 @@ class GameProcess:
             assert self._watchdog.stdout is not None
             words = self._watchdog.stdout.read().decode(errors="replace").strip()
             raise GameError(f"the game's process ended: {words or 'without a word'}")
+
+    async def check_ending(self) -> None:
+        """``check_running``, once the watchdog has had time to notice."""
+        deadline = time.monotonic() + NOTICE_SECONDS
+        while self._watchdog.poll() is None and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        self.check_running()
 
     async def end(self) -> None:
         """Ends the game and its folder; does nothing the second time."""

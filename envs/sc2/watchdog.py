@@ -36,15 +36,11 @@ def main(command: list[str]) -> None:
     folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
     try:
         log = os.path.join(folder, "output.log")
-        with open(log, "wb") as output:
-            game = subprocess.Popen(
-                [*command, "-tempDir", folder + "/"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_die_with_the_watchdog,
-            )
+        try:
+            game = _start([*command, "-tempDir", folder + "/"], log)
+        except OSError as error:
+            print(error, flush=True)
+            return
         try:
             if _wait_for_either(game):
                 print(f"exit status {game.returncode}{_last_line(log)}", flush=True)
@@ -54,6 +50,18 @@ def main(command: list[str]) -> None:
             game.wait()
     finally:
         shutil.rmtree(folder)
+
+
+def _start(command: list[str], log: str) -> subprocess.Popen:
+    with open(log, "wb") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_the_watchdog,
+        )
 
 
 def _wait_for_either(game: subprocess.Popen) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pettingzoo.test import parallel_api_test
 from sc2_standin.faults import provoke
 from sc2_standin.installation import install
 
@@ -95,7 +96,7 @@ def test_play_goes_on_after_a_fault(
 
 
 def test_a_game_that_breaks_is_told_and_the_others_play_on(
-    make: MakeBattles, installation: Path
+    make: MakeBattles, installation: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     battles = make("3m", 3)
     before = battles.reset(np.arange(3), [parse_task("3m")] * 3, [0, 1, 2])
@@ -103,6 +104,7 @@ def test_a_game_that_breaks_is_told_and_the_others_play_on(
     after = battles.step(np.full((3, 3), STOP))
     assert battles.broken.sum() == 1
     (lost,) = np.flatnonzero(battles.broken)
+    assert "the game's process ended: exit status -9" in caplog.text
     assert after.step[battles.broken].tolist() == [0]
     assert after.step[~battles.broken].tolist() == [1, 1]
     np.testing.assert_array_equal(after.position[lost], before.position[lost])
@@ -113,6 +115,12 @@ def test_a_game_that_breaks_is_told_and_the_others_play_on(
     assert units.alive[lost].sum() == 6
     assert again.step[~np.isin(np.arange(3), lost)].tolist() == [2, 2]
     assert battles.num_game_restarts == 1
+
+
+def test_pettingzoos_own_test_passes(installation: Path) -> None:
+    environment = parallel_env("2s1md1M", "sc2", step_mul=16)
+    parallel_api_test(environment, num_cycles=60)
+    environment.close()
 
 
 def test_agents_are_truncated_when_their_game_breaks(installation: Path) -> None:

@@ -88,6 +88,12 @@ def test_a_game_that_may_not_be_executed(installation: Path) -> None:
     assert f"{executable} may not be executed" in refusal()
 
 
+def test_a_game_for_another_machine(make: MakeBattles, installation: Path) -> None:
+    find_installation(None).executable.write_text("no program")
+    with pytest.raises(InputError, match=r"process ended: .*Exec format error"):
+        make("1m").reset(np.zeros(1, int), [parse_task("1m")], [0])
+
+
 def test_it_is_said_before_any_game_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SC2PATH", str(tmp_path))
     with pytest.raises(InputError, match="no StarCraft II in"):

@@ -13,6 +13,7 @@ import pytest
 import ray
 from sc2_standin.faults import provoke
 
+from envs.tasks import parse_tasks
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.env_runner import TeamEnvRunner
 from sc2_backend.arena import left_behind, processes_of
@@ -30,7 +31,7 @@ SMALL = {
 
 
 def config(games: int, tasks: Any, **env_config: Any) -> PTMConfig:
-    values = {"tasks": tasks, "backend": "sc2", "time_limit_steps": 30, **env_config}
+    values = {"backend": "sc2", "tasks": tasks, "time_limit_steps": 30, **env_config}
     return (
         PTMConfig()
         .environment(env_config=values)
@@ -76,6 +77,17 @@ def test_nothing_is_left_of_an_env_runner_that_died(
     assert len(processes_of(installation)) == 4
     os.kill(pid, signal.SIGKILL)
     assert left_behind(installation, temp) == []
+
+
+def test_a_policy_of_smax_plays_on_starcraft_as_it_is(cluster: None, installation: Path) -> None:
+    smax, sc2 = (config(2, "2m_vs_3m", backend=backend) for backend in ("smax", "sc2"))
+    trained = TeamEnvRunner(config=smax, worker_index=0, num_workers=0)
+    runner = TeamEnvRunner(config=sc2, worker_index=0, num_workers=0)
+    assert runner.get_spaces() == trained.get_spaces()
+    runner.set_state(trained.get_state())
+    schedule = [(task, seed) for task in parse_tasks("2m_vs_3m") for seed in range(3)]
+    assert len(runner.play_exactly(schedule)) == 3
+    runner.stop()
 
 
 @pytest.mark.slow
