@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
+import os
+import select
 import socket
 import subprocess
 import sys
@@ -19,6 +22,8 @@ END_TIME_LIMIT_S = 10.0
 NOTICE_SECONDS = 0.5  # the watchdog looks every 0.2 s
 WATCHDOG = Path(__file__).with_name("watchdog.py")
 
+logger = logging.getLogger(__name__)
+
 
 class GameProcess:
     """A running game, which ends with ``end`` or with this process, however that ends.
@@ -29,11 +34,11 @@ class GameProcess:
 
     def __init__(self, installation: Installation) -> None:
         self._reserved, self.port = reserve_port()
-        # In a session of its own, so that a Ctrl-C in the terminal does not reach the watchdog
-        # before the replay is saved. -I -S: it needs nothing but the standard library.
         command = [sys.executable, "-I", "-S", str(WATCHDOG)]
         try:
-            self._watchdog = subprocess.Popen(
+            # In a session of its own, so that a Ctrl-C in the terminal does not reach the watchdog
+            # before the replay is saved. -I -S: it needs nothing but the standard library.
+            self._launcher = subprocess.Popen(
                 [*command, *installation.command(HOST, self.port)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -42,6 +47,8 @@ class GameProcess:
         except OSError as error:  # no memory, or too many processes
             self._reserved.close()
             raise GameError(f"no process for a game: {error}") from error
+        self._words = b""
+        self._ended = False
 
     @property
     def url(self) -> str:
@@ -50,32 +57,44 @@ class GameProcess:
 
     def check_running(self) -> None:
         """Raises GameError, with what the game said last, if it has ended."""
-        if self._watchdog.poll() is not None:
-            assert self._watchdog.stdout is not None
-            words = self._watchdog.stdout.read().decode(errors="replace").strip()
+        if self._has_ended():
+            words = self._words.decode(errors="replace").strip()
             raise GameError(f"the game's process ended: {words or 'without a word'}")
 
     async def check_ending(self) -> None:
         """``check_running``, once the watchdog has had time to notice."""
-        deadline = time.monotonic() + NOTICE_SECONDS
-        while self._watchdog.poll() is None and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        await self._wait(NOTICE_SECONDS)
         self.check_running()
 
     async def end(self) -> None:
         """Ends the game and its folder; does nothing the second time."""
-        assert self._watchdog.stdin is not None
-        self._watchdog.stdin.close()
-        try:
-            async with asyncio.timeout(END_TIME_LIMIT_S):
-                while self._watchdog.poll() is None:
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            self._watchdog.kill()  # the kernel then kills the game
-            self._watchdog.wait()
-        if self._watchdog.stdout is not None:
-            self._watchdog.stdout.close()
+        stdin, stdout = self._launcher.stdin, self._launcher.stdout
+        assert stdin is not None
+        assert stdout is not None
+        if stdout.closed:
+            return
+        stdin.close()
+        await self._wait(END_TIME_LIMIT_S)
+        if not self._has_ended():
+            logger.warning("a game on port %d did not end", self.port)
+        stdout.close()
+        self._launcher.wait()
         self._reserved.close()
+
+    async def _wait(self, time_limit_s: float) -> None:
+        deadline = time.monotonic() + time_limit_s
+        while not self._has_ended() and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+
+    def _has_ended(self) -> bool:
+        """Whether the watchdog has closed its output, the last thing that it does."""
+        stdout = self._launcher.stdout
+        assert stdout is not None
+        while not self._ended and select.select([stdout], [], [], 0.0)[0]:
+            words = os.read(stdout.fileno(), 4096)
+            self._words += words
+            self._ended = not words
+        return self._ended
 
 
 def reserve_port() -> tuple[socket.socket, int]:

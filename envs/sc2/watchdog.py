@@ -10,7 +10,11 @@ with threads, and it removes no folder. So the watchdog holds the other end of a
 input: the kernel closes it when the runner ends, however it ends. The watchdog itself is alone in
 its process, so for its own death that signal does do.
 
-What the game prints goes to its folder; how it ended, and the last line, to standard output.
+It is no child of the runner, because a worker of Ray that ends kills its children, and the watchdog
+still has to clear up then.
+
+What the game prints goes to its folder. How it ended, and the last line, go to standard output, of
+which nobody else holds an end: when the reader finds it closed, all is done.
 """
 
 import contextlib
@@ -87,4 +91,5 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if os.fork() == 0:  # the parent ends at once, which makes this one nobody's child
+        main(sys.argv[1:])

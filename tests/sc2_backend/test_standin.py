@@ -16,6 +16,7 @@ from sc2_standin.installation import BASE_BUILD, MAP, install
 from sc2_standin.requests import Requests
 from sc2_standin.unit_stats import NUM_STANDARD_TYPES
 
+from envs.sc2.errors import GameError
 from envs.sc2.game_process import GameProcess
 from envs.sc2.installation import find_installation
 
@@ -334,5 +335,7 @@ def test_the_websocket_answers_in_order_and_quits(installation: Path) -> None:
     answers = asyncio.run(talk(process.url))
     assert [answer.id for answer in answers] == list(range(20))
     assert {answer.ping.base_build for answer in answers} == {BASE_BUILD}
-    assert process._watchdog.wait(5) == 0  # the game ended by itself, and its folder with it
+    asyncio.run(process._wait(20.0))
+    with pytest.raises(GameError, match="exit status 0"):  # by itself
+        process.check_running()
     asyncio.run(process.end())

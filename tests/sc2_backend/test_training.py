@@ -66,8 +66,9 @@ def test_training_counts_the_games_that_were_started_anew(
     algorithm.stop()
 
 
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM", "ray.kill"])
 def test_nothing_is_left_of_an_env_runner_that_died(
-    cluster: None, installation: Path, temp: Path
+    cluster: None, installation: Path, temp: Path, end: str
 ) -> None:
     surroundings = {"env_vars": {"SC2PATH": str(installation), "TMPDIR": str(temp)}}
     actor = ray.remote(TeamEnvRunner).options(runtime_env=surroundings)
@@ -75,7 +76,10 @@ def test_nothing_is_left_of_an_env_runner_that_died(
     pid = ray.get(runner.__ray_call__.remote(lambda self: os.getpid()))
     assert ray.get(runner.sample.remote(num_episodes=2, epsilon=1.0))
     assert len(processes_of(installation)) == 4
-    os.kill(pid, signal.SIGKILL)
+    if end == "ray.kill":
+        ray.kill(runner)
+    else:
+        os.kill(pid, signal.Signals[end])
     assert left_behind(installation, temp) == []
 
 
