@@ -12,6 +12,7 @@ import logging
 import shlex
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Sc2Battles:
         settings: The battles' settings.
 
     Raises:
-        InputError: The game or the map is not installed.
+        InputError: The game or the map is not installed, or replays cannot be written.
     """
 
     def __init__(self, num_battles: int, settings: EnvSettings) -> None:
@@ -55,6 +56,8 @@ class Sc2Battles:
         self.num_game_restarts = 0
         self._settings = settings
         self._installation = find_installation(settings.game_version)
+        if settings.save_replay_dir is not None:
+            _make_folder(settings.save_replay_dir)
         self._sight, self._reach = ranges(settings.uniform_ranges)
         self._units = no_units(num_battles, self.max_allies, self.max_enemies)
         self._games: list[Game | None] = [None] * num_battles
@@ -160,6 +163,13 @@ class Sc2Battles:
         game, self._games[battle] = self._games[battle], None
         if game is not None:
             await game.end()
+
+
+def _make_folder(replays: str) -> None:
+    try:
+        Path(replays).expanduser().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"env_config.save_replay_dir: {error}") from error
 
 
 def _cannot_start(installation: Installation, error: GameError) -> InputError:

@@ -132,38 +132,45 @@ class Game:
             await self._process.end()
 
     async def _create(self, installation: Installation, seed: int) -> None:
-        """Creates the game on the map and joins it."""
-        settings = self._settings
-        patience = settings.start_time_limit_s
-        ping, *_ = await self._ask(sc_pb.Request(ping=sc_pb.RequestPing()), time_limit_s=patience)
-        version, build = ping.ping.game_version, ping.ping.base_build
-        logger.info("StarCraft II %s, build %d, on port %d", version, build, self._process.port)
-        if build != installation.base_build:
-            raise GameError(f"{installation.executable} says that it is build {build}")
+        """Creates the game on the map, joins it, and reads what stays the same in it."""
+        version = await self._version(installation)
         game = sc_pb.RequestCreateGame(
             local_map=sc_pb.LocalMap(map_path=MAP), realtime=False, random_seed=seed
         )
+        level = sc_pb.Difficulty.ValueType(1 + DIFFICULTIES.index(self._settings.difficulty))
         game.player_setup.add(type=sc_pb.Participant)
-        level = sc_pb.Difficulty.ValueType(1 + DIFFICULTIES.index(settings.difficulty))
         game.player_setup.add(type=sc_pb.Computer, race=RACE, difficulty=level)
-        await self._ask(sc_pb.Request(create_game=game), time_limit_s=patience)
         raw = sc_pb.InterfaceOptions(raw=True, score=False)
         join = sc_pb.RequestJoinGame(race=RACE, options=raw)
-        await self._ask(sc_pb.Request(join_game=join), time_limit_s=patience)
+        # One after the other, as the second needs the first.
+        for request in (sc_pb.Request(create_game=game), sc_pb.Request(join_game=join)):
+            await self._ask(request, time_limit_s=self._settings.start_time_limit_s)
+        await self._read_map()
+        if self._settings.save_replay_dir is not None:
+            name = f"{time.strftime('%Y%m%d-%H%M%S')}_{version}_{os.getpid()}_{self._process.port}"
+            folder = Path(self._settings.save_replay_dir).expanduser()
+            self._replay = folder / f"{name}.SC2Replay"
+
+    async def _version(self, installation: Installation) -> str:
+        (answer,) = await self._ask(sc_pb.Request(ping=sc_pb.RequestPing()))
+        ping = answer.ping
+        if ping.HasField("base_build") and ping.base_build != installation.base_build:
+            raise GameError(f"{installation.executable} says that it is build {ping.base_build}")
+        logger.info("StarCraft II %s, build %d", ping.game_version, ping.base_build)
+        return ping.game_version
+
+    async def _read_map(self) -> None:
         info, data = await self._ask(
             sc_pb.Request(game_info=sc_pb.RequestGameInfo()),
             sc_pb.Request(data=sc_pb.RequestData(unit_type_id=True)),
-            time_limit_s=patience,
         )
-        size = info.game_info.start_raw.map_size
-        if (size.x, size.y) != (2 * HALF_MAP, 2 * HALF_MAP):
-            raise GameError(f"map {MAP} is {size.x} x {size.y} in size, not 32 x 32")
-        self._centre = np.array([size.x / 2, size.y / 2], np.float32)
-        self._pathing = pathing_grid(info.game_info.start_raw)
+        start = info.game_info.start_raw
+        size = start.map_size.x, start.map_size.y
+        if size != (2 * HALF_MAP, 2 * HALF_MAP):
+            raise GameError(f"map {MAP} is {size[0]} x {size[1]} in size, not 32 x 32")
+        self._centre = np.array(size, np.float32) / 2
+        self._pathing = pathing_grid(start)
         self._learner_ids = learner_ids(len(data.data.units))
-        if settings.save_replay_dir is not None:
-            name = f"{time.strftime('%Y%m%d-%H%M%S')}_{version}_{os.getpid()}_{self._process.port}"
-            self._replay = Path(settings.save_replay_dir).expanduser() / f"{name}.SC2Replay"
 
     async def _clear(self) -> None:
         """Takes all units off the map."""
@@ -205,7 +212,6 @@ class Game:
         if self._replay is None:
             return
         (answer,) = await self._ask(sc_pb.Request(save_replay=sc_pb.RequestSaveReplay()))
-        self._replay.parent.mkdir(parents=True, exist_ok=True)
         self._replay.write_bytes(answer.save_replay.data)
 
     async def _ask(

@@ -28,12 +28,10 @@ class Installation:
     Attributes:
         folder: What SC2PATH points to.
         base_build: The number of the build, 75689 for 4.10.
-        data_hash: The data that a version asked for by name has; None for the newest.
     """
 
     folder: Path
     base_build: int
-    data_hash: str | None
 
     @property
     def executable(self) -> Path:
@@ -43,8 +41,7 @@ class Installation:
     def command(self, host: str, port: int) -> list[str]:
         """The game's command line, but for ``-tempDir``."""
         listen = ["-listen", host, "-port", str(port), "-dataDir", f"{self.folder}/"]
-        data = ["-dataVersion", self.data_hash] if self.data_hash else []
-        return [str(self.executable), *listen, *data]
+        return [str(self.executable), *listen]
 
 
 def find_installation(game_version: str | None) -> Installation:
@@ -63,9 +60,9 @@ def find_installation(game_version: str | None) -> Installation:
         why = "which SC2PATH names" if variable else "the default, as SC2PATH is not set"
         raise InputError(f"no StarCraft II in {folder} ({why}): {GET_THE_GAME}")
     if game_version is None:
-        base_build, data_hash = max(builds), None
+        base_build = max(builds)
     else:
-        base_build, data_hash = _version(game_version)
+        base_build = _base_build(game_version)
         if base_build not in builds:
             there = ", ".join(map(str, sorted(builds)))
             raise InputError(
@@ -74,7 +71,7 @@ def find_installation(game_version: str | None) -> Installation:
             )
     if not (folder / "Maps" / MAP).is_file():
         raise InputError(f"no map {folder / 'Maps' / MAP}: {GET_THE_MAP}")
-    installation = Installation(folder, base_build, data_hash)
+    installation = Installation(folder, base_build)
     if not os.access(installation.executable, os.X_OK):
         raise InputError(f"{installation.executable} may not be executed: chmod +x it")
     return installation
@@ -90,10 +87,8 @@ def _installed_builds(folder: Path) -> set[int]:
     return {int(name) for name in names if name.isdigit()}
 
 
-def _version(game_version: str) -> tuple[int, str]:
-    """The base build and the data hash of a version."""
+def _base_build(game_version: str) -> int:
     known = {str(version["label"]): version for version in VERSIONS}
     if game_version not in known:
         raise unknown_name("env_config.game_version", game_version, known)
-    version = known[game_version]
-    return int(version["base-version"]), str(version["data-hash"])
+    return int(known[game_version]["base-version"])

@@ -62,10 +62,9 @@ def test_the_newest_version_or_the_one_asked_for(installation: Path) -> None:
     newest, older = find_installation(None), find_installation("4.6.2")
     assert (newest.base_build, older.base_build) == (75689, 69232)
     assert older.executable == installation / "Versions" / "Base69232" / "SC2_x64"
-    assert "-dataVersion" not in newest.command("127.0.0.1", 1)
-    assert older.command("127.0.0.1", 1)[-2:] == [
-        "-dataVersion",
-        "B3E14058F1083913B80C20993AC965DB",
+    assert older.command("127.0.0.1", 5000) == [
+        str(older.executable),
+        *("-listen", "127.0.0.1", "-port", "5000", "-dataDir", f"{installation}/"),
     ]
 
 

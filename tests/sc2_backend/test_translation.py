@@ -11,6 +11,7 @@ from s2clientprotocol import sc2api_pb2 as sc_pb
 from sc2_standin.faults import provoke
 from sc2_standin.replay import Replay
 
+from envs.errors import InputError
 from envs.sc2.commands import orders
 from envs.sc2.observation import can_move, pathing_grid
 from envs.sc2.spawn import create, match_slots, sides
@@ -135,7 +136,7 @@ def test_replays_are_written_for_each_game(make: MakeBattles, tmp_path: Path) ->
     units = battles.reset(np.arange(2), [task] * 2, [0, 1])
     for _ in range(5):
         units = battles.step(approach(units))
-    assert not folder.exists()
+    assert not list(folder.iterdir())
     battles.reset(np.zeros(1, int), [task], [2])
     (first,) = folder.glob("*.SC2Replay")
     after_one_battle = Replay.from_bytes(first.read_bytes())
@@ -165,6 +166,12 @@ def test_a_replay_that_cannot_be_had_stops_nobody(
     assert battles.broken.all()
     assert "the replay lacks the last battle" in caplog.text
     battles.reset(np.zeros(1, int), [parse_task("2m")], [0])
+
+
+def test_a_folder_that_cannot_hold_replays_is_refused(make: MakeBattles, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"env_config\.save_replay_dir: .*file"):
+        make("2m", save_replay_dir=str(tmp_path / "file" / "replays"))
 
 
 @pytest.mark.parametrize("level", ["1", "7", "A"])
