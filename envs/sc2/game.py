@@ -21,7 +21,7 @@ from envs.sc2.observation import can_move, pathing_grid, write_units
 from envs.sc2.spawn import create, kill, match_slots, owned, sides
 from envs.sc2.unit_types import learner_ids
 from envs.spawn import Spawn
-from envs.units import HALF_MAP, BoolArray, IntArray, Units
+from envs.units import HALF_MAP, BoolArray, FloatArray, IntArray, Units
 
 TRIES = 1000  # SMAC's patience with a spawn
 # A game ends for good at loop 2^19. Half way through it is replaced, between two battles.
@@ -45,7 +45,7 @@ class Game:
         self._replay: Path | None = None
         self._learner_ids: IntArray = np.zeros(0, np.int64)
         self._pathing: BoolArray = np.zeros((0, 0), bool)
-        self._centre = np.zeros(2, np.float32)
+        self._centre: FloatArray = np.zeros(2, np.float32)
 
     @classmethod
     async def launch(cls, installation: Installation, settings: EnvSettings, seed: int) -> Game:
@@ -168,7 +168,7 @@ class Game:
         size = start.map_size.x, start.map_size.y
         if size != (2 * HALF_MAP, 2 * HALF_MAP):
             raise GameError(f"map {MAP} is {size[0]} x {size[1]} in size, not 32 x 32")
-        self._centre = np.array(size, np.float32) / 2
+        self._centre = np.array(size, np.float32) / np.float32(2)
         self._pathing = pathing_grid(start)
         self._learner_ids = learner_ids(len(data.data.units))
 
