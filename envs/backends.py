@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from types import ModuleType
 
 from envs.battles import Battles
 from envs.errors import InputError
 from envs.tasks import Task, parse_tasks
 from envs.team_frame import in_team_frame
+from envs.team_view import MEDIVAC
 from envs.typed_config import setting
+from envs.units import UNIT_TYPES
 
 MOST_SLOTS = 100  # of each side
 
@@ -24,18 +27,57 @@ def _make_smax(num_battles: int, settings: EnvSettings) -> Battles:
 
 @dataclass(frozen=True)
 class Backend:
-    """What plays battles: how it is made, and the unit types that it knows."""
+    """What plays battles.
+
+    Attributes:
+        make: Starts N battles.
+        unit_types: Those that it knows.
+        check: Raises InputError if something that it needs is not on this machine.
+    """
 
     make: Callable[[int, EnvSettings], Battles]
     unit_types: frozenset[str]
+    check: Callable[[EnvSettings], None]
 
+
+def _nothing_to_check(settings: EnvSettings) -> None:
+    """For a backend that is installed with the package."""
+
+
+def _make_sc2(num_battles: int, settings: EnvSettings) -> Battles:
+    return _sc2_battles().Sc2Battles(num_battles, settings)
+
+
+def _check_sc2(settings: EnvSettings) -> None:
+    _sc2_battles().find_installation(settings.game_version)
+
+
+def _sc2_battles() -> ModuleType:
+    try:
+        from envs.sc2 import battles
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in SC2_PACKAGES:
+            raise
+        raise InputError(
+            f"backend 'sc2' needs the module {error.name!r}, which is not installed: "
+            "pip install 'rllib-ptm[sc2]'"
+        ) from error
+    return battles
+
+
+SC2_PACKAGES = ("aiohttp", "s2clientprotocol", "sc2")  # what the extra [sc2] brings
 
 BACKENDS: dict[str, Backend] = {
     "smax": Backend(
         _make_smax,
         frozenset({"marine", "marauder", "stalker", "zealot", "zergling", "hydralisk"}),
+        _nothing_to_check,
     ),
+    "sc2": Backend(_make_sc2, frozenset(UNIT_TYPES), _check_sc2),
 }
+
+# SMAC's names of the computer player's levels, VeryEasy to CheatInsane.
+DIFFICULTIES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "A")
 
 
 @dataclass(frozen=True)
@@ -63,12 +105,34 @@ class EnvSettings:
         "centre: an eighth to learn instead of all directions",
     )
 
+    # StarCraft II alone
+    game_version: str | None = setting(
+        None, "sc2: such as 4.10; null = the newest that is installed", backend="sc2"
+    )
+    difficulty: str = setting(
+        "7", "sc2: the computer player's level", one_of=DIFFICULTIES, backend="sc2"
+    )
+    step_mul: int = setting(
+        8,
+        "sc2: game loops of 1/22.4 s a step; 8 is SMAC's, 11 comes closest to SMAX's half second",
+        at_least=1,
+        at_most=100,
+        backend="sc2",
+    )
+    start_time_limit_s: float = setting(
+        120.0, "sc2: a game that is not ready by then is started anew", above=0.0, backend="sc2"
+    )
+    request_time_limit_s: float = setting(
+        30.0, "sc2: a game that does not answer by then is started anew", above=0.0, backend="sc2"
+    )
+    save_replay_dir: str | None = setting(
+        None, "sc2: folder for a replay of each game; null = none are kept", backend="sc2"
+    )
+
     def __post_init__(self) -> None:
-        largest_allies = max(len(task.allies) for task in self.parsed_tasks)
-        largest_enemies = max(len(task.enemies) for task in self.parsed_tasks)
         for key, slots, needed in (
-            ("max_allies", self.max_allies, largest_allies),
-            ("max_enemies", self.max_enemies, largest_enemies),
+            ("max_allies", self.max_allies, self._ally_slots_needed),
+            ("max_enemies", self.max_enemies, self._enemy_slots_needed),
         ):
             if needed > MOST_SLOTS:
                 raise InputError(
@@ -76,6 +140,13 @@ class EnvSettings:
                 )
             if slots is not None and slots < needed:
                 raise InputError(f"env_config.{key}: the tasks need {needed} slots, found {slots}")
+        for field in fields(self):
+            only = field.metadata["backend"]
+            if only not in (None, self.backend) and getattr(self, field.name) != field.default:
+                raise InputError(
+                    f"env_config.{field.name}: only backend {only!r} has this setting, "
+                    f"and the backend is {self.backend!r}"
+                )
         known = BACKENDS[self.backend].unit_types
         for task in self.parsed_tasks:
             unknown = sorted(task.unit_names() - known)
@@ -93,12 +164,27 @@ class EnvSettings:
     @property
     def ally_slots(self) -> int:
         """A."""
-        return self.max_allies or max(len(task.allies) for task in self.parsed_tasks)
+        return self.max_allies or self._ally_slots_needed
 
     @property
     def enemy_slots(self) -> int:
         """F."""
-        return self.max_enemies or max(len(task.enemies) for task in self.parsed_tasks)
+        return self.max_enemies or self._enemy_slots_needed
+
+    @property
+    def _ally_slots_needed(self) -> int:
+        return max(len(task.allies) for task in self.parsed_tasks)
+
+    @property
+    def _enemy_slots_needed(self) -> int:
+        largest = max(len(task.enemies) for task in self.parsed_tasks)
+        # A medivac names the ally that it heals by an enemy's number (see ``envs.team_view``).
+        heals = any(MEDIVAC in task.allies for task in self.parsed_tasks)
+        return max(largest, self.ally_slots) if heals else largest
+
+    def check_machine(self) -> None:
+        """Raises InputError if this machine lacks what the backend needs."""
+        BACKENDS[self.backend].check(self)
 
     def make_battles(self, num_battles: int) -> Battles:
         """Starts N battles of the chosen backend."""

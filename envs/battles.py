@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from envs.tasks import Task
-from envs.units import IntArray, Units
+from envs.units import BoolArray, IntArray, Units
 
 
 class Battles(Protocol):
@@ -25,6 +25,17 @@ class Battles(Protocol):
     num_battles: int
     max_allies: int
     max_enemies: int
+
+    @property
+    def broken(self) -> BoolArray:
+        """[N] bool; what played the battle died in the last step.
+
+        Its record is then that of the step before, and it is to be started anew with ``reset``.
+        """
+
+    @property
+    def num_game_restarts(self) -> int:
+        """How often something that played a battle had to be started anew."""
 
     def reset(self, which: IntArray, tasks: Sequence[Task], seeds: Sequence[int]) -> Units:
         """Starts some of the battles anew; the others stay as they are.

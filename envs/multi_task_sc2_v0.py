@@ -55,8 +55,11 @@ def parallel_env(
     max_enemies: int | None = None,
     time_limit_steps: int = 100,
     uniform_ranges: bool = False,
+    **backend_settings: Any,
 ) -> MultiTaskSC2:
     """Makes the environment; ``MultiTaskSC2`` says what the arguments mean.
+
+    ``backend_settings`` are those of ``envs.backends.EnvSettings`` that only this backend has.
 
     Raises:
         InputError: An argument is of the wrong type or out of range.
@@ -70,6 +73,7 @@ def parallel_env(
         "max_enemies": max_enemies,
         "time_limit_steps": time_limit_steps,
         "uniform_ranges": uniform_ranges,
+        **backend_settings,
     }
     return MultiTaskSC2(read_config(ParallelEnvSettings, arguments, "parallel_env"))
 
@@ -160,6 +164,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     | 4      | move east                                       | the same                         |
     | 5      | move west                                       | the same                         |
     | 6 + k  | attack the enemy in slot k                      | if it lives and is within range  |
+    | 6 + k  | a medivac: heal the ally in slot k              | the same, and if it is no machine |
 
     An action that is not allowed does nothing.
 
@@ -173,6 +178,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
 
     An agent terminates in the step in which its unit dies; all terminate when the battle is
     decided. At the time limit those that live are truncated, and the battle counts as not won.
+    So they are if the game that played the battle died (`sc2` alone); the next `reset` starts
+    another.
     `infos[agent]` holds the `task`'s name and, once the battle is over, whether it was `won`.
 
     ### Arguments
@@ -187,7 +194,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     `tasks`: a task set (`small_mt`, `medium_mt`, `large_mt`, `unseen`), a task's name, or a list
     of names.
 
-    `backend`: what plays the battles.
+    `backend`: what plays the battles, `"smax"` or `"sc2"`, StarCraft II itself. Further arguments
+    are those of the backend alone, for example `difficulty="5"` of `"sc2"`.
 
     `render_mode`: `"rgb_array"` for pictures from `render()`, `"human"` for a window.
 
@@ -296,7 +304,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         after = self._battles.step(self._chosen(actions))[0]
         self._units = after
         over = bool(decided(after))
-        out_of_time = int(after.step) >= self.settings.time_limit_steps
+        broken = bool(self._battles.broken[0])
+        out_of_time = broken or int(after.step) >= self.settings.time_limit_steps
         team_reward = float(reward(before, after))
         info: dict[str, Any] = {"task": task.name}
         if over or out_of_time:

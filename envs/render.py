@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from envs.team_view import FIRST_ATTACK, decided, won
+from envs.team_view import decided, targets, won
 from envs.units import HALF_MAP, UNIT_TYPES, BoolArray, Units
 
 Colour = tuple[int, int, int]
@@ -158,8 +158,8 @@ class _Canvas:
 
     def _shots(self, units: Units) -> None:
         """A line from each living agent that attacked to the near side of its target."""
-        for agent in np.flatnonzero(units.last_action >= FIRST_ATTACK):
-            target = units.max_allies + int(units.last_action[agent]) - FIRST_ATTACK
+        aims = targets(units, units.last_action.astype(np.int64))
+        for agent, target in zip(*np.nonzero(aims >= 0), aims[aims >= 0].tolist(), strict=True):
             if units.alive[agent] and units.present[target]:
                 start, end = units.position[agent], units.position[target]
                 way = (end - start) / max(float(np.linalg.norm(end - start)), 1e-6)

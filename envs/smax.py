@@ -30,7 +30,18 @@ from envs.errors import InputError
 from envs.spawn import draw_spawn
 from envs.tasks import Task
 from envs.team_view import FIRST_MOVE, STOP
-from envs.units import HALF_MAP, NO_ACTION_YET, UNIT_TYPES, IntArray, Units
+from envs.units import (
+    HALF_MAP,
+    HALF_MOVE,
+    MOVES,
+    NO_ACTION_YET,
+    UNIFORM_ATTACK_RANGE,
+    UNIFORM_SIGHT_RANGE,
+    UNIT_TYPES,
+    IntArray,
+    Units,
+    no_units,
+)
 
 
 @contextlib.contextmanager
@@ -50,11 +61,6 @@ with _silent():
     from jaxmarl.environments.smax.smax_env import State as UnitState
 
 MAP_SIZE = 2 * HALF_MAP
-UNIFORM_SIGHT_RANGE = 9.0  # SMAC's ranges, the same for every unit type
-UNIFORM_ATTACK_RANGE = 6.0
-# A move is allowed if the point half a move ahead is inside the map (SMAC's move amount is 2).
-HALF_MOVE = 1.0
-MOVES = ((0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0))  # north, south, east, west
 # SMAX's number for our no-op, stop, north, south, east and west; its attacks begin at 5.
 SMAX_MOVES = (4, 4, 0, 2, 1, 3)
 SMAX_FIRST_ATTACK = 5
@@ -77,8 +83,10 @@ class SmaxBattles:
         self.num_battles = num_battles
         self.max_allies = max_allies
         self.max_enemies = max_enemies
+        self.broken = np.zeros(num_battles, bool)  # a simulation in this process does not break
+        self.num_game_restarts = 0
         self._program = _program(max_allies, max_enemies, uniform_ranges)
-        self._units = _no_units(num_battles, max_allies, max_enemies)
+        self._units = no_units(num_battles, max_allies, max_enemies)
         self._keys, self._state = self._program.start(
             np.zeros(num_battles, np.uint32),
             np.zeros((num_battles, max_allies + max_enemies), np.int32),
@@ -308,27 +316,6 @@ def _smax_index(smax_names: list[str], name: str) -> int:
 def _table(stats: jax.Array) -> np.ndarray:
     """A unit stat by SMAX's type index, with a zero at the end for absent units."""
     return np.append(np.asarray(stats, np.float32), np.float32(0.0))
-
-
-def _no_units(num_battles: int, max_allies: int, max_enemies: int) -> Units:
-    """The record of N battles that have not begun."""
-    n, e = num_battles, max_allies + max_enemies
-    stat = np.zeros((n, e), np.float32)
-    return Units(
-        present=np.zeros((n, e), bool),
-        unit_type=np.zeros((n, e), np.int8),
-        max_health=stat,
-        max_shield=stat,
-        sight_range=stat,
-        attack_range=stat,
-        health=stat,
-        shield=stat,
-        cooldown=stat,
-        position=np.zeros((n, e, 2), np.float32),
-        can_move=np.zeros((n, max_allies, 4), bool),
-        last_action=np.full((n, max_allies), NO_ACTION_YET, np.int8),
-        step=np.zeros(n, np.int16),
-    )
 
 
 def _keep_compiled_programs() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from envs.battles import Battles, Resumable
 from envs.symmetry import INVERSE, SYMMETRIES, turned_actions, turned_units
 from envs.tasks import Task
-from envs.units import IntArray, Units
+from envs.units import BoolArray, IntArray, Units
 
 # The middle of the eighth in which every battle starts: from west to north-west.
 SYMMETRY = "symmetry"  # in a saved state
@@ -42,6 +42,16 @@ class TeamFrame:
         self.max_allies = battles.max_allies
         self.max_enemies = battles.max_enemies
         self._symmetry = np.zeros(battles.num_battles, np.int64)  # [N], of the map
+
+    @property
+    def broken(self) -> BoolArray:
+        """[N] bool; see ``Battles.broken``."""
+        return self._battles.broken
+
+    @property
+    def num_game_restarts(self) -> int:
+        """See ``Battles.num_game_restarts``."""
+        return self._battles.num_game_restarts
 
     def reset(self, which: IntArray, tasks: Sequence[Task], seeds: Sequence[int]) -> Units:
         """Starts some of the battles anew; see ``Battles.reset``."""

@@ -7,7 +7,9 @@ Shape legend: ``N`` battles (any leading shape, also ``B, T``), ``A`` ally slots
 ``F`` enemy slots, ``E = A + F`` entity slots, allies first, ``D`` entity features, ``U`` actions.
 
 Actions (SMAC's order): 0 no-op (dead and absent agents only), 1 stop, 2 north, 3 south, 4 east,
-5 west, 6 + k attack the enemy with tag k.
+5 west, 6 + k attack the enemy with tag k. A medivac has no weapon: its 6 + k heals the ally with
+tag k. Where there are more ally slots than enemy slots, the last of them cannot be named so;
+``EnvSettings`` therefore gives tasks with medivacs at least as many enemy slots.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.units import HALF_MAP, UNIT_TYPES, BoolArray, FloatArray, Units
+from envs.units import HALF_MAP, UNIT_TYPES, BoolArray, FloatArray, IntArray, Units
 
 NO_OP, STOP, FIRST_MOVE, FIRST_ATTACK = 0, 1, 2, 6
 # Map units; small, so that distances within an army are not lost among one-hots.
@@ -28,6 +30,14 @@ LARGEST_FEATURE = 2 * HALF_MAP / POSITION_SCALE
 REWARD_PER_KILL = 10.0
 REWARD_WIN = 200.0
 MAX_RETURN = 20.0
+
+# The one type that flies, and that heals instead of shooting.
+MEDIVAC = UNIT_TYPES.index("medivac")
+SHOOTS_UP = np.isin(UNIT_TYPES, ("marine", "stalker", "hydralisk"))
+# A medivac heals what is alive in the narrow sense: neither machines nor other medivacs.
+BIOLOGICAL = np.isin(
+    UNIT_TYPES, ("marine", "marauder", "zealot", "hydralisk", "zergling", "baneling")
+)
 
 
 class TeamView(NamedTuple):
@@ -76,21 +86,58 @@ def num_features(max_allies: int, max_enemies: int) -> int:
 
 def team_view(units: Units) -> TeamView:
     """What the team sees of N battles at one moment."""
-    allies = units.max_allies
-    alive = units.alive
-    offset = units.position[..., None, :, :] - units.position[..., :allies, None, :]  # N,A,E,2
-    distance = np.sqrt(np.square(offset).sum(-1))  # N,A,E
-    both_alive = alive[..., :allies, None] & alive[..., None, :]
-    visible = both_alive & (distance < units.sight_range[..., :allies, None])
-    in_range = both_alive & (distance < units.attack_range[..., :allies, None])
-    action_mask = _action_mask(alive[..., :allies], units.can_move, in_range[..., allies:])
+    distance, both_alive = _pairs(units)
+    visible = both_alive & (distance < units.sight_range[..., : units.max_allies, None])
+    action_mask = _action_mask(units, distance, both_alive)
     return TeamView(_entities(units, action_mask), units.present, visible, action_mask)
 
 
-def _action_mask(alive: BoolArray, can_move: BoolArray, in_range: BoolArray) -> BoolArray:
-    """[N, A, U] from who lives [N, A], where they can go [N, A, 4], whom they reach [N, A, F]."""
-    living = alive[..., None]
-    return np.concatenate([~living, living, can_move & living, in_range], axis=-1)
+def allowed_actions(units: Units) -> BoolArray:
+    """[N, A, U] bool, the ``action_mask`` of ``team_view`` alone."""
+    return _action_mask(units, *_pairs(units))
+
+
+def targets(units: Units, actions: IntArray) -> IntArray:
+    """[N, A] the entity slot that each action [N, A] aims at, -1 where it aims at none.
+
+    The slot is an enemy's, or an ally's where the agent is a medivac.
+    """
+    heals = units.unit_type[..., : units.max_allies] == MEDIVAC
+    slot = actions.astype(np.int64) - FIRST_ATTACK + np.where(heals, 0, units.max_allies)
+    return np.where(actions >= FIRST_ATTACK, slot, -1)
+
+
+def _pairs(units: Units) -> tuple[FloatArray, BoolArray]:
+    """[N, A, E] of every agent and entity: how far apart, and whether both live."""
+    allies, alive = units.max_allies, units.alive
+    offset = units.position[..., None, :, :] - units.position[..., :allies, None, :]  # N,A,E,2
+    distance = np.sqrt(np.square(offset).sum(-1))
+    return distance, alive[..., :allies, None] & alive[..., None, :]
+
+
+def _action_mask(units: Units, distance: FloatArray, both_alive: BoolArray) -> BoolArray:
+    """[N, A, U] from the distances [N, A, E] and who lives."""
+    living = units.alive[..., : units.max_allies, None]
+    in_range = both_alive & (distance < units.attack_range[..., : units.max_allies, None])
+    columns = [~living, living, units.can_move & living, _may_target(units, in_range)]
+    return np.concatenate(columns, axis=-1)
+
+
+def _may_target(units: Units, in_range: BoolArray) -> BoolArray:
+    """[N, A, F] whom 6 + k may name, from who is in range [N, A, E]."""
+    allies = units.max_allies
+    attack = in_range[..., allies:]
+    flies = units.unit_type == MEDIVAC  # N,E
+    if not flies.any():
+        return attack
+    ally_type = units.unit_type[..., :allies]
+    heals = flies[..., :allies, None]
+    reaches = SHOOTS_UP[ally_type][..., None] | ~flies[..., None, allies:]
+    attack = attack & reaches & ~heals
+    heal = in_range[..., :allies] & heals & BIOLOGICAL[ally_type][..., None, :]
+    slots = min(allies, attack.shape[-1])
+    attack[..., :slots] |= heal[..., :slots]
+    return attack
 
 
 def _entities(units: Units, action_mask: BoolArray) -> FloatArray:

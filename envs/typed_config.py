@@ -21,6 +21,7 @@ def setting(
     at_most: float | None = None,
     above: float | None = None,
     one_of: tuple[str, ...] | None = None,
+    backend: str | None = None,
 ) -> Any:
     """A dataclass field that documents itself and knows its legal values.
 
@@ -31,9 +32,11 @@ def setting(
         at_most: Largest legal value.
         above: The value must be larger than this.
         one_of: The legal names.
+        backend: The one backend that has this setting; all of them if not given.
     """
     legal = {"at_least": at_least, "at_most": at_most, "above": above, "one_of": one_of}
-    return dataclasses.field(default=default, metadata={"doc": doc, **legal})
+    metadata = {"doc": doc, "backend": backend, **legal}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def read_config(kind: type[Config], values: Mapping[str, Any], place: str) -> Config:

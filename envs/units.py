@@ -32,6 +32,11 @@ UNIT_TYPES: tuple[str, ...] = (
 
 NO_ACTION_YET = -1
 HALF_MAP = 16.0  # map units from the centre to an edge, on every backend
+UNIFORM_SIGHT_RANGE = 9.0  # SMAC's ranges, the same for every unit type
+UNIFORM_ATTACK_RANGE = 6.0
+# A move is allowed if the point half a move ahead is inside the map (SMAC's move amount is 2).
+HALF_MOVE = 1.0
+MOVES = ((0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0))  # north, south, east, west
 
 
 @dataclass(frozen=True)
@@ -85,3 +90,24 @@ class Units:
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Units:
         """The record of ``function(array)`` for every array."""
         return replace(self, **{f.name: function(getattr(self, f.name)) for f in fields(self)})
+
+
+def no_units(num_battles: int, max_allies: int, max_enemies: int) -> Units:
+    """The record of N battles that have not begun."""
+    n, e = num_battles, max_allies + max_enemies
+    stat = np.zeros((n, e), np.float32)
+    return Units(
+        present=np.zeros((n, e), bool),
+        unit_type=np.zeros((n, e), np.int8),
+        max_health=stat,
+        max_shield=stat,
+        sight_range=stat,
+        attack_range=stat,
+        health=stat,
+        shield=stat,
+        cooldown=stat,
+        position=np.zeros((n, e, 2), np.float32),
+        can_move=np.zeros((n, max_allies, 4), bool),
+        last_action=np.full((n, max_allies), NO_ACTION_YET, np.int8),
+        step=np.zeros(n, np.int16),
+    )

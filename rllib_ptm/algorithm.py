@@ -117,11 +117,11 @@ class PTMConfig(AlgorithmConfig):
         """Checks all values, also those that were set as attributes.
 
         Raises:
-            InputError: A value of the wrong type or range.
+            InputError: A value of the wrong type or range, or a backend that is not installed.
         """
         super().validate()
         read_config(PTMSettings, {key: getattr(self, key) for key in ptm_keys()}, "config")
-        self.env_settings  # noqa: B018 - reads env_config, and says what is wrong with it
+        self.env_settings.check_machine()
         if self.env != ENVIRONMENT:
             raise InputError(f"env: PTM plays {ENVIRONMENT!r}, found {self.env!r}")
         if min(self.batch_size_episodes, self.learning_starts_episodes) < self.num_learners:

@@ -39,6 +39,8 @@ from rllib_ptm.rollout import TASK_DRAWS, Rollout
 
 # Entries of a play state beside the battles' own.
 RNG, KIND = "rng", "kind"
+# Battles that broke and were started anew, by all env runners so far.
+NUM_GAME_RESTARTS = "num_game_restarts"
 
 
 class TeamEnvRunner(EnvRunner, Checkpointable):
@@ -51,11 +53,14 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
         self._env = self.config.env_settings
+        if self.worker_index > 0 or not self.num_workers:  # a runner that plays
+            self._env.check_machine()  # not when it begins to: RLlib would start it over and over
         self._tasks: tuple[Task, ...] = self._env.parsed_tasks
         self._rng = np.random.default_rng(self._seed)
         self._priorities = {task.name: 1.0 / len(self._tasks) for task in self._tasks}
         self._weights_seq_no = 0
         self._battles: Any = None
+        self._restarts_logged = 0
         self._training: tuple[Rollout, ModulePolicy] | None = None
         self._callbacks = [cls() for cls in _as_list(self.config.callbacks_class)]
         self.module = self.config.get_rl_module_spec(
@@ -188,6 +193,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def _log(self, episodes: Sequence[TeamEpisode]) -> None:
         """What RLlib counts on, also where no episode has ended."""
         steps = sum(len(episode) for episode in episodes)
+        restarts = self._battles.num_game_restarts if self._battles else 0
         for key, value in (
             ((NUM_ENV_STEPS_SAMPLED,), steps),
             ((NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID), steps),
@@ -200,8 +206,10 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
             ((NUM_AGENT_STEPS_SAMPLED_LIFETIME, DEFAULT_AGENT_ID), steps),
             ((NUM_MODULE_STEPS_SAMPLED_LIFETIME, DEFAULT_MODULE_ID), steps),
             ((NUM_EPISODES_LIFETIME,), len(episodes)),
+            ((NUM_GAME_RESTARTS,), restarts - self._restarts_logged),
         ):
             self.metrics.log_value(key, value, reduce="lifetime_sum")
+        self._restarts_logged = restarts
         window = self.config.metrics_num_episodes_for_smoothing
         for episode in episodes:
             self.metrics.log_value(EPISODE_RETURN_MEAN, episode.episode_return, window=window)

@@ -48,6 +48,9 @@ TASK_DRAWS: dict[str, Callable[[Sequence[Task], Mapping[str, float]], FloatArray
 class Rollout:
     """N battles that are played on and on.
 
+    A battle that breaks (``Battles.broken``) begins anew, with its task and its seed; what was
+    played of it is dropped.
+
     Args:
         battles: What is played.
         time_limit_steps: An episode that is not decided by then ends, not won.
@@ -121,17 +124,15 @@ class Rollout:
         """Every battle has ended and no new one is to begin."""
         return not any(self._tasks)
 
-    def _start(self, which: Iterable[int]) -> IntArray:
-        """Starts new battles as far as the schedule goes; returns those that began."""
-        begun, tasks, seeds = [], [], []
+    def _start(self, which: Iterable[int], again: Sequence[int] = ()) -> IntArray:
+        """Starts new battles as far as the schedule goes, and some once more; returns all these."""
+        begun = list(again)
         for battle in which:
-            self._tasks[battle] = None
-            task, seed = next(self._schedule, (None, 0))
-            if task is not None:
-                self._tasks[battle], self._seeds[battle] = task, seed
+            self._tasks[battle], self._seeds[battle] = next(self._schedule, (None, 0))
+            if self._tasks[battle] is not None:
                 begun.append(battle)
-                tasks.append(task)
-                seeds.append(seed)
+        tasks = [task for task in (self._tasks[i] for i in begun) if task is not None]
+        seeds = [self._seeds[i] for i in begun]
         self._units = self._battles.reset(np.array(begun, int), tasks, seeds)
         return np.array(begun, int)
 
@@ -150,13 +151,14 @@ class Rollout:
         ends = decided(after)
         over = ends | (after.step >= self._time_limit)
         playing = np.array([task is not None for task in self._tasks])
-        ended = np.flatnonzero(over & playing).tolist()
+        broken = self._battles.broken & playing
+        ended = np.flatnonzero(over & playing & ~broken).tolist()
         self._units = after
-        if not ended:
+        if not (ended or broken.any()):
             return []
         wins = won(after)
         episodes = [self._cut(i, after, bool(wins[i]), not ends[i]) for i in ended]
-        begun = self._start(ended)
+        begun = self._start(ended, np.flatnonzero(broken).tolist())
         policy.forget(begun)
         self._exploration.forget(begun)
         return episodes

@@ -22,6 +22,13 @@ def settings(**values: Any) -> EnvSettings:
         ({"tasks": "5m_vs_6m", "max_allies": 11}, (11, 6)),
         ({"tasks": "5m_vs_6m", "max_allies": 5, "max_enemies": 100}, (5, 100)),
         ({"max_allies": None}, (6, 6)),
+        # A setting of another backend may stand there with its default.
+        ({"step_mul": 8}, (6, 6)),
+        # A medivac names the ally that it heals by an enemy's number.
+        ({"backend": "sc2", "tasks": "1md4m_vs_3m"}, (5, 5)),
+        ({"backend": "sc2", "tasks": "3m_vs_1md1m"}, (3, 2)),
+        ({"backend": "sc2", "tasks": ["1md1m", "9m_vs_2m"]}, (9, 9)),
+        ({"backend": "sc2", "tasks": "1md1m", "max_allies": 7}, (7, 7)),
     ],
 )
 def test_slots_are_what_the_tasks_need_or_more(
@@ -52,6 +59,20 @@ def test_slots_are_what_the_tasks_need_or_more(
         ({"time_limit_steps": 0}, ["env_config.time_limit_steps: expected at least 1"]),
         ({"time_limit_steps": "100"}, ["env_config.time_limit_steps: expected int, found '100'"]),
         ({"uniform_ranges": 1}, ["env_config.uniform_ranges: expected bool, found 1"]),
+        ({"step_mul": 11}, ["env_config.step_mul: only backend 'sc2' has this setting", "'smax'"]),
+        ({"difficulty": "5"}, ["env_config.difficulty: only backend 'sc2'"]),
+        ({"save_replay_dir": "replays"}, ["env_config.save_replay_dir: only backend 'sc2'"]),
+        ({"backend": "sc2", "difficulty": "a"}, ["env_config.difficulty: 'a' is unknown", "A"]),
+        ({"backend": "sc2", "difficulty": 7}, ["env_config.difficulty: expected str, found 7"]),
+        ({"backend": "sc2", "step_mul": 0}, ["env_config.step_mul: expected at least 1"]),
+        (
+            {"backend": "sc2", "request_time_limit_s": 0},
+            ["env_config.request_time_limit_s: expected more than 0"],
+        ),
+        (
+            {"backend": "sc2", "tasks": "1md4m_vs_3m", "max_enemies": 4},
+            ["env_config.max_enemies: the tasks need 5 slots, found 4"],
+        ),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(values: dict[str, Any], parts: list[str]) -> None:

@@ -12,6 +12,7 @@ from envs.team_view import (
     num_actions,
     num_features,
     reward,
+    targets,
     team_view,
     won,
 )
@@ -156,6 +157,54 @@ def test_a_dead_enemy_cannot_be_attacked(units: Units) -> None:
     health = units.health.copy()
     health[0, ENEMY] = 0.0
     assert not team_view(replace(units, health=health)).action_mask[0, ALLY, 6:].any()
+
+
+MEDIVAC, MARINE, MARAUDER, STALKER, ZEALOT = map(
+    UNIT_TYPES.index, ("medivac", "marine", "marauder", "stalker", "zealot")
+)
+
+
+def crowd(allies: list[int], enemies: list[int]) -> Units:
+    """Units of these types, all within range of each other."""
+    scene = units_by_hand(len(allies), len(enemies))
+    return replace(scene, unit_type=np.array([allies + enemies], np.int8))
+
+
+# Allies: a medivac, a marine, a machine, a medivac; A is larger than F, smaller, or equal to it.
+@pytest.mark.parametrize("num_enemies", [2, 3, 4, 6])
+def test_a_medivac_heals_allies_instead_of_attacking(num_enemies: int) -> None:
+    scene = crowd([MEDIVAC, MARINE, STALKER, MEDIVAC], [MARINE] * num_enemies)
+    mask = team_view(scene).action_mask[0, :, 6:]
+    assert mask.shape == (4, num_enemies)
+    heals = np.arange(num_enemies) == 1  # the marine, whom slot 1 names; no machine, not itself
+    np.testing.assert_array_equal(mask, [heals, [True] * num_enemies, [True] * num_enemies, heals])
+
+
+def test_a_medivac_heals_only_who_lives_and_is_in_range() -> None:
+    scene = crowd([MEDIVAC, MARINE, ZEALOT, MARAUDER], [MARINE] * 4)
+    health = scene.health.copy()
+    health[0, 1] = 0.0
+    position = scene.position.copy()
+    position[0, 2] = 5.0, 1.0
+    near = replace(scene, health=health, position=position)
+    np.testing.assert_array_equal(
+        team_view(near).action_mask[0, 0, 6:], [False, False, False, True]
+    )
+
+
+def test_what_flies_is_attacked_only_by_what_shoots_up() -> None:
+    kinds = [UNIT_TYPES.index(name) for name in UNIT_TYPES]
+    mask = team_view(crowd(kinds, [MEDIVAC, MARINE])).action_mask[0, :, 6:]
+    attackers = [kind for kind in kinds if kind != MEDIVAC]  # to a medivac 6 + k is an ally
+    shoots_up = [UNIT_TYPES[kind] for kind in attackers if mask[kind, 0]]
+    assert shoots_up == ["marine", "stalker", "hydralisk"]
+    assert mask[attackers, 1].all()
+
+
+def test_the_target_of_an_action() -> None:
+    scene = crowd([MEDIVAC, MARINE, MARINE], [MARINE] * 3)
+    aims = targets(scene, np.array([[6 + 2, 6 + 2, 5]]))
+    np.testing.assert_array_equal(aims, [[2, 3 + 2, -1]])
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from envs.backends import EnvSettings
+from envs.smax import SmaxBattles
 from envs.team_view import TeamView
-from envs.units import FloatArray, IntArray
+from envs.units import FloatArray, IntArray, Units
 from rllib_ptm.env_runner import TeamEnvRunner
 from rllib_ptm.episodes import TeamEpisode, collate
 from rllib_ptm.rollout import TASK_DRAWS, Rollout
@@ -60,6 +61,54 @@ def test_task_and_seed_name_the_battle() -> None:
     for episode in play(2, [("2m_vs_2m", 1), ("3m_vs_3m", 2), ("2m_vs_2m", 3)])[1]:
         _, (again,) = play(1, [(episode.task, episode.seed)])
         np.testing.assert_array_equal(again.units.position[0], episode.units.position[0])
+
+
+class Breaking(SmaxBattles):
+    """Battles of which some break in certain steps, as a game in a process of its own may."""
+
+    def __init__(self, num_battles: int, breaks: dict[int, list[int]]) -> None:
+        super().__init__(num_battles, 3, 3)
+        self._breaks = breaks
+        self._steps = 0
+
+    def step(self, actions: IntArray) -> Units:
+        before = self._units
+        after = super().step(actions)
+        self.broken = np.isin(np.arange(self.num_battles), self._breaks.get(self._steps, []))
+        self._steps += 1
+        lost = np.flatnonzero(self.broken)
+        for name, array in vars(after).items():
+            array = array.copy()
+            array[lost] = getattr(before, name)[lost]
+            object.__setattr__(after, name, array)
+        return after
+
+
+def test_a_broken_battle_is_dropped_and_played_again() -> None:
+    tasks = EnvSettings(tasks=("2m_vs_2m", "3m_vs_3m")).parsed_tasks
+    forgotten: list[list[int]] = []
+
+    class Forgetful(Recorder):
+        def forget(self, battles: IntArray) -> None:
+            forgotten.append(battles.tolist())
+
+    def play_through(breaks: dict[int, list[int]]) -> Counter:
+        schedule = iter([(tasks[seed % 2], seed) for seed in range(6)])
+        rollout = Rollout(Breaking(2, breaks), 25, schedule)
+        episodes: list[TeamEpisode] = []
+        while not rollout.idle:
+            episodes += rollout.step(Forgetful(), 0.0, np.random.default_rng(0))
+        for episode in episodes:
+            assert episode.units.step.tolist() == list(range(len(episode) + 1))
+            np.testing.assert_array_equal(episode.units.last_action[1:], episode.actions)
+        return Counter((e.task, e.units.position[0].tobytes()) for e in episodes)
+
+    undisturbed = play_through({})
+    assert sum(undisturbed.values()) == 6
+    forgotten.clear()
+    assert play_through({3: [1], 4: [0, 1], 9: [0]}) == undisturbed
+    assert forgotten[0] == [1]
+    assert sorted(forgotten[1]) == [0, 1]
 
 
 def test_fewer_episodes_than_battles() -> None:

@@ -1,0 +1,1 @@
+"""Tests of battles on StarCraft II, played on the stand-in through the whole client path."""

@@ -1,0 +1,275 @@
+"""A battle on an empty plain: units, their orders, and what happens in one game loop."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sc2_standin.unit_stats import (
+    BY_ID,
+    ENERGY_PER_LOOP,
+    HEAL_PER_LOOP,
+    HEAL_RANGE,
+    HEALTH_PER_ENERGY,
+    LEAST_DAMAGE,
+    MOST_ENERGY,
+    SHIELD_DELAY_LOOPS,
+    SHIELD_PER_LOOP,
+    START_ENERGY,
+    UnitStats,
+    Weapon,
+    fires_on_its_own,
+)
+
+MAP_SIZE = 32
+LEARNER, ENEMY = 1, 2
+STOP, MOVE, ATTACK, HEAL = 4, 16, 23, 386
+# The map's trigger sends idle enemies to the nearest of ours every half (normal) second.
+TRIGGER_LOOPS = 8
+
+
+@dataclass
+class Order:
+    """What a unit was told: an ability, and a unit or a point."""
+
+    ability: int
+    target: int | None = None
+    point: tuple[float, float] | None = None
+
+
+@dataclass
+class Unit:
+    """A living unit; ``cooldown`` in loops, ``hurt_at`` the loop in which it last lost health."""
+
+    tag: int
+    unit_type: int
+    owner: int
+    x: float
+    y: float
+    stats: UnitStats
+    health: float
+    shield: float
+    energy: float
+    cooldown: float = 0.0
+    hurt_at: int = -SHIELD_DELAY_LOOPS
+    order: Order | None = None
+
+
+class World:
+    """The units of a game. Equal seeds and equal orders give equal battles."""
+
+    def __init__(self, seed: int) -> None:
+        self.loop = 0
+        self.units: dict[int, Unit] = {}
+        self.dead: list[int] = []
+        self._random = random.Random(seed)
+        self._tags = itertools.count(4294967297, 262144)  # as large as the game's
+        self._at_next_loop: list[Callable[[], None]] = []
+
+    def create(self, unit_type: int, owner: int, x: float, y: float) -> None:
+        """Puts a unit on the map in the next loop, as the game does."""
+        stats = BY_ID[unit_type]
+        energy = START_ENERGY if stats.weapon is None else 0.0
+        tag = next(self._tags)
+        unit = Unit(tag, unit_type, owner, x, y, stats, stats.health, stats.shield, energy=energy)
+        self._at_next_loop.append(lambda: self.units.update({tag: unit}))
+
+    def kill(self, tags: Iterable[int]) -> None:
+        """Takes units off the map in the next loop."""
+        gone = list(tags)
+
+        def remove() -> None:
+            for tag in gone:
+                self._remove(tag)
+
+        self._at_next_loop.append(remove)
+
+    def order(self, tag: int, order: Order) -> None:
+        """Replaces what a unit does."""
+        self.units[tag].order = None if order.ability == STOP else order
+
+    def advance(self) -> None:
+        """Plays one game loop."""
+        self.loop += 1
+        for change in self._at_next_loop:
+            change()
+        self._at_next_loop = []
+        if self.loop % TRIGGER_LOOPS == 0:
+            self._send_idle_enemies()
+        turn = list(self.units.values())
+        self._random.shuffle(turn)  # as in the game, nobody always shoots first
+        for unit in turn:
+            if unit.tag in self.units:
+                self._act(unit)
+        self._push_apart()
+        for unit in self.units.values():
+            self._recover(unit)
+
+    def _send_idle_enemies(self) -> None:
+        for unit in self.units.values():
+            if unit.owner == ENEMY and unit.order is None:
+                target = self._nearest(unit, self._foes(unit))
+                if target is not None:
+                    unit.order = Order(ATTACK, target.tag)
+
+    def _act(self, unit: Unit) -> None:
+        unit.cooldown = max(unit.cooldown - 1.0, 0.0)
+        order = unit.order
+        if order is None:
+            if fires_on_its_own(unit.unit_type):
+                self._act_idle(unit)
+        elif order.target is not None:
+            self._act_on(unit, order.ability, order.target)
+        elif order.point is not None and self._walk(unit, *order.point):
+            unit.order = None
+
+    def _act_on(self, unit: Unit, ability: int, tag: int) -> None:
+        """Follows an order that names a unit: shoot, heal, or walk there."""
+        target = self.units.get(tag)
+        if target is None:
+            unit.order = None
+        elif ability == ATTACK and can_hit(unit, target) and unit.stats.weapon is not None:
+            self._fire_or_follow(unit, target, unit.stats.weapon)
+        elif ability == HEAL and can_heal(unit, target):
+            self._heal_or_follow(unit, target)
+        elif unit.stats.weapon is None and unit.owner == ENEMY:
+            self._act_idle(unit)  # a medivac that is told to attack looks for patients
+        else:
+            self._walk(unit, target.x, target.y)
+
+    def _act_idle(self, unit: Unit) -> None:
+        """What a unit that is not the learner's does by itself."""
+        weapon = unit.stats.weapon
+        if weapon is None:
+            hurt = [u for u in self.units.values() if can_heal(unit, u) and is_hurt(u)]
+            friends = [u for u in self.units.values() if u.owner == unit.owner and u is not unit]
+            patient = self._nearest(unit, hurt)
+            leader = self._nearest(unit, friends)
+            if patient is not None:
+                self._heal_or_follow(unit, patient)
+            elif leader is not None and gap(unit, leader) > HEAL_RANGE / 2:
+                self._walk(unit, leader.x, leader.y)
+            return
+        target = self._nearest(unit, self._foes(unit))
+        if target is not None and gap(unit, target) <= weapon.range:
+            self._fire_or_follow(unit, target, weapon)
+
+    def _fire_or_follow(self, unit: Unit, target: Unit, weapon: Weapon) -> None:
+        if gap(unit, target) > weapon.range:
+            self._walk(unit, target.x, target.y)
+        elif unit.cooldown <= 0.0:
+            unit.cooldown = weapon.period
+            if not weapon.blast:
+                return self._hurt(target, weapon)
+            for other in self._foes(unit):
+                if math.hypot(other.x - unit.x, other.y - unit.y) <= weapon.blast:
+                    self._hurt(other, weapon)
+            self._remove(unit.tag)
+        return None
+
+    def _heal_or_follow(self, unit: Unit, target: Unit) -> None:
+        if gap(unit, target) > HEAL_RANGE:
+            self._walk(unit, target.x, target.y)
+        elif is_hurt(target):
+            most = min(HEAL_PER_LOOP, unit.energy * HEALTH_PER_ENERGY)
+            healed = min(most, target.stats.health - target.health)
+            target.health += healed
+            unit.energy -= healed / HEALTH_PER_ENERGY
+        elif unit.order is not None and unit.order.ability == HEAL:
+            unit.order = None
+
+    def _hurt(self, target: Unit, weapon: Weapon) -> None:
+        damage = weapon.damage
+        if weapon.bonus is not None and weapon.bonus[0] in target.stats.attributes:
+            damage += weapon.bonus[1]
+        for _ in range(weapon.hits):
+            taken_by_shield = min(target.shield, damage)
+            target.shield -= taken_by_shield
+            if damage > taken_by_shield:
+                left = damage - taken_by_shield
+                target.health -= max(left - target.stats.armour, LEAST_DAMAGE)
+        target.hurt_at = self.loop
+        if target.health <= 0.0:
+            self._remove(target.tag)
+
+    def _remove(self, tag: int) -> None:
+        if self.units.pop(tag, None) is not None:
+            self.dead.append(tag)
+
+    def _foes(self, unit: Unit) -> list[Unit]:
+        return [u for u in self.units.values() if u.owner != unit.owner and can_hit(unit, u)]
+
+    def _nearest(self, unit: Unit, others: Iterable[Unit]) -> Unit | None:
+        return min(others, key=lambda u: (u.x - unit.x) ** 2 + (u.y - unit.y) ** 2, default=None)
+
+    def _walk(self, unit: Unit, x: float, y: float) -> bool:
+        """One loop's way towards a point; True on arrival."""
+        away = math.hypot(x - unit.x, y - unit.y)
+        step = unit.stats.speed
+        if away <= step:
+            unit.x, unit.y = _inside(x), _inside(y)
+            return True
+        unit.x = _inside(unit.x + (x - unit.x) * step / away)
+        unit.y = _inside(unit.y + (y - unit.y) * step / away)
+        return False
+
+    def _push_apart(self) -> None:
+        """Units that stand in each other, on the ground or in the air, give way by half each."""
+        for one, other in itertools.combinations(self.units.values(), 2):
+            room = one.stats.radius + other.stats.radius
+            dx, dy = other.x - one.x, other.y - one.y
+            if abs(dx) >= room or abs(dy) >= room or one.stats.flies != other.stats.flies:
+                continue
+            away = math.hypot(dx, dy)
+            if away >= room:
+                continue
+            if away < 1e-6:
+                angle = self._random.uniform(0.0, 2 * math.pi)
+                dx, dy, away = math.cos(angle), math.sin(angle), 1.0
+                push = room / 2
+            else:
+                push = (room - away) / 2
+            one.x, one.y = _inside(one.x - dx / away * push), _inside(one.y - dy / away * push)
+            other.x = _inside(other.x + dx / away * push)
+            other.y = _inside(other.y + dy / away * push)
+
+    def _recover(self, unit: Unit) -> None:
+        stats = unit.stats
+        if unit.shield < stats.shield and self.loop - unit.hurt_at >= SHIELD_DELAY_LOOPS:
+            unit.shield = min(unit.shield + SHIELD_PER_LOOP, stats.shield)
+        if stats.weapon is None:
+            unit.energy = min(unit.energy + ENERGY_PER_LOOP, MOST_ENERGY)
+
+
+def can_hit(unit: Unit, target: Unit) -> bool:
+    """Whether the unit's weapon reaches what the target is, on the ground or in the air."""
+    weapon = unit.stats.weapon
+    # A medivac cannot hit anything, but follows whom it is sent to.
+    return weapon is None or weapon.hits_air or not target.stats.flies
+
+
+def can_heal(unit: Unit, target: Unit) -> bool:
+    """Whether the unit heals such targets."""
+    return (
+        unit.stats.weapon is None
+        and unit.owner == target.owner
+        and "Biological" in target.stats.attributes
+    )
+
+
+def is_hurt(unit: Unit) -> bool:
+    """Whether there is anything to heal."""
+    return unit.health < unit.stats.health
+
+
+def gap(one: Unit, other: Unit) -> float:
+    """Distance between the edges of two units, as weapons measure it."""
+    centres = math.hypot(other.x - one.x, other.y - one.y)
+    return centres - one.stats.radius - other.stats.radius
+
+
+def _inside(coordinate: float) -> float:
+    return min(max(coordinate, 0.0), float(MAP_SIZE))
