@@ -45,12 +45,12 @@ class Exploration:
 
     Args:
         num_battles: N.
-        joint_share: A stretch begins with probability ε times this; 0 = never.
+        joint_chance: Of a stretch's beginning in a step; 0 = never.
         joint_steps: It lasts 1 to this many steps.
     """
 
-    def __init__(self, num_battles: int, joint_share: float = 0.0, joint_steps: int = 1) -> None:
-        self._share = joint_share
+    def __init__(self, num_battles: int, joint_chance: float = 0.0, joint_steps: int = 1) -> None:
+        self._chance = joint_chance
         self._longest = joint_steps
         self._move = np.full(num_battles, STOP)  # [N] what each team does together
         self._left = np.zeros(num_battles, np.int64)  # [N] for how many steps more
@@ -62,13 +62,13 @@ class Exploration:
         epsilon: float,
         rng: np.random.Generator,
     ) -> IntArray:
-        """[N, A]; see ``epsilon_greedy``. Steps the stretches."""
+        """[N, A]; see ``epsilon_greedy``; where ε is 0, nothing is explored. Steps the stretches."""
         actions = epsilon_greedy(utilities, action_mask, epsilon, rng)
-        if not epsilon * self._share:
+        if epsilon == 0.0 or self._chance == 0.0:
             return actions
         battles = len(actions)
         apart = ~action_mask[..., FIRST_ATTACK:].any((1, 2))  # nobody has anyone in range
-        begins = (self._left == 0) & (rng.random(battles) < epsilon * self._share)
+        begins = (self._left == 0) & (rng.random(battles) < self._chance)
         steps = rng.integers(1, self._longest, battles, endpoint=True)
         self._left = np.where(begins, steps, self._left) * apart
         self._move = np.where(begins, rng.integers(STOP, FIRST_ATTACK, battles), self._move)

@@ -69,13 +69,13 @@ class PTMSettings:
     epsilon_anneal_steps: int = setting(500_000, "env steps between the two", at_least=1)
     joint_exploration: float = setting(
         0.0,
-        "by this times ε, in each step, a whole team begins to make one move for a while; 0 = the "
-        "paper's ε-greedy alone",
+        "chance, in each step in which nobody has an enemy in range, that the whole team begins "
+        "to make one move for a while; 0 = the paper's ε-greedy alone",
         at_least=0.0,
         at_most=1.0,
     )
     joint_exploration_steps: int = setting(
-        16, "the longest such while; each lasts from 1 step to so many", at_least=1
+        24, "the longest such while; it ends when somebody has an enemy in range", at_least=1
     )
     task_draw: str = setting("uniform", "how each episode draws its task", one_of=tuple(TASK_DRAWS))
     seed_for_evaluation: int = setting(

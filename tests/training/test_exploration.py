@@ -45,6 +45,14 @@ def play(exploration: Exploration, epsilon: float, steps: int, seed: int = 0) ->
     return np.stack([exploration.choose(utilities, mask, epsilon, rng) for _ in range(steps)])
 
 
+def in_long_stretches() -> Exploration:
+    """All teams have just begun one, and hardly any will begin another."""
+    begun, goes_on = (Exploration(N, chance, joint_steps=50) for chance in (1.0, 1e-9))
+    play(begun, 1.0, steps=1)
+    goes_on.set_state(begun.get_state())
+    return goes_on
+
+
 def agreeing(actions: np.ndarray) -> np.ndarray:
     """[..., A] -> [...] bool; all of a team do the same."""
     return (actions == actions[..., :1]).all(-1)
@@ -59,7 +67,7 @@ def lengths_of_stretches(moving: np.ndarray) -> list[int]:
     return lengths
 
 
-def test_without_a_joint_share_it_is_epsilon_greedy() -> None:
+def test_without_a_joint_chance_it_is_epsilon_greedy() -> None:
     utilities, mask = teams()
     alone = epsilon_greedy(utilities, mask, 0.3, np.random.default_rng(5))
     chosen = Exploration(N).choose(utilities, mask, 0.3, np.random.default_rng(5))
@@ -67,16 +75,16 @@ def test_without_a_joint_share_it_is_epsilon_greedy() -> None:
 
 
 def test_a_greedy_team_explores_neither_way() -> None:
-    actions = play(Exploration(N, joint_share=1.0, joint_steps=8), epsilon=0.0, steps=20)
+    actions = play(Exploration(N, joint_chance=1.0, joint_steps=8), epsilon=0.0, steps=20)
     assert not agreeing(actions).any()
 
 
 def test_stretches_begin_and_last_as_often_as_said() -> None:
-    epsilon, share, longest = 0.02, 0.5, 4
-    actions = play(Exploration(N, share, longest), epsilon, steps=500)
+    chance, longest = 0.01, 4
+    actions = play(Exploration(N, chance, longest), 1e-9, steps=500)
     together = agreeing(actions)  # five agents hardly ever agree by chance
     lengths = lengths_of_stretches(together)
-    assert len(lengths) / (~together).sum() == pytest.approx(epsilon * share, rel=0.1)
+    assert len(lengths) / (~together).sum() == pytest.approx(chance, rel=0.1)
     shares = np.bincount(lengths, minlength=longest + 1)[1 : longest + 1] / len(lengths)
     np.testing.assert_allclose(shares, 0.25, atol=0.04)
     moves = np.bincount(actions[together][:, 0], minlength=ATTACK)[STOP:ATTACK] / together.sum()
@@ -86,17 +94,16 @@ def test_stretches_begin_and_last_as_often_as_said() -> None:
 def test_who_may_not_make_the_move_does_as_before() -> None:
     utilities, mask = teams()
     mask[:, 0, STOP + 1 : ATTACK] = False  # the first agent can only stop
-    exploration = Exploration(N, joint_share=1.0, joint_steps=3)
+    exploration = Exploration(N, joint_chance=1.0, joint_steps=3)
     actions = exploration.choose(utilities, mask, 1.0, np.random.default_rng(0))
     assert (actions[:, 0] == STOP).all()
     assert agreeing(actions[:, 1:]).all()
 
 
 def test_a_stretch_ends_when_anyone_has_somebody_in_range() -> None:
-    exploration = Exploration(N, joint_share=1.0, joint_steps=50)
-    rng = np.random.default_rng(0)
+    exploration = in_long_stretches()
+    rng = np.random.default_rng(1)
     utilities, mask = teams()
-    exploration.choose(utilities, mask, 1.0, rng)
     met = mask.copy()
     met[::2, 3, ATTACK] = True  # in every other battle, one agent
     met_actions = exploration.choose(utilities, met, 1e-9, rng)
@@ -107,10 +114,9 @@ def test_a_stretch_ends_when_anyone_has_somebody_in_range() -> None:
 
 
 def test_a_new_battle_begins_without_the_old_ones_stretch() -> None:
-    exploration = Exploration(N, joint_share=1.0, joint_steps=50)
-    rng = np.random.default_rng(0)
+    exploration = in_long_stretches()
+    rng = np.random.default_rng(1)
     utilities, mask = teams()
-    exploration.choose(utilities, mask, 1.0, rng)
     exploration.forget(np.arange(0, N, 2))
     actions = exploration.choose(utilities, mask, 1e-9, rng)
     assert not agreeing(actions[::2]).any()
@@ -118,7 +124,7 @@ def test_a_new_battle_begins_without_the_old_ones_stretch() -> None:
 
 
 def test_stretches_under_way_are_saved() -> None:
-    first, second = (Exploration(N, joint_share=0.5, joint_steps=8) for _ in range(2))
+    first, second = (Exploration(N, joint_chance=0.5, joint_steps=8) for _ in range(2))
     play(first, 0.5, steps=3)
     state = {name: array.copy() for name, array in first.get_state().items()}
     second.set_state(state)
