@@ -71,10 +71,11 @@ class Sc2Battles:
         Raises:
             InputError: A game could not be started several times in a row, or a task is too large.
         """
+        for task in tasks:
+            self._check(task)
         units = self._units.map(np.copy)
         begin = []
         for battle, task, seed in zip(which.tolist(), tasks, seeds, strict=True):
-            self._check(task)
             rng = np.random.default_rng(seed)
             spawn = draw_spawn(task, self.max_allies, self.max_enemies, rng)
             row = units[battle : battle + 1]

@@ -240,6 +240,15 @@ def test_shields_are_hurt_first_and_grow_back(arena: Sc2Battles) -> None:
     assert units.shield[0, 0] > hurt
 
 
+def test_the_zerg_recover_slowly(arena: Sc2Battles) -> None:
+    units = stage(arena, [("zergling", 0.0, 0.0), ("marine", 2.0, 0.0)], FAR)
+    for slot in (0, 1):
+        change(arena, slot, health=20.0)
+    after = arena.step(do(units))
+    assert after.health[0, 0] == pytest.approx(20.0 + 8 * 0.2734 / 16, abs=1e-4)
+    assert after.health[0, 1] == 20.0
+
+
 def test_a_medivac_heals_whom_it_is_told_to(arena: Sc2Battles) -> None:
     patients = [("medivac", 0.0, 0.0), ("marine", 2.0, 0.0), ("marine", 0.0, 2.0)]
     units = stage(arena, [*patients, ("stalker", -2.0, 0.0), ("marine", 0.0, -9.0)], FAR)

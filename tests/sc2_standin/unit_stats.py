@@ -19,6 +19,9 @@ HEAL_PER_LOOP = 9.0 / LOOPS_PER_NORMAL_SECOND
 HEALTH_PER_ENERGY = 3.0
 ENERGY_PER_LOOP = 0.5625 / LOOPS_PER_NORMAL_SECOND
 HEAL_RANGE, START_ENERGY, MOST_ENERGY = 4.0, 50.0, 200.0
+# What the Zerg lose grows again, by 0.2734 a normal second.
+ZERG = frozenset({"Baneling", "Hydralisk", "Zergling"})
+ZERG_HEALTH_PER_LOOP = 0.2734 / LOOPS_PER_NORMAL_SECOND
 LEAST_DAMAGE = 0.5  # armour leaves that much
 
 
@@ -60,6 +63,11 @@ class UnitStats:
     attributes: frozenset[str]
     weapon: Weapon | None
     flies: bool = False
+
+    @property
+    def regrowth(self) -> float:
+        """Health that comes back in a loop."""
+        return ZERG_HEALTH_PER_LOOP if self.name in ZERG else 0.0
 
 
 def _stats(

@@ -240,6 +240,7 @@ class World:
         stats = unit.stats
         if unit.shield < stats.shield and self.loop - unit.hurt_at >= SHIELD_DELAY_LOOPS:
             unit.shield = min(unit.shield + SHIELD_PER_LOOP, stats.shield)
+        unit.health = min(unit.health + stats.regrowth, max(unit.health, stats.health))
         if stats.weapon is None:
             unit.energy = min(unit.energy + ENERGY_PER_LOOP, MOST_ENERGY)
 
