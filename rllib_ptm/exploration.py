@@ -62,7 +62,7 @@ class Exploration:
         epsilon: float,
         rng: np.random.Generator,
     ) -> IntArray:
-        """[N, A]; see ``epsilon_greedy``; where ε is 0, nothing is explored. Steps the stretches."""
+        """[N, A]; as ``epsilon_greedy``, and stretches unless ε is 0. Steps the stretches."""
         actions = epsilon_greedy(utilities, action_mask, epsilon, rng)
         if epsilon == 0.0 or self._chance == 0.0:
             return actions
