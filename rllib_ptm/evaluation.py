@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pathlib
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from ray.rllib.core.rl_module.rl_module import RLModule
 
+from envs.backends import EnvSettings
 from envs.errors import InputError
 from envs.tasks import parse_tasks
 from envs.units import Units
@@ -50,11 +52,14 @@ class CheckpointPlayer:
         settings = config.env_settings
         trained = Slots(settings.ally_slots, settings.enemy_slots)
         changes = {"tasks": tasks, "backend": backend, "save_replay_dir": save_replay_dir}
+        config.env_config = _settings_for(config.env_config, backend or settings.backend)
         config.env_config.update({k: v for k, v in changes.items() if v is not None})
         self._tasks = parse_tasks(config.env_config.get("tasks", settings.tasks))
+        needed = EnvSettings(
+            tasks=tuple(task.name for task in self._tasks), backend=backend or settings.backend
+        )
         wanted = Slots(
-            max(trained.allies, *(len(task.allies) for task in self._tasks)),
-            max(trained.enemies, *(len(task.enemies) for task in self._tasks)),
+            max(trained.allies, needed.ally_slots), max(trained.enemies, needed.enemy_slots)
         )
         config.env_config.update(max_allies=wanted.allies, max_enemies=wanted.enemies)
         module = RLModule.from_checkpoint(policy_folder(folder), inference_only=True)
@@ -102,6 +107,12 @@ def evaluate_checkpoint(
         return player.results(episodes_per_task, seed)
     finally:
         player.close()
+
+
+def _settings_for(env_config: Mapping[str, Any], backend: str) -> dict[str, Any]:
+    """The settings of the training that mean something to this backend."""
+    owner = {field.name: field.metadata["backend"] for field in fields(EnvSettings)}
+    return {key: value for key, value in env_config.items() if owner[key] in (None, backend)}
 
 
 def _config_of(folder: pathlib.Path) -> PTMConfig:

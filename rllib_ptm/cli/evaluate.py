@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
 
 from rich.console import Console
 
-from envs.backends import BACKENDS, EnvSettings
+from envs.backends import BACKENDS
 from envs.errors import InputError, unknown_name
 from envs.tasks import TASK_SETS, parse_tasks
 from rllib_ptm.cli.cluster import ClusterOptions, quieten_ray
@@ -16,8 +15,7 @@ from rllib_ptm.cli.options import EvaluateChoices
 from rllib_ptm.cli.results import check_result_file, result_table, write_results
 
 _MARKER = "rllib_checkpoint.json"
-# The key of ``env_config`` that tells a backend where to leave the game's own replays.
-_REPLAY_KEY, _BACKENDS_WITH_REPLAYS = "save_replay_dir", ("sc2",)
+_BACKENDS_WITH_REPLAYS = ("sc2",)
 
 
 def evaluate(checkpoint: Path, chosen: EvaluateChoices) -> None:
@@ -91,13 +89,12 @@ def _check_files(chosen: EvaluateChoices) -> None:
 def _check_backend(chosen: EvaluateChoices) -> None:
     if chosen.backend is not None and chosen.backend not in BACKENDS:
         raise unknown_name("--backend", chosen.backend, BACKENDS)
-    known = {field.name for field in dataclasses.fields(EnvSettings)}
-    has_replays = _REPLAY_KEY in known and chosen.backend in _BACKENDS_WITH_REPLAYS
+    has_replays = chosen.backend in (None, *_BACKENDS_WITH_REPLAYS)  # None: the training's
     if chosen.save_replay is not None and not has_replays:
         raise InputError(
-            f"--save-replay: expected --backend {' or '.join(_BACKENDS_WITH_REPLAYS)} beside it, "
-            f"whose game writes replays, found {chosen.backend or 'no --backend'}; a film can be "
-            f"had of any backend: --render FILE.gif"
+            f"--save-replay: expected --backend {' or '.join(_BACKENDS_WITH_REPLAYS)}, whose game "
+            f"writes replays, found {chosen.backend!r}; a film can be had of any backend: "
+            f"--render FILE.gif"
         )
 
 

@@ -254,7 +254,7 @@ def test_the_checkpoint_meant_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     assert line.startswith("rllib: --out: expected a file name that ends in .json or .csv")
     for options, message in (
         (["--backend", "smx"], "--backend: 'smx' is unknown; did you mean 'smax'?"),
-        (["--save-replay", "there"], "--save-replay: expected --backend sc2 beside it"),
+        (["--save-replay", "x", "--backend", "smax"], "--save-replay: expected --backend sc2, "),
         (["--render", "x.avi"], "--render: expected a file name that ends in .gif or .mp4"),
         (["--render", "nowhere/x.gif"], "--render: there is no folder 'nowhere'"),
         (["--out", f"{checkpoint}.csv/x.csv"], "--out: there is no folder"),

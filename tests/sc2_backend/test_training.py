@@ -15,6 +15,7 @@ from sc2_standin.faults import provoke
 
 from envs.tasks import parse_tasks
 from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.cli.main import main
 from rllib_ptm.env_runner import TeamEnvRunner
 from sc2_backend.arena import left_behind, processes_of
 
@@ -92,6 +93,17 @@ def test_a_policy_of_smax_plays_on_starcraft_as_it_is(cluster: None, installatio
     schedule = [(task, seed) for task in parse_tasks("2m_vs_3m") for seed in range(3)]
     assert len(runner.play_exactly(schedule)) == 3
     runner.stop()
+
+
+def test_a_checkpoint_of_smax_is_evaluated_on_starcraft_with_replays(
+    cluster: None, installation: Path, tmp_path: Path
+) -> None:
+    algorithm = config(2, "2m_vs_3m", backend="smax").build_algo()
+    algorithm.save_to_path(tmp_path / "checkpoint")
+    algorithm.stop()
+    options = ["--backend", "sc2", "--episodes", "2", "--save-replay", str(tmp_path / "replays")]
+    assert main(["evaluate", str(tmp_path / "checkpoint"), *options]) == 0
+    assert list((tmp_path / "replays").glob("*.SC2Replay"))
 
 
 @pytest.mark.slow

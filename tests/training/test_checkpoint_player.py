@@ -63,6 +63,11 @@ def test_larger_teams_need_the_entity_head(checkpoints: dict[str, pathlib.Path])
         evaluate_checkpoint(checkpoints["slot"], tasks="7m_vs_8m", episodes_per_task=1)
 
 
+def test_replays_are_for_backends_that_write_them(checkpoints: dict[str, pathlib.Path]) -> None:
+    with pytest.raises(InputError, match=r"save_replay_dir: only backend 'sc2' has this setting"):
+        CheckpointPlayer(checkpoints["slot"], save_replay_dir="replays")
+
+
 def test_a_new_column_is_the_mean_of_those_that_were_trained(
     checkpoints: dict[str, pathlib.Path],
 ) -> None:
@@ -178,7 +183,7 @@ def test_what_the_readme_says_of_the_policy_runs(
     checkpoints: dict[str, pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    (block,) = [block for block in blocks if "from_checkpoint" in block]
+    (block,) = [block for block in blocks if "RLModule.from_checkpoint" in block]
     code, replaced = re.subn(r'"results/[^"]*"', repr(str(checkpoints["slot"])), block)
     assert replaced == 1
     guard = (
