@@ -129,10 +129,10 @@ def report(samples: Samples) -> bool:
     for quantity, points in samples.items():
         start, end, slope, error = line(points)
         leaks = end - start > GROWTH * abs(start) and slope > 3 * error
-        grows |= leaks
+        grows = grows or bool(leaks)
         figures = (start, end, DAY * slope, DAY * error)
         table.add_row(quantity, *(f"{x:,.2f}" for x in figures), "GROWS" if leaks else "steady")
-    Console().print(table)
+    Console(width=100).print(table)
     return grows
 
 

@@ -1,9 +1,9 @@
 """Throughput of sampling and learning over 1, 2 and 4 env runners, and what an episode weighs.
 
-One iteration alternates: all env runners play, then the learner makes its updates; so the two
-are timed apart. Sampling counts steps of battles a second of playing, learning gradient steps a
-second of updating, and all of it steps a second of training. The networks are the paper's, the
-tasks small_mt, 32 battles an env runner, a batch of 32 episodes, one update for two episodes.
+First the env runners only play, then they play and the learner learns, in turns as ever. Playing
+counts steps of battles a second without updates; learning counts gradient steps a second of
+updating; in all counts steps a second of training. The networks are the paper's, the tasks
+small_mt, 32 battles an env runner, a batch of 32 episodes, one update for two episodes.
 
 The second table is what the driver handles: bytes of an episode as it comes from an env runner,
 as it lies in the replay buffer, and as the learner's batch has it, and the driver's seconds.
@@ -29,31 +29,27 @@ from rich.console import Console
 from rich.table import Table
 
 from rllib_ptm import PTM, PTMConfig
-from rllib_ptm.episodes import TeamEpisode, collate, to_arrays
+from rllib_ptm.episodes import collate, to_arrays
 
 ENV_RUNNERS = (1, 2, 4)
 TASK_SETS = ("small_mt", "large_mt")
-SECONDS, WARM_UP_ROUNDS = 10.0, 2
+SECONDS = 6.0
 BATCH = 32
 
 
 class TimedPTM(PTM):
-    """Adds up what the rounds of sampling and the updates take."""
+    """Adds up what the updates take, and leaves them out where they are not wanted."""
 
-    seconds_playing = seconds_updating = 0.0
+    learns = True
+    seconds_updating = 0.0
     updates = 0
 
-    def _play(self, epsilon: float) -> list[TeamEpisode]:
-        start = time.perf_counter()
-        episodes = super()._play(epsilon)
-        self.seconds_playing += time.perf_counter() - start
-        return episodes
-
     def _update(self) -> None:
-        start = time.perf_counter()
-        super()._update()
-        self.seconds_updating += time.perf_counter() - start
-        self.updates += 1
+        if self.learns:
+            start = time.perf_counter()
+            super()._update()
+            self.seconds_updating += time.perf_counter() - start
+            self.updates += 1
 
 
 def build(num_env_runners: int, tasks: str = "small_mt") -> TimedPTM:
@@ -78,18 +74,21 @@ def throughput(num_env_runners: int, seconds: float) -> tuple[float, float, floa
     algorithm = build(num_env_runners)
     while algorithm.updates == 0:  # compiles, and fills the buffer until updates begin
         algorithm.train()
-    algorithm.seconds_playing = algorithm.seconds_updating = algorithm.updates = 0
+    algorithm.learns = False
+    playing = steps_per_second(algorithm, seconds)
+    algorithm.learns, algorithm.seconds_updating, algorithm.updates = True, 0.0, 0
+    in_all = steps_per_second(algorithm, seconds)
+    updating = algorithm.updates / algorithm.seconds_updating
+    algorithm.stop()
+    return playing, updating, in_all
+
+
+def steps_per_second(algorithm: PTM, seconds: float) -> float:
+    """Trains for so long."""
     steps, start = algorithm.env_steps, time.perf_counter()
     while time.perf_counter() - start < seconds:
         algorithm.train()
-    steps, took = algorithm.env_steps - steps, time.perf_counter() - start
-    rates = (
-        steps / algorithm.seconds_playing,
-        algorithm.updates / algorithm.seconds_updating,
-        steps / took,
-    )
-    algorithm.stop()
-    return rates
+    return (algorithm.env_steps - steps) / (time.perf_counter() - start)
 
 
 def seconds_for(work: Callable[[], Any], rounds: int = 5) -> float:
@@ -126,7 +125,7 @@ def weigh(tasks: str) -> list[str]:
 def main() -> None:
     """Prints both tables."""
     parser = argparse.ArgumentParser(description="Measures throughput over env runners.")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="for each number of them")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for each phase")
     seconds = parser.parse_args().seconds
     torch.set_num_threads(1)
     ray.init(

@@ -1,6 +1,8 @@
 """The mechanics of battles on SMAX: what an action does, who sees and shoots whom, how it ends."""
 
+import io
 from itertools import pairwise
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ from situations import (
     start,
 )
 
+from envs.battles import Resumable
 from envs.errors import InputError
+from envs.smax import SmaxBattles
 from envs.tasks import parse_tasks
 from envs.team_view import decided, reward, team_view, won
 from envs.units import NO_ACTION_YET, UNIT_TYPES
@@ -346,3 +350,23 @@ def test_one_program_serves_all_battles_of_equal_slots() -> None:
         program = battles._program
         for compiled in (program.start, program.restart, program.step):
             assert compiled._cache_size() == 1  # type: ignore[attr-defined]
+
+
+def test_battles_go_on_from_their_saved_state() -> None:
+    """Through a file, into other battles of the same size, and exactly."""
+    tasks = [*parse_tasks("small_mt"), *parse_tasks("3m")]
+    actions = np.random.default_rng(0).integers(12, size=(30, 4, 6))
+    battles, resumed = SmaxBattles(4, 6, 6), SmaxBattles(4, 6, 6)
+    assert isinstance(battles, Resumable)
+    battles.reset(np.arange(4), tasks, [1, 2, 3, 4])
+    for chosen in actions[:10]:
+        battles.step(chosen)
+    file = io.BytesIO()
+    np.savez(file, **cast("dict[str, Any]", battles.get_state()))
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as state:
+        resumed.set_state(dict(state))
+    for chosen in actions[10:]:
+        one, other = battles.step(chosen), resumed.step(chosen)
+        for name, array in vars(one).items():
+            np.testing.assert_array_equal(getattr(other, name), array, err_msg=name)
