@@ -172,7 +172,7 @@ def test_a_game_that_never_starts_is_one_clear_message(
 
 
 def test_a_game_may_take_its_time_to_start(make: MakeBattles, installation: Path) -> None:
-    provoke(installation, "slow_start", 2.0)
+    provoke(installation, "slow_start", 1.0)
     battles = make("1m")
     assert battles.reset(np.zeros(1, int), [parse_task("1m")], [0]).alive.sum() == 2
     assert battles.num_game_restarts == 0

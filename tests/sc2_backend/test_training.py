@@ -67,7 +67,7 @@ def test_training_counts_the_games_that_were_started_anew(
     algorithm.stop()
 
 
-@pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM", "ray.kill"])
+@pytest.mark.parametrize("end", [pytest.param("SIGKILL", marks=pytest.mark.slow), "ray.kill"])
 def test_nothing_is_left_of_an_env_runner_that_died(
     cluster: None, installation: Path, temp: Path, end: str
 ) -> None:
