@@ -133,9 +133,9 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     | `alive`       | 1         | 1 = alive                                                     |
     | `health`      | 1         | fraction of the most that this unit can have                  |
     | `shield`      | 1         | the same for its shield                                       |
-    | `cooldown`    | 1         | time until the weapon fires again, as a fraction of its period |
-    | `from_centre` | 2         | east and north of the map's centre, in 16 map units           |
-    | `from_team`   | 2         | east and north of the living allies' centre of mass, in 16 map units |
+    | `cooldown`    | 1         | time until the weapon fires again, as a fraction of its period; 0 for enemies |
+    | `from_centre` | 2         | east and north of the map's centre, in 2 map units            |
+    | `from_team`   | 2         | east and north of the living allies' centre of mass, in 2 map units |
     | `side`        | 1         | 1 ally, -1 enemy                                              |
     | `unit_type`   | 9         | one-hot in the order of `envs.units.UNIT_TYPES`               |
     | `tag`         | max(A, F) | one-hot of the slot within its own side                       |

@@ -68,7 +68,7 @@ def feature_widths(max_allies: int, max_enemies: int) -> dict[str, int]:
         "alive": 1,
         "health": 1,  # fraction of the most this unit can have
         "shield": 1,
-        "cooldown": 1,  # fraction of the weapon's period
+        "cooldown": 1,  # fraction of the weapon's period; agents only, as StarCraft II tells it
         "from_centre": 2,  # position from the map's centre, in POSITION_SCALE
         "from_team": 2,  # position from the centre of mass of the living allies
         "side": 1,  # 1 ally, -1 enemy
@@ -155,7 +155,7 @@ def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
         "alive": alive,
         "health": _fraction(units.health, units.max_health),
         "shield": _fraction(units.shield, units.max_shield),
-        "cooldown": units.cooldown[..., None] * alive,
+        "cooldown": (units.cooldown * (slot < allies))[..., None] * alive,
         "from_centre": units.position / POSITION_SCALE * alive,
         "from_team": (units.position - team_centre) / POSITION_SCALE * alive,
         "side": np.where(slot < allies, 1.0, -1.0)[:, None],

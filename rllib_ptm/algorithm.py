@@ -32,6 +32,7 @@ from ray.tune import Checkpoint
 
 from envs.backends import EnvSettings
 from envs.errors import InputError
+from envs.team_view import MEDIVAC
 from envs.typed_config import read_config
 from rllib_ptm.callbacks import TaskPriorityCallback
 from rllib_ptm.checkpoint import check_checkpoint, whole_checkpoint
@@ -128,6 +129,13 @@ class PTMConfig(AlgorithmConfig):
             raise InputError(
                 f"config.num_learners: each needs an episode of the first batch, found "
                 f"{self.num_learners} learners for {self.batch_size_episodes} episodes"
+            )
+        if self.action_head == "entity" and any(
+            MEDIVAC in task.allies for task in self.env_settings.parsed_tasks
+        ):
+            raise InputError(
+                "config.action_head: expected 'slot' for tasks with medivacs, found 'entity', "
+                "which values actions from enemies, and a medivac's are aimed at allies"
             )
         for width in ("attention_dim", "hypernet_dim"):
             if getattr(self, width) % self.attention_heads:

@@ -54,7 +54,7 @@ EXPECTED: dict[str, FloatArray] = {
     "alive": rows(1, 0, 0, 1, 1),
     "health": rows(36 / 45, 0, 0, 1, 9 / 45),
     "shield": rows(0, 0, 0, 20 / 80, 0),
-    "cooldown": rows(0.25, 0, 0, 0.75, 0),  # not of the dead
+    "cooldown": rows(0.25, 0, 0, 0, 0),  # not of the dead, nor of enemies
     # In steps of two map units.
     "from_centre": rows((-2, 1), (0, 0), (0, 0), (0, 1), (6, 1)),
     # The living allies' centre of mass is where the one living ally stands.
