@@ -194,8 +194,9 @@ def test_ten_games_start_at_the_same_moment(make: MakeBattles, installation: Pat
 
 
 PLAYER = """
-import sys, time
+import signal, sys, time
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from envs.backends import EnvSettings
 battles = EnvSettings(tasks="3m", backend="sc2").make_battles(2)
 tasks = battles._settings.parsed_tasks * 2
