@@ -20,6 +20,7 @@ from envs.team_view import num_actions, num_features
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.precision import opened
 from rllib_ptm.model.q_values import QValues, TeamQ, q_values
 
 HIDDEN = "hidden"
@@ -122,7 +123,9 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
     def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, QValues]:
         online = TeamQ(self.agent, self.mixer)
         target = TeamQ(self.target_agent, self.target_mixer)
-        return {Q_VALUES: q_values(online, target, team_batch(batch), self.mined_terms)}
+        team = team_batch(batch)
+        with opened(self.model_config["learner_precision"], team.entities.device.type):
+            return {Q_VALUES: q_values(online, target, team, self.mined_terms)}
 
 
 def team_batch(columns: dict[str, Tensor]) -> TeamBatch:
