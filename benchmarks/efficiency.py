@@ -12,12 +12,12 @@ Shapes: see ``rllib_ptm.model.batch``.
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from functools import partial
 from typing import Any
 
 import torch
-from measure import Work, print_table, seconds_in_turn
+from measure import Work, print_table, seconds_in_turn, shares
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from workload import Shape, Update, draw_batch
@@ -68,7 +68,7 @@ class Stages:
     """Adds up the seconds of each stage of an update."""
 
     def __init__(self, update: Update) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
         self._update = update
         for side, team in (("online", update.online), ("target", update.target)):
             for part, module in team._asdict().items():
@@ -97,12 +97,12 @@ class Stages:
         self.seconds["all"] += time.perf_counter() - start
 
 
-def by_kind(work: Work) -> Counter[str]:
+def by_kind(work: Work) -> dict[str, float]:
     """Seconds of each kind of operation."""
     with profile(activities=[ProfilerActivity.CPU]) as found:
         work()
     kind_of = {f"aten::{name}": kind for kind, names in KINDS.items() for name in names}
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     for event in found.key_averages():
         kind = kind_of.get(event.key, "element by element, and all else")
         seconds[kind] += event.self_cpu_time_total / 1e6
@@ -112,22 +112,21 @@ def by_kind(work: Work) -> Counter[str]:
 def main() -> None:
     """Prints the tables."""
     keep_freed_memory()
-    factors = torch.randn(2, SIDE, SIDE)
     where, rows = [], []
     for slots in TEAM_SIZES:
         shape, update = Shape.full(slots), Update(slots)
         batch = draw_batch(shape)
-        product: Callable[[], object] = lambda: factors[0] @ factors[1]  # noqa: E731
-        seconds = seconds_in_turn({"update": lambda: update(batch), "product": product}, ROUNDS)  # noqa: B023
+        one_update = partial(update, batch)
+        product = partial(torch.matmul, *torch.randn(2, SIDE, SIDE))
+        seconds = seconds_in_turn({"update": one_update, "product": product}, ROUNDS)
         stages = Stages(update)
         for _ in range(ROUNDS):
             stages(batch)
         whole = stages.seconds.pop("all")
-        stages.seconds["losses, packing, masks"] = whole - stages.seconds.total()
-        kinds = by_kind(lambda: update(batch))  # noqa: B023
+        stages.seconds["losses, packing, masks"] = whole - sum(stages.seconds.values())
+        kinds = by_kind(one_update)
         for what, table in (("stage", stages.seconds), ("kind", kinds)):
-            for name, each in table.most_common():
-                where.append((f"{slots} v {slots}", what, name, each / table.total()))
+            where += [(f"{slots} v {slots}", what, n, share) for n, _, share in shares(table)]
         needed = multiply_adds(slots, len(shape.lengths), max(shape.lengths)) / 1e9
         rates = needed / seconds["update"], SIDE**3 / 1e9 / seconds["product"]
         rows.append((f"{slots} v {slots}", needed, *rates, rates[0] / rates[1]))

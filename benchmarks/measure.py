@@ -32,6 +32,13 @@ def seconds_in_turn(work: Mapping[str, Work], rounds: int) -> dict[str, float]:
     return {name: statistics.median(each[1:]) for name, each in seconds.items()}
 
 
+def shares(seconds: Mapping[str, float]) -> list[tuple[str, float, float]]:
+    """What, its seconds and its share of all, the largest first."""
+    whole = sum(seconds.values())
+    ordered = sorted(seconds.items(), key=lambda item: -item[1])
+    return [(what, each, each / whole) for what, each in ordered]
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Prints a table whose numbers have three significant digits; the title tells the cores."""
     cores = len(os.sched_getaffinity(0))

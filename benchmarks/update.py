@@ -13,6 +13,7 @@ part of this project.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -65,7 +66,7 @@ def main() -> None:
         work: dict[str, Work] = {}
         for name, (method, precision) in VARIANTS.items():
             update = Update(slots, method, precision=precision)
-            work[name] = lambda update=update, batch=batch: update(batch)  # type: ignore[misc]
+            work[name] = partial(update, batch)
         seconds = seconds_in_turn(work, ROUNDS)
         name = "plain implementation"
         seconds |= seconds_in_turn({name: plain_update(slots, draw_batch(small))}, rounds=1)
