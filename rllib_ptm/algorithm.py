@@ -215,6 +215,7 @@ class PTMConfig(AlgorithmConfig):
             "recurrent_dim",
             "hypernet_dim",
             "mixing_dim",
+            "learner_precision",
         )
         return {
             **super()._model_config_auto_includes,

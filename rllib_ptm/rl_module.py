@@ -22,6 +22,7 @@ from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.precision import opened
 from rllib_ptm.model.q_values import QValues, TeamQ, q_values
 
 HIDDEN = "hidden"
@@ -153,7 +154,9 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
 
     def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, QValues]:
         online, target = self.online_team(), self.target_team()
-        return {Q_VALUES: q_values(online, target, team_batch(batch), self.mined_terms)}
+        team = team_batch(batch)
+        with opened(self.model_config["learner_precision"], team.entities.device.type):
+            return {Q_VALUES: q_values(online, target, team, self.mined_terms)}
 
 
 def team_batch(columns: dict[str, Tensor]) -> TeamBatch:

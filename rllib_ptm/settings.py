@@ -8,6 +8,7 @@ from envs.typed_config import setting
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.precision import PRECISIONS
 from rllib_ptm.optimizers import OPTIMIZERS
 from rllib_ptm.rollout import TASK_DRAWS
 
@@ -44,6 +45,11 @@ class PTMSettings:
 
     # The updates
     optimizer_name: str = setting("rmsprop", "the optimiser", one_of=tuple(OPTIMIZERS))
+    learner_precision: str = setting(
+        "fp32",
+        "bf16: the large matrix products in bfloat16; weights and losses stay in float32",
+        one_of=tuple(PRECISIONS),
+    )
     batch_size_episodes: int = setting(32, "episodes in a batch", at_least=1)
     buffer_capacity_episodes: int = setting(
         5000, "episodes that the replay buffer holds", at_least=1

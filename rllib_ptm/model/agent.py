@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rllib_ptm.model.attention import attend, attention_scores
 from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.gru import PackedGRU
+from rllib_ptm.model.precision import at_full_precision
 
 
 class SlotHead(nn.Module):
@@ -21,6 +22,7 @@ class SlotHead(nn.Module):
         super().__init__()
         self.utilities = nn.Linear(recurrent_dim, num_actions)
 
+    @at_full_precision
     def forward(self, hidden: Tensor, embedded: Tensor, seen: Tensor) -> Tensor:
         """Utilities [..., M, A, U] of hidden states [..., M, A, K]."""
         return self.utilities(hidden)
@@ -42,6 +44,7 @@ class EntityHead(nn.Module):
         self.query = nn.Linear(recurrent_dim, recurrent_dim)
         self.key = nn.Linear(embed_dim, recurrent_dim)
 
+    @at_full_precision
     def forward(self, hidden: Tensor, embedded: Tensor, seen: Tensor) -> Tensor:
         """Utilities [..., M, A, U].
 
@@ -156,10 +159,14 @@ class Agent(nn.Module):
             for layer, x in ((self.query, agents), (self.key, embedded), (self.value, embedded))
         )
         seen = attend(attention_scores(query, key), value, masks)
-        # Nothing stands between the two next layers, so they are applied as one.
+        return F.relu(F.linear(seen, *self._output_map()))
+
+    @at_full_precision
+    def _output_map(self) -> tuple[Tensor, Tensor]:
+        """The output projection and the layer before the GRU as one: nothing is between them."""
         weight = self.to_recurrent.weight @ self.attention_out.weight
         bias = self.to_recurrent.weight @ self.attention_out.bias + self.to_recurrent.bias
-        return F.relu(F.linear(seen, weight, bias))
+        return weight, bias
 
     def _utilities(
         self, hidden: Tensor, embedded: Tensor, masks: Tensor, present: Tensor

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rllib_ptm.model.precision import widened
+
 # Scores farther than this from the agent's score of itself are not told apart: e^80 and e^-80 are
 # still numbers in every format.
 _REACH = 80.0
@@ -33,7 +35,7 @@ def attention_scores(query: Tensor, key: Tensor) -> Tensor:
         [F, H, A, E].
     """
     scale = 1.0 / math.sqrt(query.shape[-1])
-    scores = (query * scale).transpose(1, 2) @ key.permute(0, 2, 3, 1)
+    scores = widened((query * scale).transpose(1, 2) @ key.permute(0, 2, 3, 1))
     return scores - scores.diagonal(dim1=-2, dim2=-1)[..., None].detach()
 
 
@@ -46,35 +48,37 @@ class _MaskedSoftmax(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, masks: Tensor) -> Tensor:
-        """[F, H, A, E], [F, M, A, E] -> [F, H, M, A, E]."""
+    def forward(ctx: Any, scores: Tensor, masks: Tensor, dtype: torch.dtype) -> Tensor:
+        """[F, H, A, E], [F, M, A, E] -> [F, H, M, A, E], computed in the scores' format."""
         exponential = scores.clamp(-_REACH, _REACH).exp()
         weight = exponential[:, :, None] * masks[:, None]
         total = weight.sum(-1, keepdim=True)
-        weight = weight.div_(total + (total == 0))
+        weight = weight.div_(total + (total == 0)).to(dtype)
         ctx.save_for_backward(weight, scores)
         return weight
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
         """The gradient of the scores: p (g - Σ p g), summed over the masks."""
         weight, scores = ctx.saved_tensors
         product = weight * grad_outputs[0]
         product.addcmul_(weight, product.sum(-1, keepdim=True), value=-1.0)
-        return product.sum(2).masked_fill_(scores.abs() > _REACH, 0.0), None
+        grad = product.sum(2, dtype=scores.dtype)
+        return grad.masked_fill_(scores.abs() > _REACH, 0.0), None, None
 
 
-def masked_softmax(scores: Tensor, masks: Tensor) -> Tensor:
+def masked_softmax(scores: Tensor, masks: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Softmax over the entities that may be seen; a row that sees nothing is all zero.
 
     Args:
         scores: [F, H, A, E].
         masks: [F, M, A, E] bool.
+        dtype: The format of the result; by default the scores'.
 
     Returns:
         [F, H, M, A, E].
     """
-    return _MaskedSoftmax.apply(scores, masks)
+    return _MaskedSoftmax.apply(scores, masks, dtype or scores.dtype)
 
 
 def attend(scores: Tensor, value: Tensor, masks: Tensor) -> Tensor:
@@ -89,7 +93,7 @@ def attend(scores: Tensor, value: Tensor, masks: Tensor) -> Tensor:
         [F, M, A, H * K].
     """
     frames, num_masks, agents, entities = masks.shape
-    weight = masked_softmax(scores, masks)  # F,H,M,A,E
+    weight = masked_softmax(scores, masks, value.dtype)  # F,H,M,A,E
     heads = weight.shape[1]
     weight = weight.reshape(frames, heads, num_masks * agents, entities)
     taken = weight @ value.transpose(1, 2)  # F,H,M*A,K

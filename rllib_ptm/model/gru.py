@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rllib_ptm.model.precision import widened
+
 
 class PackedGRU(nn.Module):
     """A GRU cell (Cho et al. 2014) over sequences of unequal length; as ``torch.nn.GRU``.
@@ -52,6 +54,8 @@ class PackedGRU(nn.Module):
         in_gates, in_new = self.bias_hh.split([2 * width, width])
         bias = self.bias_ih + torch.cat([in_gates, torch.zeros_like(in_new)])
         gates = F.linear(inputs, self.weight_ih, bias)
+        # The state is a sum over time: it is never narrower than the weights.
+        gates, hidden = widened(gates), widened(hidden)
         return _Recurrence.apply(gates, hidden, self.weight_hh, in_new, rows_per_step)
 
 

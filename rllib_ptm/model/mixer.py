@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_ptm.model.attention import attend, attention_scores, masked_softmax
+from rllib_ptm.model.precision import at_full_precision, widened
 
 
 class Mix(NamedTuple):
@@ -31,6 +32,7 @@ class Mix(NamedTuple):
     other_mask: Tensor
 
 
+@at_full_precision
 def monotonic_mix(
     utilities: Tensor, weights: Tensor, bias: Tensor, final_weights: Tensor, value: Tensor
 ) -> Tensor:
@@ -93,6 +95,7 @@ class HyperNetwork(nn.Module):
         weight, bias = self.output_map()
         return F.linear(attend(attention_scores(query, key), value, masks), weight, bias)
 
+    @at_full_precision
     def output_map(self) -> tuple[Tensor, Tensor]:
         """The output projection and the last layer as one: [X, width], [X]."""
         weight = self.last.weight @ self.attention_out.weight
@@ -132,17 +135,24 @@ def agent_averages(
         query.view(count * frames, num_agents, heads, -1),
         key.view(count * frames, slots, heads, -1),
     )  # G*F,H,A,E
-    shares = masked_softmax(scores, masks.repeat(count, 1, 1, 1)).mean(3)  # G*F,H,M,E
-    pooled = (shares.flatten(1, 2) @ by_frame).view(count, frames, heads, masks.shape[1], -1)
-    pooled = pooled.transpose(2, 3).reshape(count, frames * masks.shape[1], -1)  # G,F*M,H*width
+    share = masked_softmax(scores, masks.repeat(count, 1, 1, 1), embedded.dtype)
+    shares = share.mean(3).flatten(1, 2)  # G*F,H*M,E
+    pooled = (shares @ by_frame).view(count, frames, heads, masks.shape[1], -1)
+    return _after_pooling(networks, pooled.transpose(2, 3), agents)
 
+
+@at_full_precision
+def _after_pooling(networks: Sequence[HyperNetwork], pooled: Tensor, agents: Tensor) -> Tensor:
+    """Values and output layers of average entities [G, F, M, H, width]; [G, F, M, X]."""
+    frames, num_masks, heads = pooled.shape[1:4]
     maps = [network.output_map() for network in networks]
     by_head = torch.stack([w for w, _ in maps]).unflatten(2, (heads, -1))  # G,X,H,K
-    value = stacked(lambda n: n.value.weight).unflatten(1, (heads, -1))  # G,H,K,width
+    value = torch.stack([n.value.weight for n in networks]).unflatten(1, (heads, -1))  # G,H,K,width
     weight = (by_head.transpose(1, 2) @ value).transpose(2, 3).flatten(1, 2)  # G,H*width,X
     bias = torch.stack([b for _, b in maps])  # G,X
-    present = agents.to(entities.dtype).mean(1)[:, None, None]  # an absent one has no bias
-    return (pooled @ weight).unflatten(1, (frames, -1)) + bias[:, None, None] * present
+    present = agents.to(bias.dtype).mean(1)[:, None, None]  # an absent one has no bias
+    output = pooled.reshape(len(maps), frames * num_masks, -1) @ weight  # G,F*M,X
+    return output.unflatten(1, (frames, -1)) + bias[:, None, None] * present
 
 
 class QMixer(nn.Module):
@@ -180,7 +190,7 @@ class QMixer(nn.Module):
         """
         agents = present[:, : self.num_agents]
         first_masks = torch.cat([mix.first_masks for mix in mixes], dim=1)  # F,ΣK,A,E
-        weights = self.first_weights(entities, first_masks).softmax(-1)
+        weights = widened(self.first_weights(entities, first_masks)).softmax(-1)
         of_mix = weights.split([mix.first_masks.shape[1] for mix in mixes], dim=1)
         distinct = {id(mix.other_mask): mix.other_mask for mix in mixes}
         other_masks = torch.stack(list(distinct.values()), dim=1)  # F,R,A,E

@@ -21,6 +21,7 @@ BAD: list[tuple[dict[Any, Any], list[str]]] = [
     ({"mixer": "qmx"}, ["config.mixer", "'qmx'", "'qmix'", "vdn"]),
     ({"action_head": 3}, ["config.action_head", "str", "3"]),
     ({"optimizer_name": "adamw"}, ["config.optimizer_name", "'adam'", "rmsprop"]),
+    ({"learner_precision": "fp16"}, ["config.learner_precision", "'fp16'", "'bf16'", "fp32"]),
     ({"epsilon_final": 1.5}, ["config.epsilon_final", "at most 1.0", "1.5"]),
     ({"mining_lambda": -1}, ["config.mining_lambda", "at least 0.0", "-1"]),
     ({"mining_lambda": float("nan")}, ["config.mining_lambda", "nan"]),

@@ -1,0 +1,92 @@
+"""How the time of an update and of an env step grows.
+
+- with the team size, 3 to 30 a side (16 episodes of 20 steps; 16 battles with random actions and
+  the features of ``envs.team_view``),
+- with the batch size, 4 to 64 episodes (of 20 steps at 6 against 6),
+- with the number of tasks, 1 to 30, all within 11 slots a side and the same team sizes on average.
+
+The exponent is that of the power law through the points: 1 = as the number itself, 0 = not at
+all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from measure import Work, print_table, seconds_in_turn
+from workload import Shape, Update, draw_batch
+
+from envs.smax import SmaxBattles
+from envs.tasks import parse_task
+from envs.team_view import num_actions, team_view
+from rllib_ptm.memory import keep_freed_memory
+from rllib_ptm.priorities import WinRates
+
+TEAM_SIZES, BATCHES, NUM_TASKS = (3, 6, 12, 30), (4, 16, 64), (1, 6, 30)
+EPISODES, STEPS, BATTLES, SLOTS, ROUNDS = 16, 20, 16, 11, 3
+
+
+def updating(slots: int, episodes: int, teams: tuple[int, ...] = ()) -> Work:
+    """An update on episodes of these team sizes, or with all slots in use."""
+    teams = teams or (slots,)
+    mixed = tuple(teams[i % len(teams)] for i in range(episodes))
+    update, batch = Update(slots), draw_batch(Shape(slots, mixed, (STEPS,) * episodes))
+    return lambda: update(batch)
+
+
+def stepping(slots: int, names: list[str]) -> Work:
+    """The first STEPS steps of battles of these tasks, and the priorities of the tasks once."""
+    battles = SmaxBattles(BATTLES, slots, slots)
+    rng = np.random.default_rng(0)
+    tasks = [parse_task(name) for name in names]
+    win_rates = WinRates(names, window_episodes=128)
+
+    def play() -> None:
+        drawn = [tasks[i] for i in rng.integers(len(tasks), size=BATTLES)]
+        battles.reset(np.arange(BATTLES), drawn, rng.integers(2**32, size=BATTLES).tolist())
+        for _ in range(STEPS):
+            team_view(battles.step(rng.integers(num_actions(slots), size=(BATTLES, slots))))
+        win_rates.priorities()
+
+    return play
+
+
+def task_names(number: int) -> list[str]:
+    """Different tasks within the slots, 8 against 8 on average."""
+    pairs = [(a, e) for a in range(5, SLOTS + 1) for e in range(5, SLOTS + 1)]
+    pairs.sort(key=lambda pair: (abs(sum(pair) - 16), pair))
+    return [f"{a}m_vs_{e}m" for a, e in pairs[:number]]
+
+
+def exponent(seconds: dict[int, float]) -> float:
+    """The slope in a log-log plot."""
+    return float(np.polyfit(np.log(list(seconds)), np.log(list(seconds.values())), 1)[0])
+
+
+def measured(what: str, unit: str, per: int, work: dict[int, Work]) -> list[tuple]:
+    """A row for each number, then one with the exponent; times in ms per ``per``."""
+    found = seconds_in_turn({str(n): do for n, do in work.items()}, ROUNDS)
+    seconds = {n: found[str(n)] for n in work}
+    rows: list[tuple] = [(what, unit, n, 1e3 * s / per, "") for n, s in seconds.items()]
+    return [*rows, (what, unit, "", "", exponent(seconds))]
+
+
+def main() -> None:
+    """Prints the table."""
+    keep_freed_memory()
+    played = BATTLES * STEPS
+    rows = [
+        *measured("update", "team size", 1, {n: updating(n, EPISODES) for n in TEAM_SIZES}),
+        *measured("update", "episodes", 1, {n: updating(6, n) for n in BATCHES}),
+        *measured(
+            "update", "tasks", 1, {n: updating(SLOTS, EPISODES, (8,) * n) for n in NUM_TASKS}
+        ),
+        *measured("env step", "team size", played, {n: stepping(n, [f"{n}m"]) for n in TEAM_SIZES}),
+        *measured(
+            "env step", "tasks", played, {n: stepping(SLOTS, task_names(n)) for n in NUM_TASKS}
+        ),
+    ]
+    print_table("Growth", ("of an", "with", "number", "ms", "exponent"), rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The replay buffer: memory of large_mt episodes, time of a batch, time of adding one.
+
+Episodes of 20 steps on the slots of large_mt (10 allies, 11 enemies), with random contents and
+all slots in use. A batch is 32 episodes, drawn, padded and turned into features (``collate``).
+Adding to a full buffer of that size, and to one of a hundredth of it.
+"""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+import numpy as np
+from measure import print_table, seconds_in_turn
+
+from envs.team_view import num_actions
+from envs.units import Units
+from rllib_ptm.episodes import TeamEpisode, collate
+from rllib_ptm.replay_buffer import ReplayBuffer
+
+CAPACITY, STEPS, ALLIES, ENEMIES, BATCH = 5000, 20, 10, 11, 32
+ROUNDS, ADDED = 30, 10
+GOAL_MB, GOAL_MS = 150.0, 5.0
+
+
+def random_episode(rng: np.random.Generator) -> TeamEpisode:
+    """An episode whose every number is random."""
+    moving, fixed = (STEPS + 1, ALLIES + ENEMIES), (1, ALLIES + ENEMIES)
+    full = rng.uniform(40, 100, fixed).astype(np.float32)
+    actions = rng.integers(num_actions(ENEMIES), size=(STEPS, ALLIES), dtype=np.int8)
+    units = Units(
+        present=np.ones(fixed, bool),
+        unit_type=np.zeros(fixed, np.int8),
+        max_health=full,
+        max_shield=full.copy(),
+        sight_range=np.full(fixed, 9.0, np.float32),
+        attack_range=np.full(fixed, 5.0, np.float32),
+        health=rng.uniform(0, 40, moving).astype(np.float32),
+        shield=rng.uniform(0, 40, moving).astype(np.float32),
+        cooldown=rng.random(moving, np.float32),
+        position=rng.uniform(-16, 16, (*moving, 2)).astype(np.float32),
+        can_move=rng.random((STEPS + 1, ALLIES, 4)) < 0.5,
+        last_action=np.concatenate([np.full((1, ALLIES), -1, np.int8), actions]),
+        step=np.arange(STEPS + 1, dtype=np.int16),
+    )
+    rewards = rng.random(STEPS, np.float32)
+    return TeamEpisode("10m_vs_11m", 0, units, actions, rewards, won=False, truncated=False)
+
+
+def main() -> None:
+    """Prints the table."""
+    rng = np.random.default_rng(0)
+    small, full = ReplayBuffer(CAPACITY // 100), ReplayBuffer(CAPACITY)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for _ in range(CAPACITY):
+        full.add([random_episode(rng)])
+    gc.collect()
+    megabytes = (tracemalloc.get_traced_memory()[0] - before) / 1e6
+    tracemalloc.stop()
+    small.add([random_episode(rng) for _ in range(CAPACITY // 100)])
+    new = [[random_episode(rng) for _ in range(ADDED)] for _ in range(2 * (ROUNDS + 1))]
+    seconds = seconds_in_turn(
+        {
+            "draw": lambda: full.sample(BATCH, rng),
+            "batch": lambda: collate(full.sample(BATCH, rng)),
+            "add to a small buffer": lambda: small.add(new.pop()),
+            "add to a full buffer": lambda: full.add(new.pop()),
+        },
+        ROUNDS,
+    )
+    added = {size: seconds[f"add to a {size} buffer"] for size in ("small", "full")}
+    rows = [
+        (f"{CAPACITY} episodes, MB", megabytes, GOAL_MB, megabytes / GOAL_MB),
+        (f"draw {BATCH}, ms", 1e3 * seconds["draw"], GOAL_MS, 1e3 * seconds["draw"] / GOAL_MS),
+        (f"a batch of {BATCH}, ms", 1e3 * seconds["batch"], "", ""),
+        ("add one, µs", 1e6 * added["full"] / ADDED, "", added["full"] / added["small"]),
+    ]
+    columns = ("what", "found", "at most", "ratio (the last: large / small buffer)")
+    print_table("Replay buffer", columns, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""How fast training episodes are sampled: env steps per second with the policy in the loop.
+
+5m_vs_5m, the paper's networks, ε = 0.05, N battles side by side, one process:
+
+- ours: ``TeamEnvRunner.sample``: features, policy, battles, whole episodes.
+- SMAX's own compiled step with random actions (``battles.py`` says how), at the same N.
+- RLlib's stock ``SingleAgentEnvRunner`` stepping N battles, each an environment of its own, with
+  the same module and the features of ``envs.team_view``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from battles import STEPS, native_round
+from measure import print_table, seconds_in_turn
+from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
+from ray.tune.registry import register_env
+
+from envs.backends import EnvSettings
+from envs.team_view import decided, reward, team_view
+from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.env_runner import TeamEnvRunner
+from rllib_ptm.rl_module import PTMModule, team_spaces
+
+BATTLES, ROUNDS, TASK, SIZE = (8, 64), 3, "5m_vs_5m", 5
+STOCK_STEPS = 5
+
+
+class ModuleWithTime(PTMModule):
+    """Our module as the stock runner calls it: with a time dimension of 1 behind the battles."""
+
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        obs = {name: value[:, 0] for name, value in batch[Columns.OBS].items()}
+        out = super()._forward({**batch, Columns.OBS: obs})
+        return {k: v if k == Columns.STATE_OUT else v[:, None] for k, v in out.items()}
+
+
+class TeamEnv(gym.Env):
+    """One battle as a single agent's environment, as RLlib would have it."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._settings = EnvSettings(tasks=TASK)
+        self._battles = self._settings.make_battles(1)
+        self._seeds = np.random.default_rng()
+        self.observation_space, self.action_space = team_spaces(SIZE, SIZE)
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        view = team_view(self._units)
+        masks = {name: getattr(view, name)[0].astype(np.int8) for name in view._fields[1:]}
+        return {"entities": view.entities[0], **masks}
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+        """Starts a battle."""
+        task = self._settings.parsed_tasks[0]
+        battle_seed = int(self._seeds.integers(2**32)) if seed is None else seed
+        self._units = self._battles.reset(np.array([0]), [task], [battle_seed])
+        return self._observation(), {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
+        """Plays a step."""
+        before, self._units = self._units, self._battles.step(np.asarray(action)[None])
+        over = bool(self._units.step[0] >= self._settings.time_limit_steps)
+        earned = float(reward(before, self._units)[0])
+        return self._observation(), earned, bool(decided(self._units)[0]), over, {}
+
+
+def config_of(num_battles: int) -> PTMConfig:
+    """The paper's networks on one task."""
+    return (
+        PTMConfig()
+        .environment(env_config={"tasks": TASK})
+        .env_runners(num_envs_per_env_runner=num_battles)
+        .debugging(log_level="ERROR", seed=0)
+    )
+
+
+def stock_runner(num_battles: int) -> SingleAgentEnvRunner:
+    """RLlib's own runner, with our module."""
+    register_env("team", TeamEnv)
+    config = config_of(num_battles)
+    config.env = "team"
+    config.callbacks(RLlibCallback)  # ours read what their episodes do not have
+    config.rl_module(rl_module_spec=RLModuleSpec(module_class=ModuleWithTime))
+    return SingleAgentEnvRunner(config=config)
+
+
+def main() -> None:
+    """Prints the table."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    logging.disable(logging.WARNING)
+    rows = []
+    for num_battles in BATTLES:
+        ours = TeamEnvRunner(config=config_of(num_battles), worker_index=0, num_workers=0)
+        native, stock = native_round(num_battles, SIZE), stock_runner(num_battles)
+        played: list[int] = []
+
+        def sample(runner: TeamEnvRunner = ours, num_battles: int = num_battles) -> None:
+            episodes = runner.sample(num_timesteps=num_battles * STEPS, epsilon=0.05)
+            played.append(sum(len(episode) for episode in episodes))  # noqa: B023
+
+        seconds = seconds_in_turn({"ours": sample, "native": native}, ROUNDS)
+        stock_steps = num_battles * STOCK_STEPS
+        seconds |= seconds_in_turn(
+            {"stock": lambda: stock.sample(num_timesteps=stock_steps)},  # noqa: B023
+            rounds=1,
+        )
+        speed = {
+            "ours": float(np.mean(played[1:])) / seconds["ours"],
+            "native": num_battles * STEPS / seconds["native"],
+            "stock": stock_steps / seconds["stock"],
+        }
+        ratios = speed["ours"] / speed["native"], speed["ours"] / speed["stock"]
+        rows.append((num_battles, *speed.values(), *ratios))
+        stock.stop()
+        ours.stop()
+    columns = ("battles", "ours", "native SMAX", "stock runner", "ours / native", "ours / stock")
+    print_table(f"Env steps per second on {TASK}", columns, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""How long an update takes: networks, losses, gradient, clipping, optimiser.
+
+``ptm`` with all its masks, of 32 episodes of 40 steps at 6 against 6 and 11 against 11, no
+padding; D = 128, 4 heads, GRU 64. In float32 and with ``learner_precision: bf16``, beside
+``qmix_atten``, and beside the plain implementation of ``tests/model/plain.py``, which puts the
+paper into code without a thought of speed. That one gets 2 episodes of 4 steps; what is compared
+is the time for each valid step.
+
+The comparison with the published REFIL code is told in ``benchmarks/README.md``: that code is no
+part of this project.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+from measure import Work, print_table, seconds_in_turn
+from workload import GAMMA, MINING_LAMBDA, Shape, Update, draw_batch
+
+from rllib_ptm.memory import keep_freed_memory
+from rllib_ptm.model.batch import TeamBatch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "model"))
+import plain
+
+TEAM_SIZES, HEADS, ROUNDS = (6, 11), 4, 5
+VARIANTS = {
+    "ptm, fp32": ("ptm", "fp32"),
+    "ptm, bf16": ("ptm", "bf16"),
+    "qmix_atten, fp32": ("qmix_atten", "fp32"),
+    "qmix_atten, bf16": ("qmix_atten", "bf16"),
+}
+
+
+def plain_update(slots: int, batch: TeamBatch) -> Work:
+    """The same as ``ptm, fp32`` in the plain implementation, without the optimiser's step."""
+    update = Update(slots)
+    online, target = (
+        plain.Team(
+            agent=team.agent.state_dict(keep_vars=True),
+            mixer=team.mixer.state_dict(keep_vars=True),
+            output={},
+            attention_heads=HEADS,
+            action_head="slot",
+            mixing="qmix",
+        )
+        for team in (update.online, update.target)
+    )
+
+    def work() -> None:
+        losses = plain.Losses(online, target, batch, GAMMA, update.alpha, MINING_LAMBDA)
+        torch.autograd.grad(plain.ptm(losses), update.parameters)
+
+    return work
+
+
+def main() -> None:
+    """Prints the table."""
+    keep_freed_memory()
+    rows = []
+    for slots in TEAM_SIZES:
+        shape, small = Shape.full(slots), Shape.full(slots, episodes=2, steps=4)
+        batch = draw_batch(shape)
+        work: dict[str, Work] = {}
+        for name, (method, precision) in VARIANTS.items():
+            update = Update(slots, method, precision=precision)
+            work[name] = partial(update, batch)
+        seconds = seconds_in_turn(work, ROUNDS)
+        name = "plain implementation"
+        seconds |= seconds_in_turn({name: plain_update(slots, draw_batch(small))}, rounds=1)
+        per_step = {n: s / shape.valid_steps for n, s in seconds.items()}
+        per_step[name] = seconds[name] / small.valid_steps
+        for n, each in per_step.items():
+            speed = per_step[name] / each
+            rows.append((f"{slots} v {slots}", n, 1e3 * seconds[n], 1e6 * each, speed))
+    columns = ("team size", "update", "ms", "µs per valid step", "times the plain speed")
+    print_table("One update of 32 episodes of 40 steps", columns, rows)
+
+
+if __name__ == "__main__":
+    main()

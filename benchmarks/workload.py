@@ -1,0 +1,147 @@
+"""Networks, batches and updates of known shapes, for the benchmarks; needs torch and numpy alone.
+
+Shapes: see ``rllib_ptm.model.batch``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from envs.team_view import num_actions, num_features
+from rllib_ptm.methods import METHODS, method_loss
+from rllib_ptm.model.agent import Agent
+from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.masks import draw_group, everyone
+from rllib_ptm.model.mixer import QMixer
+from rllib_ptm.model.popart import TaskOutput
+from rllib_ptm.model.precision import opened
+from rllib_ptm.model.q_values import TeamQ, q_values
+from rllib_ptm.optimizers import OPTIMIZERS
+
+GAMMA, MINING_LAMBDA, GRAD_CLIP, LR = 0.99, 10.0, 10.0, 5e-4
+SIGHT = 0.7  # chance that an agent sees another entity
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How large a batch is.
+
+    Attributes:
+        slots: Ally slots, and as many enemy slots.
+        teams: Units a side of each of the B episodes, at most ``slots``.
+        lengths: Steps of each of the B episodes.
+    """
+
+    slots: int
+    teams: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+    @classmethod
+    def full(cls, slots: int, episodes: int = 32, steps: int = 40) -> Shape:
+        """Nothing is padding: all slots hold a unit, all episodes are equally long."""
+        return cls(slots, (slots,) * episodes, (steps,) * episodes)
+
+    @property
+    def valid_steps(self) -> int:
+        """Steps that are played, of all episodes."""
+        return sum(self.lengths)
+
+
+def draw_batch(shape: Shape, seed: int = 0, device: str = "cpu") -> TeamBatch:
+    """Random features, masks, actions and rewards, in float32."""
+    dice = torch.Generator().manual_seed(seed)
+    lengths, slots = torch.tensor(shape.lengths), shape.slots
+    episodes, steps = len(lengths), int(lengths.max())
+    actions, moments = num_actions(slots), (episodes, steps + 1)
+    slot = torch.arange(2 * slots) % slots
+    present = slot < torch.tensor(shape.teams)[:, None]
+    visible = torch.rand((*moments, slots, 2 * slots), generator=dice) < SIGHT
+    own = torch.arange(slots)
+    visible[:, :, own, own] = True
+    action_mask = torch.rand((*moments, slots, actions), generator=dice) < 0.5
+    action_mask[..., 1] = True
+    features = torch.randn((*moments, 2 * slots, num_features(slots, slots)), generator=dice)
+    valid = torch.arange(steps) < lengths[:, None]
+    batch = TeamBatch(
+        entities=features * present[:, None, :, None],
+        present=present,
+        visible=visible & everyone(present, slots)[:, None],
+        action_mask=action_mask,
+        actions=(torch.rand(action_mask.shape, generator=dice) * action_mask).argmax(-1)[:, :-1],
+        rewards=torch.rand((episodes, steps), generator=dice),
+        terminated=torch.arange(1, steps + 1) == lengths[:, None],
+        valid=valid,
+        episode_weight=torch.full((episodes,), 1.0 / episodes),
+        num_steps=valid.sum(),
+        explore_group=draw_group(present, dice),
+        exploit_group=draw_group(present, dice),
+        task=torch.zeros(episodes, dtype=torch.int64),
+    )
+    return TeamBatch(*(value.to(device) for value in batch))
+
+
+def build_networks(slots: int, device: str = "cpu") -> TeamQ:
+    """The paper's networks: D = 128, 4 heads, GRU 64, mixing width 32."""
+    features, actions = num_features(slots, slots), num_actions(slots)
+    agent, mixer = Agent(features, slots, slots, actions), QMixer(features, slots)
+    return TeamQ(agent.to(device), mixer.to(device), TaskOutput())
+
+
+class Update:
+    """One gradient step: Q values, losses, gradient, clipping, RMSprop.
+
+    Args:
+        slots: Ally slots, and as many enemy slots.
+        method: A row of ``METHODS``.
+        alpha: α of Eq. 14; between 0 and 1 ``ptm`` evaluates all its masks.
+        precision: As ``learner_precision`` in the config.
+        device: Where.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        method: str = "ptm",
+        alpha: float = 0.5,
+        precision: str = "fp32",
+        device: str = "cpu",
+    ) -> None:
+        self.online, self.target = (build_networks(slots, device) for _ in range(2))
+        self.method, self.alpha = METHODS[method], alpha
+        self._precision, self._device = precision, device
+        self.parameters = [*self.online.agent.parameters(), *self.online.mixer.parameters()]
+        self._optimizer = OPTIMIZERS["rmsprop"](self.parameters)
+        for group in self._optimizer.param_groups:
+            group["lr"] = LR
+
+    def __call__(self, batch: TeamBatch) -> None:
+        """Takes the step."""
+        self.loss(batch).backward()
+        self.apply()
+
+    def loss(self, batch: TeamBatch) -> torch.Tensor:
+        """The method's total loss."""
+        with opened(self._precision, self._device):
+            q = q_values(self.online, self.target, batch, tuple(self.method.mined(self.alpha)))
+        return method_loss(
+            self.method, q, batch, gamma=GAMMA, mining_lambda=MINING_LAMBDA, alpha=self.alpha
+        ).total
+
+    def apply(self) -> None:
+        """Clips the gradient and takes the optimiser's step."""
+        torch.nn.utils.clip_grad_norm_(self.parameters, GRAD_CLIP)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+
+
+def training_lengths(
+    episodes: int, seed: int = 0, shortest: int = 8, longest: int = 40
+) -> Sequence[int]:
+    """Lengths as battles have them: most near 15, a few up to the longest."""
+    dice = torch.Generator().manual_seed(seed)
+    tail = torch.empty(episodes).exponential_(1 / 10, generator=dice)
+    lengths = (shortest + tail).clamp(max=longest).int().tolist()
+    return [longest, shortest, *lengths[2:]]

@@ -1,0 +1,55 @@
+"""Which parts of the networks may be computed in bf16.
+
+Under autocast the large matrix products are: embeddings, queries, keys, values, what attention
+takes, output layers. The rest stays in float32 in any case: weights and optimiser, the softmax of
+the scores, the recurrence (its state is a sum over time), and all that follows the last layers:
+utilities, mixing, targets, losses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# What a config can name: the format of the large matrix products, None = as the weights are.
+PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
+
+
+def opened(precision: str, device_type: str) -> AbstractContextManager:
+    """The context in which Q values are to be evaluated; the backward pass stands outside.
+
+    Args:
+        precision: A key of ``PRECISIONS``.
+        device_type: ``"cpu"`` or ``"cuda"``.
+    """
+    dtype = PRECISIONS[precision]
+    return contextlib.nullcontext() if dtype is None else torch.autocast(device_type, dtype=dtype)
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """The tensor, in float32 if it was narrower."""
+    return tensor.float() if tensor.dtype is torch.bfloat16 else tensor
+
+
+def at_full_precision(function: Callable[P, R]) -> Callable[P, R]:
+    """Takes a function out of autocast; narrow tensors among its arguments are widened."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        wide = [widened(x) if isinstance(x, Tensor) else x for x in args]
+        with contextlib.ExitStack() as stack:
+            for device_type in ("cpu", "cuda"):
+                if torch.is_autocast_enabled(device_type):
+                    stack.enter_context(torch.autocast(device_type, enabled=False))
+            return function(*wide, **kwargs)  # type: ignore[arg-type]
+
+    return run
