@@ -78,8 +78,10 @@ def team_view(units: Units) -> TeamView:
     """What the team sees of N battles at one moment."""
     allies = units.max_allies
     alive = units.alive
-    offset = units.position[..., None, :, :] - units.position[..., :allies, None, :]  # N,A,E,2
-    distance = np.sqrt(np.square(offset).sum(-1))  # N,A,E
+    x, y = units.position[..., 0], units.position[..., 1]
+    east = x[..., None, :] - x[..., :allies, None]  # N,A,E
+    north = y[..., None, :] - y[..., :allies, None]
+    distance = np.sqrt(east * east + north * north)
     both_alive = alive[..., :allies, None] & alive[..., None, :]
     visible = both_alive & (distance < units.sight_range[..., :allies, None])
     in_range = both_alive & (distance < units.attack_range[..., :allies, None])
@@ -102,7 +104,7 @@ def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
     team_centre = (units.position[..., :allies, :] * team).sum(-2, keepdims=True) / team_size
     tags = max(allies, slots - allies)
     slot = np.arange(slots)
-    ally_only = np.zeros((*units.health.shape[:-1], slots - allies, action_mask.shape[-1]))
+    no_agent = np.zeros((*units.health.shape[:-1], slots - allies, action_mask.shape[-1]), bool)
     did_last = units.last_action[..., None] == np.arange(action_mask.shape[-1])
     columns = {
         "alive": alive,
@@ -114,15 +116,16 @@ def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
         "side": np.where(slot < allies, 1.0, -1.0)[:, None],
         "unit_type": units.unit_type[..., None] == np.arange(len(UNIT_TYPES)),
         "tag": np.where(slot < allies, slot, slot - allies)[:, None] == np.arange(tags),
-        "may_do": np.concatenate([action_mask, ally_only], axis=-2),
-        "did_last": np.concatenate([did_last, ally_only], axis=-2),
+        "may_do": np.concatenate([action_mask, no_agent], axis=-2),
+        "did_last": np.concatenate([did_last, no_agent], axis=-2),
     }
     entities = np.empty((*units.health.shape, num_features(allies, slots - allies)), np.float32)
     start = 0
     for name, width in feature_widths(allies, slots - allies).items():
         entities[..., start : start + width] = columns[name]
         start += width
-    return entities * units.present[..., None]
+    entities *= units.present[..., None]
+    return entities
 
 
 def _fraction(part: FloatArray, whole: FloatArray) -> FloatArray:

@@ -137,8 +137,8 @@ class Rollout:
         return TeamEpisode(
             task=task.name,
             units=cut_episode([*list(self._moments)[last], after], battle),
-            actions=np.stack([a[battle] for a in list(self._actions)[last]]).astype(np.int8),
-            rewards=np.stack([r[battle] for r in list(self._rewards)[last]]),
+            actions=np.array([a[battle] for a in list(self._actions)[last]], np.int8),
+            rewards=np.array([r[battle] for r in list(self._rewards)[last]]),
             won=is_won,
             truncated=truncated,
         )
