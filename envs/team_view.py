@@ -110,8 +110,10 @@ def targets(units: Units, actions: IntArray) -> IntArray:
 def _pairs(units: Units) -> tuple[FloatArray, BoolArray]:
     """[N, A, E] of every agent and entity: how far apart, and whether both live."""
     allies, alive = units.max_allies, units.alive
-    offset = units.position[..., None, :, :] - units.position[..., :allies, None, :]  # N,A,E,2
-    distance = np.sqrt(np.square(offset).sum(-1))
+    x, y = units.position[..., 0], units.position[..., 1]
+    east = x[..., None, :] - x[..., :allies, None]  # N,A,E
+    north = y[..., None, :] - y[..., :allies, None]
+    distance = np.sqrt(east * east + north * north)
     return distance, alive[..., :allies, None] & alive[..., None, :]
 
 
@@ -149,7 +151,7 @@ def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
     team_centre = (units.position[..., :allies, :] * team).sum(-2, keepdims=True) / team_size
     tags = max(allies, slots - allies)
     slot = np.arange(slots)
-    ally_only = np.zeros((*units.health.shape[:-1], slots - allies, action_mask.shape[-1]))
+    no_agent = np.zeros((*units.health.shape[:-1], slots - allies, action_mask.shape[-1]), bool)
     did_last = units.last_action[..., None] == np.arange(action_mask.shape[-1])
     columns = {
         "alive": alive,
@@ -161,15 +163,16 @@ def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
         "side": np.where(slot < allies, 1.0, -1.0)[:, None],
         "unit_type": units.unit_type[..., None] == np.arange(len(UNIT_TYPES)),
         "tag": np.where(slot < allies, slot, slot - allies)[:, None] == np.arange(tags),
-        "may_do": np.concatenate([action_mask, ally_only], axis=-2),
-        "did_last": np.concatenate([did_last, ally_only], axis=-2),
+        "may_do": np.concatenate([action_mask, no_agent], axis=-2),
+        "did_last": np.concatenate([did_last, no_agent], axis=-2),
     }
     entities = np.empty((*units.health.shape, num_features(allies, slots - allies)), np.float32)
     start = 0
     for name, width in feature_widths(allies, slots - allies).items():
         entities[..., start : start + width] = columns[name]
         start += width
-    return entities * units.present[..., None]
+    entities *= units.present[..., None]
+    return entities
 
 
 def _fraction(part: FloatArray, whole: FloatArray) -> FloatArray:

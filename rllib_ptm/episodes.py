@@ -79,7 +79,7 @@ def cut_episode(moments: Sequence[Units], battle: int) -> Units:
     arrays = {}
     for field in fields(Units):
         if field.name in MOVING:
-            arrays[field.name] = np.stack([getattr(m, field.name)[battle] for m in moments])
+            arrays[field.name] = np.array([getattr(m, field.name)[battle] for m in moments])
         else:
             arrays[field.name] = getattr(moments[0], field.name)[battle : battle + 1].copy()
     return Units(**arrays)

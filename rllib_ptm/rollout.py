@@ -172,8 +172,8 @@ class Rollout:
             task=task.name,
             seed=self._seeds[battle],
             units=cut_episode([*list(self._moments)[last], after], battle),
-            actions=np.stack([a[battle] for a in list(self._actions)[last]]).astype(np.int8),
-            rewards=np.stack([r[battle] for r in list(self._rewards)[last]]),
+            actions=np.array([a[battle] for a in list(self._actions)[last]], np.int8),
+            rewards=np.array([r[battle] for r in list(self._rewards)[last]]),
             won=is_won,
             truncated=truncated,
         )

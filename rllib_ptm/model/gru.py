@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.ops import aten
 
 from rllib_ptm.model.precision import widened
 
@@ -71,40 +72,44 @@ class _Recurrence(torch.autograd.Function):
         bias_new: Tensor,
         rows_per_step: Sequence[int],
     ) -> Tensor:
-        """The states after every step; see ``PackedGRU.forward``. Keeps what the gradient needs."""
+        """The states after every step; see ``PackedGRU.forward``. Keeps what the gradient needs.
+
+        ``gates`` is overwritten by r, z and n: whoever made it does not need it again.
+        """
         width = hidden.shape[-1]
-        before = torch.empty_like(gates[:, :width])  # h'
-        reset_update = torch.empty_like(gates[:, : 2 * width])  # r, z
-        new, recurrent_new, states = (torch.empty_like(before) for _ in range(3))
+        before, recurrent_new, states = (
+            torch.empty_like(gates[:, :width], memory_format=torch.contiguous_format)
+            for _ in range(3)
+        )
         to_gates, to_new = weight[: 2 * width].T, weight[2 * width :].T
         # All views at once: to cut them out step by step would cost as much as the products.
         steps = zip(
-            *(x.split(rows_per_step) for x in (gates[:, : 2 * width], gates[:, 2 * width :])),
-            *(x.split(rows_per_step) for x in (before, reset_update, new, recurrent_new, states)),
+            *(x.split(rows_per_step) for x in (*gates.split([2 * width, width], 1), before)),
+            *(x.split(rows_per_step) for x in (recurrent_new, states)),
             strict=True,
         )
-        for x_gates, x_new, h, both, n, from_hidden, state in steps:
+        for reset_update, new, h, from_hidden, state in steps:
             h.copy_(hidden[: len(h)])
-            torch.addmm(x_gates, h, to_gates, out=both).sigmoid_()
+            reset_update.addmm_(h, to_gates).sigmoid_()
             torch.addmm(bias_new, h, to_new, out=from_hidden)
-            torch.addcmul(x_new, both[:, :width], from_hidden, out=n).tanh_()
-            hidden = torch.lerp(n, h, both[:, width:], out=state)
-        ctx.save_for_backward(before, reset_update, new, recurrent_new, weight)
+            new.addcmul_(reset_update[:, :width], from_hidden).tanh_()
+            hidden = torch.lerp(new, h, reset_update[:, width:], out=state)
+        ctx.save_for_backward(before, gates, recurrent_new, weight)
         ctx.rows_per_step = rows_per_step
         return states
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of gates, first state, weight and bias."""
-        before, reset_update, new, recurrent_new, weight = ctx.saved_tensors
+        before, gates, recurrent_new, weight = ctx.saved_tensors
         rows_per_step = ctx.rows_per_step
-        reset, update = reset_update.chunk(2, dim=1)
+        reset, update, new = gates.chunk(3, dim=1)
         # dh/d(gate), up to the gradient of h: all steps at once.
-        by_new = (1 - new.square()).mul_(1 - update)
+        by_new = aten.tanh_backward(1 - update, new)
         by_gate = new.new_empty(len(new), 3, new.shape[1])  # R,3,H: of r, z and U h' + b of n
+        aten.sigmoid_backward(by_new * recurrent_new, reset, grad_input=by_gate[:, 0])
+        aten.sigmoid_backward(before - new, update, grad_input=by_gate[:, 1])
         torch.mul(by_new, reset, out=by_gate[:, 2])
-        torch.mul(by_gate[:, 2], (1 - reset).mul_(recurrent_new), out=by_gate[:, 0])
-        torch.mul(before - new, (1 - update).mul_(update), out=by_gate[:, 1])
         grad_hidden = grad_outputs[0].clone()  # becomes the whole gradient of each h
         grad_gate = torch.empty_like(by_gate)
         steps = zip(
@@ -115,7 +120,7 @@ class _Recurrence(torch.autograd.Function):
         for total, z, by, grad in reversed(list(steps)):
             total[: len(carried)] += carried
             torch.mul(total[:, None], by, out=grad)
-            carried = torch.addmm(total * z, grad.flatten(1), weight)
+            carried = (total * z).addmm_(grad.flatten(1), weight)
         flat = grad_gate.flatten(1)  # R,3H
         grad_weight, grad_bias = flat.T @ before, grad_gate[:, 2].sum(0)
         torch.mul(grad_hidden, by_new, out=grad_gate[:, 2])  # of n's input: not behind r
