@@ -1,6 +1,6 @@
 """Where the time of ``Algorithm.train()`` goes.
 
-The settings of the quick example on small_mt, one process, 40 s: stepping and acting (the
+The settings of the quick example on small_mt, one process, 30 s: stepping and acting (the
 rollout), learning (networks, losses, gradient, optimiser), and all that RLlib, the replay buffer,
 the making of batches and logging add.
 """
@@ -23,7 +23,7 @@ from rllib_ptm.learner import PTMLearner
 from rllib_ptm.rollout import Rollout
 
 EXAMPLE = Path(__file__).parents[1] / "tuned_examples" / "ptm_small_mt_quick.yaml"
-SECONDS, WARM_UP_S = 40.0, 15.0
+SECONDS, WARM_UP_S = 30.0, 15.0
 # What counts as which; calls within calls count once.
 WATCHED = (
     ("stepping and acting", Rollout, "step"),

@@ -1,8 +1,8 @@
 """Lets a process keep the memory that it frees.
 
 An update makes and frees some gigabytes of arrays. By default the C library gives large ones back
-to the system and asks for them again, page by page: between a tenth and a quarter of an update of
-32 episodes of 11 against 11 went into that.
+to the system and asks for them again, page by page: a quarter of the CPU time of an update of 32
+episodes at 11 against 11 went into that.
 """
 
 from __future__ import annotations
