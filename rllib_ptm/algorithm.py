@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
-from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
-from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from ray.rllib.policy.sample_batch import MultiAgentBatch
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
@@ -28,40 +26,35 @@ from ray.rllib.utils.metrics import (
     SYNCH_WORKER_WEIGHTS_TIMER,
     TIMERS,
 )
-from ray.tune import Checkpoint
 
-from envs.backends import EnvSettings
 from envs.errors import InputError
-from envs.team_view import MEDIVAC
-from envs.typed_config import read_config
 from rllib_ptm.callbacks import TaskPriorityCallback
-from rllib_ptm.checkpoint import check_checkpoint, whole_checkpoint
-from rllib_ptm.config_keys import check_keys, ptm_keys
+from rllib_ptm.checked_config import ENVIRONMENT, CheckedConfig
 from rllib_ptm.env_runner import TeamEnvRunner
-from rllib_ptm.episodes import TeamEpisode, collate
+from rllib_ptm.episodes import TeamEpisode
 from rllib_ptm.finite import failed_batch_kept
 from rllib_ptm.greedy_evaluation import EvaluatesGreedily
 from rllib_ptm.learner import PTMLearner
+from rllib_ptm.learner_batches import learner_batches
 from rllib_ptm.learners import with_time_limit
-from rllib_ptm.model.losses import task_priorities
-from rllib_ptm.model.masks import draw_group
+from rllib_ptm.methods import METHODS
+from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.patience import Patience
-from rllib_ptm.plain_pickles import refuse_code
 from rllib_ptm.play_state import PlayStates
 from rllib_ptm.priorities import WinRates
 from rllib_ptm.replay_buffer import ReplayBuffer
 from rllib_ptm.rl_module import PTMModule
 from rllib_ptm.schedules import linear
 from rllib_ptm.settings import PTMSettings
+from rllib_ptm.whole_checkpoints import SavesWhole
 
-ENVIRONMENT = "multi_task_sc2"
 SCHEDULES = "schedules"
 DRIVER, REPLAY_BUFFER, PLAY = "driver", "replay_buffer", "play"
 # A positive time limit: without one, RLlib drops a sync that comes before the last was fetched.
 SYNC_TIMEOUT_S = 60.0
 
 
-class PTMConfig(AlgorithmConfig):
+class PTMConfig(CheckedConfig):
     """Configures ``PTM``; see ``PTMSettings`` for its own keys.
 
     Example:
@@ -91,106 +84,6 @@ class PTMConfig(AlgorithmConfig):
         self.evaluation_config = {"explore": False}
         self.evaluation_sample_timeout_s = 600.0
         self.evaluation_error_after_n_consecutive_skips = 3
-
-    def training(self, **kwargs: Any) -> PTMConfig:
-        """Sets PTM's own keys and RLlib's (``lr``, ``gamma``, ``grad_clip``, ...).
-
-        Raises:
-            InputError: An unknown key, or a value of the wrong type or range.
-        """
-        check_keys(self, kwargs)
-        own = ptm_keys()
-        super().training(**{key: value for key, value in kwargs.items() if key not in own})
-        for key in own & kwargs.keys():
-            setattr(self, key, kwargs[key])
-        return self
-
-    def update_from_dict(self, config_dict: dict[str, Any]) -> PTMConfig:
-        """Sets keys from a dict, as Tune and YAML files do.
-
-        Raises:
-            InputError: An unknown key, or a value of the wrong type or range.
-        """
-        check_keys(self, config_dict)
-        return super().update_from_dict(config_dict)
-
-    def validate(self) -> None:
-        """Checks all values, also those that were set as attributes.
-
-        Raises:
-            InputError: A value of the wrong type or range, or a backend that is not installed.
-        """
-        super().validate()
-        read_config(PTMSettings, {key: getattr(self, key) for key in ptm_keys()}, "config")
-        self.env_settings.check_machine()
-        if self.env != ENVIRONMENT:
-            raise InputError(f"env: PTM plays {ENVIRONMENT!r}, found {self.env!r}")
-        if min(self.batch_size_episodes, self.learning_starts_episodes) < self.num_learners:
-            raise InputError(
-                f"config.num_learners: each needs an episode of the first batch, found "
-                f"{self.num_learners} learners for {self.batch_size_episodes} episodes"
-            )
-        if self.action_head == "entity" and any(
-            MEDIVAC in task.allies for task in self.env_settings.parsed_tasks
-        ):
-            raise InputError(
-                "config.action_head: expected 'slot' for tasks with medivacs, found 'entity', "
-                "which values actions from enemies, and a medivac's are aimed at allies"
-            )
-        for width in ("attention_dim", "hypernet_dim"):
-            if getattr(self, width) % self.attention_heads:
-                raise InputError(
-                    f"config.{width}: must be divisible by attention_heads = "
-                    f"{self.attention_heads}, found {getattr(self, width)}"
-                )
-
-        self._validate_evaluation()
-
-    def _validate_evaluation(self) -> None:
-        if self.evaluation_duration_unit != "episodes":
-            raise InputError(
-                "config.evaluation_duration_unit: expected 'episodes' (of each task), found "
-                f"{self.evaluation_duration_unit!r}"
-            )
-        changes = self.evaluation_config or {}
-        if changes.get("explore"):
-            raise InputError(
-                "config.evaluation_config.explore: expected false (evaluation is greedy), found "
-                f"{changes['explore']!r}"
-            )
-        try:
-            if evaluation := self.get_evaluation_config_object():
-                evaluation.env_settings  # noqa: B018 - reads it, as above
-        except InputError as error:
-            raise InputError(f"config.evaluation_config: {error}") from None
-
-    def get_evaluation_config_object(self) -> PTMConfig | None:
-        """RLlib's, with the slots of the training: other tasks meet the same networks.
-
-        Raises:
-            InputError: It asks for other slots, or the tasks do not fit these.
-        """
-        config = super().get_evaluation_config_object()
-        if config is None:
-            return None
-        settings = self.env_settings
-        for key, slots in (
-            ("max_allies", settings.ally_slots),
-            ("max_enemies", settings.enemy_slots),
-        ):
-            if config.env_config.get(key) not in (None, slots):
-                raise InputError(
-                    f"env_config.{key}: expected {slots}, as in training, found "
-                    f"{config.env_config[key]!r}"
-                )
-            config.env_config[key] = slots
-        config.explore = False
-        return config
-
-    @property
-    def env_settings(self) -> EnvSettings:
-        """``env_config``, read."""
-        return read_config(EnvSettings, self.env_config, "env_config")
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The shared policy."""
@@ -224,7 +117,7 @@ class PTMConfig(AlgorithmConfig):
         }
 
 
-class PTM(EvaluatesGreedily):
+class PTM(SavesWhole, EvaluatesGreedily):
     """Prioritized tasks mining, its baselines and its ablations."""
 
     @classmethod
@@ -320,32 +213,15 @@ class PTM(EvaluatesGreedily):
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
 
     def _batches(self, episodes: Sequence[TeamEpisode]) -> list[MultiAgentBatch]:
-        """One batch for each learner.
-
-        Gradients of several learners are averaged, so the weights sum to the number of learners
-        and the number of steps is divided by it: together they take the step of one.
-        """
-        columns = collate(episodes, self.config.bootstrap_on_truncation)
-        present = torch.from_numpy(columns["present"])
-        learners = max(self.config.num_learners, 1)
-        win_rate = torch.tensor([self.task_win_rate[e.task] for e in episodes])
-        num_steps = columns["valid"].sum() / learners
-        number = {task: i for i, task in enumerate(self.win_rates.rates() | self.task_win_rate)}
-        columns |= {
-            "episode_weight": (task_priorities(win_rate) * learners).numpy(),
-            "num_steps": np.full(len(episodes), num_steps, np.float32),
-            "explore_group": draw_group(present, self._groups).numpy(),
-            "exploit_group": draw_group(present, self._groups).numpy(),
-            "task": np.array([number[e.task] for e in episodes]),
-        }
-        shards = np.array_split(np.arange(len(episodes)), learners)
-        return [
-            MultiAgentBatch(
-                {DEFAULT_MODULE_ID: SampleBatch({k: v[rows] for k, v in columns.items()})},
-                env_steps=int(columns["valid"][rows].sum()),
-            )
-            for rows in shards
-        ]
+        """One batch for each learner."""
+        return learner_batches(
+            episodes,
+            # The tasks of now come first; replayed ones of before a restore follow.
+            self.win_rates.rates() | self.task_win_rate,
+            self._groups,
+            max(self.config.num_learners, 1),
+            self.config.bootstrap_on_truncation,
+        )
 
     def get_state(
         self, components: Any = None, *, not_components: Any = None, **kwargs: Any
@@ -366,7 +242,13 @@ class PTM(EvaluatesGreedily):
         return state
 
     def set_state(self, state: Any) -> None:
-        """Restores what ``get_state`` gave."""
+        """Restores what ``get_state`` gave.
+
+        Raises:
+            InputError: Its networks have other sizes, or statistics of other tasks.
+        """
+        if DRIVER in state:
+            self._check_tasks(list(state[DRIVER]["win_rates"]))
         super().set_state(state)
         if DRIVER in state:
             own = state[DRIVER]
@@ -376,6 +258,15 @@ class PTM(EvaluatesGreedily):
             self._groups.set_state(torch.from_numpy(own["groups"]))
             self._updates_owed = own["updates_owed"]
 
+    def _check_tasks(self, before: list[str]) -> None:
+        """PopArt's statistics are those of certain tasks, in their order."""
+        tasks = list(self.win_rates.rates())
+        if METHODS[self.config.method].output is not TaskOutput and tasks != before:
+            raise InputError(
+                f"env_config.tasks: {self.config.method} keeps statistics for each task, and "
+                f"goes on only with those of the checkpoint: expected {before}, found {tasks}"
+            )
+
     def get_checkpointable_components(self) -> list[tuple[str, Any]]:
         """RLlib's components, what the env runners are playing, and the replay buffer."""
         components = super().get_checkpointable_components()
@@ -384,43 +275,12 @@ class PTM(EvaluatesGreedily):
             components.append((REPLAY_BUFFER, self.replay_buffer))
         return components
 
-    def save_to_path(self, path: Any = None, *, filesystem: Any = None, **kwargs: Any) -> str:
-        """Writes a whole checkpoint or none; see ``rllib_ptm.checkpoint``."""
-        with whole_checkpoint(path, filesystem) as (filesystem, draft, folder):
-            super().save_to_path(draft, filesystem=filesystem, **kwargs)
-        return folder
-
-    @classmethod
-    def from_checkpoint(cls, path: Any, filesystem: Any = None, **kwargs: Any) -> PTM:
-        """Builds an algorithm from a checkpoint.
-
-        Raises:
-            CheckpointError: It is incomplete, damaged, or not one of PTM.
-        """
-        if not isinstance(path, Checkpoint):
-            check_checkpoint(path, filesystem)
-        # To build what a checkpoint names is to run it: its states are no further risk.
-        return super().from_checkpoint(path, filesystem, **{"trusted": True, **kwargs})
-
-    def restore_from_path(
-        self, path: Any, *args: Any, trusted: bool = False, **kwargs: Any
-    ) -> None:
+    def restore_from_path(self, path: Any, *args: Any, **kwargs: Any) -> None:
         """Restores a checkpoint, and waits until every env runner has its weights.
 
-        Args:
-            path: The checkpoint's folder.
-            *args: RLlib's own.
-            trusted: Also load states that would run code; see ``rllib_ptm.plain_pickles``.
-            **kwargs: RLlib's own.
-
         Raises:
-            CheckpointError: It is incomplete, damaged, not one of PTM, or would run code.
+            CheckpointError: See ``SavesWhole.restore_from_path``.
         """
-        filesystem = kwargs.get("filesystem")
-        if kwargs.get("component") is None:
-            check_checkpoint(path, filesystem)
-        if not trusted:
-            refuse_code(path, filesystem)
         super().restore_from_path(path, *args, **kwargs)
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 

@@ -23,12 +23,18 @@ class FifoSettings:
 
 
 @dataclass(frozen=True)
-class AshaSettings:
-    """Asynchronous successive halving: at each rung only the best trials go on."""
+class _ComparisonSettings:
+    """How trials are compared, and when."""
 
     metric: str = setting(_METRIC, "the result key by which trials are compared")
     mode: str = setting("max", "which values are best", one_of=("max", "min"))
     time_attr: str = setting("training_iteration", "the result key that measures progress")
+
+
+@dataclass(frozen=True)
+class AshaSettings(_ComparisonSettings):
+    """Asynchronous successive halving: at each rung only the best trials go on."""
+
     max_t: float = setting(100, "progress at which a trial ends", above=0)
     grace_period: float = setting(1, "progress before which no trial is stopped", above=0)
     reduction_factor: float = setting(4, "of so many trials one goes on", above=1)
@@ -43,12 +49,9 @@ class AshaSettings:
 
 
 @dataclass(frozen=True)
-class PbtSettings:
+class PbtSettings(_ComparisonSettings):
     """Population based training: the worst trials go on from the best ones' checkpoints."""
 
-    metric: str = setting(_METRIC, "the result key by which trials are compared")
-    mode: str = setting("max", "which values are best", one_of=("max", "min"))
-    time_attr: str = setting("training_iteration", "the result key that measures progress")
     perturbation_interval: float = setting(10, "progress between two comparisons", above=0)
     burn_in_period: float = setting(0, "progress before the first one", at_least=0)
     hyperparam_mutations: Mapping = field(

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from compass import ATTACK, DIRECTIONS, EAST, MAP_EDGES, NORTH, SOUTH, STOP, WEST
 from situations import (
     FAR,
     SLOTS,
@@ -26,7 +27,6 @@ from envs.tasks import parse_tasks
 from envs.team_view import decided, reward, team_view, won
 from envs.units import NO_ACTION_YET, UNIT_TYPES
 
-NO_OP, STOP, NORTH, SOUTH, EAST, WEST, ATTACK = range(7)
 MARINE_STEP = 3.15 * 0.5  # map units: SMAX's speed of a marine times the time of a step
 
 # A few hundred steps are played in 64 battles of all sizes.
@@ -86,36 +86,17 @@ def test_sight_and_shooting_range_of_a_marine(uniform: bool, sight: float, reach
         assert (after.health[0, enemy] < 45.0) == (gap < reach)
 
 
-@pytest.mark.parametrize(
-    ("action", "moved"),
-    [
-        (NO_OP, (0, 0)),
-        (STOP, (0, 0)),
-        (NORTH, (0, MARINE_STEP)),
-        (SOUTH, (0, -MARINE_STEP)),
-        (EAST, (MARINE_STEP, 0)),
-        (WEST, (-MARINE_STEP, 0)),
-    ],
-)
-def test_movement(action: int, moved: tuple[float, float]) -> None:
+@pytest.mark.parametrize(("action", "towards"), DIRECTIONS)
+def test_movement(action: int, towards: tuple[int, int]) -> None:
     battles, units, ally, _ = duel(FAR)
     after = battles.step(do(units, ally, action))
+    moved = np.array(towards) * MARINE_STEP
     np.testing.assert_allclose(after.position[0, ally], moved, atol=1e-5)
     assert after.last_action[0, ally] == action
     assert after.step[0] == 1
 
 
-@pytest.mark.parametrize(
-    ("x", "y", "directions"),
-    [
-        (0.0, 0.0, [True, True, True, True]),
-        (0.0, 15.1, [False, True, True, True]),
-        (0.0, -15.1, [True, False, True, True]),
-        (15.1, 0.0, [True, True, False, True]),
-        (-15.1, 0.0, [True, True, True, False]),
-        (14.9, -15.1, [True, False, True, True]),
-    ],
-)
+@pytest.mark.parametrize(("x", "y", "directions"), MAP_EDGES)
 def test_no_move_off_the_map(x: float, y: float, directions: list[bool]) -> None:
     battles, units, ally, _ = duel(FAR)
     position = units.position.copy()

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from compass import ATTACK, DIRECTIONS, EAST, MAP_EDGES, NORTH, SOUTH, STOP, WEST
 
 from envs.errors import InputError
 from envs.sc2.battles import Sc2Battles
@@ -15,7 +16,6 @@ from envs.units import NO_ACTION_YET, UNIT_TYPES
 from sc2_backend.arena import STEP_S, approach, change, do, stage
 from sc2_backend.conftest import MakeBattles
 
-NO_OP, STOP, NORTH, SOUTH, EAST, WEST, ATTACK = range(7)
 ENEMY = 6  # the first enemy's entity slot in the arena
 MARINE_STEP = 3.15 * STEP_S  # map units
 FAR = [("marine", 14.0, 14.0)]
@@ -83,36 +83,17 @@ def test_uniform_ranges_are_those_of_smac(make: MakeBattles) -> None:
     assert set(units.sight_range[units.present]) == {9.0}
 
 
-@pytest.mark.parametrize(
-    ("action", "moved"),
-    [
-        (NO_OP, (0, 0)),
-        (STOP, (0, 0)),
-        (NORTH, (0, MARINE_STEP)),
-        (SOUTH, (0, -MARINE_STEP)),
-        (EAST, (MARINE_STEP, 0)),
-        (WEST, (-MARINE_STEP, 0)),
-    ],
-)
-def test_movement(arena: Sc2Battles, action: int, moved: tuple[float, float]) -> None:
+@pytest.mark.parametrize(("action", "towards"), DIRECTIONS)
+def test_movement(arena: Sc2Battles, action: int, towards: tuple[int, int]) -> None:
     units = stage(arena, [("marine", 0.0, 0.0)], FAR)
     after = arena.step(do(units, 0, action))
+    moved = np.array(towards) * MARINE_STEP
     np.testing.assert_allclose(after.position[0, 0], moved, atol=1e-4)
     assert after.last_action[0, 0] == action
     assert after.step[0] == 1
 
 
-@pytest.mark.parametrize(
-    ("x", "y", "directions"),
-    [
-        (0.0, 0.0, [True, True, True, True]),
-        (0.0, 15.1, [False, True, True, True]),
-        (0.0, -15.1, [True, False, True, True]),
-        (15.1, 0.0, [True, True, False, True]),
-        (-15.1, 0.0, [True, True, True, False]),
-        (14.9, -15.1, [True, False, True, True]),
-    ],
-)
+@pytest.mark.parametrize(("x", "y", "directions"), MAP_EDGES)
 def test_no_move_off_the_map(arena: Sc2Battles, x: float, y: float, directions: list[bool]) -> None:
     enemy = [("marine", -x, -y if y else 14.0)]
     units = stage(arena, [("marine", x, y)], enemy)

@@ -12,23 +12,13 @@ from typing import Any
 import pytest
 import ray
 from sc2_standin.faults import provoke
+from small_networks import SMALL
 
 from envs.tasks import parse_tasks
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.cli.main import main
 from rllib_ptm.env_runner import TeamEnvRunner
 from sc2_backend.arena import left_behind, processes_of
-
-SMALL = {
-    "attention_dim": 16,
-    "attention_heads": 2,
-    "recurrent_dim": 8,
-    "hypernet_dim": 16,
-    "mixing_dim": 8,
-    "batch_size_episodes": 4,
-    "learning_starts_episodes": 4,
-    "episodes_per_training_step": 4,
-}
 
 
 def config(games: int, tasks: Any, **env_config: Any) -> PTMConfig:

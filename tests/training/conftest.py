@@ -7,22 +7,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import ray
+from small_networks import SMALL
 
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.env_runner import TeamEnvRunner
 from rllib_ptm.episodes import TeamEpisode
 
 TASKS = ["2m_vs_2m", "3m_vs_3m", "2m_vs_3m"]
-SMALL = {
-    "attention_dim": 16,
-    "attention_heads": 2,
-    "recurrent_dim": 8,
-    "hypernet_dim": 16,
-    "mixing_dim": 8,
-    "batch_size_episodes": 4,
-    "learning_starts_episodes": 4,
-    "episodes_per_training_step": 4,
-}
 
 
 def small_config(seed: int = 3, **training: object) -> PTMConfig:

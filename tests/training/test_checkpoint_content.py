@@ -68,3 +68,18 @@ def test_a_checkpoint_of_other_networks_is_refused(
     with pytest.raises(rllib_ptm.InputError, match=r"the weights do not fit .*\(16.*found \(8"):
         algorithm.restore_from_path(saved)
     algorithm.stop()
+
+
+def test_statistics_of_other_tasks_are_refused(
+    make_config: MakeConfig, tmp_path: pathlib.Path
+) -> None:
+    algorithm = make_config(method="qmix_atten_popart").build_algo()
+    algorithm.save_to_path(tmp_path / "saved")
+    algorithm.restore_from_path(tmp_path / "saved")
+    algorithm.stop()
+    config = make_config(method="qmix_atten_popart")
+    config.environment(env_config={"tasks": ["2m_vs_2m", "2m_vs_3m", "3m_vs_3m"]})
+    algorithm = config.build_algo()
+    with pytest.raises(rllib_ptm.InputError, match=r"tasks: .*'3m_vs_3m', '2m_vs_3m'\], found"):
+        algorithm.restore_from_path(tmp_path / "saved")
+    algorithm.stop()

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL
 from ray.rllib.core.rl_module.rl_module import RLModule
+from small_networks import SMALL
 
 import envs
 from envs.team_view import FIRST_ATTACK, TeamView, feature_widths, team_view

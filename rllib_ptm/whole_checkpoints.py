@@ -1,0 +1,54 @@
+"""The half of the Algorithm that writes its checkpoints to disk and reads them again."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.tune import Checkpoint
+
+from rllib_ptm.checkpoint import check_checkpoint, whole_checkpoint
+from rllib_ptm.plain_pickles import refuse_code
+
+
+class SavesWhole(Algorithm):
+    """An Algorithm that writes a whole checkpoint or none, and loads no other."""
+
+    def save_to_path(self, path: Any = None, *, filesystem: Any = None, **kwargs: Any) -> str:
+        """Writes a whole checkpoint or none; see ``rllib_ptm.checkpoint``."""
+        with whole_checkpoint(path, filesystem) as (filesystem, draft, folder):
+            super().save_to_path(draft, filesystem=filesystem, **kwargs)
+        return folder
+
+    @classmethod
+    def from_checkpoint(cls, path: Any, filesystem: Any = None, **kwargs: Any) -> Self:
+        """Builds an algorithm from a checkpoint.
+
+        Raises:
+            CheckpointError: It is incomplete, damaged, or not one of PTM.
+        """
+        if not isinstance(path, Checkpoint):
+            check_checkpoint(path, filesystem)
+        # To build what a checkpoint names is to run it: its states are no further risk.
+        return super().from_checkpoint(path, filesystem, **{"trusted": True, **kwargs})
+
+    def restore_from_path(
+        self, path: Any, *args: Any, trusted: bool = False, **kwargs: Any
+    ) -> None:
+        """Restores a checkpoint.
+
+        Args:
+            path: The checkpoint's folder.
+            *args: RLlib's own.
+            trusted: Also load states that would run code; see ``rllib_ptm.plain_pickles``.
+            **kwargs: RLlib's own.
+
+        Raises:
+            CheckpointError: It is incomplete, damaged, not one of PTM, or would run code.
+        """
+        filesystem = kwargs.get("filesystem")
+        if kwargs.get("component") is None:
+            check_checkpoint(path, filesystem)
+        if not trusted:
+            refuse_code(path, filesystem)
+        super().restore_from_path(path, *args, **kwargs)

@@ -1,0 +1,25 @@
+"""What every backend does with a move: the cases that all their tests go through."""
+
+from __future__ import annotations
+
+NO_OP, STOP, NORTH, SOUTH, EAST, WEST, ATTACK = range(7)
+
+# How often a step's way each action takes a unit east and north.
+DIRECTIONS = [
+    (NO_OP, (0, 0)),
+    (STOP, (0, 0)),
+    (NORTH, (0, 1)),
+    (SOUTH, (0, -1)),
+    (EAST, (1, 0)),
+    (WEST, (-1, 0)),
+]
+
+# Where a unit stands, in map units from the centre, and whether it may go north, south, east, west.
+MAP_EDGES = [
+    (0.0, 0.0, [True, True, True, True]),
+    (0.0, 15.1, [False, True, True, True]),
+    (0.0, -15.1, [True, False, True, True]),
+    (15.1, 0.0, [True, True, False, True]),
+    (-15.1, 0.0, [True, True, True, False]),
+    (14.9, -15.1, [True, False, True, True]),
+]
