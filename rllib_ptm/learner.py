@@ -71,6 +71,7 @@ class PTMLearner(TorchLearner):
             gamma=config.gamma,
             mining_lambda=config.mining_lambda,
             alpha=self._alpha,
+            td_lambda=config.td_lambda,
         )
         require_finite({"total_loss": loss.total, **{f"loss_{k}": v for k, v in loss.mean.items()}})
         self._targets[module_id] = (loss.targets, team)

@@ -14,6 +14,7 @@ from torch import Tensor
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import (
     episode_mean,
+    lambda_targets,
     mining_loss,
     squared_td_error,
     step_mean,
@@ -102,6 +103,7 @@ def method_loss(
     gamma: float,
     mining_lambda: float,
     alpha: float,
+    td_lambda: float = 0.0,
 ) -> MethodLoss:
     """The loss of a method.
 
@@ -112,8 +114,11 @@ def method_loss(
         gamma: γ.
         mining_lambda: λ.
         alpha: α, exploration's share in what PTM mines.
+        td_lambda: How far the targets look ahead; 0 = the next step, as in the paper.
     """
     targets = td_targets(batch.rewards, batch.terminated, q.next_q_tot, gamma)
+    if td_lambda:
+        targets = lambda_targets(targets, batch, q.next_q_tot, gamma, td_lambda)
     squared = {
         term: squared_td_error(q_tot, targets, batch.valid, q.scale)
         for term, q_tot in q.q_tot.items()

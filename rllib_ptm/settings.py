@@ -23,6 +23,13 @@ class PTMSettings:
     alpha_anneal_steps: int = setting(
         2_000_000, "env steps in which α falls from 1 (exploration) to 0 (exploitation)", at_least=1
     )
+    td_lambda: float = setting(
+        0.0,
+        "how far the targets look ahead, as Q(λ) does: 0 = the paper's, to the next step; 1 = to "
+        "the episode's end",
+        at_least=0.0,
+        at_most=1.0,
+    )
     win_rate_window_episodes: int = setting(
         128, "a task's win rate is that of its last so many training episodes", at_least=1
     )

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from rllib_ptm.model.batch import TeamBatch
+
 
 def task_priorities(win_rate: Tensor) -> Tensor:
     """Eq. 3: ω, a softmax of 1 - c over tasks or over the episodes of a batch.
@@ -23,6 +25,31 @@ def task_priorities(win_rate: Tensor) -> Tensor:
 def td_targets(rewards: Tensor, terminated: Tensor, next_q_tot: Tensor, gamma: float) -> Tensor:
     """Eq. 8: y = r + γ max Q_tot', without the second part after a terminal step; [B, T]."""
     return rewards + gamma * next_q_tot.masked_fill(terminated, 0.0)
+
+
+def lambda_targets(
+    targets: Tensor, batch: TeamBatch, next_q_tot: Tensor, gamma: float, td_lambda: float
+) -> Tensor:
+    """The targets of Peng's Q(λ), which look beyond the next step; not in the paper.
+
+    y^λ_t = y_t + γ λ (y^λ_{t+1} - max Q_tot'_{t+1}) as long as the episode goes on: rewards reach
+    the steps that led to them in one update, not in one for each step of the way. What was
+    played is followed, whether it was the best or not (Peng and Williams, 1996).
+
+    Args:
+        targets: [B, T] y.
+        batch: B episodes.
+        next_q_tot: [B, T] max Q_tot' after each step.
+        gamma: γ.
+        td_lambda: 0 gives y, 1 what the episode brought.
+    """
+    goes_on = batch.valid[:, 1:] & ~batch.terminated[:, :-1]  # B,T-1
+    follow = gamma * td_lambda * goes_on.to(targets.dtype)
+    columns = (x.unbind(1) for x in (targets[:, :-1], follow, next_q_tot[:, :-1]))  # [B] a step
+    backwards = [targets[:, -1]]
+    for target, share, value in reversed(list(zip(*columns, strict=True))):
+        backwards.append(torch.addcmul(target, share, backwards[-1] - value))
+    return torch.stack(backwards[::-1], 1)
 
 
 def squared_td_error(q_tot: Tensor, targets: Tensor, valid: Tensor, scale: Tensor) -> Tensor:

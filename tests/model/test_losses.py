@@ -17,7 +17,7 @@ from rllib_ptm.episodes import MOVING, TeamEpisode, collate
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
-from rllib_ptm.model.losses import task_priorities, td_targets
+from rllib_ptm.model.losses import lambda_targets, task_priorities, td_targets
 from rllib_ptm.model.mixer import MIXERS, VDNMixer
 from rllib_ptm.model.popart import PopArt, TaskOutput
 from rllib_ptm.model.q_values import (
@@ -52,7 +52,7 @@ def test_a_task_never_won_weighs_e_times_one_always_won() -> None:
     assert never / always == pytest.approx(math.e)
 
 
-# Targets (Eq. 7)
+# Targets (Eq. 8)
 
 
 def test_no_value_follows_a_terminal_step() -> None:
@@ -63,6 +63,31 @@ def test_no_value_follows_a_terminal_step() -> None:
         gamma=0.5,
     )
     assert targets.tolist() == [[6.0, 12.0, 3.0]]
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes=draw.all_sizes(), seed=draw.seeds, td_lambda=st.floats(0.0, 1.0), cut=st.booleans())
+def test_targets_of_q_lambda_are_a_mean_of_those_of_n_steps(
+    sizes: Sizes, seed: int, td_lambda: float, cut: bool
+) -> None:
+    """(1 - λ) Σ λ^(n-1) y^(n), the last one with all the weight that is left."""
+    gamma, batch = 0.9, draw.batch(sizes, seed)
+    if cut:  # every episode met a time limit that values follow
+        batch = batch._replace(terminated=torch.zeros_like(batch.terminated))
+    value = torch.randn(batch.rewards.shape, generator=torch.Generator().manual_seed(seed))
+    value = value.to(batch.rewards.dtype)
+    one_step = td_targets(batch.rewards, batch.terminated, value, gamma)
+    targets = lambda_targets(one_step, batch, value, gamma, td_lambda)
+    for b, length in enumerate(batch.valid.sum(1).tolist()):
+        for t in range(length):
+            expected, earned, left = 0.0, 0.0, 1.0
+            for n in range(length - t):
+                one = one_step[b, t + n].item()
+                weight = left if t + n == length - 1 else left * (1.0 - td_lambda)
+                expected += weight * (earned + gamma**n * one)
+                earned += gamma**n * batch.rewards[b, t + n].item()
+                left *= td_lambda
+            assert targets[b, t].item() == pytest.approx(expected, abs=1e-9)
 
 
 def episode(rewards: list[float], truncated: bool) -> TeamEpisode:
