@@ -37,21 +37,23 @@ def epsilon_greedy(
 
 
 class Exploration:
-    """ε-greedy, and now and then a stretch of steps in which the whole team makes one move.
+    """ε-greedy, and now and then a battle that the whole team opens with one move.
 
-    The stretches are those of temporally extended ε-greedy (Dabney, Ostrovski and Barreto, 2021),
-    made by all agents of a team at once, and only while none of them has anyone in range: a fight
-    that is broken off teaches little.
+    Such an opening is temporally extended exploration (Dabney, Ostrovski and Barreto, 2021) by
+    all agents at once. All of them hold one move, drawn at random, for some steps or until one
+    has somebody in range; from there on the episode is played as any other, so that it tells
+    what the opening is worth to the policy of now.
 
     Args:
         num_battles: N.
-        joint_chance: Of a stretch's beginning in a step; 0 = never.
-        joint_steps: It lasts 1 to this many steps.
+        joint_chance: Of such an opening.
+        joint_steps: How long it lasts, unless somebody comes in range.
     """
 
     def __init__(self, num_battles: int, joint_chance: float = 0.0, joint_steps: int = 1) -> None:
         self._chance = joint_chance
-        self._longest = joint_steps
+        self._steps = joint_steps
+        self._begins = np.ones(num_battles, bool)  # [N] whose first step it is
         self._move = np.full(num_battles, STOP)  # [N] what each team does together
         self._left = np.zeros(num_battles, np.int64)  # [N] for how many steps more
 
@@ -62,30 +64,40 @@ class Exploration:
         epsilon: float,
         rng: np.random.Generator,
     ) -> IntArray:
-        """[N, A]; as ``epsilon_greedy``, and stretches unless ε is 0. Steps the stretches."""
+        """[N, A]; as ``epsilon_greedy``, and openings unless ε is 0. Steps the openings."""
         actions = epsilon_greedy(utilities, action_mask, epsilon, rng)
         if epsilon == 0.0 or self._chance == 0.0:
             return actions
-        battles = len(actions)
+        if self._begins.any():
+            self._open(rng)
         apart = ~action_mask[..., FIRST_ATTACK:].any((1, 2))  # nobody has anyone in range
-        begins = (self._left == 0) & (rng.random(battles) < self._chance)
-        steps = rng.integers(1, self._longest, battles, endpoint=True)
-        self._left = np.where(begins, steps, self._left) * apart
-        self._move = np.where(begins, rng.integers(STOP, FIRST_ATTACK, battles), self._move)
+        self._left *= apart
         together = self._left > 0
-        self._left = np.maximum(self._left - 1, 0)
+        self._left -= together
         move = np.broadcast_to(self._move[:, None], actions.shape)
         may = np.take_along_axis(action_mask, move[..., None], axis=-1)[..., 0]
         return np.where(together[:, None] & may, move, actions)
 
+    def _open(self, rng: np.random.Generator) -> None:
+        """Draws the openings of the battles that begin."""
+        battles = len(self._begins)
+        together = self._begins & (rng.random(battles) < self._chance)
+        move = rng.integers(STOP, FIRST_ATTACK, battles)
+        self._move = np.where(together, move, self._move)
+        self._left = np.where(together, self._steps, self._left)
+        self._begins = np.zeros(battles, bool)
+
     def forget(self, battles: IntArray) -> None:
-        """Ends the stretches of battles that begin anew."""
+        """These battles begin anew."""
         self._left[battles] = 0
+        self._begins[battles] = True
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """The stretches under way."""
-        return {"move": self._move, "left": self._left}
+        """The openings under way."""
+        return {"begins": self._begins, "move": self._move, "left": self._left}
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Restores what ``get_state`` gave."""
-        self._move, self._left = state["move"].copy(), state["left"].copy()
+        self._begins, self._move, self._left = (
+            state[name].copy() for name in ("begins", "move", "left")
+        )

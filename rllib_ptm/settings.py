@@ -82,13 +82,13 @@ class PTMSettings:
     epsilon_anneal_steps: int = setting(500_000, "env steps between the two", at_least=1)
     joint_exploration: float = setting(
         0.0,
-        "chance, in each step in which nobody has an enemy in range, that the whole team begins "
-        "to make one move for a while; 0 = the paper's ε-greedy alone",
+        "chance that a battle opens with the whole team making one move, drawn at random; 0 = the "
+        "paper's ε-greedy alone",
         at_least=0.0,
         at_most=1.0,
     )
     joint_exploration_steps: int = setting(
-        24, "the longest such while; it ends when somebody has an enemy in range", at_least=1
+        16, "how long such an opening lasts, unless somebody has an enemy in range", at_least=1
     )
     task_draw: str = setting("uniform", "how each episode draws its task", one_of=tuple(TASK_DRAWS))
     seed_for_evaluation: int = setting(
