@@ -33,10 +33,11 @@ class CheckpointSettings:
     checkpoint_frequency: int = setting(
         0, "iterations between checkpoints; 0 = only at the end", at_least=0
     )
-    checkpoint_at_end: bool = setting(True, "the last checkpoint, which the final games need")
+    checkpoint_at_end: bool = setting(True, "the last checkpoint, which the final games may need")
     num_to_keep: int | None = setting(None, "checkpoints kept; null = all", at_least=1)
     checkpoint_score_attribute: str | None = setting(
-        None, "the result key that says which checkpoints are kept; null = the newest"
+        None,
+        "the result key by which checkpoints stay, and the best is played; null = the newest",
     )
     checkpoint_score_order: str = setting("max", "which scores are best", one_of=("max", "min"))
 

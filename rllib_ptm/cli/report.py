@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from rllib_ptm.cli.experiment import Experiment
+from rllib_ptm.cli.experiment import CheckpointSettings, Experiment
 from rllib_ptm.cli.plot import plot_win_rates
 from rllib_ptm.cli.progress import flatten
 from rllib_ptm.cli.results import result_table, write_results
 
 if TYPE_CHECKING:
     import pandas as pd
-    from ray.tune import Result
+    from ray.tune import Checkpoint, Result
 
 RESULTS_JSON, RESULTS_CSV = "result.json", "progress.csv"  # as Tune names them
 
 
 def report_trial(experiment: Experiment, result: Result, episodes: int, console: Console) -> bool:
-    """Plays a trial's last checkpoint and shows what came of it.
+    """Plays a trial's best checkpoint, or its last, and shows what came of it.
 
     Args:
         experiment: What was trained.
@@ -38,7 +38,8 @@ def report_trial(experiment: Experiment, result: Result, episodes: int, console:
     if result.error is not None or result.checkpoint is None:
         _report_failure(experiment, result, folder)
         return False
-    checkpoint = Path(result.checkpoint.path)
+    chosen, which = checkpoint_to_play(experiment.checkpoint, result)
+    checkpoint = Path(chosen.path)
     with console.status(f"Playing {episodes} games of each task"):
         from rllib_ptm.evaluation import evaluate_checkpoint
 
@@ -48,7 +49,7 @@ def report_trial(experiment: Experiment, result: Result, episodes: int, console:
     plot_win_rates(read_progress(folder), final, experiment.name, picture)
     write_results(games, stored)
     console.print()
-    console.print(result_table(games, f"{experiment.name}: greedy games of the last checkpoint"))
+    console.print(result_table(games, f"{experiment.name}: greedy games of the {which} checkpoint"))
     _print_paths(
         console,
         {
@@ -60,6 +61,24 @@ def report_trial(experiment: Experiment, result: Result, episodes: int, console:
         },
     )
     return True
+
+
+def checkpoint_to_play(settings: CheckpointSettings, result: Result) -> tuple[Checkpoint, str]:
+    """The checkpoint with the best score, where the experiment names one; else the last.
+
+    Returns:
+        The checkpoint, and which it is: "best" or "last".
+    """
+    attribute = settings.checkpoint_score_attribute
+    scored = []
+    for checkpoint, metrics in result.best_checkpoints or []:
+        scores = flatten(metrics)
+        if attribute in scores:  # not every iteration has an evaluation
+            scored.append((scores[attribute], checkpoint))
+    if not scored:
+        return result.checkpoint, "last"
+    choose = max if settings.checkpoint_score_order == "max" else min
+    return choose(scored, key=lambda pair: pair[0])[1], "best"
 
 
 def read_progress(folder: Path) -> pd.DataFrame:

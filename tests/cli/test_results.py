@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from ray.tune import Checkpoint, Result
 from rich.console import Console
 
+from rllib_ptm.cli.experiment import CheckpointSettings
 from rllib_ptm.cli.plot import plot_win_rates
-from rllib_ptm.cli.report import read_progress
+from rllib_ptm.cli.report import checkpoint_to_play, read_progress
 from rllib_ptm.cli.results import result_table, write_results
 from rllib_ptm.games import TaskResult
 
@@ -88,3 +90,27 @@ def test_the_picture_shows_a_curve_and_a_marker_per_task(tmp_path: Path) -> None
     for colour in (first, second):  # the markers
         with_marker, without = ((p == colour).all(1).sum() for p in drawn.values())
         assert with_marker > without + 50
+
+
+@pytest.mark.parametrize(
+    ("score", "order", "played"),
+    [
+        ("evaluation/env_runners/win_rate_mean", "max", ("second", "best")),
+        ("evaluation/env_runners/win_rate_mean", "min", ("first", "best")),
+        ("evaluation/env_runners/return_mean", "max", ("last", "last")),  # of no checkpoint
+        (None, "max", ("last", "last")),
+    ],
+)
+def test_the_best_checkpoint_is_played_where_a_score_says_which(
+    score: str | None, order: str, played: tuple[str, str]
+) -> None:
+    kept: list[tuple[Checkpoint, dict]] = [
+        (Checkpoint("/first"), {"evaluation": {"env_runners": {"win_rate_mean": 0.5}}}),
+        (Checkpoint("/second"), {"evaluation": {"env_runners": {"win_rate_mean": 0.8}}}),
+        (Checkpoint("/last"), {"env_runners": {"win_rate_mean": 0.9}}),  # without an evaluation
+    ]
+    last, metrics = kept[-1]
+    result = Result(metrics=metrics, checkpoint=last, error=None, path=".", best_checkpoints=kept)
+    settings = CheckpointSettings(checkpoint_score_attribute=score, checkpoint_score_order=order)
+    checkpoint, which = checkpoint_to_play(settings, result)
+    assert (Path(checkpoint.path).name, which) == played
