@@ -1,11 +1,14 @@
-"""The half of the Algorithm that writes its checkpoints to disk and reads them again."""
+"""The half of the Algorithm that writes checkpoints, reads them, and lets Tune compare them."""
 
 from __future__ import annotations
 
+from numbers import Number
 from typing import Any, Self
 
 from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS
 from ray.tune import Checkpoint
+from ray.tune.utils.util import flatten_dict
 
 from rllib_ptm.checkpoint import check_checkpoint, whole_checkpoint
 from rllib_ptm.plain_pickles import refuse_code
@@ -52,3 +55,16 @@ class SavesWhole(Algorithm):
         if not trusted:
             refuse_code(path, filesystem)
         super().restore_from_path(path, *args, **kwargs)
+
+    def log_result(self, result: dict[str, Any]) -> None:
+        """Logs a result, and names its win rates and the like on its first level, too.
+
+        Tune keeps the best checkpoints by keys of the first level alone: by
+        ``evaluation/env_runners/win_rate_mean`` it would silently keep the newest.
+        """
+        for part in (ENV_RUNNER_RESULTS, EVALUATION_RESULTS):
+            scores = flatten_dict({part: result.get(part, {})})
+            result.update(
+                {key: value for key, value in scores.items() if isinstance(value, Number)}
+            )
+        super().log_result(result)

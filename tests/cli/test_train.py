@@ -142,3 +142,20 @@ def test_ctrl_c_saves_and_resume_goes_on(tiny: Path) -> None:
     assert process.returncode == 130
     assert f"iteration {played + 1}," in first
     assert trials_of(tiny.parent) == [trial]
+
+
+def test_the_best_checkpoint_stays_and_is_played(tiny: Path) -> None:
+    score = "env_runners/episode_return_mean"
+    keep = f"{{checkpoint_frequency: 1, num_to_keep: 1, checkpoint_score_attribute: {score}}}"
+    text = TINY.replace("\n  config:", f"\n  checkpoint_config: {keep}\n  config:")
+    tiny.write_text(text.replace("training_iteration: 3", "training_iteration: 6"))
+    command = [*RLLIB, "train", "file", tiny.name, "--evaluation-episodes", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "greedy games of the best checkpoint" in done.stdout
+    (trial,) = trials_of(tiny.parent)
+    scores = [float(row[score]) for row in rows_of(trial)]
+    best = scores.index(max(scores))
+    kept = {path.name for path in trial.glob("checkpoint_*")}
+    assert kept == {f"checkpoint_{best:06}", "checkpoint_000005"}  # the last is never dropped
+    assert f"checkpoint_{best:06}" in re.findall(r"^checkpoint  +.*/(\w+)$", done.stdout, re.M)
