@@ -20,7 +20,7 @@ def plot_win_rates(
 
     Args:
         table: A row per iteration, a column per result key; see ``read_progress``.
-        final_win_rates: The greedy win rate of the last checkpoint, by task.
+        final_win_rates: The greedy win rate of the checkpoint that is played in the end, by task.
         title: What was trained.
         out: The PNG file to write.
     """
