@@ -106,7 +106,7 @@ def test_a_restored_buffer_draws_the_same_episodes(
 RUN = """
 import json, os, pathlib, signal, sys
 import numpy as np, ray
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/../cases"]
 from conftest import small_config
 from conftest import wait_until
 from tracing import arrays_of, changing, trace
