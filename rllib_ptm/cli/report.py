@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from ray.tune import Checkpoint, Result
 
+# Of the final games: far from those by which a checkpoint may have been chosen.
+FINAL_SEED = 1_000_000
 RESULTS_JSON, RESULTS_CSV = "result.json", "progress.csv"  # as Tune names them
 
 
@@ -43,7 +45,7 @@ def report_trial(experiment: Experiment, result: Result, episodes: int, console:
     with console.status(f"Playing {episodes} games of each task"):
         from rllib_ptm.evaluation import evaluate_checkpoint
 
-        games = evaluate_checkpoint(str(checkpoint), episodes_per_task=episodes)
+        games = evaluate_checkpoint(str(checkpoint), episodes_per_task=episodes, seed=FINAL_SEED)
     picture, stored = folder / "win_rate.png", folder / "final.json"
     final = {row.task: row.win_rate for row in games}
     plot_win_rates(read_progress(folder), final, experiment.name, picture)
