@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from rllib_ptm.cli.report import FINAL_SEED
+
 TINY = """
 tiny:
   run: PTM
@@ -76,6 +78,7 @@ def test_from_a_file_to_a_picture(tiny: Path) -> None:
     assert set(paths) == {"checkpoint", "results", "TensorBoard", "win rates", "final games"}
 
     command = [*RLLIB, "evaluate", paths["checkpoint"], "--episodes", "2", "--out", "out.json"]
+    command += ["--seed", str(FINAL_SEED)]
     played = subprocess.run([*command, "--render", "film.gif"], capture_output=True, text=True)
     assert played.returncode == 0, played.stderr
     assert played.stderr == ""
