@@ -153,12 +153,10 @@ class Agent(nn.Module):
 
     def _observe(self, embedded: Tensor, masks: Tensor) -> Tensor:
         """[F, E, attention_dim], [F, M, A, E] -> the GRU's inputs [F, M, A, recurrent_dim]."""
-        agents = embedded[:, : self.num_agents]
-        query, key, value = (
-            layer(x).unflatten(-1, (self._heads, -1))  # F,A or E,H,K
-            for layer, x in ((self.query, agents), (self.key, embedded), (self.value, embedded))
-        )
-        seen = attend(attention_scores(query, key), value, masks)
+        query, key = self.query.weight, self.key.weight
+        scores = attention_scores(embedded, query, key, self.num_agents, self._heads)
+        value = self.value(embedded).unflatten(-1, (self._heads, -1))  # F,E,H,K
+        seen = attend(scores, value, masks)
         return F.relu(F.linear(seen, *self._output_map()))
 
     @at_full_precision

@@ -1,41 +1,92 @@
 """Multi-head attention of agents over entities, under several masks at once (Section 3.4).
 
-Queries, keys and values do not depend on the mask: they are computed once, and only the softmax
-and the sum over values are done again for each mask. Shapes: see ``batch``; ``H`` heads, ``K``
-features a head.
+Scores do not depend on the mask: they are computed once, and only the softmax and the sum over
+values are done again for each mask. Shapes: see ``batch``; ``W`` width of an embedded entity, ``H``
+heads, ``K`` features a head, W = H * K.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rllib_ptm.model.precision import widened
+from rllib_ptm.model.precision import narrowed, widened
 
 # Scores farther than this from the agent's score of itself are not told apart: e^80 and e^-80 are
 # still numbers in every format.
 _REACH = 80.0
 
 
-def attention_scores(query: Tensor, key: Tensor) -> Tensor:
-    """Scaled dot products, less the agent's score of itself.
+class _Scores(torch.autograd.Function):
+    """x_a' Wq_h' Wk_h x_e of all agents a, heads h and entities e.
+
+    Keys are never computed: the agents' queries are mapped back by Wk_h', to where the embedded
+    entities are. There are fewer agents than entities, and no array has to be laid out anew, head
+    by head, for a product. The gradient is written out so that its parts are summed in place.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, embedded: Tensor, query: Tensor, key: Tensor, sizes: tuple) -> Tensor:
+        """[F, E, W], [W, W], [W, W], (A, H) -> [F, A, H, E]."""
+        agents, heads = sizes
+        frames, _, width = embedded.shape
+        team = embedded[:, :agents].reshape(-1, width)  # F*A,W
+        queries = team @ query.T
+        mapped = queries.new_empty(len(team), heads, width)
+        by_head = queries.chunk(heads, 1), key.chunk(heads), mapped.unbind(1)
+        for query_h, key_h, mapped_h in zip(*by_head, strict=True):
+            torch.mm(query_h, key_h, out=mapped_h)  # F*A,K times K,W
+        mapped = mapped.view(frames, agents * heads, width)
+        ctx.save_for_backward(embedded, query, key, team, queries, mapped)
+        return (mapped @ embedded.mT).view(frames, agents, heads, -1)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of the entities and of both weights."""
+        embedded, query, key, team, queries, mapped = ctx.saved_tensors
+        frames, agents, heads, _ = grad_outputs[0].shape
+        grad_scores = grad_outputs[0].reshape(frames, agents * heads, -1)  # F,A*H,E
+        grad_embedded = grad_scores.mT @ mapped  # F,E,W
+        grad_mapped = (grad_scores @ embedded).view(len(team), heads, -1)  # F*A,H,W
+        grad_queries, grad_key = torch.empty_like(queries), torch.empty_like(key)
+        by_head = zip(
+            *(x.chunk(heads, 1) for x in (queries, grad_queries)),
+            *(x.chunk(heads) for x in (key, grad_key)),
+            grad_mapped.unbind(1),
+            strict=True,
+        )
+        for query_h, grad_query_h, key_h, grad_key_h, grad_mapped_h in by_head:
+            torch.mm(grad_mapped_h, key_h.T, out=grad_query_h)
+            torch.mm(query_h.T, grad_mapped_h, out=grad_key_h)
+        grad_embedded[:, :agents] += (grad_queries @ query).view(frames, agents, -1)
+        return grad_embedded, grad_queries.T @ team, grad_key, None
+
+
+def attention_scores(
+    embedded: Tensor, query: Tensor, key: Tensor, num_agents: int, heads: int
+) -> Tensor:
+    """Scaled dot products of queries and keys, less the agent's score of itself.
 
     A softmax does not change when all its scores are shifted. The usual shift, by the largest,
     would be another one under each mask, or tell of entities that the mask hides; an agent's
     score of itself does neither.
 
     Args:
-        query: [F, A, H, K].
-        key: [F, E, H, K].
+        embedded: [F, E, W], the agents first.
+        query: [W, W] weight of the queries.
+        key: [W, W] weight of the keys.
+        num_agents: A.
+        heads: H.
 
     Returns:
         [F, H, A, E].
     """
-    scale = 1.0 / math.sqrt(query.shape[-1])
-    scores = widened((query * scale).transpose(1, 2) @ key.permute(0, 2, 3, 1))
+    scale = (query.shape[0] // heads) ** -0.5
+    weights = narrowed(query * scale), narrowed(key)
+    scores = widened(_Scores.apply(narrowed(embedded), *weights, (num_agents, heads)))
+    scores = scores.transpose(1, 2)  # F,H,A,E
     return scores - scores.diagonal(dim1=-2, dim2=-1)[..., None].detach()
 
 
@@ -43,17 +94,19 @@ class _MaskedSoftmax(torch.autograd.Function):
     """Softmax of the same scores under several masks, with its gradient written out.
 
     Written out for three reasons: the exponentials are shared by all masks, the gradient takes
-    half the passes over the weights that autograd's takes, and ``torch.softmax`` over a short last
-    dimension is slow on a CPU.
+    half the passes over the weights that autograd's takes, and on a CPU ``torch.softmax`` and
+    sums over a short last dimension are slow; a product with a vector of ones is not.
     """
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, masks: Tensor, dtype: torch.dtype) -> Tensor:
         """[F, H, A, E], [F, M, A, E] -> [F, H, M, A, E], computed in the scores' format."""
-        exponential = scores.clamp(-_REACH, _REACH).exp()
-        weight = exponential[:, :, None] * masks[:, None]
-        total = weight.sum(-1, keepdim=True)
-        weight = weight.div_(total + (total == 0)).to(dtype)
+        exponential = scores.clamp(-_REACH, _REACH).exp_()
+        frames, heads, agents, entities = scores.shape
+        weight = scores.new_empty(frames, heads, masks.shape[1], agents, entities)
+        torch.mul(exponential[:, :, None], masks[:, None].to(scores.dtype), out=weight)
+        total = _row_sums(weight)
+        weight = weight.mul_((total + (total == 0)).reciprocal_()).to(dtype)
         ctx.save_for_backward(weight, scores)
         return weight
 
@@ -62,9 +115,14 @@ class _MaskedSoftmax(torch.autograd.Function):
         """The gradient of the scores: p (g - Σ p g), summed over the masks."""
         weight, scores = ctx.saved_tensors
         product = weight * grad_outputs[0]
-        product.addcmul_(weight, product.sum(-1, keepdim=True), value=-1.0)
+        product.addcmul_(weight, _row_sums(product), value=-1.0)
         grad = product.sum(2, dtype=scores.dtype)
         return grad.masked_fill_(scores.abs() > _REACH, 0.0), None, None
+
+
+def _row_sums(tensor: Tensor) -> Tensor:
+    """[..., E] -> [..., 1]."""
+    return (tensor.flatten(0, -2) @ tensor.new_ones(tensor.shape[-1])).view(*tensor.shape[:-1], 1)
 
 
 def masked_softmax(scores: Tensor, masks: Tensor, dtype: torch.dtype | None = None) -> Tensor:

@@ -102,26 +102,27 @@ class _Recurrence(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of gates, first state, weight and bias."""
         before, gates, recurrent_new, weight = ctx.saved_tensors
-        rows_per_step = ctx.rows_per_step
-        reset, update, new = gates.chunk(3, dim=1)
-        # dh/d(gate), up to the gradient of h: all steps at once.
-        by_new = aten.tanh_backward(1 - update, new)
-        by_gate = new.new_empty(len(new), 3, new.shape[1])  # R,3,H: of r, z and U h' + b of n
-        aten.sigmoid_backward(by_new * recurrent_new, reset, grad_input=by_gate[:, 0])
-        aten.sigmoid_backward(before - new, update, grad_input=by_gate[:, 1])
-        torch.mul(by_new, reset, out=by_gate[:, 2])
         grad_hidden = grad_outputs[0].clone()  # becomes the whole gradient of each h
-        grad_gate = torch.empty_like(by_gate)
+        width = grad_hidden.shape[1]
+        # Of U h' + b of n, of r, of z, of n's input: the first three are what U gave, the last
+        # three what the inputs gave.
+        grads = gates.new_empty(len(gates), 4, width)
+        to_hidden = torch.cat([weight[2 * width :], weight[: 2 * width]])  # in the order of grads
         steps = zip(
-            *(x.split(rows_per_step) for x in (grad_hidden, update, by_gate, grad_gate)),
+            *(x.split(ctx.rows_per_step) for x in (grad_hidden, before, recurrent_new, grads)),
+            *(x.split(ctx.rows_per_step) for x in gates.chunk(3, 1)),
             strict=True,
         )
-        carried = new.new_zeros(0, new.shape[1])
-        for total, z, by, grad in reversed(list(steps)):
+        carried = gates.new_zeros(0, width)
+        for total, h, from_hidden, grad, r, z, n in reversed(list(steps)):
             total[: len(carried)] += carried
-            torch.mul(total[:, None], by, out=grad)
-            carried = (total * z).addmm_(grad.flatten(1), weight)
-        flat = grad_gate.flatten(1)  # R,3H
-        grad_weight, grad_bias = flat.T @ before, grad_gate[:, 2].sum(0)
-        torch.mul(grad_hidden, by_new, out=grad_gate[:, 2])  # of n's input: not behind r
-        return flat, carried, grad_weight, grad_bias, None
+            by_recurrent, by_reset, by_update, by_new = grad.unbind(1)
+            aten.tanh_backward(torch.addcmul(total, total, z, value=-1.0), n, grad_input=by_new)
+            aten.sigmoid_backward(by_new * from_hidden, r, grad_input=by_reset)
+            aten.sigmoid_backward((h - n).mul_(total), z, grad_input=by_update)
+            torch.mul(by_new, r, out=by_recurrent)
+            carried = (total * z).addmm_(grad[:, :3].flatten(1), to_hidden)
+        of_hidden, of_inputs = grads[:, :3].flatten(1), grads[:, 1:].flatten(1)  # views: R,3H
+        new, reset_update = (of_hidden.T @ before).split([width, 2 * width])
+        grad_weight = torch.cat([reset_update, new])
+        return of_inputs, carried, grad_weight, grads[:, 0].sum(0), None

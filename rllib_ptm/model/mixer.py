@@ -83,76 +83,47 @@ class HyperNetwork(nn.Module):
             entities: [F, E, D].
             masks: [F, M, A, E] bool.
         """
-        embedded = F.relu(self.embed(entities))
-        query, key, value = (
-            layer(x).unflatten(-1, (self.heads, -1))  # F,A or E,H,K
-            for layer, x in (
-                (self.query, embedded[:, : masks.shape[2]]),
-                (self.key, embedded),
-                (self.value, embedded),
-            )
-        )
-        weight, bias = self.output_map()
-        return F.linear(attend(attention_scores(query, key), value, masks), weight, bias)
+        embedded, scores = self._embedded_and_scores(entities, masks.shape[2])
+        value = self.value(embedded).unflatten(-1, (self.heads, -1))  # F,E,H,K
+        weight, bias = self._output_map()
+        return F.linear(attend(scores, value, masks), weight, bias)
+
+    def agent_average(self, entities: Tensor, masks: Tensor, agents: Tensor) -> Tensor:
+        """[F, M, X], on average over the agent slots.
+
+        All that follows the softmax is linear, so the mean over the agents is taken right after
+        it, and the values are computed of what is left: one average entity a head.
+
+        Args:
+            entities: [F, E, D].
+            masks: [F, M, A, E] bool.
+            agents: [F, A] bool; the others count as zeros.
+        """
+        embedded, scores = self._embedded_and_scores(entities, masks.shape[2])
+        share = masked_softmax(scores, masks, embedded.dtype).mean(3)  # F,H,M,E
+        pooled = (share.flatten(1, 2) @ embedded).view(*share.shape[:-1], -1)  # F,H,M,width
+        return self._after_pooling(pooled.transpose(1, 2).flatten(2), agents)
+
+    def _embedded_and_scores(self, entities: Tensor, num_agents: int) -> tuple[Tensor, Tensor]:
+        embedded = F.relu(self.embed(entities))  # F,E,width
+        query, key = self.query.weight, self.key.weight
+        return embedded, attention_scores(embedded, query, key, num_agents, self.heads)
 
     @at_full_precision
-    def output_map(self) -> tuple[Tensor, Tensor]:
+    def _output_map(self) -> tuple[Tensor, Tensor]:
         """The output projection and the last layer as one: [X, width], [X]."""
         weight = self.last.weight @ self.attention_out.weight
         return weight, self.last.weight @ self.attention_out.bias + self.last.bias
 
-
-def agent_averages(
-    networks: Sequence[HyperNetwork], entities: Tensor, masks: Tensor, agents: Tensor
-) -> Tensor:
-    """[G, F, M, X]: what G hypernetworks give, on average over the agent slots.
-
-    They look at the same entities under the same masks, so they are evaluated side by side, as if
-    each had frames of its own. All that follows the softmax is linear, so the mean over the
-    agents is taken right after it, and the values are computed of what is left: one average
-    entity a head.
-
-    Args:
-        networks: G hypernetworks of equal sizes.
-        entities: [F, E, D].
-        masks: [F, M, A, E] bool.
-        agents: [F, A] bool; the others count as zeros.
-    """
-    (frames, slots), num_agents = entities.shape[:2], agents.shape[1]
-    count, heads = len(networks), networks[0].heads
-
-    def stacked(get: Callable[[HyperNetwork], Tensor]) -> Tensor:
-        return torch.stack([get(network) for network in networks])  # G,...
-
-    rows = entities.flatten(0, 1).expand(count, -1, -1)  # G,F*E,D
-    bias, weight = stacked(lambda n: n.embed.bias), stacked(lambda n: n.embed.weight)
-    embedded = F.relu(torch.baddbmm(bias[:, None], rows, weight.mT))  # G,F*E,width
-    by_frame = embedded.view(count * frames, slots, -1)  # G*F,E,width
-    team = by_frame[:, :num_agents].reshape(count, frames * num_agents, -1)  # G,F*A,width
-    query = team @ stacked(lambda n: n.query.weight).mT
-    key = embedded @ stacked(lambda n: n.key.weight).mT
-    scores = attention_scores(
-        query.view(count * frames, num_agents, heads, -1),
-        key.view(count * frames, slots, heads, -1),
-    )  # G*F,H,A,E
-    share = masked_softmax(scores, masks.repeat(count, 1, 1, 1), embedded.dtype)
-    shares = share.mean(3).flatten(1, 2)  # G*F,H*M,E
-    pooled = (shares @ by_frame).view(count, frames, heads, masks.shape[1], -1)
-    return _after_pooling(networks, pooled.transpose(2, 3), agents)
-
-
-@at_full_precision
-def _after_pooling(networks: Sequence[HyperNetwork], pooled: Tensor, agents: Tensor) -> Tensor:
-    """Values and output layers of average entities [G, F, M, H, width]; [G, F, M, X]."""
-    frames, num_masks, heads = pooled.shape[1:4]
-    maps = [network.output_map() for network in networks]
-    by_head = torch.stack([w for w, _ in maps]).unflatten(2, (heads, -1))  # G,X,H,K
-    value = torch.stack([n.value.weight for n in networks]).unflatten(1, (heads, -1))  # G,H,K,width
-    weight = (by_head.transpose(1, 2) @ value).transpose(2, 3).flatten(1, 2)  # G,H*width,X
-    bias = torch.stack([b for _, b in maps])  # G,X
-    present = agents.to(bias.dtype).mean(1)[:, None, None]  # an absent one has no bias
-    output = pooled.reshape(len(maps), frames * num_masks, -1) @ weight  # G,F*M,X
-    return output.unflatten(1, (frames, -1)) + bias[:, None, None] * present
+    @at_full_precision
+    def _after_pooling(self, pooled: Tensor, agents: Tensor) -> Tensor:
+        """Values and output layers of average entities [F, M, H * width]; [F, M, X]."""
+        output, bias = self._output_map()
+        output_h = output.unflatten(1, (self.heads, -1)).transpose(0, 1)  # H,X,K
+        value_h = self.value.weight.unflatten(0, (self.heads, -1))  # H,K,width
+        weight = (output_h @ value_h).transpose(0, 1).flatten(1)  # X,H*width
+        present = agents.to(bias.dtype).mean(1)[:, None, None]  # an absent one has no bias
+        return F.linear(pooled, weight) + bias * present
 
 
 class QMixer(nn.Module):
@@ -194,9 +165,10 @@ class QMixer(nn.Module):
         of_mix = weights.split([mix.first_masks.shape[1] for mix in mixes], dim=1)
         distinct = {id(mix.other_mask): mix.other_mask for mix in mixes}
         other_masks = torch.stack(list(distinct.values()), dim=1)  # F,R,A,E
-        bias, final, value = agent_averages(
-            (self.first_bias, self.final_weights, self.state_value), entities, other_masks, agents
-        )  # F,R,X each
+        bias, final, value = (
+            network.agent_average(entities, other_masks, agents)  # F,R,X
+            for network in (self.first_bias, self.final_weights, self.state_value)
+        )
         final, value = final.softmax(-1), value.mean(-1)
         row = {mask: r for r, mask in enumerate(distinct)}
         rows = [row[id(mix.other_mask)] for mix in mixes]

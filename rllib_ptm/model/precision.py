@@ -40,6 +40,14 @@ def widened(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype is torch.bfloat16 else tensor
 
 
+def narrowed(tensor: Tensor) -> Tensor:
+    """The tensor, in autocast's format if that is on; for what autocast itself does not reach."""
+    device_type = tensor.device.type
+    if torch.is_autocast_enabled(device_type):
+        return tensor.to(torch.get_autocast_dtype(device_type))
+    return tensor
+
+
 def at_full_precision(function: Callable[P, R]) -> Callable[P, R]:
     """Takes a function out of autocast; narrow tensors among its arguments are widened."""
 
