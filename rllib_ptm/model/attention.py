@@ -35,9 +35,11 @@ class _Scores(torch.autograd.Function):
         team = embedded[:, :agents].reshape(-1, width)  # F*A,W
         queries = team @ query.T
         mapped = queries.new_empty(len(team), heads, width)
-        by_head = queries.chunk(heads, 1), key.chunk(heads), mapped.unbind(1)
-        for query_h, key_h, mapped_h in zip(*by_head, strict=True):
-            torch.mm(query_h, key_h, out=mapped_h)  # F*A,K times K,W
+        torch.bmm(
+            _by_head(queries, heads),  # H,F*A,K
+            key.unflatten(0, (heads, -1)),  # H,K,W
+            out=mapped.transpose(0, 1),  # H,F*A,W
+        )
         mapped = mapped.view(frames, agents * heads, width)
         ctx.save_for_backward(embedded, query, key, team, queries, mapped)
         return (mapped @ embedded.mT).view(frames, agents, heads, -1)
@@ -49,19 +51,19 @@ class _Scores(torch.autograd.Function):
         frames, agents, heads, _ = grad_outputs[0].shape
         grad_scores = grad_outputs[0].reshape(frames, agents * heads, -1)  # F,A*H,E
         grad_embedded = grad_scores.mT @ mapped  # F,E,W
-        grad_mapped = (grad_scores @ embedded).view(len(team), heads, -1)  # F*A,H,W
-        grad_queries, grad_key = torch.empty_like(queries), torch.empty_like(key)
-        by_head = zip(
-            *(x.chunk(heads, 1) for x in (queries, grad_queries)),
-            *(x.chunk(heads) for x in (key, grad_key)),
-            grad_mapped.unbind(1),
-            strict=True,
-        )
-        for query_h, grad_query_h, key_h, grad_key_h, grad_mapped_h in by_head:
-            torch.mm(grad_mapped_h, key_h.T, out=grad_query_h)
-            torch.mm(query_h.T, grad_mapped_h, out=grad_key_h)
+        grad_mapped = (grad_scores @ embedded).view(len(team), heads, -1).transpose(0, 1)  # H,F*A,W
+        grad_queries = torch.empty_like(queries)
+        key_h = key.unflatten(0, (heads, -1))  # H,K,W
+        torch.bmm(grad_mapped, key_h.mT, out=_by_head(grad_queries, heads))
+        of_head = zip(_by_head(queries, heads), grad_mapped, strict=True)
+        grad_key = torch.cat([query_h.T @ grad_h for query_h, grad_h in of_head])  # H*K,W
         grad_embedded[:, :agents] += (grad_queries @ query).view(frames, agents, -1)
         return grad_embedded, grad_queries.T @ team, grad_key, None
+
+
+def _by_head(rows: Tensor, heads: int) -> Tensor:
+    """[R, H * K] -> a view [H, R, K]."""
+    return rows.unflatten(1, (heads, -1)).transpose(0, 1)
 
 
 def attention_scores(
@@ -104,7 +106,7 @@ class _MaskedSoftmax(torch.autograd.Function):
         exponential = scores.clamp(-_REACH, _REACH).exp_()
         frames, heads, agents, entities = scores.shape
         weight = scores.new_empty(frames, heads, masks.shape[1], agents, entities)
-        torch.mul(exponential[:, :, None], masks[:, None].to(scores.dtype), out=weight)
+        torch.mul(exponential[:, :, None], masks[:, None], out=weight)
         total = _row_sums(weight)
         weight = weight.mul_((total + (total == 0)).reciprocal_()).to(dtype)
         ctx.save_for_backward(weight, scores)
