@@ -16,7 +16,7 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES
 from torch import Tensor
 
 from rllib_ptm.finite import require_finite
-from rllib_ptm.memory import keep_freed_memory
+from rllib_ptm.memory import keep_freed_memory, leave_new_arrays_unfilled
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.q_values import ORIGINAL
@@ -33,6 +33,7 @@ class PTMLearner(TorchLearner):
     def build(self) -> None:
         """Builds the module, its target networks and the optimiser."""
         keep_freed_memory()
+        leave_new_arrays_unfilled()
         super().build()
         self._alpha = 1.0
         self._last_target_update = 0

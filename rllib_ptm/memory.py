@@ -1,14 +1,18 @@
-"""Lets a process keep the memory that it frees.
+"""Keeps new arrays cheap.
 
 An update makes and frees some gigabytes of arrays. By default the C library gives large ones back
 to the system and asks for them again, page by page: a quarter of the CPU time of an update of 32
-episodes at 11 against 11 went into that.
+episodes at 11 against 11 went into that. And where a seed is set, RLlib lets torch use
+deterministic algorithms only, and torch then fills every new array, so that one shows that was
+read before it was written: a tenth of the time of an update.
 """
 
 from __future__ import annotations
 
 import ctypes
 import platform
+
+import torch
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
 _NEVER = 2**31 - 1
@@ -23,3 +27,8 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(_TRIM_THRESHOLD, _NEVER)
         libc.mallopt(_MMAP_MAX, 0)
+
+
+def leave_new_arrays_unfilled() -> None:
+    """New arrays hold whatever was there, also where deterministic algorithms are asked for."""
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
