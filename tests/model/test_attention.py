@@ -1,4 +1,4 @@
-"""The softmax over what may be seen."""
+"""Scores, and the softmax over what may be seen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rllib_ptm.model.attention import masked_softmax
+from rllib_ptm.model.attention import attention_scores, masked_softmax
 
 
 def softmax(scores: Tensor, mask: Tensor) -> Tensor:
@@ -81,3 +81,28 @@ def test_beyond_reach_there_is_no_gradient() -> None:
     (gradient,) = torch.autograd.grad(weight[..., 1].sum(), scores)
     assert gradient[0, 0, 0, 0] == 0.0
     assert gradient[0, 0, 0, 1] > 0.0
+
+
+def test_scores_are_scaled_products_of_queries_and_keys_less_the_own_one() -> None:
+    dice, (agents, heads) = draw.Dice(2), (2, 3)
+    embedded, query, key = dice.normal(4, 5, 6), dice.normal(6, 6), dice.normal(6, 6)
+    found = attention_scores(embedded, query, key, agents, heads)
+    for head in range(heads):
+        of_head = slice(2 * head, 2 * head + 2)
+        queries, keys = embedded @ query[of_head].T, embedded @ key[of_head].T
+        expected = queries[:, :agents] @ keys.mT / 2**0.5  # F,A,E
+        own = torch.stack([expected[:, a, a] for a in range(agents)], 1)
+        torch.testing.assert_close(found[:, head], expected - own[..., None])
+
+
+def test_gradients_of_the_scores() -> None:
+    dice, (agents, heads) = draw.Dice(3), (2, 3)
+    inputs = [x.requires_grad_() for x in (dice.normal(4, 5, 6), *dice.normal(2, 6, 6).unbind())]
+
+    def but_for_the_shift(embedded: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        # Each agent's score of itself is subtracted as a constant: what is left of the scores'
+        # gradient is that of their differences within a row.
+        scores = attention_scores(embedded, query, key, agents, heads)
+        return scores - scores.mean(-1, keepdim=True)
+
+    assert torch.autograd.gradcheck(but_for_the_shift, inputs)

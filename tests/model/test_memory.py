@@ -1,0 +1,59 @@
+"""New arrays are not filled, and need not be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import draw
+import pytest
+import torch
+from draw import Sizes
+from test_learner_against_plain import build
+from torch import Tensor
+
+from rllib_ptm.methods import METHODS, method_loss
+from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.q_values import q_values
+
+SIZES = Sizes(lengths=(3, 1, 4), agents=3, enemies=2)
+
+
+def set_filling(monkeypatch: pytest.MonkeyPatch, fills: bool) -> None:
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", fills)
+
+
+@pytest.fixture
+def filling(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As with a seed set: deterministic algorithms, and every new array filled."""
+    set_filling(monkeypatch, True)
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def learned(action_head: str) -> Tensor:
+    """The gradient of all weights as one vector."""
+    team, target = (draw.networks(SIZES, seed, action_head, "qmix") for seed in range(2))
+    batch, ptm = draw.batch(SIZES, 0), METHODS["ptm"]
+    q = q_values(team, target, batch, ptm.terms)
+    loss = method_loss(ptm, q, batch, gamma=0.97, mining_lambda=10.0, alpha=0.5).total
+    weights = [*team.agent.parameters(), *team.mixer.parameters()]
+    gradient = torch.autograd.grad(loss, weights, materialize_grads=True)
+    return torch.cat([g.flatten() for g in gradient])
+
+
+@pytest.mark.parametrize("action_head", ACTION_HEADS)
+def test_nothing_is_read_before_it_is_written(
+    action_head: str, filling: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert torch.empty(3).isnan().all()  # what is read too early would show
+    filled = learned(action_head)
+    set_filling(monkeypatch, False)
+    assert torch.equal(filled, learned(action_head))
+    assert filled.isfinite().all()
+
+
+def test_a_learner_leaves_new_arrays_as_they_are(filling: None) -> None:
+    build()
+    torch.full((1237,), 7.0)  # what a next array of that size then finds, if it is not filled
+    assert not torch.empty(1237).isnan().all()
