@@ -103,10 +103,8 @@ class _MaskedSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, scores: Tensor, masks: Tensor, dtype: torch.dtype) -> Tensor:
         """[F, H, A, E], [F, M, A, E] -> [F, H, M, A, E], computed in the scores' format."""
-        exponential = scores.clamp(-_REACH, _REACH).exp_()
-        frames, heads, agents, entities = scores.shape
-        weight = scores.new_empty(frames, heads, masks.shape[1], agents, entities)
-        torch.mul(exponential[:, :, None], masks[:, None], out=weight)
+        exponential = scores.clamp(-_REACH, _REACH).exp_().contiguous()
+        weight = exponential[:, :, None] * masks[:, None]
         total = _row_sums(weight)
         weight = weight.mul_((total + (total == 0)).reciprocal_()).to(dtype)
         ctx.save_for_backward(weight, scores)
