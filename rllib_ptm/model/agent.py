@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rllib_ptm.model.attention import attend, attention_scores
 from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.gru import PackedGRU
-from rllib_ptm.model.precision import at_full_precision
+from rllib_ptm.model.precision import at_full_precision, frame_multiple
 
 
 class SlotHead(nn.Module):
@@ -118,7 +118,7 @@ class Agent(nn.Module):
         Returns:
             [B, T, M, A, U]; zero for absent agents and beyond an episode's end.
         """
-        frames = Frames(lengths, entities.shape[1])
+        frames = Frames(lengths, entities.shape[1], frame_multiple(entities.device))
         embedded = F.relu(self.embed(frames.pack(entities)))  # F,E,attention_dim
         masks = frames.pack(masks)  # F,M,A,E
         inputs = self._observe(embedded, masks)  # F,M,A,recurrent_dim

@@ -15,16 +15,23 @@ class Frames:
     Args:
         lengths: [B] int64, the number of frames of each episode.
         steps: T, the length to which the episodes are padded.
+        multiple: Fillers make the number of frames a multiple of this. They are as episodes of
+            one frame, equal to the first of all, and are dropped in unpacking.
     """
 
-    def __init__(self, lengths: Tensor, steps: int) -> None:
+    def __init__(self, lengths: Tensor, steps: int, multiple: int = 1) -> None:
         order = torch.argsort(lengths, descending=True, stable=True)  # [B]
         exists = torch.arange(steps, device=lengths.device)[:, None] < lengths[order]  # [T, B]
-        step, rank = exists.nonzero(as_tuple=True)  # [F] each
-        self.episode = order[rank]  # [F]
+        step, rank = exists.nonzero(as_tuple=True)  # [frames] each
         self.per_step: list[int] = [n for n in exists.sum(1).tolist() if n]  # of each step
         self._shape = (len(lengths), steps)
-        self._index = self.episode * steps + step  # [F] into the flattened [B * T]
+        place = order[rank] * steps + step  # [frames] into the flattened [B * T]
+        first, later = place.split([self.per_step[0], len(place) - self.per_step[0]])
+        fillers = place.new_full((-len(place) % multiple,), len(lengths) * steps)  # behind its end
+        self.per_step[0] += len(fillers)
+        self._place = torch.cat([first, fillers, later])  # [F]
+        self._index = self._place % (len(lengths) * steps)  # [F]
+        self.episode = self._index // steps  # [F]
 
     def pack(self, padded: Tensor) -> Tensor:
         """[B, T, ...] -> [F, ...]."""
@@ -33,5 +40,5 @@ class Frames:
     def unpack(self, packed: Tensor) -> Tensor:
         """[F, ...] -> [B, T, ...], zero where no frame exists."""
         episodes, steps = self._shape
-        padded = packed.new_zeros((episodes * steps, *packed.shape[1:]))
-        return padded.index_copy(0, self._index, packed).unflatten(0, self._shape)
+        padded = packed.new_zeros((episodes * steps + 1, *packed.shape[1:]))
+        return padded.index_copy(0, self._place, packed)[:-1].unflatten(0, self._shape)

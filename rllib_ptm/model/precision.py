@@ -20,6 +20,9 @@ from torch import Tensor
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# On a CPU each new shape of a narrow product is compiled first: so frames come in steps of this.
+_FRAMES_AT_A_TIME = 64
+
 # What a config can name: the format of the large matrix products, None = as the weights are.
 PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 
@@ -33,6 +36,11 @@ def opened(precision: str, device_type: str) -> AbstractContextManager:
     """
     dtype = PRECISIONS[precision]
     return contextlib.nullcontext() if dtype is None else torch.autocast(device_type, dtype=dtype)
+
+
+def frame_multiple(device: torch.device) -> int:
+    """Of what the number of frames should be a multiple, so that few shapes come up."""
+    return _FRAMES_AT_A_TIME if torch.is_autocast_enabled(device.type) else 1
 
 
 def widened(tensor: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.masks import everyone, observed, other_group, same_group
 from rllib_ptm.model.mixer import Mix
 from rllib_ptm.model.popart import TaskOutput
+from rllib_ptm.model.precision import frame_multiple
 
 ORIGINAL, EXPLORATION, EXPLOITATION = "ori", "exp", "task"
 
@@ -101,7 +102,7 @@ def q_values(
     actions = batch.actions[:, :, None, :, None].expand(-1, -1, masks.shape[2], -1, -1)
     taken = utilities[:, :-1].gather(-1, actions).squeeze(-1)  # B,T,M,A
 
-    frames = Frames(lengths, batch.valid.shape[1])
+    frames = Frames(lengths, batch.valid.shape[1], frame_multiple(lengths.device))
     present = batch.present[frames.episode]  # F,E
     all_see_all = everyone(present, taken.shape[-1])
     mixes = []

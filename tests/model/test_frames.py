@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import draw
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,13 +16,17 @@ ragged = given(
     padding=st.integers(0, 2),
     seed=draw.seeds,
 )
+every_multiple = pytest.mark.parametrize("multiple", [1, 4])
 
 
+@every_multiple
 @settings(max_examples=30, deadline=None)
 @ragged
-def test_unpacking_brings_back_what_was_packed(lengths: list[int], padding: int, seed: int) -> None:
+def test_unpacking_brings_back_what_was_packed(
+    multiple: int, lengths: list[int], padding: int, seed: int
+) -> None:
     steps = max(lengths) + padding
-    frames = Frames(torch.tensor(lengths), steps)
+    frames = Frames(torch.tensor(lengths), steps, multiple)
     padded = draw.Dice(seed).normal(len(lengths), steps, 2, 3).requires_grad_()
     exists = (torch.arange(steps) < torch.tensor(lengths)[:, None])[..., None, None]
     back = frames.unpack(frames.pack(padded))
@@ -48,3 +53,11 @@ def test_each_frame_knows_its_episode() -> None:
     frames = Frames(torch.tensor([1, 3, 2]), 4)
     assert frames.episode.tolist() == [1, 2, 0, 1, 2, 1]
     assert frames.per_step == [3, 2, 1]
+
+
+def test_fillers_are_episodes_of_one_frame() -> None:
+    frames = Frames(torch.tensor([1, 3, 2]), 4, multiple=8)
+    assert frames.episode.tolist() == [1, 2, 0, 0, 0, 1, 2, 1]
+    assert frames.per_step == [5, 2, 1]
+    packed = frames.pack(torch.arange(12).view(3, 4))
+    assert packed.tolist() == [4, 8, 0, 0, 0, 5, 9, 6]
