@@ -28,7 +28,9 @@ class _Scores(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, embedded: Tensor, query: Tensor, key: Tensor, sizes: tuple) -> Tensor:
+    def forward(
+        ctx: Any, embedded: Tensor, query: Tensor, key: Tensor, sizes: tuple[int, int]
+    ) -> Tensor:
         """[F, E, W], [W, W], [W, W], (A, H) -> [F, A, H, E]."""
         agents, heads = sizes
         frames, _, width = embedded.shape
