@@ -32,6 +32,7 @@ from envs.tasks import Task
 from rllib_ptm.episodes import TeamEpisode
 from rllib_ptm.exploration import Exploration
 from rllib_ptm.games import Game, evaluation_games
+from rllib_ptm.memory import leave_new_arrays_unfilled
 from rllib_ptm.module_policy import ModulePolicy
 from rllib_ptm.play_state import PlayState
 from rllib_ptm.rl_module import HIDDEN, team_spaces
@@ -52,6 +53,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
+        leave_new_arrays_unfilled()
         self._env = self.config.env_settings
         if self.worker_index > 0 or not self.num_workers:  # a runner that plays
             self._env.check_machine()  # not when it begins to: RLlib would start it over and over

@@ -9,7 +9,6 @@ from ray.rllib.core.rl_module.rl_module import RLModule
 
 from envs.team_view import TeamView
 from envs.units import FloatArray, IntArray
-from rllib_ptm.memory import leave_new_arrays_unfilled
 from rllib_ptm.rl_module import HIDDEN
 
 
@@ -26,7 +25,6 @@ class ModulePolicy:
         self, module: RLModule, num_battles: int, hidden: FloatArray | None = None
     ) -> None:
         self._module = module.eval()  # or RLlib would switch it to and fro in every step
-        leave_new_arrays_unfilled()
         one = module.get_initial_state()[HIDDEN]  # A,H
         memory = np.stack([one] * num_battles) if hidden is None else hidden.copy()
         self._hidden = torch.from_numpy(memory)  # N,A,H

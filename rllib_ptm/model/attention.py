@@ -105,6 +105,7 @@ class _MaskedSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, scores: Tensor, masks: Tensor, dtype: torch.dtype) -> Tensor:
         """[F, H, A, E], [F, M, A, E] -> [F, H, M, A, E], computed in the scores' format."""
+        # Laid out by heads, as the product with the values reads the weights.
         exponential = scores.clamp(-_REACH, _REACH).exp_().contiguous()
         weight = exponential[:, :, None] * masks[:, None]
         total = _row_sums(weight)

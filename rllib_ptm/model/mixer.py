@@ -68,7 +68,7 @@ class HyperNetwork(nn.Module):
         self, entity_dim: int, hypernet_dim: int, attention_heads: int, mixing_dim: int
     ) -> None:
         super().__init__()
-        self.heads = attention_heads
+        self._heads = attention_heads
         self.embed = nn.Linear(entity_dim, hypernet_dim)
         self.query = nn.Linear(hypernet_dim, hypernet_dim, bias=False)
         self.key = nn.Linear(hypernet_dim, hypernet_dim, bias=False)
@@ -84,7 +84,7 @@ class HyperNetwork(nn.Module):
             masks: [F, M, A, E] bool.
         """
         embedded, scores = self._embedded_and_scores(entities, masks.shape[2])
-        value = self.value(embedded).unflatten(-1, (self.heads, -1))  # F,E,H,K
+        value = self.value(embedded).unflatten(-1, (self._heads, -1))  # F,E,H,K
         weight, bias = self._output_map()
         return F.linear(attend(scores, value, masks), weight, bias)
 
@@ -107,7 +107,7 @@ class HyperNetwork(nn.Module):
     def _embedded_and_scores(self, entities: Tensor, num_agents: int) -> tuple[Tensor, Tensor]:
         embedded = F.relu(self.embed(entities))  # F,E,width
         query, key = self.query.weight, self.key.weight
-        return embedded, attention_scores(embedded, query, key, num_agents, self.heads)
+        return embedded, attention_scores(embedded, query, key, num_agents, self._heads)
 
     @at_full_precision
     def _output_map(self) -> tuple[Tensor, Tensor]:
@@ -119,8 +119,8 @@ class HyperNetwork(nn.Module):
     def _after_pooling(self, pooled: Tensor, agents: Tensor) -> Tensor:
         """Values and output layers of average entities [F, M, H * width]; [F, M, X]."""
         output, bias = self._output_map()
-        output_h = output.unflatten(1, (self.heads, -1)).transpose(0, 1)  # H,X,K
-        value_h = self.value.weight.unflatten(0, (self.heads, -1))  # H,K,width
+        output_h = output.unflatten(1, (self._heads, -1)).transpose(0, 1)  # H,X,K
+        value_h = self.value.weight.unflatten(0, (self._heads, -1))  # H,K,width
         weight = (output_h @ value_h).transpose(0, 1).flatten(1)  # X,H*width
         present = agents.to(bias.dtype).mean(1)[:, None, None]  # an absent one has no bias
         return F.linear(pooled, weight) + bias * present
