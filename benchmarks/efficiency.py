@@ -41,15 +41,17 @@ def _forward(slots: int, frames: int, masks: int, other_masks: int, agent: bool)
     """Multiply-adds of one network forward, those of the embedding of the batch apart."""
     agents, entities = slots, 2 * slots
     embedding = entities * num_features(slots, slots) * WIDTH
-    query_key = agents * WIDTH * WIDTH + entities * WIDTH * WIDTH + agents * entities * WIDTH
-    value = entities * WIDTH * WIDTH + masks * agents * entities * WIDTH
+    # Queries, mapped back to where the entities are, and their products with the entities.
+    scores = 2 * agents * WIDTH * WIDTH + agents * HEADS * entities * WIDTH
     if agent:
         rows = masks * agents
+        value = entities * WIDTH * WIDTH + rows * entities * WIDTH
         outputs = WIDTH * RECURRENT + 6 * RECURRENT * RECURRENT + RECURRENT * num_actions(slots)
-        return Counter(batch=frames * embedding, rest=frames * (query_key + value + rows * outputs))
-    first = query_key + value + masks * agents * WIDTH * MIXING
+        return Counter(batch=frames * embedding, rest=frames * (scores + value + rows * outputs))
+    value = entities * HEADS * MIXING  # of the last layer, at once
+    first = scores + WIDTH * value + masks * agents * value
     pooled = HEADS * entities * WIDTH + HEADS * WIDTH * MIXING
-    others = 3 * (query_key + other_masks * pooled)
+    others = 3 * (scores + other_masks * pooled)
     mixing = masks * agents * MIXING
     return Counter(batch=4 * frames * embedding, rest=frames * (first + others + mixing))
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_ptm.model.attention import attend, attention_scores
 from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.gru import PackedGRU
+from rllib_ptm.model.linear import linear_relu
 from rllib_ptm.model.precision import at_full_precision, frame_multiple
 
 
@@ -119,7 +119,9 @@ class Agent(nn.Module):
             [B, T, M, A, U]; zero for absent agents and beyond an episode's end.
         """
         frames = Frames(lengths, entities.shape[1], frame_multiple(entities.device))
-        embedded = F.relu(self.embed(frames.pack(entities)))  # F,E,attention_dim
+        embedded = linear_relu(
+            frames.pack(entities), self.embed.weight, self.embed.bias
+        )  # F,E,attention_dim
         masks = frames.pack(masks)  # F,M,A,E
         inputs = self._observe(embedded, masks)  # F,M,A,recurrent_dim
         rows = inputs.shape[1] * inputs.shape[2]  # each frame holds a step of M * A sequences
@@ -143,7 +145,7 @@ class Agent(nn.Module):
         Returns:
             Utilities [N, A, U] and the next hidden state.
         """
-        embedded = F.relu(self.embed(entities))
+        embedded = linear_relu(entities, self.embed.weight, self.embed.bias)
         masks = visible[:, None]  # N,1,A,E
         inputs = self._observe(embedded, masks)  # N,1,A,recurrent_dim
         rows = hidden.flatten(0, 1)  # N*A,recurrent_dim
@@ -157,7 +159,7 @@ class Agent(nn.Module):
         scores = attention_scores(embedded, query, key, self.num_agents, self._heads)
         value = self.value(embedded).unflatten(-1, (self._heads, -1))  # F,E,H,K
         seen = attend(scores, value, masks)
-        return F.relu(F.linear(seen, *self._output_map()))
+        return linear_relu(seen, *self._output_map())
 
     @at_full_precision
     def _output_map(self) -> tuple[Tensor, Tensor]:

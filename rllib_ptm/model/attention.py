@@ -85,13 +85,13 @@ def attention_scores(
         heads: H.
 
     Returns:
-        [F, H, A, E].
+        [F, A, H, E].
     """
     scale = (query.shape[0] // heads) ** -0.5
     weights = narrowed(query * scale), narrowed(key)
     scores = widened(_Scores.apply(narrowed(embedded), *weights, (num_agents, heads)))
-    scores = scores.transpose(1, 2)  # F,H,A,E
-    return scores - scores.diagonal(dim1=-2, dim2=-1)[..., None].detach()
+    of_itself = scores.diagonal(dim1=1, dim2=3).transpose(1, 2)  # F,A,H
+    return scores - of_itself[..., None].detach()
 
 
 class _MaskedSoftmax(torch.autograd.Function):
@@ -104,10 +104,9 @@ class _MaskedSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, masks: Tensor, dtype: torch.dtype) -> Tensor:
-        """[F, H, A, E], [F, M, A, E] -> [F, H, M, A, E], computed in the scores' format."""
-        # Laid out by heads, as the product with the values reads the weights.
-        exponential = scores.clamp(-_REACH, _REACH).exp_().contiguous()
-        weight = exponential[:, :, None] * masks[:, None]
+        """[F, A, H, E], [F, M, A, E] -> [F, M, A, H, E], computed in the scores' format."""
+        exponential = scores.clamp(-_REACH, _REACH).exp_()
+        weight = exponential[:, None] * masks[..., None, :]
         total = _row_sums(weight)
         weight = weight.mul_((total + (total == 0)).reciprocal_()).to(dtype)
         ctx.save_for_backward(weight, scores)
@@ -119,7 +118,7 @@ class _MaskedSoftmax(torch.autograd.Function):
         weight, scores = ctx.saved_tensors
         product = weight * grad_outputs[0]
         product.addcmul_(weight, _row_sums(product), value=-1.0)
-        grad = product.sum(2, dtype=scores.dtype)
+        grad = product.sum(1, dtype=scores.dtype)
         return grad.masked_fill_(scores.abs() > _REACH, 0.0), None, None
 
 
@@ -132,30 +131,48 @@ def masked_softmax(scores: Tensor, masks: Tensor, dtype: torch.dtype | None = No
     """Softmax over the entities that may be seen; a row that sees nothing is all zero.
 
     Args:
-        scores: [F, H, A, E].
+        scores: [F, A, H, E].
         masks: [F, M, A, E] bool.
         dtype: The format of the result; by default the scores'.
 
     Returns:
-        [F, H, M, A, E].
+        [F, M, A, H, E].
     """
     return _MaskedSoftmax.apply(scores, masks, dtype or scores.dtype)
 
 
 def attend(scores: Tensor, value: Tensor, masks: Tensor) -> Tensor:
-    """What each agent takes from the entities that it may see.
+    """What each agent takes from the entities that it may see, head by head.
 
     Args:
-        scores: [F, H, A, E].
+        scores: [F, A, H, E].
         value: [F, E, H, K].
         masks: [F, M, A, E] bool.
 
     Returns:
         [F, M, A, H * K].
     """
-    frames, num_masks, agents, entities = masks.shape
-    weight = masked_softmax(scores, masks, value.dtype)  # F,H,M,A,E
-    heads = weight.shape[1]
-    weight = weight.reshape(frames, heads, num_masks * agents, entities)
-    taken = weight @ value.transpose(1, 2)  # F,H,M*A,K
-    return taken.transpose(1, 2).reshape(frames, num_masks, agents, -1)
+    weight = masked_softmax(scores, masks, value.dtype)  # F,M,A,H,E
+    of_head = weight.flatten(1, 2).transpose(1, 2)  # F,H,M*A,E
+    taken = of_head @ value.transpose(1, 2)  # F,H,M*A,K
+    return taken.transpose(1, 2).reshape(*weight.shape[:3], -1)
+
+
+def attend_summed(scores: Tensor, value: Tensor, masks: Tensor) -> Tensor:
+    """What each agent takes from the entities that it may see, summed over the heads.
+
+    One product sums over entities and heads alike. Whatever linear layer follows attention can
+    be part of the values, if it is narrow: then this is all that there is to do.
+
+    Args:
+        scores: [F, A, H, E].
+        value: [F, E, H, X].
+        masks: [F, M, A, E] bool.
+
+    Returns:
+        [F, M, A, X].
+    """
+    weight = masked_softmax(scores, masks, value.dtype)  # F,M,A,H,E
+    of_pair = weight.flatten(3).flatten(1, 2)  # F,M*A,H*E
+    taken = of_pair @ value.transpose(1, 2).flatten(1, 2)  # F,M*A,X
+    return taken.view(*weight.shape[:3], -1)

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.ops import aten
 
+from rllib_ptm.model.linear import linear
 from rllib_ptm.model.precision import widened
 
 
@@ -54,14 +54,14 @@ class PackedGRU(nn.Module):
         # Of the recurrent bias only n's part stands behind a product; the rest is a bias like any.
         in_gates, in_new = self.bias_hh.split([2 * width, width])
         bias = self.bias_ih + torch.cat([in_gates, torch.zeros_like(in_new)])
-        gates = F.linear(inputs, self.weight_ih, bias)
+        gates = linear(inputs, self.weight_ih, bias)
         # The state is a sum over time: it is never narrower than the weights.
         gates, hidden = widened(gates), widened(hidden)
         return _Recurrence.apply(gates, hidden, self.weight_hh, in_new, rows_per_step)
 
 
 class _Recurrence(torch.autograd.Function):
-    """h = (1 - z) n + z h', with r, z = σ(x + U h') and n = tanh(x + r (U h' + b))."""
+    """h' = (1 - z) n + z h, with r, z = σ(x + U h) and n = tanh(x + r (U h + b))."""
 
     @staticmethod
     def forward(
@@ -94,35 +94,37 @@ class _Recurrence(torch.autograd.Function):
             torch.addmm(bias_new, h, to_new, out=from_hidden)
             new.addcmul_(reset_update[:, :width], from_hidden).tanh_()
             hidden = torch.lerp(new, h, reset_update[:, width:], out=state)
-        ctx.save_for_backward(before, gates, recurrent_new, weight)
+        ctx.save_for_backward(before, gates, recurrent_new, states, weight)
         ctx.rows_per_step = rows_per_step
         return states
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of gates, first state, weight and bias."""
-        before, gates, recurrent_new, weight = ctx.saved_tensors
-        grad_hidden = grad_outputs[0].clone()  # becomes the whole gradient of each h
-        width = grad_hidden.shape[1]
-        # Of U h' + b of n, of r, of z, of n's input: the first three are what U gave, the last
+        before, gates, recurrent_new, states, weight = ctx.saved_tensors
+        width, rows = states.shape[1], ctx.rows_per_step
+        grad_start = states.new_zeros(rows[0], width)
+        grad_states = grad_outputs[0].clone()  # becomes the whole gradient of each step's state
+        # Of U h + b of n, of r, of z, of n's input: the first three are what U gave, the last
         # three what the inputs gave.
         grads = gates.new_empty(len(gates), 4, width)
         to_hidden = torch.cat([weight[2 * width :], weight[: 2 * width]])  # in the order of grads
+        totals = grad_states.split(rows)
         steps = zip(
-            *(x.split(ctx.rows_per_step) for x in (grad_hidden, before, recurrent_new, grads)),
-            *(x.split(ctx.rows_per_step) for x in gates.chunk(3, 1)),
+            *((grad_start, *totals[:-1]), totals),
+            *(x.split(rows) for x in (recurrent_new, states, grads, *gates.chunk(3, 1))),
             strict=True,
         )
-        carried = gates.new_zeros(0, width)
-        for total, h, from_hidden, grad, r, z, n in reversed(list(steps)):
-            total[: len(carried)] += carried
+        for earlier, total, from_hidden, state, grad, r, z, n in reversed(list(steps)):
             by_recurrent, by_reset, by_update, by_new = grad.unbind(1)
-            aten.tanh_backward(torch.addcmul(total, total, z, value=-1.0), n, grad_input=by_new)
+            of_new = torch.addcmul(total, total, z, value=-1.0)
+            torch.mul(of_new, state - n, out=by_update)  # (h - n) z = h' - n
+            aten.tanh_backward(of_new, n, grad_input=by_new)
             aten.sigmoid_backward(by_new * from_hidden, r, grad_input=by_reset)
-            aten.sigmoid_backward((h - n).mul_(total), z, grad_input=by_update)
             torch.mul(by_new, r, out=by_recurrent)
-            carried = (total * z).addmm_(grad[:, :3].flatten(1), to_hidden)
+            carried = earlier[: len(total)].addcmul_(total, z)
+            carried.addmm_(grad[:, :3].flatten(1), to_hidden)
         of_hidden, of_inputs = grads[:, :3].flatten(1), grads[:, 1:].flatten(1)  # views: R,3H
-        new, reset_update = (of_hidden.T @ before).split([width, 2 * width])
+        new, reset_update = (before.T @ of_hidden).T.split([width, 2 * width])
         grad_weight = torch.cat([reset_update, new])
-        return of_inputs, carried, grad_weight, grads[:, 0].sum(0), None
+        return of_inputs, grad_start, grad_weight, grads[:, 0].sum(0), None

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rllib_ptm.model.attention import attend, attention_scores, masked_softmax
+from rllib_ptm.model.attention import attend_summed, attention_scores, masked_softmax
+from rllib_ptm.model.linear import linear_relu
 from rllib_ptm.model.precision import at_full_precision, widened
 
 
@@ -84,9 +85,9 @@ class HyperNetwork(nn.Module):
             masks: [F, M, A, E] bool.
         """
         embedded, scores = self._embedded_and_scores(entities, masks.shape[2])
-        value = self.value(embedded).unflatten(-1, (self._heads, -1))  # F,E,H,K
-        weight, bias = self._output_map()
-        return F.linear(attend(scores, value, masks), weight, bias)
+        weight, bias = self._value_map()
+        value = F.linear(embedded, weight.flatten(0, 1)).unflatten(-1, (self._heads, -1))
+        return widened(attend_summed(scores, value, masks)) + bias
 
     def agent_average(self, entities: Tensor, masks: Tensor, agents: Tensor) -> Tensor:
         """[F, M, X], on average over the agent slots.
@@ -100,30 +101,30 @@ class HyperNetwork(nn.Module):
             agents: [F, A] bool; the others count as zeros.
         """
         embedded, scores = self._embedded_and_scores(entities, masks.shape[2])
-        share = masked_softmax(scores, masks, embedded.dtype).mean(3)  # F,H,M,E
-        pooled = (share.flatten(1, 2) @ embedded).view(*share.shape[:-1], -1)  # F,H,M,width
-        return self._after_pooling(pooled.transpose(1, 2).flatten(2), agents)
+        share = masked_softmax(scores, masks, embedded.dtype).mean(2)  # F,M,H,E
+        pooled = share.flatten(1, 2) @ embedded  # F,M*H,width
+        return self._after_pooling(pooled.view(*share.shape[:2], -1), agents)
 
     def _embedded_and_scores(self, entities: Tensor, num_agents: int) -> tuple[Tensor, Tensor]:
-        embedded = F.relu(self.embed(entities))  # F,E,width
+        embedded = linear_relu(entities, self.embed.weight, self.embed.bias)  # F,E,width
         query, key = self.query.weight, self.key.weight
         return embedded, attention_scores(embedded, query, key, num_agents, self._heads)
 
     @at_full_precision
-    def _output_map(self) -> tuple[Tensor, Tensor]:
-        """The output projection and the last layer as one: [X, width], [X]."""
-        weight = self.last.weight @ self.attention_out.weight
-        return weight, self.last.weight @ self.attention_out.bias + self.last.bias
+    def _value_map(self) -> tuple[Tensor, Tensor]:
+        """Values, the output projection and the last layer as one: [H, X, width], [X]."""
+        output = self.last.weight @ self.attention_out.weight
+        output_h = output.unflatten(1, (self._heads, -1)).transpose(0, 1)  # H,X,K
+        value_h = self.value.weight.unflatten(0, (self._heads, -1))  # H,K,width
+        bias = self.last.weight @ self.attention_out.bias + self.last.bias
+        return output_h @ value_h, bias
 
     @at_full_precision
     def _after_pooling(self, pooled: Tensor, agents: Tensor) -> Tensor:
         """Values and output layers of average entities [F, M, H * width]; [F, M, X]."""
-        output, bias = self._output_map()
-        output_h = output.unflatten(1, (self._heads, -1)).transpose(0, 1)  # H,X,K
-        value_h = self.value.weight.unflatten(0, (self._heads, -1))  # H,K,width
-        weight = (output_h @ value_h).transpose(0, 1).flatten(1)  # X,H*width
+        weight, bias = self._value_map()
         present = agents.to(bias.dtype).mean(1)[:, None, None]  # an absent one has no bias
-        return F.linear(pooled, weight) + bias * present
+        return F.linear(pooled, weight.transpose(0, 1).flatten(1)) + bias * present
 
 
 class QMixer(nn.Module):

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rllib_ptm.model.attention import attention_scores, masked_softmax
+from rllib_ptm.model.attention import attend, attend_summed, attention_scores, masked_softmax
 
 
 def softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """[R, E], [R, E] -> [R, E]: one frame, one head, one mask."""
-    return masked_softmax(scores[None, None], mask[None, None])[0, 0, 0]
+    return masked_softmax(scores[None, :, None], mask[None, None])[0, 0, :, 0]
 
 
 @settings(max_examples=30, deadline=None)
@@ -71,7 +71,7 @@ def test_gradients_of_several_heads_under_several_masks() -> None:
     dice = draw.Dice(1)
     masks = dice.coin(2, 3, 5, 4)  # F,M,A,E
     masks[0, 0, 0] = False  # a row that sees nothing
-    scores = dice.normal(2, 2, 5, 4).requires_grad_()  # F,H,A,E
+    scores = dice.normal(2, 5, 2, 4).requires_grad_()  # F,A,H,E
     assert torch.autograd.gradcheck(lambda s: masked_softmax(s, masks), scores)
 
 
@@ -92,7 +92,7 @@ def test_scores_are_scaled_products_of_queries_and_keys_less_the_own_one() -> No
         queries, keys = embedded @ query[of_head].T, embedded @ key[of_head].T
         expected = queries[:, :agents] @ keys.mT / 2**0.5  # F,A,E
         own = torch.stack([expected[:, a, a] for a in range(agents)], 1)
-        torch.testing.assert_close(found[:, head], expected - own[..., None])
+        torch.testing.assert_close(found[:, :, head], expected - own[..., None])
 
 
 def test_gradients_of_the_scores() -> None:
@@ -106,3 +106,14 @@ def test_gradients_of_the_scores() -> None:
         return scores - scores.mean(-1, keepdim=True)
 
     assert torch.autograd.gradcheck(but_for_the_shift, inputs)
+
+
+def test_heads_are_summed_as_a_linear_layer_behind_them_would() -> None:
+    dice, (frames, masks, agents, heads, entities) = draw.Dice(4), (2, 3, 2, 3, 4)
+    scores, seen = dice.normal(frames, agents, heads, entities), dice.coin(2, 3, 2, 4)
+    value, layer = dice.normal(frames, entities, heads, 5), dice.normal(7, heads * 5)
+    expected = attend(scores, value, seen) @ layer.T  # F,M,A,X
+    of_head = torch.einsum("fehk,xhk->fehx", value, layer.unflatten(1, (heads, -1)))
+    found = attend_summed(scores, of_head, seen)
+    assert found.shape == (frames, masks, agents, 7)
+    torch.testing.assert_close(found, expected)
