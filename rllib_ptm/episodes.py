@@ -74,17 +74,6 @@ def moments(episode: TeamEpisode) -> list[Units]:
     ]
 
 
-def cut_episode(moments: Sequence[Units], battle: int) -> Units:
-    """One battle's record out of the moments of N battles; see ``TeamEpisode.units``."""
-    arrays = {}
-    for field in fields(Units):
-        if field.name in MOVING:
-            arrays[field.name] = np.array([getattr(m, field.name)[battle] for m in moments])
-        else:
-            arrays[field.name] = getattr(moments[0], field.name)[battle : battle + 1].copy()
-    return Units(**arrays)
-
-
 def to_arrays(episodes: Sequence[TeamEpisode]) -> dict[str, np.ndarray]:
     """Episodes as a few long arrays, for a file; ``from_arrays`` turns them back."""
     arrays = {

@@ -5,9 +5,7 @@ Shape legend: ``N`` battles, ``A`` agents, ``U`` actions.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -16,8 +14,9 @@ from envs.battles import Battles, Resumable
 from envs.tasks import Task, parse_task
 from envs.team_view import TeamView, decided, reward, team_view, won
 from envs.units import FloatArray, IntArray, Units
-from rllib_ptm.episodes import MOVING, TeamEpisode, cut_episode
+from rllib_ptm.episodes import TeamEpisode
 from rllib_ptm.exploration import Exploration
+from rllib_ptm.recording import Recording
 
 
 class Policy(Protocol):
@@ -74,14 +73,13 @@ class Rollout:
         self._exploration = exploration or Exploration(battles.num_battles)
         self._tasks: list[Task | None] = [None] * battles.num_battles
         self._seeds = [0] * battles.num_battles
-        # The last moments in which actions were chosen, as many as the longest episode has.
-        self._moments: deque[Units] = deque(maxlen=time_limit_steps)
-        self._actions: deque[IntArray] = deque(maxlen=time_limit_steps)
-        self._rewards: deque[FloatArray] = deque(maxlen=time_limit_steps)
         if state is None:
             self._start(range(battles.num_battles))
         else:
             self._go_on(state)
+        self._recording = Recording(time_limit_steps, self._units)
+        if state is not None:
+            self._recording.set_state(state)
 
     def get_state(self) -> dict[str, np.ndarray] | None:
         """The battles and what has been played of their episodes, as plain arrays.
@@ -90,17 +88,12 @@ class Rollout:
         """
         if not isinstance(self._battles, Resumable):
             return None
-        steps = max(int(self._units.step.max()), 1)  # older moments belong to no open episode
-        last = slice(-steps, None)
-        moments = [*self._moments][last]
         state = {
             "tasks": np.array(["" if task is None else task.name for task in self._tasks]),
             "seeds": np.array(self._seeds, np.int64),
-            "actions": np.array([*self._actions][last]),
-            "rewards": np.array([*self._rewards][last]),
         }
-        for name in MOVING:
-            state[f"moments.{name}"] = np.array([getattr(moment, name) for moment in moments])
+        # Older moments belong to no open episode.
+        state |= self._recording.get_state(steps=max(int(self._units.step.max()), 1))
         state |= {f"exploration.{k}": v for k, v in self._exploration.get_state().items()}
         return state | {f"battles.{k}": v for k, v in self._battles.get_state().items()}
 
@@ -110,14 +103,6 @@ class Rollout:
         self._exploration.set_state(_part(state, "exploration."))
         self._seeds = state["seeds"].tolist()
         self._tasks = [parse_task(name) if name else None for name in state["tasks"].tolist()]
-        for step, (actions, rewards) in enumerate(
-            zip(state["actions"], state["rewards"], strict=True)
-        ):
-            # What does not move is the same in all moments of an open episode.
-            moving = {name: state[f"moments.{name}"][step] for name in MOVING}
-            self._moments.append(replace(self._units, **moving))
-            self._actions.append(actions)
-            self._rewards.append(rewards)
 
     @property
     def idle(self) -> bool:
@@ -145,9 +130,7 @@ class Rollout:
         view = team_view(self._units)
         actions = self._exploration.choose(policy.utilities(view), view.action_mask, epsilon, rng)
         after = self._battles.step(actions)
-        self._moments.append(self._units)
-        self._actions.append(actions)
-        self._rewards.append(reward(self._units, after))
+        self._recording.add(self._units, actions, reward(self._units, after))
         ends = decided(after)
         over = ends | (after.step >= self._time_limit)
         playing = np.array([task is not None for task in self._tasks])
@@ -167,13 +150,13 @@ class Rollout:
         """The episode that ends in ``after``."""
         task = self._tasks[battle]
         assert task is not None
-        last = slice(-int(after.step[battle]), None)
+        units, actions, rewards = self._recording.cut(battle, after)
         return TeamEpisode(
             task=task.name,
             seed=self._seeds[battle],
-            units=cut_episode([*list(self._moments)[last], after], battle),
-            actions=np.array([a[battle] for a in list(self._actions)[last]], np.int8),
-            rewards=np.array([r[battle] for r in list(self._rewards)[last]]),
+            units=units,
+            actions=actions,
+            rewards=rewards,
             won=is_won,
             truncated=truncated,
         )
