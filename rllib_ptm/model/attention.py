@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.ops import aten
 
 from rllib_ptm.model.precision import narrowed, widened
 
@@ -119,7 +120,7 @@ class _MaskedSoftmax(torch.autograd.Function):
         product = weight * grad_outputs[0]
         product.addcmul_(weight, _row_sums(product), value=-1.0)
         grad = product.sum(1, dtype=scores.dtype)
-        return grad.masked_fill_(scores.abs() > _REACH, 0.0), None, None
+        return aten.hardtanh_backward(grad, scores, -_REACH, _REACH), None, None
 
 
 def _row_sums(tensor: Tensor) -> Tensor:

@@ -92,8 +92,8 @@ class HyperNetwork(nn.Module):
     def agent_average(self, entities: Tensor, masks: Tensor, agents: Tensor) -> Tensor:
         """[F, M, X], on average over the agent slots.
 
-        All that follows the softmax is linear, so the mean over the agents is taken right after
-        it, and the values are computed of what is left: one average entity a head.
+        All that follows the softmax is linear, so the sum over the agents is taken right after
+        it, and the values are computed of what is left: one entity a head.
 
         Args:
             entities: [F, E, D].
@@ -101,7 +101,7 @@ class HyperNetwork(nn.Module):
             agents: [F, A] bool; the others count as zeros.
         """
         embedded, scores = self._embedded_and_scores(entities, masks.shape[2])
-        share = masked_softmax(scores, masks, embedded.dtype).mean(2)  # F,M,H,E
+        share = masked_softmax(scores, masks, embedded.dtype).sum(2)  # F,M,H,E
         pooled = share.flatten(1, 2) @ embedded  # F,M*H,width
         return self._after_pooling(pooled.view(*share.shape[:2], -1), agents)
 
@@ -121,10 +121,11 @@ class HyperNetwork(nn.Module):
 
     @at_full_precision
     def _after_pooling(self, pooled: Tensor, agents: Tensor) -> Tensor:
-        """Values and output layers of average entities [F, M, H * width]; [F, M, X]."""
+        """Values and output layers of the agents' sums [F, M, H * width], on average; [F, M, X]."""
         weight, bias = self._value_map()
+        weight = weight.transpose(0, 1).flatten(1) / agents.shape[1]  # X,H*width
         present = agents.to(bias.dtype).mean(1)[:, None, None]  # an absent one has no bias
-        return F.linear(pooled, weight.transpose(0, 1).flatten(1)) + bias * present
+        return F.linear(pooled, weight) + bias * present
 
 
 class QMixer(nn.Module):
