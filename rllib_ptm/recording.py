@@ -25,15 +25,12 @@ class Recording:
     """
 
     def __init__(self, time_limit_steps: int, units: Units) -> None:
-        def ring(shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.ndarray:
-            return np.zeros((time_limit_steps, *shape), dtype)
+        def ring(like: np.ndarray) -> np.ndarray:
+            return np.zeros((time_limit_steps, *like.shape), like.dtype)
 
-        self._moments = {
-            name: ring(array.shape, array.dtype)
-            for name, array in ((name, getattr(units, name)) for name in MOVING)
-        }
-        self._actions = ring(units.last_action.shape, np.int8)
-        self._rewards = ring(units.step.shape, np.float32)
+        self._moments = {name: ring(getattr(units, name)) for name in MOVING}
+        self._actions = ring(units.last_action)
+        self._rewards = ring(units.step.astype(np.float32))
         self._steps = 0
 
     def add(self, moment: Units, actions: IntArray, rewards: FloatArray) -> None:

@@ -119,10 +119,8 @@ class Agent(nn.Module):
             [B, T, M, A, U]; zero for absent agents and beyond an episode's end.
         """
         frames = Frames(lengths, entities.shape[1], frame_multiple(entities.device))
-        embedded = linear_relu(
-            frames.pack(entities), self.embed.weight, self.embed.bias
-        )  # F,E,attention_dim
-        masks = frames.pack(masks)  # F,M,A,E
+        entities, masks = frames.pack(entities), frames.pack(masks)  # F,E,D and F,M,A,E
+        embedded = linear_relu(entities, self.embed.weight, self.embed.bias)  # F,E,attention_dim
         inputs = self._observe(embedded, masks)  # F,M,A,recurrent_dim
         rows = inputs.shape[1] * inputs.shape[2]  # each frame holds a step of M * A sequences
         rows_per_step = [rows * n for n in frames.per_step]

@@ -60,8 +60,9 @@ def test_a_recording_goes_on_from_its_state(steps: int, asked: int, kept: int) -
     again = Recording(LIMIT, moment(0))
     again.set_state(state)
     end = replace(moment(steps), step=np.full(BATTLES, kept, np.int16))
-    for found, expected in zip(again.cut(1, end), recorded(steps).cut(1, end), strict=True):
-        for name, array in (vars(expected) if isinstance(expected, Units) else {}).items():
-            np.testing.assert_array_equal(getattr(found, name), array)
-        if not isinstance(expected, Units):
-            np.testing.assert_array_equal(found, expected)
+    found, *played = again.cut(1, end)
+    expected, *expected_played = recorded(steps).cut(1, end)
+    for name, array in vars(expected).items():
+        np.testing.assert_array_equal(getattr(found, name), array)
+    for array, expected_array in zip(played, expected_played, strict=True):
+        np.testing.assert_array_equal(array, expected_array)
