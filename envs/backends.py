@@ -8,6 +8,7 @@ from types import ModuleType
 
 from envs.battles import Battles
 from envs.errors import InputError
+from envs.sc2.settings import GameSettings
 from envs.tasks import Task, parse_tasks
 from envs.team_frame import in_team_frame
 from envs.team_view import MEDIVAC
@@ -45,7 +46,8 @@ def _nothing_to_check(settings: EnvSettings) -> None:
 
 
 def _make_sc2(num_battles: int, settings: EnvSettings) -> Battles:
-    return _sc2_battles().Sc2Battles(num_battles, settings)
+    slots = settings.ally_slots, settings.enemy_slots
+    return _sc2_battles().Sc2Battles(num_battles, *slots, settings.uniform_ranges, settings)
 
 
 def _check_sc2(settings: EnvSettings) -> None:
@@ -76,13 +78,10 @@ BACKENDS: dict[str, Backend] = {
     "sc2": Backend(_make_sc2, frozenset(UNIT_TYPES), _check_sc2),
 }
 
-# SMAC's names of the computer player's levels, VeryEasy to CheatInsane.
-DIFFICULTIES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "A")
-
 
 @dataclass(frozen=True)
-class EnvSettings:
-    """The keys of ``env_config``, and of ``envs.parallel_env``."""
+class EnvSettings(GameSettings):
+    """The keys of ``env_config`` and of ``envs.parallel_env``; StarCraft II's are inherited."""
 
     tasks: str | tuple = setting("small_mt", "a task set, a task's name, or a list of names")
     backend: str = setting("smax", "what plays the battles", one_of=tuple(BACKENDS))
@@ -98,35 +97,10 @@ class EnvSettings:
     uniform_ranges: bool = setting(
         False, "SMAC's sight 9 and shooting range 6 for all unit types, not the types' own"
     )
-
     team_frame: bool = setting(
         False,
         "turn each battle's map, and the moves, so that the team starts west to north-west of its "
         "centre: an eighth to learn instead of all directions",
-    )
-
-    # StarCraft II alone
-    game_version: str | None = setting(
-        None, "sc2: such as 4.10; null = the newest that is installed", backend="sc2"
-    )
-    difficulty: str = setting(
-        "7", "sc2: the computer player's level", one_of=DIFFICULTIES, backend="sc2"
-    )
-    step_mul: int = setting(
-        8,
-        "sc2: game loops of 1/22.4 s a step; 8 is SMAC's, 11 comes closest to SMAX's half second",
-        at_least=1,
-        at_most=100,
-        backend="sc2",
-    )
-    start_time_limit_s: float = setting(
-        120.0, "sc2: a game that is not ready by then is started anew", above=0.0, backend="sc2"
-    )
-    request_time_limit_s: float = setting(
-        30.0, "sc2: a game that does not answer by then is started anew", above=0.0, backend="sc2"
-    )
-    save_replay_dir: str | None = setting(
-        None, "sc2: folder for a replay of each game; null = none are kept", backend="sc2"
     )
 
     def __post_init__(self) -> None:

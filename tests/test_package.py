@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import venv
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from importlib import metadata, resources
 from pathlib import Path
 
@@ -60,14 +61,30 @@ def setup_cfg() -> configparser.ConfigParser:
     return config
 
 
+def imports_of(source: Path) -> Iterator[str]:
+    """Yields what a file imports, inside functions too: modules, and whatever is taken of them."""
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
 def imported_modules(folder: Path) -> Iterator[str]:
-    """Yields what the sources import, inside functions too, in full."""
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                yield node.module
+    """Yields what the sources in a folder import."""
+    for source in folder.rglob("*.py"):
+        yield from imports_of(source)
+
+
+def sources() -> dict[str, Path]:
+    """The files of both packages by the names of their modules."""
+    files = (f.relative_to(ROOT) for top in ("envs", "rllib_ptm") for f in (ROOT / top).rglob("*"))
+    return {
+        ".".join(file.with_suffix("").parts).removesuffix(".__init__"): ROOT / file
+        for file in files
+        if file.suffix == ".py"
+    }
 
 
 def test_metadata() -> None:
@@ -132,6 +149,12 @@ def test_no_source_names_a_floor_above(package: str) -> None:
         name.partition(".")[0] for name in imported_modules(folder) if not name.startswith(package)
     }
     assert not tops & FLOORS[package]
+
+
+def test_no_import_leads_back_to_where_it_started() -> None:
+    files = sources()
+    imports = {module: files.keys() & set(imports_of(file)) for module, file in files.items()}
+    TopologicalSorter(imports).prepare()  # raises where there is a circle, and names it
 
 
 @pytest.mark.parametrize("package", FLOORS)

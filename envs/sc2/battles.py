@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.backends import EnvSettings
 from envs.errors import InputError
 from envs.sc2.errors import GameError, NotListeningError
 from envs.sc2.event_loop import EventLoop
 from envs.sc2.game import Game
 from envs.sc2.game_process import HOST
 from envs.sc2.installation import Installation, find_installation
+from envs.sc2.settings import GameSettings
 from envs.sc2.unit_types import ranges
 from envs.spawn import Spawn, draw_spawn
 from envs.tasks import Task
@@ -42,23 +42,34 @@ class Sc2Battles:
 
     Args:
         num_battles: N.
-        settings: The battles' settings.
+        max_allies: Number of ally slots, A.
+        max_enemies: Number of enemy slots, F.
+        uniform_ranges: SMAC's sight range 9 and shooting range 6 for every unit type, instead
+            of the types' own.
+        settings: The games'.
 
     Raises:
         InputError: The game or the map is not installed, or replays cannot be written.
     """
 
-    def __init__(self, num_battles: int, settings: EnvSettings) -> None:
+    def __init__(
+        self,
+        num_battles: int,
+        max_allies: int,
+        max_enemies: int,
+        uniform_ranges: bool,
+        settings: GameSettings,
+    ) -> None:
         self.num_battles = num_battles
-        self.max_allies = settings.ally_slots
-        self.max_enemies = settings.enemy_slots
+        self.max_allies = max_allies
+        self.max_enemies = max_enemies
         self.broken = np.zeros(num_battles, bool)
         self.num_game_restarts = 0
         self._settings = settings
         self._installation = find_installation(settings.game_version)
         if settings.save_replay_dir is not None:
             _make_folder(settings.save_replay_dir)
-        self._sight, self._reach = ranges(settings.uniform_ranges)
+        self._sight, self._reach = ranges(uniform_ranges)
         self._units = no_units(num_battles, self.max_allies, self.max_enemies)
         self._games: list[Game | None] = [None] * num_battles
         self._event_loop = EventLoop()

@@ -11,13 +11,13 @@ import numpy as np
 from s2clientprotocol import common_pb2, raw_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from envs.backends import DIFFICULTIES, EnvSettings
 from envs.sc2.client import GameClient
 from envs.sc2.commands import orders
 from envs.sc2.errors import GameError
 from envs.sc2.game_process import GameProcess
 from envs.sc2.installation import MAP, Installation
 from envs.sc2.observation import can_move, pathing_grid, write_units
+from envs.sc2.settings import DIFFICULTIES, GameSettings
 from envs.sc2.spawn import create, kill, match_slots, owned, sides
 from envs.sc2.unit_types import learner_ids
 from envs.spawn import Spawn
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 class Game:
     """A running game; see ``launch``."""
 
-    def __init__(self, process: GameProcess, client: GameClient, settings: EnvSettings) -> None:
+    def __init__(self, process: GameProcess, client: GameClient, settings: GameSettings) -> None:
         self._process = process
         self._client = client
         self._settings = settings
@@ -48,12 +48,12 @@ class Game:
         self._centre: FloatArray = np.zeros(2, np.float32)
 
     @classmethod
-    async def launch(cls, installation: Installation, settings: EnvSettings, seed: int) -> Game:
+    async def launch(cls, installation: Installation, settings: GameSettings, seed: int) -> Game:
         """Starts a process and a game in it, on an empty map.
 
         Args:
             installation: Which game.
-            settings: The battles' settings.
+            settings: What was said of it.
             seed: Of the game's own randomness, less than 2^32.
 
         Raises:

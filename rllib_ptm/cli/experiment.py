@@ -16,7 +16,8 @@ from typing import Any
 from envs.backends import EnvSettings
 from envs.errors import InputError, unknown_name
 from envs.typed_config import read_config, setting
-from rllib_ptm.cli.schedulers import PbtSettings, SchedulerSettings, read_scheduler
+from rllib_ptm.cli.scheduler_settings import PbtSettings, SchedulerSettings
+from rllib_ptm.cli.schedulers import read_scheduler
 from rllib_ptm.cli.search_space import variants
 from rllib_ptm.cli.stop_keys import StopKey, check_stop, legal_stop_keys
 from rllib_ptm.cli.yaml_file import read_yaml

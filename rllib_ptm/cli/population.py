@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rllib_ptm.cli.interrupt import PausingPBT
-from rllib_ptm.cli.schedulers import PbtSettings
+from rllib_ptm.cli.scheduler_settings import PbtSettings
 from rllib_ptm.cli.search_space import SPACES, extremes, is_space, tune_space
 
 

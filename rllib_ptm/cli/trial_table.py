@@ -10,7 +10,7 @@ from rich.table import Table
 
 from rllib_ptm.cli.experiment import Experiment
 from rllib_ptm.cli.progress import WIN_RATE_MEAN, flatten
-from rllib_ptm.cli.schedulers import FifoSettings, PbtSettings
+from rllib_ptm.cli.scheduler_settings import FifoSettings, PbtSettings
 from rllib_ptm.cli.search_space import searched_keys
 
 if TYPE_CHECKING:

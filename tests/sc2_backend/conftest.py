@@ -45,7 +45,8 @@ def make(installation: Path) -> Iterator[MakeBattles]:
     made = []
 
     def make_battles(tasks: Any = "5m_vs_5m", num_battles: int = 1, **values: Any) -> Sc2Battles:
-        battles = Sc2Battles(num_battles, settings(tasks, **values))
+        battles = settings(tasks, **values).make_battles(num_battles)
+        assert isinstance(battles, Sc2Battles)
         made.append(battles)
         return battles
 
@@ -60,6 +61,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sc2Battles]:
     with pytest.MonkeyPatch.context() as patch:
         folder = install(tmp_path_factory.mktemp("arena") / "StarCraftII")
         patch.setenv("SC2PATH", str(folder))
-        battles = Sc2Battles(1, settings("6m_vs_6m"))
+        battles = settings("6m_vs_6m").make_battles(1)
+        assert isinstance(battles, Sc2Battles)
         yield battles
         battles.close()

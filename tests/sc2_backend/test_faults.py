@@ -68,7 +68,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
     """What ``play`` gives where nothing goes wrong."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SC2PATH", str(install(tmp_path_factory.mktemp("undisturbed") / "game")))
-        battles = Sc2Battles(2, settings("3m"))
+        battles = settings("3m").make_battles(2)
+        assert isinstance(battles, Sc2Battles)
         yield play(battles, 6)
         battles.close()
 
