@@ -96,7 +96,9 @@ class SmaxBattles:
 
     def reset(self, which: IntArray, tasks: Sequence[Task], seeds: Sequence[int]) -> Units:
         """Starts some of the battles anew; see ``Battles.reset``."""
-        units = self._units.map(np.copy)
+        units = self._units
+        present, unit_type = units.present.copy(), units.unit_type.copy()
+        position = units.position.copy()
         chosen = np.zeros(self.num_battles, bool)
         chosen[which] = True
         battle_seed = np.zeros(self.num_battles, np.uint32)
@@ -104,23 +106,23 @@ class SmaxBattles:
             self._check(task)
             rng = np.random.default_rng(seed)
             spawn = draw_spawn(task, self.max_allies, self.max_enemies, rng)
-            units.present[battle] = spawn.present
-            units.unit_type[battle] = spawn.unit_type
-            units.position[battle] = spawn.position
+            present[battle] = spawn.present
+            unit_type[battle] = spawn.unit_type
+            position[battle] = spawn.position
             battle_seed[battle] = rng.integers(2**32, dtype=np.uint32)
         program = self._program
-        smax_type = program.smax_type[units.unit_type]  # [N, E]
+        smax_type = program.smax_type[unit_type]  # [N, E]
         self._keys, self._state, health, position, can_move = program.restart(
-            chosen, self._keys, self._state, battle_seed, smax_type, units.present, units.position
+            chosen, self._keys, self._state, battle_seed, smax_type, present, position
         )
-        stat = np.where(units.present, smax_type, -1)  # the last row of every table is zero
+        stat = np.where(present, smax_type, -1)  # the last row of every table is zero
         self._units = Units(
-            present=units.present,
-            unit_type=units.unit_type,
-            max_health=_table(program.smax.unit_type_health)[stat],
+            present=present,
+            unit_type=unit_type,
+            max_health=program.max_health[stat],
             max_shield=units.max_shield,
-            sight_range=_table(program.smax.unit_type_sight_ranges)[stat],
-            attack_range=_table(program.smax.unit_type_attack_ranges)[stat],
+            sight_range=program.sight_range[stat],
+            attack_range=program.attack_range[stat],
             health=np.asarray(health),
             shield=units.shield,
             cooldown=np.where(chosen[:, None], np.float32(0.0), units.cooldown),
@@ -195,6 +197,9 @@ class _Program:
         self.smax_type = np.array(
             [_smax_index(self.smax.unit_type_names, name) for name in UNIT_TYPES]
         )
+        self.max_health = _table(self.smax.unit_type_health)
+        self.sight_range = _table(self.smax.unit_type_sight_ranges)
+        self.attack_range = _table(self.smax.unit_type_attack_ranges)
         self.start = jax.jit(jax.vmap(self._new_battle))
         self.restart = jax.jit(jax.vmap(self._restart))
         self.step = jax.jit(jax.vmap(self._step))
