@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from envs.team_view import team_view
-from envs.units import FloatArray, Units
+from envs.units import BoolArray, FloatArray, Units
 
 # Fields of Units that change from step to step; the others stay for the whole episode.
 MOVING = ("health", "shield", "cooldown", "position", "can_move", "last_action", "step")
@@ -139,30 +139,28 @@ def collate(
     """
     for episode in episodes:
         _check_rewards(episode)
-    steps = max(len(episode) for episode in episodes)
-    units = Units(
-        **{
-            field.name: _pad([getattr(e.units, field.name) for e in episodes], steps + 1)
-            if field.name in MOVING
-            else np.stack([getattr(e.units, field.name) for e in episodes])
-            for field in fields(Units)
-        }
-    )
-    view = team_view(units)
-    terminated = np.zeros((len(episodes), steps), bool)
-    for row, episode in enumerate(episodes):
-        value_follows = bootstrap_on_truncation and episode.truncated
-        terminated[row, len(episode) - 1] = not value_follows
     lengths = np.array([len(episode) for episode in episodes])
+    moments = lengths + 1
+    arrays = {
+        field.name: np.concatenate([getattr(e.units, field.name) for e in episodes])
+        for field in fields(Units)
+    }
+    every_moment = Units(
+        **{k: v if k in MOVING else v.repeat(moments, axis=0) for k, v in arrays.items()}
+    )
+    view = team_view(every_moment)  # before it is padded: padding has no features to compute
+    steps = np.arange(lengths.max())
+    valid, is_moment = steps < lengths[:, None], np.append(steps, len(steps)) < moments[:, None]
+    follows = [bootstrap_on_truncation and episode.truncated for episode in episodes]
     return {
-        "entities": view.entities,
-        "present": units.present[:, 0],
-        "visible": view.visible,
-        "action_mask": view.action_mask,
-        "actions": _pad([e.actions for e in episodes], steps).astype(np.int64),
-        "rewards": _pad([e.rewards for e in episodes], steps),
-        "terminated": terminated,
-        "valid": np.arange(steps) < lengths[:, None],
+        "entities": _pad(view.entities, is_moment),
+        "present": arrays["present"],
+        "visible": _pad(view.visible, is_moment),
+        "action_mask": _pad(view.action_mask, is_moment),
+        "actions": _pad(np.concatenate([e.actions for e in episodes]), valid).astype(np.int64),
+        "rewards": _pad(np.concatenate([e.rewards for e in episodes]), valid),
+        "terminated": (steps == lengths[:, None] - 1) & ~np.array(follows)[:, None],
+        "valid": valid,
     }
 
 
@@ -176,9 +174,8 @@ def _check_rewards(episode: TeamEpisode) -> None:
         )
 
 
-def _pad(arrays: Sequence[np.ndarray], steps: int) -> np.ndarray:
-    """[T_b, ...] each -> [B, steps, ...], zero beyond an array's end."""
-    padded = np.zeros((len(arrays), steps, *arrays[0].shape[1:]), arrays[0].dtype)
-    for row, array in zip(padded, arrays, strict=True):
-        row[: len(array)] = array
+def _pad(rows: np.ndarray, places: BoolArray) -> np.ndarray:
+    """[R, ...] -> [B, T, ...]: the rows, in their order, where the places [B, T] are, else zero."""
+    padded = np.zeros((*places.shape, *rows.shape[1:]), rows.dtype)
+    padded[places] = rows
     return padded

@@ -46,10 +46,11 @@ def learner_batches(
         "exploit_group": draw_group(present, generator).numpy(),
         "task": np.array([number[episode.task] for episode in episodes]),
     }
-    return [
-        MultiAgentBatch(
-            {DEFAULT_MODULE_ID: SampleBatch({k: v[rows] for k, v in columns.items()})},
-            env_steps=int(columns["valid"][rows].sum()),
-        )
-        for rows in np.array_split(np.arange(len(episodes)), num_learners)
-    ]
+    shares = zip(*(np.array_split(v, num_learners) for v in columns.values()), strict=True)
+    return [_batch(dict(zip(columns, share, strict=True))) for share in shares]
+
+
+def _batch(columns: dict[str, np.ndarray]) -> MultiAgentBatch:
+    """RLlib's batch of these columns."""
+    batch = SampleBatch(columns)
+    return MultiAgentBatch({DEFAULT_MODULE_ID: batch}, env_steps=int(columns["valid"].sum()))
