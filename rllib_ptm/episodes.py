@@ -139,27 +139,27 @@ def collate(
     """
     for episode in episodes:
         _check_rewards(episode)
-    lengths = np.array([len(episode) for episode in episodes])
-    moments = lengths + 1
-    arrays = {
-        field.name: np.concatenate([getattr(e.units, field.name) for e in episodes])
+    arrays = to_arrays(episodes)
+    lengths, truncated = arrays["length"], arrays["truncated"]  # [B]
+    units = {
+        field.name: arrays[field.name]
+        if field.name in MOVING
+        else arrays[field.name].repeat(lengths + 1, axis=0)
         for field in fields(Units)
     }
-    every_moment = Units(
-        **{k: v if k in MOVING else v.repeat(moments, axis=0) for k, v in arrays.items()}
-    )
-    view = team_view(every_moment)  # before it is padded: padding has no features to compute
+    view = team_view(Units(**units))  # before it is padded: padding has no features to compute
     steps = np.arange(lengths.max())
-    valid, is_moment = steps < lengths[:, None], np.append(steps, len(steps)) < moments[:, None]
-    follows = [bootstrap_on_truncation and episode.truncated for episode in episodes]
+    valid = steps < lengths[:, None]  # B,T
+    is_moment = np.arange(len(steps) + 1) <= lengths[:, None]  # B,T+1
+    value_follows = truncated & bootstrap_on_truncation
     return {
         "entities": _pad(view.entities, is_moment),
         "present": arrays["present"],
         "visible": _pad(view.visible, is_moment),
         "action_mask": _pad(view.action_mask, is_moment),
-        "actions": _pad(np.concatenate([e.actions for e in episodes]), valid).astype(np.int64),
-        "rewards": _pad(np.concatenate([e.rewards for e in episodes]), valid),
-        "terminated": (steps == lengths[:, None] - 1) & ~np.array(follows)[:, None],
+        "actions": _pad(arrays["actions"], valid).astype(np.int64),
+        "rewards": _pad(arrays["rewards"], valid),
+        "terminated": (steps == lengths[:, None] - 1) & ~value_follows[:, None],
         "valid": valid,
     }
 
