@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from envs.team_view import team_view
+from envs.units import Units
 from rllib_ptm.episodes import BadEpisodeError, TeamEpisode, collate, from_arrays, to_arrays
 from rllib_ptm.replay_buffer import ReplayBuffer
 
@@ -31,6 +33,24 @@ def test_collate_pads_to_the_longest_and_marks_what_was_played(
     for row, episode in enumerate(episodes):
         assert batch["rewards"][row].sum() == pytest.approx(episode.episode_return, rel=1e-6)
         assert batch["terminated"][row].nonzero()[0].tolist() == [len(episode) - 1]
+
+
+def test_collate_shows_each_moment_as_the_team_saw_it_and_nothing_beyond(
+    episodes: list[TeamEpisode],
+) -> None:
+    def at(episode: TeamEpisode, moment: int) -> Units:
+        return episode.units.map(lambda array: array[[min(moment, len(array) - 1)]])
+
+    batch = collate(episodes)
+    for row, episode in enumerate(episodes):
+        moments = len(episode) + 1
+        for moment in range(moments):
+            view = team_view(at(episode, moment))
+            for name in ("entities", "visible", "action_mask"):
+                np.testing.assert_array_equal(batch[name][row, moment], getattr(view, name)[0])
+        for name, steps in (("entities", moments), ("visible", moments), ("actions", moments - 1)):
+            assert not batch[name][row, steps:].any()
+        np.testing.assert_array_equal(batch["present"][row], episode.units.present[0])
 
 
 def test_a_time_limit_is_terminal_unless_values_are_to_follow_it(
