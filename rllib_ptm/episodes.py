@@ -75,7 +75,7 @@ def moments(episode: TeamEpisode) -> list[Units]:
 
 
 def to_arrays(episodes: Sequence[TeamEpisode]) -> dict[str, np.ndarray]:
-    """Episodes as a few long arrays, for a file; ``from_arrays`` turns them back."""
+    """Episodes as a few long arrays, for a file or a batch; ``from_arrays`` turns them back."""
     arrays = {
         field.name: np.concatenate([getattr(e.units, field.name) for e in episodes])
         for field in fields(Units)

@@ -79,12 +79,9 @@ def imported_modules(folder: Path) -> Iterator[str]:
 
 def sources() -> dict[str, Path]:
     """The files of both packages by the names of their modules."""
-    files = (f.relative_to(ROOT) for top in ("envs", "rllib_ptm") for f in (ROOT / top).rglob("*"))
-    return {
-        ".".join(file.with_suffix("").parts).removesuffix(".__init__"): ROOT / file
-        for file in files
-        if file.suffix == ".py"
-    }
+    files = [file for top in ("envs", "rllib_ptm") for file in (ROOT / top).rglob("*.py")]
+    names = (".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files)
+    return {name.removesuffix(".__init__"): file for name, file in zip(names, files, strict=True)}
 
 
 def test_metadata() -> None:

@@ -46,7 +46,7 @@ class Sc2Battles:
         max_enemies: Number of enemy slots, F.
         uniform_ranges: SMAC's sight range 9 and shooting range 6 for every unit type, instead
             of the types' own.
-        settings: The games'.
+        settings: How each game is run.
 
     Raises:
         InputError: The game or the map is not installed, or replays cannot be written.

@@ -53,7 +53,7 @@ class Game:
 
         Args:
             installation: Which game.
-            settings: What was said of it.
+            settings: How it is run.
             seed: Of the game's own randomness, less than 2^32.
 
         Raises:

@@ -12,7 +12,7 @@ DIFFICULTIES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "A")
 
 @dataclass(frozen=True)
 class GameSettings:
-    """The keys of ``env_config`` for the game itself."""
+    """The keys of ``env_config`` that say how each game is run."""
 
     game_version: str | None = setting(
         None, "sc2: such as 4.10; null = the newest that is installed", backend="sc2"
