@@ -12,18 +12,21 @@ from rllib_ptm.model.attention import attend, attention_scores
 from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.gru import PackedGRU
 from rllib_ptm.model.linear import linear_relu
+from rllib_ptm.model.native.attention import Layer, attention, attention_serves
 from rllib_ptm.model.precision import at_full_precision, frame_multiple
 
 
 class SlotHead(nn.Module):
     """The paper's last layer: one output for each action, and so for each enemy slot."""
 
+    reads_entities = False
+
     def __init__(self, recurrent_dim: int, embed_dim: int, num_actions: int, num_enemies: int):
         super().__init__()
         self.utilities = nn.Linear(recurrent_dim, num_actions)
 
     @at_full_precision
-    def forward(self, hidden: Tensor, embedded: Tensor, seen: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, embedded: Tensor | None, seen: Tensor) -> Tensor:
         """Utilities [..., M, A, U] of hidden states [..., M, A, K]."""
         return self.utilities(hidden)
 
@@ -35,6 +38,8 @@ class EntityHead(nn.Module):
     sees k, a query from the agent's state times a key from the entity. So what is learned of one
     enemy holds for all, whatever their number.
     """
+
+    reads_entities = True
 
     def __init__(self, recurrent_dim: int, embed_dim: int, num_actions: int, num_enemies: int):
         super().__init__()
@@ -120,8 +125,7 @@ class Agent(nn.Module):
         """
         frames = Frames(lengths, entities.shape[1], frame_multiple(entities.device))
         entities, masks = frames.pack(entities), frames.pack(masks)  # F,E,D and F,M,A,E
-        embedded = linear_relu(entities, self.embed.weight, self.embed.bias)  # F,E,attention_dim
-        inputs = self._observe(embedded, masks)  # F,M,A,recurrent_dim
+        inputs, embedded = self._observe(entities, masks)  # F,M,A,recurrent_dim
         rows = inputs.shape[1] * inputs.shape[2]  # each frame holds a step of M * A sequences
         rows_per_step = [rows * n for n in frames.per_step]
         start = inputs.new_zeros(rows_per_step[0], self.recurrent_dim)
@@ -143,21 +147,33 @@ class Agent(nn.Module):
         Returns:
             Utilities [N, A, U] and the next hidden state.
         """
-        embedded = linear_relu(entities, self.embed.weight, self.embed.bias)
         masks = visible[:, None]  # N,1,A,E
-        inputs = self._observe(embedded, masks)  # N,1,A,recurrent_dim
+        inputs, embedded = self._observe(entities, masks)  # N,1,A,recurrent_dim
         rows = hidden.flatten(0, 1)  # N*A,recurrent_dim
         state = self.recurrent(inputs.flatten(0, 2), rows, [len(rows)]).view_as(inputs)
         utilities = self._utilities(state, embedded, masks, present)
         return utilities[:, 0], state[:, 0]
 
-    def _observe(self, embedded: Tensor, masks: Tensor) -> Tensor:
-        """[F, E, attention_dim], [F, M, A, E] -> the GRU's inputs [F, M, A, recurrent_dim]."""
-        query, key = self.query.weight, self.key.weight
+    def _observe(self, entities: Tensor, masks: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The GRU's inputs [F, M, A, recurrent_dim], and what the head reads of the entities.
+
+        Args:
+            entities: [F, E, D].
+            masks: [F, M, A, E] bool.
+        """
+        embed, query, key = self.embed, self.query.weight, self.key.weight
+        weight, bias = self._output_map()
+        layer = Layer(
+            *(embed.weight, embed.bias, query, key, self._heads),
+            *(self.value.weight, weight, bias),
+            rectified=True,
+        )
+        if attention_serves(entities, layer):
+            return attention(entities, masks, layer, bool(self.head.reads_entities))
+        embedded = linear_relu(entities, embed.weight, embed.bias)  # F,E,attention_dim
         scores = attention_scores(embedded, query, key, self.num_agents, self._heads)
         value = self.value(embedded).unflatten(-1, (self._heads, -1))  # F,E,H,K
-        seen = attend(scores, value, masks)
-        return linear_relu(seen, *self._output_map())
+        return linear_relu(attend(scores, value, masks), weight, bias), embedded
 
     @at_full_precision
     def _output_map(self) -> tuple[Tensor, Tensor]:
@@ -167,7 +183,7 @@ class Agent(nn.Module):
         return weight, bias
 
     def _utilities(
-        self, hidden: Tensor, embedded: Tensor, masks: Tensor, present: Tensor
+        self, hidden: Tensor, embedded: Tensor | None, masks: Tensor, present: Tensor
     ) -> Tensor:
         utilities = self.head(hidden, embedded, masks)
         return utilities * present[:, None, : self.num_agents, None]

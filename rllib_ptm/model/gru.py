@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.ops import aten
 
 from rllib_ptm.model.linear import linear
+from rllib_ptm.model.native.gru import gru, gru_serves
 from rllib_ptm.model.precision import widened
 
 
@@ -54,6 +55,9 @@ class PackedGRU(nn.Module):
         # Of the recurrent bias only n's part stands behind a product; the rest is a bias like any.
         in_gates, in_new = self.bias_hh.split([2 * width, width])
         bias = self.bias_ih + torch.cat([in_gates, torch.zeros_like(in_new)])
+        if gru_serves(inputs, hidden):
+            weights = (self.weight_ih, self.weight_hh, bias, in_new)
+            return gru(inputs, hidden, rows_per_step, weights)
         gates = linear(inputs, self.weight_ih, bias)
         # The state is a sum over time: it is never narrower than the weights.
         gates, hidden = widened(gates), widened(hidden)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from rllib_ptm.model.attention import attend_summed, attention_scores, masked_softmax
 from rllib_ptm.model.linear import linear_relu
+from rllib_ptm.model.native.attention import Layer, attention, attention_serves
 from rllib_ptm.model.precision import at_full_precision, widened
 
 
@@ -84,8 +85,11 @@ class HyperNetwork(nn.Module):
             entities: [F, E, D].
             masks: [F, M, A, E] bool.
         """
-        embedded, scores = self._embedded_and_scores(entities, masks.shape[2])
         weight, bias = self._value_map()
+        layer = self._layer()._replace(value=weight.flatten(0, 1), summed=True)
+        if attention_serves(entities, layer):
+            return attention(entities, masks, layer)[0] + bias
+        embedded, scores = self._embedded_and_scores(entities, masks.shape[2])
         value = F.linear(embedded, weight.flatten(0, 1)).unflatten(-1, (self._heads, -1))
         return widened(attend_summed(scores, value, masks)) + bias
 
@@ -100,10 +104,20 @@ class HyperNetwork(nn.Module):
             masks: [F, M, A, E] bool.
             agents: [F, A] bool; the others count as zeros.
         """
+        weight, bias = self._value_map()
+        weight = weight.transpose(0, 1).flatten(1) / agents.shape[1]  # X,H*width
+        present = agents.to(bias.dtype).mean(1)[:, None, None]  # an absent one has no bias
+        layer = self._layer()._replace(output=weight, output_bias=torch.zeros_like(bias))
+        if attention_serves(entities, layer):
+            return attention(entities, masks, layer)[0] + bias * present
         embedded, scores = self._embedded_and_scores(entities, masks.shape[2])
         share = masked_softmax(scores, masks, embedded.dtype).sum(2)  # F,M,H,E
         pooled = share.flatten(1, 2) @ embedded  # F,M*H,width
-        return self._after_pooling(pooled.view(*share.shape[:2], -1), agents)
+        return linear_at_full_precision(pooled.view(*share.shape[:2], -1), weight) + bias * present
+
+    def _layer(self) -> Layer:
+        weights = (self.embed.weight, self.embed.bias, self.query.weight, self.key.weight)
+        return Layer(*weights, heads=self._heads)
 
     def _embedded_and_scores(self, entities: Tensor, num_agents: int) -> tuple[Tensor, Tensor]:
         embedded = linear_relu(entities, self.embed.weight, self.embed.bias)  # F,E,width
@@ -119,13 +133,8 @@ class HyperNetwork(nn.Module):
         bias = self.last.weight @ self.attention_out.bias + self.last.bias
         return output_h @ value_h, bias
 
-    @at_full_precision
-    def _after_pooling(self, pooled: Tensor, agents: Tensor) -> Tensor:
-        """Values and output layers of the agents' sums [F, M, H * width], on average; [F, M, X]."""
-        weight, bias = self._value_map()
-        weight = weight.transpose(0, 1).flatten(1) / agents.shape[1]  # X,H*width
-        present = agents.to(bias.dtype).mean(1)[:, None, None]  # an absent one has no bias
-        return F.linear(pooled, weight) + bias * present
+
+linear_at_full_precision = at_full_precision(F.linear)
 
 
 class QMixer(nn.Module):

@@ -1,0 +1,212 @@
+// Attention of agents over entities with its gradient; called by attention.py.
+//
+// Each thread takes blocks of frames and goes through all stages with one before it takes the
+// next, so that nothing but inputs, results and their gradients leaves the cache. On the way back
+// it does the way forward again: that takes less time than to read what it gave.
+// Shapes: see attention_block.h.
+#include <omp.h>
+
+#include "attention_block.h"
+
+namespace {
+
+// Gradients of all weights, one behind the other; that of the embedding is transposed, [D, W].
+struct Gradients {
+  float *embed, *embed_bias, *query, *key, *value, *output, *output_bias;
+
+  Gradients(float* place, const Shape& s) {
+    const auto next = [&](long size) {
+      float* here = place;
+      place += size;
+      return here;
+    };
+    embed = next(s.features * s.width);
+    embed_bias = next(s.width);
+    query = next(s.width * s.width);
+    key = next(s.width * s.width);
+    value = next(s.pooled ? 0 : s.values * s.width);
+    output = next(s.output * s.taken);
+    output_bias = next(s.output);
+  }
+};
+
+void add_rows(float* sum, const float* x, long rows, long columns) {
+  for (long r = 0; r < rows; ++r)
+    for (long c = 0; c < columns; c += kLanes) at(sum + c) += at(x + r * columns + c);
+}
+
+class GradientBlock : public AttentionBlock {
+ public:
+  GradientBlock(const Shape& shape, const Factors& factors, const Weights& weights, float* place)
+      : AttentionBlock(shape, factors, weights), to(place, shape) {}
+
+  // grad_embedded is null where nobody else read the embedded entities.
+  void run(const float* entities, const bool* masks, const float* result, const float* grad_result,
+           const float* grad_embedded, long frames) {
+    project(entities, frames);
+    const float* grad_taken = s.output ? through_output(result, grad_result, frames) : grad_result;
+    for (long f = 0; f < frames; ++f) {
+      weigh(masks + f * s.masks * s.agents * s.entities, f);
+      if (s.output) take(f, &taken[f * s.rows * s.taken]);
+      through_weights(grad_taken + f * s.rows * s.taken, f);
+    }
+    if (s.output)
+      large.gradient(to.output, s.taken, {of_output.data(), 1, s.output}, taken.data(), s.taken,
+                     s.output, s.taken, frames * s.rows);
+    through_values_and_scores(frames);
+    through_embedding(entities, grad_embedded, frames);
+  }
+
+ private:
+  // -> the gradient of what was taken, [F * rows, T].
+  const float* through_output(const float* result, const float* grad_result, long frames) {
+    const long rows = frames * s.rows, O = s.output;
+    for (long i = 0; i < rows * O; i += kLanes) {
+      const Vector x = at(grad_result + i);
+      at(&of_output[i]) = s.rectified ? (at(result + i) <= 0.0f ? Vector{} : x) : x;
+    }
+    add_rows(to.output_bias, of_output.data(), rows, O);
+    large(of_taken.data(), s.taken, {of_output.data(), O, 1}, factors.output_back, rows, s.taken,
+          O);
+    return of_taken.data();
+  }
+
+  // Of frame f, from what was taken to values (or embedded entities), mapped queries and entities.
+  void through_weights(const float* grad_taken, long f) {
+    const long W = s.width, P = s.places, E = s.entities, rows = s.agents * s.heads;
+    float* of_entities = &of_embedded[f * E * W];
+    if (!s.pooled) transpose(values_t.data(), P, values_of(f), s.values, E, s.values);
+    const float* across = s.pooled ? embedded_t.data() : values_t.data();
+    float* of_values_here = s.pooled ? of_entities : &of_values[f * E * s.values];
+    for (long h = 0; h < s.heads; ++h) {
+      const float* of_head = grad_taken + h * s.next_taken;
+      product(&of_used[h * P], s.heads * P, {of_head, s.taken, 1}, across + h * s.next_value * P,
+              P, s.rows, P, s.value);
+      product(of_values_here + h * s.next_value, s.values, {used() + h * P, 1, s.heads * P},
+              of_head, s.taken, E, s.value, s.rows, s.pooled && h > 0);
+    }
+    through_softmax();
+    product(of_entities, W, {of_scores.data(), 1, P}, &mapped[f * rows * W], W, E, W, rows,
+            s.pooled);
+    product(&of_mapped[f * rows * W], W, {of_scores.data(), P, 1}, &embedded[f * E * W], W, rows,
+            W, E);
+  }
+
+  // p (g - Σ p g), summed over the masks; nothing for scores that were out of reach.
+  void through_softmax() {
+    const long P = s.places, H = s.heads;
+    std::memset(of_scores.data(), 0, 4 * of_scores.size());
+    for (long row = 0; row < s.masks * s.agents * H; ++row) {
+      const long m = row / (s.agents * H), of_mask = row % (s.agents * H);
+      const float* weight = &weights[row * P];
+      const float* grad = &of_used[(s.pooled ? m * H + row % H : row) * P];
+      float* of_score = &of_scores[of_mask * P];
+      Vector sums{};
+      for (long e = 0; e < P; e += kLanes) sums += at(weight + e) * at(grad + e);
+      const float sum = sum_of(sums);
+      for (long e = 0; e < P; e += kLanes)
+        at(of_score + e) += at(weight + e) * (at(grad + e) - sum);
+    }
+    const Vector highest = exponential(Vector{} + kReach), lowest = exponential(Vector{} - kReach);
+    for (long i = 0; i < of_scores.size(); i += kLanes) {
+      Vector& x = at(&of_scores[i]);
+      x = at(&scores[i]) >= highest ? Vector{} : x;
+      x = at(&scores[i]) <= lowest ? Vector{} : x;
+    }
+  }
+
+  void through_values_and_scores(long frames) {
+    const long W = s.width, H = s.heads, rows = frames * s.entities, agents = frames * s.agents;
+    if (!s.pooled) {
+      large(of_embedded.data(), W, {of_values.data(), s.values, 1}, factors.value_back, rows, W,
+            s.values, true);
+      large.gradient(to.value, W, {of_values.data(), 1, s.values}, embedded.data(), W, s.values, W,
+                     rows);
+    }
+    for (long h = 0; h < H; ++h) {
+      large(&of_queries[h * s.key], W, {&of_mapped[h * W], H * W, 1}, factors.key_back[h], agents,
+            s.key, W);
+      large.gradient(to.key + h * s.key * W, W, {&queries[h * s.key], 1, W}, &of_mapped[h * W],
+                     H * W, s.key, W, agents);
+    }
+    large.gradient(to.query, W, {of_queries.data(), 1, W}, team.data(), W, W, W, agents);
+    large(of_team.data(), W, {of_queries.data(), W, 1}, factors.query_back, agents, W, W);
+    for (long f = 0; f < frames; ++f)
+      for (long i = 0; i < s.agents * W; i += kLanes)
+        at(&of_embedded[f * s.entities * W + i]) += at(&of_team[f * s.agents * W + i]);
+  }
+
+  void through_embedding(const float* entities, const float* grad_embedded, long frames) {
+    const long W = s.width, rows = frames * s.entities;
+    for (long i = 0; i < rows * W; i += kLanes) {
+      Vector& x = at(&of_embedded[i]);
+      if (grad_embedded) x += at(grad_embedded + i);
+      x = at(&embedded[i]) <= 0.0f ? Vector{} : x;
+    }
+    add_rows(to.embed_bias, of_embedded.data(), rows, W);
+    large.gradient(to.embed, W, {entities, 1, s.features}, of_embedded.data(), W, s.features, W,
+                   rows);
+  }
+
+  Gradients to;
+  Array of_output{s.block * s.rows * s.output}, of_taken{s.block * s.rows * s.taken};
+  Array of_embedded{s.block * s.entities * s.width};
+  Array of_values{s.pooled ? 0 : s.block * s.entities * s.values};
+  Array of_mapped{s.block * s.agents * s.heads * s.width};
+  Array of_queries{s.block * s.agents * s.width}, of_team{s.block * s.agents * s.width};
+  // Of one frame:
+  Array values_t{s.values * s.places};            // H * V,P
+  Array of_used{s.rows * s.heads * s.places};     // M,A,H,P, or M,H,P of the pooled
+  Array of_scores{s.agents * s.heads * s.places};  // A,H,P
+};
+
+}  // namespace
+
+extern "C" bool has_tiles() { return tiles_allowed(); }
+
+// entities [F, E, D], masks [F, M, A, E] -> result [F, rows, O or T], embedded [F, E, W] or null.
+extern "C" void attention_forward(const Sizes* sizes, const Weights* weights,
+                                  const float* entities, const bool* masks, float* result,
+                                  float* embedded) {
+  const Shape s(*sizes);
+  const Factors factors(s, *weights);
+#pragma omp parallel num_threads(s.threads)
+  {
+    AttentionBlock block(s, factors, *weights);
+#pragma omp for schedule(static)
+    for (long start = 0; start < s.frames; start += s.block) {
+      const long frames = std::min<long>(s.block, s.frames - start);
+      float* to = result + start * s.rows * s.results;
+      float* taken = s.output ? block.taken.data() : to;
+      block.project(entities + start * s.entities * s.features, frames);
+      for (long f = 0; f < frames; ++f) {
+        block.weigh(masks + (start + f) * s.masks * s.agents * s.entities, f);
+        block.take(f, taken + f * s.rows * s.taken);
+      }
+      if (s.output) block.map(to, taken, frames);
+      if (embedded)
+        std::memcpy(embedded + start * s.entities * s.width, block.embedded.data(),
+                    4 * frames * s.entities * s.width);
+    }
+  }
+}
+
+// Adds to gradients [threads, all weights]; grad_embedded may be null.
+extern "C" void attention_backward(const Sizes* sizes, const Weights* weights,
+                                   const float* entities, const bool* masks, const float* result,
+                                   const float* grad_result, const float* grad_embedded,
+                                   float* gradients, int64_t parameters) {
+  const Shape s(*sizes);
+  const Factors factors(s, *weights);
+#pragma omp parallel num_threads(s.threads)
+  {
+    GradientBlock block(s, factors, *weights, gradients + omp_get_thread_num() * parameters);
+#pragma omp for schedule(static)
+    for (long start = 0; start < s.frames; start += s.block)
+      block.run(entities + start * s.entities * s.features,
+                masks + start * s.masks * s.agents * s.entities,
+                result + start * s.rows * s.results, grad_result + start * s.rows * s.results,
+                grad_embedded ? grad_embedded + start * s.entities * s.width : nullptr,
+                std::min<long>(s.block, s.frames - start));
+  }
+}

@@ -1,0 +1,150 @@
+"""Attention of agents over entities, from features to what each agent takes, in one call.
+
+The same as ``rllib_ptm.model.attention`` and the linear layers around it, in C++: see
+``attention.cpp``. Shapes: see ``batch``; ``W`` width of an embedded entity, ``H`` heads, ``V``
+columns of a head's value, ``X`` columns of the result.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from rllib_ptm.model.native.library import addresses, call, narrow, serves, structure
+
+
+class Layer(NamedTuple):
+    """An attention layer's weights, and what is taken by them.
+
+    Attributes:
+        embed: [W, D]; a ReLU follows.
+        embed_bias: [W].
+        query: [W, W].
+        key: [W, W].
+        heads: H.
+        value: [H * V, W]; None = the embedded entities themselves are taken, by all agents
+            together: the weights are summed over the agents.
+        output: [X, columns of what is taken]; None = no layer follows.
+        output_bias: [X].
+        summed: What is taken is summed over the heads: V columns instead of H * V.
+        rectified: A ReLU follows the output layer.
+    """
+
+    embed: Tensor
+    embed_bias: Tensor
+    query: Tensor
+    key: Tensor
+    heads: int
+    value: Tensor | None = None
+    output: Tensor | None = None
+    output_bias: Tensor | None = None
+    summed: bool = False
+    rectified: bool = False
+
+
+_WEIGHTS = ("embed", "embed_bias", "query", "key", "value", "output", "output_bias")
+_SIZES = (
+    *("frames", "agents", "entities", "features", "masks", "width", "heads", "value", "output"),
+    *("pooled", "summed", "rectified", "threads", "narrow"),
+)
+_Weights = structure("_Weights", dict.fromkeys(_WEIGHTS, ctypes.c_void_p))
+_Sizes = structure("_Sizes", dict.fromkeys(_SIZES, ctypes.c_int64))
+
+
+def attention_serves(entities: Tensor, layer: Layer) -> bool:
+    """Whether ``attention`` can be had for this layer; otherwise torch is to be asked."""
+    width = len(layer.embed)
+    value = width if layer.value is None else len(layer.value) // layer.heads
+    output = 0 if layer.output is None else len(layer.output)
+    return not entities.requires_grad and serves(
+        entities, (width, output), (width // layer.heads, value)
+    )
+
+
+def attention(
+    entities: Tensor, masks: Tensor, layer: Layer, embedded: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """What is taken from the entities, and the embedded entities if they are asked for.
+
+    Args:
+        entities: [F, E, D] float32.
+        masks: [F, M, A, E] bool.
+        layer: What to take.
+        embedded: Whether the embedded entities are needed, too.
+
+    Returns:
+        [F, M, A, X], or [F, M, X] without values; and [F, E, W] or None.
+    """
+    scale = (len(layer.query) // layer.heads) ** -0.5
+    weights = (layer.embed, layer.embed_bias, layer.query * scale, layer.key)
+    more = (layer.value, layer.output, layer.output_bias)
+    return _Attention.apply(layer, entities, masks, embedded, *weights, *more)
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        layer: Layer,
+        entities: Tensor,
+        masks: Tensor,
+        with_embedded: bool,
+        *weights: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        entities, masks = entities.contiguous(), masks.contiguous()
+        weights = tuple(w if w is None else w.contiguous() for w in weights)
+        sizes = _sizes(layer, entities, masks)
+        rows = masks.shape[1:2] if sizes.pooled else masks.shape[1:3]
+        columns = sizes.output or sizes.value * (1 if sizes.summed else sizes.heads)
+        result = entities.new_empty(len(entities), *rows, columns)
+        embedded = entities.new_empty(*entities.shape[:2], sizes.width) if with_embedded else None
+        held = _Weights(*addresses(weights))
+        call("attention_forward", sizes, held, entities, masks, result, embedded)
+        ctx.save_for_backward(entities, masks, result, *weights)
+        ctx.sizes = sizes
+        ctx.set_materialize_grads(False)
+        return result, embedded
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        entities, masks, result, *weights = ctx.saved_tensors
+        sizes = ctx.sizes
+        grad_result, grad_embedded = grad_outputs
+        grad_result = torch.zeros_like(result) if grad_result is None else grad_result.contiguous()
+        grad_embedded = None if grad_embedded is None else grad_embedded.contiguous()
+        given = [w for w in weights if w is not None]
+        counts = [w.numel() for w in given]
+        grads = entities.new_zeros(sizes.threads, sum(counts))
+        call(
+            "attention_backward",
+            *(sizes, _Weights(*addresses(weights)), entities, masks, result),
+            *(grad_result, grad_embedded, grads, sum(counts)),
+        )
+        embed, *others = grads.sum(0).split(counts)
+        of_weight = iter(grad.view_as(w) for grad, w in zip(others, given[1:], strict=True))
+        of_embed = embed.view(sizes.features, sizes.width).T
+        rest = (None if w is None else next(of_weight) for w in weights[1:])
+        return None, None, None, None, of_embed, *rest
+
+
+def _sizes(layer: Layer, entities: Tensor, masks: Tensor) -> ctypes.Structure:
+    width = len(layer.embed)
+    return _Sizes(
+        frames=len(entities),
+        agents=masks.shape[2],
+        entities=entities.shape[1],
+        features=entities.shape[2],
+        masks=masks.shape[1],
+        width=width,
+        heads=layer.heads,
+        value=width if layer.value is None else len(layer.value) // layer.heads,
+        output=0 if layer.output is None else len(layer.output),
+        pooled=layer.value is None,
+        summed=layer.summed,
+        rectified=layer.rectified,
+        threads=torch.get_num_threads(),
+        narrow=narrow(),
+    )

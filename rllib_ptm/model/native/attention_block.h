@@ -1,0 +1,165 @@
+// Attention of agents over entities, of a block of frames whose arrays stay in the cache.
+//
+// Shape legend: F frames of the block, A agents, E entities (the agents first; P with what fills
+// the last vector), D features, M masks, W width of an embedded entity, H heads, K = W / H, V
+// columns of a head's value, T columns of what is taken, O of the output.
+#pragma once
+
+#include <vector>
+
+#include "large_product.h"
+
+// As `Sizes` in attention.py. What is taken of the values v by the weights p is
+//   [M, A, H * V]  p v of each head
+//   [M, A, V]      their sum, if `summed`
+//   [M, H * W]     p summed over the agents, times the embedded entities, if `pooled`
+// and then mapped to O columns, unless `output` is 0.
+struct Sizes {
+  int64_t frames, agents, entities, features, masks, width, heads, value, output;
+  int64_t pooled, summed, rectified, threads, narrow;
+};
+
+// As torch.nn.Linear holds them; the pooled have no values, and who has no output no weight of it.
+struct Weights {
+  const float *embed, *embed_bias, *query, *key, *value, *output, *output_bias;
+};
+
+// What follows from the sizes.
+struct Shape : Sizes {
+  explicit Shape(const Sizes& sizes) : Sizes(sizes) {}
+  static constexpr long kRowsOfABlock = 192;  // entities: what comes of them fits a cache of 1 MB
+  long block = kRowsOfABlock > entities ? kRowsOfABlock / entities : 1;  // frames
+  long places = (entities + kLanes - 1) / kLanes * kLanes;               // P
+  long key = width / heads;                                              // K
+  long values = pooled ? width : heads * value;   // columns of an entity's values
+  long next_value = pooled ? 0 : value;           // from one head's to the next one's
+  long taken = summed ? value : heads * value;    // T
+  long next_taken = summed ? 0 : value;
+  long rows = pooled ? masks : masks * agents;    // of what is taken, for each frame
+  long results = output ? output : taken;         // columns of the result
+};
+
+// Each weight as the products forward, and those back, need it.
+struct Factors {
+  Factor embed, query, query_back, value, value_back, output, output_back;
+  std::vector<Factor> key, key_back;  // head by head
+
+  Factors(const Shape& s, const Weights& w)
+      : embed({w.embed, 1, s.features}, s.features, s.width, s.narrow),
+        query({w.query, 1, s.width}, s.width, s.width, s.narrow),
+        query_back({w.query, s.width, 1}, s.width, s.width, s.narrow),
+        value({w.value, 1, s.width}, s.width, s.pooled ? 0 : s.values, s.narrow),
+        value_back({w.value, s.width, 1}, s.pooled ? 0 : s.values, s.width, s.narrow),
+        output({w.output, 1, s.taken}, s.taken, s.output, s.narrow),
+        output_back({w.output, s.taken, 1}, s.output, s.taken, s.narrow) {
+    for (long h = 0; h < s.heads; ++h) {
+      const float* of_head = w.key + h * s.key * s.width;
+      key.emplace_back(Matrix{of_head, s.width, 1}, s.key, s.width, s.narrow);
+      key_back.emplace_back(Matrix{of_head, 1, s.width}, s.width, s.key, s.narrow);
+    }
+  }
+};
+
+class AttentionBlock {
+ public:
+  AttentionBlock(const Shape& shape, const Factors& factors, const Weights& weights)
+      : s(shape), factors(factors), w(weights) {}
+
+  // Embedded entities, queries, queries mapped back to where the entities are, values.
+  void project(const float* entities, long frames) {
+    const long W = s.width, rows = frames * s.entities, agents = frames * s.agents;
+    large(embedded.data(), W, {entities, s.features, 1}, factors.embed, rows, W, s.features);
+    for (long i = 0; i < rows * W; i += kLanes)
+      at(&embedded[i]) = rectified(at(&embedded[i]) + at(w.embed_bias + i % W));
+    for (long f = 0; f < frames; ++f)
+      std::memcpy(&team[f * s.agents * W], &embedded[f * s.entities * W], 4 * s.agents * W);
+    large(queries.data(), W, {team.data(), W, 1}, factors.query, agents, W, W);
+    for (long h = 0; h < s.heads; ++h)
+      large(&mapped[h * W], s.heads * W, {&queries[h * s.key], W, 1}, factors.key[h], agents, W,
+            s.key);
+    if (!s.pooled)
+      large(values.data(), s.values, {embedded.data(), W, 1}, factors.value, rows, s.values, W);
+  }
+
+  // The weights of frame f, under its masks [M, A, E].
+  void weigh(const bool* masks, long f) {
+    const long W = s.width, P = s.places, rows = s.agents * s.heads;
+    transpose(embedded_t.data(), P, &embedded[f * s.entities * W], W, s.entities, W);
+    product(scores.data(), P, {&mapped[f * rows * W], W, 1}, embedded_t.data(), P, rows, P, W);
+    for (long row = 0; row < rows; ++row) {
+      float* score = &scores[row * P];
+      const float of_itself = score[row / s.heads];
+      for (long e = 0; e < P; e += kLanes)
+        at(score + e) = exponential(between(at(score + e) - of_itself, -kReach, kReach));
+    }
+    if (s.pooled) std::memset(shares.data(), 0, 4 * shares.size());
+    for (long m = 0; m < s.masks; ++m)
+      for (long a = 0; a < s.agents; ++a) softmax(masks + (m * s.agents + a) * s.entities, m, a);
+  }
+
+  // What is taken in frame f, [rows, T].
+  void take(long f, float* to) {
+    const long stride = s.heads * s.places;
+    for (long h = 0; h < s.heads; ++h)
+      product(to + h * s.next_taken, s.taken, {used() + h * s.places, stride, 1},
+              values_of(f) + h * s.next_value, s.values, s.rows, s.value, s.entities,
+              s.summed && h > 0);
+  }
+
+  // The result of all frames, [F * rows, O], of what was taken.
+  void map(float* result, const float* of_taken, long frames) {
+    const long rows = frames * s.rows, O = s.output;
+    large(result, O, {of_taken, s.taken, 1}, factors.output, rows, O, s.taken);
+    for (long i = 0; i < rows * O; i += kLanes) {
+      const Vector x = at(result + i) + at(w.output_bias + i % O);
+      at(result + i) = s.rectified ? rectified(x) : x;
+    }
+  }
+
+  const Shape& s;
+  LargeProduct large{s.narrow != 0};
+  Array embedded{s.block * s.entities * s.width};
+  Array taken{s.block * s.rows * s.taken};
+
+ protected:
+  // As in attention.py: scores farther than this from the agent's own are not told apart.
+  static constexpr float kReach = 80.0f;
+
+  // The weights of one agent under one mask: the exponentials that it lets through, over their sum.
+  void softmax(const bool* mask, long m, long a) {
+    const long P = s.places;
+    for (long e = 0; e < s.entities; ++e) seen[e] = mask[e];
+    for (long h = 0; h < s.heads; ++h) {
+      const float* score = &scores[(a * s.heads + h) * P];
+      float* weight = &weights[((m * s.agents + a) * s.heads + h) * P];
+      float* share = &shares[(m * s.heads + h) * P];
+      Vector sums{};
+      for (long e = 0; e < P; e += kLanes) {
+        at(weight + e) = at(score + e) * at(&seen[e]);
+        sums += at(weight + e);
+      }
+      const float sum = sum_of(sums), scale = sum == 0.0f ? 0.0f : 1.0f / sum;
+      for (long e = 0; e < P; e += kLanes) at(weight + e) *= scale;
+      if (s.pooled)
+        for (long e = 0; e < P; e += kLanes) at(share + e) += at(weight + e);
+    }
+  }
+
+  const float* used() const { return s.pooled ? shares.data() : weights.data(); }
+  const float* values_of(long f) const {
+    return s.pooled ? &embedded[f * s.entities * s.width] : &values[f * s.entities * s.values];
+  }
+
+  const Factors& factors;
+  const Weights& w;
+  Array team{s.block * s.agents * s.width};              // F,A,W
+  Array queries{s.block * s.agents * s.width};           // F,A,H,K
+  Array mapped{s.block * s.agents * s.heads * s.width};  // F,A,H,W
+  Array values{s.pooled ? 0 : s.block * s.entities * s.values};
+  // Of one frame:
+  Array embedded_t{s.width * s.places};                       // W,P
+  Array scores{s.agents * s.heads * s.places};                // A,H,P; their exponentials
+  Array seen{s.places};                                       // P, of one agent and mask
+  Array weights{s.masks * s.agents * s.heads * s.places};     // M,A,H,P
+  Array shares{s.pooled ? s.masks * s.heads * s.places : 0};  // M,H,P
+};

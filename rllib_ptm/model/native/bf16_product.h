@@ -1,0 +1,178 @@
+// Products of float32 matrices whose factors are rounded to bf16, by the tiles of AMX.
+//
+// A tile holds 16 rows of 16 pairs of bf16: of the left factor, pairs that are neighbours in a
+// row; of the right one, pairs that are neighbours in a column.
+#pragma once
+
+#include <algorithm>
+
+#include "product.h"
+
+#if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__linux__)
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// Linux gives the tiles to a process that asks for them.
+inline bool tiles_allowed() {
+  constexpr long request_permission = 0x1023, tile_data = 18;
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+
+class Bf16Product {
+ public:
+  static constexpr long kSide = 16, kPairs = 2 * kSide, kTile = kSide * kSide;
+
+  // A thread may use tiles between these two.
+  static void begin() {
+    struct alignas(64) {
+      uint8_t palette = 1, start_row = 0, reserved[14] = {};
+      uint16_t bytes_of_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+      uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    } eight_whole_tiles;
+    _tile_loadconfig(&eight_whole_tiles);
+  }
+  static void end() { _tile_release(); }
+
+  // C (+)= A B, where B was packed.
+  void operator()(float* c, long row, Matrix a, const Array& b, long rows, long columns,
+                  long depth, bool add) {
+    const long across = tiles_of(depth, kPairs);
+    pack_left(a, rows, depth);
+    for (long i = 0; i < rows; i += 2 * kSide)
+      for (long j = 0; j < columns; j += 2 * kSide) {
+        const float* left = &left_[i / kSide * across * kTile];
+        const float* right = &b[j / kSide * across * kTile];
+        const long height = std::min(2 * kSide, rows - i), width = std::min(2 * kSide, columns - j);
+        float* to = c + i * row + j;
+        if (height == 2 * kSide && width == 2 * kSide)
+          square(to, row, left, right, across, add);
+        else
+          corner(to, row, left, right, across, add, height, width);
+      }
+  }
+
+  static void pack_right(Array& to, const float* b, long row, long columns, long depth) {
+    const long across = tiles_of(depth, kPairs), down = 2 * tiles_of(columns, 2 * kSide);
+    if (to.size() < down * across * kTile) to.resize(down * across * kTile);
+    for (long j = 0; j < down; ++j)
+      for (long k = 0; k < across; ++k) {
+        Vector x[kSide];
+        pairs_of_rows(x, b + k * kPairs * row + j * kSide, row, depth - k * kPairs,
+                      columns - j * kSide);
+        store(&to[(j * across + k) * kTile], x);
+      }
+  }
+
+ private:
+  static long tiles_of(long size, long step) { return (size + step - 1) / step; }
+
+  static void store(float* to, const Vector (&x)[kSide]) {
+    for (long r = 0; r < kSide; ++r) at(to + r * kSide) = x[r];
+  }
+
+  // Two tiles by two.
+  static void square(float* c, long row, const float* left, const float* right, long across,
+                     bool add) {
+    const long bytes = 4 * row, next = across * kTile;
+    if (add) {
+      _tile_loadd(0, c, bytes);
+      _tile_loadd(1, c + kSide, bytes);
+      _tile_loadd(2, c + kSide * row, bytes);
+      _tile_loadd(3, c + kSide * row + kSide, bytes);
+    } else {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+    for (long k = 0; k < next; k += kTile) {
+      _tile_loadd(4, left + k, 64);
+      _tile_loadd(5, left + next + k, 64);
+      _tile_loadd(6, right + k, 64);
+      _tile_loadd(7, right + next + k, 64);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, c, bytes);
+    _tile_stored(1, c + kSide, bytes);
+    _tile_stored(2, c + kSide * row, bytes);
+    _tile_stored(3, c + kSide * row + kSide, bytes);
+  }
+
+  // The same where C ends.
+  static void corner(float* c, long row, const float* left, const float* right, long across,
+                     bool add, long height, long width) {
+    alignas(64) float whole[4 * kTile];
+    square(whole, 2 * kSide, left, right, across, false);
+    for (long i = 0; i < height; ++i)
+      for (long j = 0; j < width; ++j) {
+        const float found = whole[i * 2 * kSide + j];
+        c[i * row + j] = add ? c[i * row + j] + found : found;
+      }
+  }
+
+  // The first n of 16 floats, and zeros.
+  static __m512 first(const float* from, long n) {
+    if (n >= kSide) return _mm512_loadu_ps(from);
+    return n > 0 ? _mm512_maskz_loadu_ps((1u << n) - 1, from) : _mm512_setzero_ps();
+  }
+
+  // Row r: the pairs of the rows 2 r and 2 r + 1, of 16 columns.
+  static void pairs_of_rows(Vector (&x)[kSide], const float* from, long row, long rows,
+                            long columns) {
+    const auto widened = [&](long r) {
+      const __m512 wide = first(from + r * row, r < rows ? columns : 0);
+      return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(wide));
+    };
+    for (long r = 0; r < kSide; ++r)
+      x[r] = (Vector)_mm512_or_si512(widened(2 * r), _mm512_slli_epi32(widened(2 * r + 1), 16));
+  }
+
+  // Row r: the 32 columns of the row r, pair by pair.
+  static void pairs_of_columns(Vector (&x)[kSide], const float* from, long row, long rows,
+                               long columns) {
+    for (long r = 0; r < kSide; ++r) {
+      const long n = r < rows ? columns : 0;
+      const __m512 low = first(from + r * row, n), high = first(from + r * row + kSide, n - kSide);
+      x[r] = (Vector)_mm512_cvtne2ps_pbh(high, low);
+    }
+  }
+
+  // A may lie row by row, or column by column.
+  void pack_left(Matrix a, long rows, long depth) {
+    const long across = tiles_of(depth, kPairs), down = 2 * tiles_of(rows, 2 * kSide);
+    if (left_.size() < down * across * kTile) left_.resize(down * across * kTile);
+    for (long i = 0; i < down; ++i)
+      for (long k = 0; k < across; ++k) {
+        const float* from = a.data + i * kSide * a.row + k * kPairs * a.column;
+        const long height = rows - i * kSide, width = depth - k * kPairs;
+        Vector x[kSide];
+        if (a.column == 1) {
+          pairs_of_columns(x, from, a.row, height, width);
+        } else {
+          pairs_of_rows(x, from, a.column, width, height);
+          transpose_square(x);
+        }
+        store(&left_[(i * across + k) * kTile], x);
+      }
+  }
+
+  Array left_;
+};
+
+#else
+
+inline bool tiles_allowed() { return false; }
+
+class Bf16Product {
+ public:
+  static void begin() {}
+  static void end() {}
+  void operator()(float*, long, Matrix, const Array&, long, long, long, bool) {}
+  static void pack_right(Array&, const float*, long, long, long) {}
+};
+
+#endif

@@ -1,0 +1,182 @@
+// A GRU over packed frames with its gradient; called by gru.py.
+//
+// Sequences do not know of each other: each thread takes some of them through all steps, and their
+// states stay in the cache. The threads take blocks in turn, since the first ones are the longest.
+// On the way back the gates are computed again from the states.
+//
+// Shape legend: R rows (step by step, the longest sequences first), I inputs, H width.
+#include <omp.h>
+
+#include "large_product.h"
+
+namespace {
+
+// As `Sizes` in gru.py. rows: of each step, never more than of the step before.
+struct Sizes {
+  int64_t steps, inputs, width, threads, narrow;
+  const int64_t* rows;
+};
+
+// As torch.nn.GRUCell holds them: [3H, I], [3H, H], [3H], [H]; of r, z and n. The last one stands
+// inside the product with r.
+struct Weights {
+  const float *inputs, *recurrent, *bias, *bias_new;
+};
+
+constexpr long kSequences = 64;  // of a block
+
+Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(between(-x, -80.0f, 80.0f))); }
+Vector hyperbolic_tangent(Vector x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
+
+struct Factors {
+  Factor inputs, inputs_back, recurrent;
+  Factors(const Sizes& s, const Weights& w)
+      : inputs({w.inputs, 1, s.inputs}, s.inputs, 3 * s.width, s.narrow),
+        inputs_back({w.inputs, s.inputs, 1}, 3 * s.width, s.inputs, s.narrow),
+        recurrent({w.recurrent, 1, s.width}, s.width, 3 * s.width, false) {}
+};
+
+// The gates of one step of a block.
+class Gates {
+ public:
+  Gates(const Sizes& sizes, const Factors& factors, const Weights& weights)
+      : s(sizes), factors(factors), w(weights) {}
+
+  // For each vector: use(place in [rows, H], column, r, z, n, u), where u is U h + b of n.
+  template <class Use>
+  void compute(const float* inputs, const float* hidden, long rows, Use use) {
+    const long H = s.width;
+    const float* recurrent = factors.recurrent.rows().data();
+    large(gates.data(), 3 * H, {inputs, s.inputs, 1}, factors.inputs, rows, 3 * H, s.inputs);
+    product(gates.data(), 3 * H, {hidden, H, 1}, recurrent, 3 * H, rows, 2 * H, H, true);
+    product(of_hidden.data(), H, {hidden, H, 1}, recurrent + 2 * H, 3 * H, rows, H, H);
+    for (long row = 0; row < rows; ++row)
+      for (long c = 0; c < H; c += kLanes) {
+        const float* x = &gates[row * 3 * H + c];
+        const Vector r = sigmoid(at(x) + at(w.bias + c));
+        const Vector z = sigmoid(at(x + H) + at(w.bias + H + c));
+        const Vector u = at(&of_hidden[row * H + c]) + at(w.bias_new + c);
+        const Vector n = hyperbolic_tangent(at(x + 2 * H) + at(w.bias + 2 * H + c) + r * u);
+        use(row * H + c, c, r, z, n, u);
+      }
+  }
+
+  const Sizes& s;
+  LargeProduct large{s.narrow != 0};
+
+ private:
+  const Factors& factors;
+  const Weights& w;
+  Array gates{kSequences * 3 * s.width}, of_hidden{kSequences * s.width};
+};
+
+struct Gradients {
+  float *inputs, *recurrent, *bias, *bias_new;
+  Gradients(float* place, const Sizes& s)
+      : inputs(place),
+        recurrent(inputs + 3 * s.width * s.inputs),
+        bias(recurrent + 3 * s.width * s.width),
+        bias_new(bias + 3 * s.width) {}
+};
+
+// How many sequences of a block go on in a step.
+long rows_of(const Sizes& s, long step, long first) {
+  return step < s.steps ? std::min<long>(kSequences, s.rows[step] - first) : 0;
+}
+
+class GradientBlock {
+ public:
+  GradientBlock(const Sizes& sizes, const Factors& factors, const Weights& weights, float* place)
+      : s(sizes), factors(factors), gates(sizes, factors, weights), w(weights), to(place, sizes) {}
+
+  // One step back: `carried` [rows, H] is the gradient of its states by the steps that follow, and
+  // becomes that of the states before.
+  void step(const float* inputs, const float* before, const float* grad_states, float* carried,
+            float* grad_inputs, long rows) {
+    const long H = s.width, I = s.inputs;
+    gates.compute(inputs, before, rows,
+                  [&](long i, long c, Vector r, Vector z, Vector n, Vector u) {
+                    const Vector grad = at(carried + i) + at(grad_states + i);
+                    const Vector of_new = grad * (1.0f - z) * (1.0f - n * n);
+                    const Vector of_update = grad * (at(before + i) - n) * z * (1.0f - z);
+                    const Vector of_reset = of_new * u * r * (1.0f - r);
+                    at(carried + i) = grad * z;
+                    keep(i / H * 3 * H + c, c, of_reset, of_update, of_new, of_new * r);
+                  });
+    product(carried, H, {of_hidden.data(), 3 * H, 1}, w.recurrent, H, rows, H, 3 * H, true);
+    gates.large(grad_inputs, I, {of_inputs.data(), 3 * H, 1}, factors.inputs_back, rows, I, 3 * H);
+    gates.large.gradient(to.inputs, I, {of_inputs.data(), 1, 3 * H}, inputs, I, 3 * H, I, rows);
+    product(to.recurrent, H, {of_hidden.data(), 1, 3 * H}, before, H, 3 * H, H, rows, true);
+  }
+
+ private:
+  // The gradients of what inputs and hidden state gave to the gates: they differ in n alone.
+  void keep(long i, long c, Vector of_reset, Vector of_update, Vector of_new, Vector of_u) {
+    const long H = s.width;
+    at(&of_inputs[i]) = at(&of_hidden[i]) = of_reset;
+    at(&of_inputs[i + H]) = at(&of_hidden[i + H]) = of_update;
+    at(&of_inputs[i + 2 * H]) = of_new;
+    at(&of_hidden[i + 2 * H]) = of_u;
+    at(to.bias + c) += of_reset;
+    at(to.bias + H + c) += of_update;
+    at(to.bias + 2 * H + c) += of_new;
+    at(to.bias_new + c) += of_u;
+  }
+
+  const Sizes& s;
+  const Factors& factors;
+  Gates gates;
+  const Weights& w;
+  Gradients to;
+  Array of_inputs{kSequences * 3 * s.width}, of_hidden{kSequences * 3 * s.width};
+};
+
+}  // namespace
+
+// inputs [R, I], start [rows of the first step, H] -> states [R, H].
+extern "C" void gru_forward(const Sizes* sizes, const Weights* weights, const float* inputs,
+                            const float* start, float* states) {
+  const Sizes& s = *sizes;
+  const Factors factors(s, *weights);
+#pragma omp parallel num_threads(s.threads)
+  {
+    Gates gates(s, factors, *weights);
+#pragma omp for schedule(static, 1)
+    for (long first = 0; first < s.rows[0]; first += kSequences) {
+      const float* before = start + first * s.width;
+      for (long step = 0, row = first; rows_of(s, step, first) > 0; row += s.rows[step++]) {
+        float* state = states + row * s.width;
+        gates.compute(inputs + row * s.inputs, before, rows_of(s, step, first),
+                      [&](long i, long, Vector, Vector z, Vector n, Vector) {
+                        at(state + i) = n + z * (at(before + i) - n);
+                      });
+        before = state;
+      }
+    }
+  }
+}
+
+// Adds to gradients [threads, all weights] and to grad_start [rows of the first step, H].
+extern "C" void gru_backward(const Sizes* sizes, const Weights* weights, const float* inputs,
+                             const float* start, const float* states, const float* grad_states,
+                             float* grad_inputs, float* grad_start, float* gradients,
+                             int64_t parameters) {
+  const Sizes& s = *sizes;
+  const long H = s.width, I = s.inputs;
+  const Factors factors(s, *weights);
+#pragma omp parallel num_threads(s.threads)
+  {
+    GradientBlock block(s, factors, *weights, gradients + omp_get_thread_num() * parameters);
+#pragma omp for schedule(static, 1)
+    for (long first = 0; first < s.rows[0]; first += kSequences) {
+      long step = 0, row = first;
+      while (rows_of(s, step, first) > 0) row += s.rows[step++];
+      while (step-- > 0) {
+        row -= s.rows[step];
+        const float* before = step ? states + (row - s.rows[step - 1]) * H : start + first * H;
+        block.step(inputs + row * I, before, grad_states + row * H, grad_start + first * H,
+                   grad_inputs + row * I, rows_of(s, step, first));
+      }
+    }
+  }
+}

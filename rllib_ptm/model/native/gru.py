@@ -1,0 +1,72 @@
+"""A GRU over packed frames; the same as ``rllib_ptm.model.gru``, in C++: see ``gru.cpp``.
+
+Shape legend: ``R`` rows (step by step, the longest sequence first), ``I`` inputs, ``H`` width.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rllib_ptm.model.native.library import addresses, call, narrow, serves, structure
+
+_COUNTS = ("steps", "inputs", "width", "threads", "narrow")
+_Sizes = structure("_Sizes", {**dict.fromkeys(_COUNTS, ctypes.c_int64), "rows": ctypes.c_void_p})
+_Weights = structure(
+    "_Weights", dict.fromkeys(("inputs", "recurrent", "bias", "bias_new"), ctypes.c_void_p)
+)
+
+
+def gru_serves(inputs: Tensor, hidden: Tensor) -> bool:
+    """Whether ``gru`` can be had for these widths; otherwise torch is to be asked."""
+    return serves(inputs, (inputs.shape[1], hidden.shape[1]))
+
+
+def gru(
+    inputs: Tensor,
+    start: Tensor,
+    rows_per_step: Sequence[int],
+    weights: tuple[Tensor, Tensor, Tensor, Tensor],
+) -> Tensor:
+    """Hidden states [R, H] after every step.
+
+    Args:
+        inputs: [R, I] float32.
+        start: [rows of the first step, H], the state before it.
+        rows_per_step: How many rows each step has; never more than the step before.
+        weights: Of the inputs [3H, I], of the state [3H, H], their bias [3H], and the bias [H]
+            that stands behind the product of n and the state. The parts of 3H: r, z, n.
+    """
+    return _GRU.apply(inputs, start, torch.tensor(rows_per_step), *weights)
+
+
+class _GRU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, start: Tensor, rows: Tensor, *weights: Tensor) -> Tensor:
+        inputs, start = inputs.contiguous(), start.contiguous()
+        weights = tuple(w.contiguous() for w in weights)
+        states = inputs.new_empty(len(inputs), start.shape[1])
+        counts = (len(rows), inputs.shape[1], start.shape[1], torch.get_num_threads(), narrow())
+        sizes = _Sizes(*counts, rows.data_ptr())
+        call("gru_forward", sizes, _Weights(*addresses(weights)), inputs, start, states)
+        ctx.save_for_backward(inputs, start, states, rows, *weights)
+        ctx.sizes = sizes
+        return states
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, start, states, _, *weights = ctx.saved_tensors
+        counts = [w.numel() for w in weights]
+        grads = inputs.new_zeros(ctx.sizes.threads, sum(counts))
+        grad_inputs, grad_start = torch.empty_like(inputs), torch.zeros_like(start)
+        call(
+            "gru_backward",
+            *(ctx.sizes, _Weights(*addresses(weights)), inputs, start, states),
+            *(grad_outputs[0].contiguous(), grad_inputs, grad_start, grads, sum(counts)),
+        )
+        of_weight = zip(grads.sum(0).split(counts), weights, strict=True)
+        return grad_inputs, grad_start, None, *(grad.view_as(w) for grad, w in of_weight)

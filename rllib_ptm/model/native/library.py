@@ -1,0 +1,144 @@
+"""Compiles the C++ code at its first use on a machine, and loads it.
+
+What was compiled is kept beside the battles' compiled programs, in ``~/.cache/rllib_ptm``, under a
+name that tells the code, the compiler and the processor: machines that share a home directory do
+not meet.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+# 0: networks are evaluated by torch in any case.
+SWITCH = "RLLIB_PTM_NATIVE"
+FOLDER = Path(__file__).parent
+_FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fopenmp", "-shared", "-fPIC")
+# Whole vectors, of the widest that any machine has.
+_LANES = 16
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The compiled code; None if it is switched off, or if it cannot be had, which is logged."""
+    if os.environ.get(SWITCH, "1") == "0":
+        return None
+    compiler = os.environ.get("CXX") or shutil.which("g++")
+    if compiler is None:
+        logger.warning("No C++ compiler (g++) was found: the networks run in torch alone, slower.")
+        return None
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rllib_ptm"
+    try:
+        path = cache / "native" / f"{_fingerprint(compiler)}.so"
+        if not path.exists():
+            compile_library(path, compiler)
+        return load(path)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", None) or error
+        logger.warning("The networks run in torch alone, slower: %s failed: %s", compiler, reason)
+        return None
+
+
+def load(path: Path) -> ctypes.CDLL:
+    """Loads what was compiled."""
+    loaded = ctypes.CDLL(str(path))
+    loaded.has_tiles.restype = ctypes.c_bool
+    return loaded
+
+
+def compile_library(path: Path, compiler: str = "g++", machine: str = "native") -> None:
+    """Compiles the C++ code; whoever else does so at the same time does no harm.
+
+    Args:
+        path: Where to put it.
+        compiler: A GCC.
+        machine: For which processors, as GCC's ``-march``.
+
+    Raises:
+        subprocess.CalledProcessError: It cannot be compiled.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        made = Path(folder) / path.name
+        command = [compiler, *_FLAGS, f"-march={machine}", *map(str, _code("*.cpp"))]
+        subprocess.run([*command, "-o", str(made)], check=True, capture_output=True, text=True)
+        made.replace(path)
+
+
+def _code(pattern: str) -> list[Path]:
+    return sorted(FOLDER.glob(pattern))
+
+
+def _fingerprint(compiler: str) -> str:
+    """Of the code, the compiler and the processor."""
+    version = subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True)
+    parts = [platform.machine(), version.stdout, *_FLAGS, *map(Path.read_text, _code("*.[ch]*"))]
+    processor = Path("/proc/cpuinfo")
+    if processor.exists():
+        lines = processor.read_text().splitlines()
+        parts += sorted({x for x in lines if x.startswith(("flags", "Features", "model name"))})
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def serves(inputs: Tensor, whole: tuple[int, ...], quarters: tuple[int, ...] = ()) -> bool:
+    """Whether the compiled code is to evaluate networks of these widths on these inputs.
+
+    Args:
+        inputs: What the networks read; to which no gradient may be asked for.
+        whole: Widths that must be whole vectors.
+        quarters: Widths that must be quarters of one.
+    """
+    loaded = library() if inputs.device.type == "cpu" and inputs.dtype is torch.float32 else None
+    return (
+        loaded is not None
+        and not torch.compiler.is_compiling()
+        and all(width % _LANES == 0 for width in whole)
+        and all(width % (_LANES // 4) == 0 for width in quarters)
+        and (not torch.is_autocast_enabled("cpu") or loaded.has_tiles())
+    )
+
+
+def call(function: str, *arguments: ctypes.Structure | Tensor | int | None) -> None:
+    """Calls a compiled function: structures by reference, tensors by where their numbers lie.
+
+    Tensors must be contiguous.
+    """
+
+    def passed(x: ctypes.Structure | Tensor | int | None) -> Any:
+        if isinstance(x, Tensor):
+            return ctypes.c_void_p(x.data_ptr())
+        if isinstance(x, ctypes.Structure):
+            return ctypes.byref(x)
+        return x if x is None else ctypes.c_int64(x)
+
+    getattr(library(), function)(*map(passed, arguments))
+
+
+def structure(name: str, fields: Mapping[str, Any]) -> type[ctypes.Structure]:
+    """A C structure."""
+    return type(name, (ctypes.Structure,), {"_fields_": tuple(fields.items())})
+
+
+def addresses(tensors: Sequence[Tensor | None]) -> list[int | None]:
+    """Where the numbers of contiguous tensors lie."""
+    return [None if x is None else x.data_ptr() for x in tensors]
+
+
+def narrow() -> bool:
+    """Whether the large products are to be done in bf16."""
+    return torch.is_autocast_enabled("cpu")
