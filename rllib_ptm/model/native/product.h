@@ -17,35 +17,39 @@ constexpr int kTileVectors = 2;
 constexpr int kTileVectors = 4;
 #endif
 
-template <int lanes, int R, int N>
-inline void tile(float* c, long row, Matrix a, const float* b, long b_row, long depth, bool add) {
+template <int lanes, int R, int N, bool add>
+inline void tile(float* c, long row, const float* a, long a_row, long a_column, const float* b,
+                 long b_row, long depth) {
   using V = typename VectorOf<lanes>::type;
-  V sum[R][N];
-  for (int r = 0; r < R; ++r)
-    for (int n = 0; n < N; ++n) sum[r][n] = add ? at<lanes>(c + r * row + n * lanes) : V{};
-  for (long k = 0; k < depth; ++k) {
+  V sum[R][N] = {};
+  do {  // not `while`: GCC then keeps the sums in registers from the first to the last
     V of_b[N];
-    for (int n = 0; n < N; ++n) of_b[n] = at<lanes>(b + k * b_row + n * lanes);
-    for (int r = 0; r < R; ++r) {
-      const float of_a = a.data[r * a.row + k * a.column];
-      for (int n = 0; n < N; ++n) sum[r][n] += of_a * of_b[n];
-    }
-  }
+    for (int n = 0; n < N; ++n) of_b[n] = at<lanes>(b + n * lanes);
+    for (int r = 0; r < R; ++r)
+      for (int n = 0; n < N; ++n) sum[r][n] += a[r * a_row] * of_b[n];
+    a += a_column;
+    b += b_row;
+  } while (--depth > 0);
   for (int r = 0; r < R; ++r)
-    for (int n = 0; n < N; ++n) at<lanes>(c + r * row + n * lanes) = sum[r][n];
+    for (int n = 0; n < N; ++n) {
+      V& to = at<lanes>(c + r * row + n * lanes);
+      if constexpr (add) to += sum[r][n];
+      else to = sum[r][n];
+    }
 }
 
 // All rows of N vectors of columns; what is left of the rows, in lower tiles.
 template <int lanes, int R, int N>
-inline void column_of_tiles(float* c, long row, Matrix a, const float* b, long b_row, long rows,
-                            long depth, bool add) {
-  for (; rows >= R; rows -= R) {
-    tile<lanes, R, N>(c, row, a, b, b_row, depth, add);
-    c += R * row;
-    a.data += R * a.row;
-  }
+inline void column_of_tiles(float* c, long row, const float* a, long a_row, long a_column,
+                            const float* b, long b_row, long rows, long depth, bool add) {
+  for (; rows >= R; rows -= R, c += R * row, a += R * a_row)
+    if (add)
+      tile<lanes, R, N, true>(c, row, a, a_row, a_column, b, b_row, depth);
+    else
+      tile<lanes, R, N, false>(c, row, a, a_row, a_column, b, b_row, depth);
   if constexpr (R > 1)
-    if (rows) column_of_tiles<lanes, R / 2, N>(c, row, a, b, b_row, rows, depth, add);
+    if (rows)
+      column_of_tiles<lanes, R * 2 / 3, N>(c, row, a, a_row, a_column, b, b_row, rows, depth, add);
 }
 
 // C [rows, columns] (+)= A [rows, depth] B [depth, columns]. The columns are a multiple of 4; the
@@ -55,8 +59,8 @@ inline void product(float* c, long row, Matrix a, const float* b, long b_row, lo
   long done = 0;
   const auto fill = [&](auto lanes, auto tile_rows, auto vectors) {
     for (; done + lanes * vectors <= columns; done += lanes * vectors)
-      column_of_tiles<lanes, tile_rows, vectors>(c + done, row, a, b + done, b_row, rows, depth,
-                                                 add);
+      column_of_tiles<lanes, tile_rows, vectors>(c + done, row, a.data, a.row, a.column, b + done,
+                                                 b_row, rows, depth, add);
   };
   using std::integral_constant;
   constexpr integral_constant<int, kLanes> whole;
