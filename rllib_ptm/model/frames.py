@@ -30,12 +30,12 @@ class Frames:
         fillers = place.new_full((-len(place) % multiple,), len(lengths) * steps)  # behind its end
         self.per_step[0] += len(fillers)
         self._place = torch.cat([first, fillers, later])  # [F]
-        self._index = self._place % (len(lengths) * steps)  # [F]
-        self.episode = self._index // steps  # [F]
+        index = self._place % (len(lengths) * steps)  # [F]
+        self.episode, self._step = index // steps, index % steps  # [F] each
 
     def pack(self, padded: Tensor) -> Tensor:
         """[B, T, ...] -> [F, ...]."""
-        return padded.flatten(0, 1)[self._index]
+        return padded[self.episode, self._step]
 
     def unpack(self, packed: Tensor) -> Tensor:
         """[F, ...] -> [B, T, ...], zero where no frame exists."""

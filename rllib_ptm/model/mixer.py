@@ -50,7 +50,7 @@ def monotonic_mix(
     Returns:
         [F].
     """
-    hidden = F.elu((utilities[:, None] @ weights).squeeze(1) + bias)  # F,X
+    hidden = F.elu((utilities[..., None] * weights).sum(1) + bias)  # F,X
     return (hidden * final_weights).sum(-1) + value
 
 
@@ -86,9 +86,9 @@ class HyperNetwork(nn.Module):
             masks: [F, M, A, E] bool.
         """
         weight, bias = self._value_map()
-        layer = self._layer()._replace(value=weight.flatten(0, 1), summed=True)
+        layer = self._layer()._replace(value=weight.flatten(0, 1), summed=True, bias=bias)
         if attention_serves(entities, layer):
-            return attention(entities, masks, layer)[0] + bias
+            return attention(entities, masks, layer)[0]
         embedded, scores = self._embedded_and_scores(entities, masks.shape[2])
         value = F.linear(embedded, weight.flatten(0, 1)).unflatten(-1, (self._heads, -1))
         return widened(attend_summed(scores, value, masks)) + bias
@@ -107,7 +107,7 @@ class HyperNetwork(nn.Module):
         weight, bias = self._value_map()
         weight = weight.transpose(0, 1).flatten(1) / agents.shape[1]  # X,H*width
         present = agents.to(bias.dtype).mean(1)[:, None, None]  # an absent one has no bias
-        layer = self._layer()._replace(output=weight, output_bias=torch.zeros_like(bias))
+        layer = self._layer()._replace(output=weight)
         if attention_serves(entities, layer):
             return attention(entities, masks, layer)[0] + bias * present
         embedded, scores = self._embedded_and_scores(entities, masks.shape[2])

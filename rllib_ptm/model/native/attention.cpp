@@ -12,7 +12,7 @@ namespace {
 
 // Gradients of all weights, one behind the other; that of the embedding is transposed, [D, W].
 struct Gradients {
-  float *embed, *embed_bias, *query, *key, *value, *output, *output_bias;
+  float *embed, *embed_bias, *query, *key, *value, *output, *bias;
 
   Gradients(float* place, const Shape& s) {
     const auto next = [&](long size) {
@@ -26,7 +26,7 @@ struct Gradients {
     key = next(s.width * s.width);
     value = next(s.pooled ? 0 : s.values * s.width);
     output = next(s.output * s.taken);
-    output_bias = next(s.output);
+    bias = next(s.biased ? s.results : 0);
   }
 };
 
@@ -45,6 +45,8 @@ class GradientBlock : public AttentionBlock {
            const float* grad_embedded, long frames) {
     project(entities, frames);
     const float* grad_taken = s.output ? through_output(result, grad_result, frames) : grad_result;
+    if (s.biased)
+      add_rows(to.bias, s.output ? of_output.data() : grad_result, frames * s.rows, s.results);
     for (long f = 0; f < frames; ++f) {
       weigh(masks + f * s.masks * s.agents * s.entities, f);
       if (s.output) take(f, &taken[f * s.rows * s.taken]);
@@ -65,7 +67,6 @@ class GradientBlock : public AttentionBlock {
       const Vector x = at(grad_result + i);
       at(&of_output[i]) = s.rectified ? (at(result + i) <= 0.0f ? Vector{} : x) : x;
     }
-    add_rows(to.output_bias, of_output.data(), rows, O);
     large(of_taken.data(), s.taken, {of_output.data(), O, 1}, factors.output_back, rows, s.taken,
           O);
     return of_taken.data();
@@ -183,7 +184,7 @@ extern "C" void attention_forward(const Sizes* sizes, const Weights* weights,
         block.weigh(masks + (start + f) * s.masks * s.agents * s.entities, f);
         block.take(f, taken + f * s.rows * s.taken);
       }
-      if (s.output) block.map(to, taken, frames);
+      block.finish(to, frames);
       if (embedded)
         std::memcpy(embedded + start * s.entities * s.width, block.embedded.data(),
                     4 * frames * s.entities * s.width);

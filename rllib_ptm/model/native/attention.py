@@ -28,9 +28,9 @@ class Layer(NamedTuple):
         value: [H * V, W]; None = the embedded entities themselves are taken, by all agents
             together: the weights are summed over the agents.
         output: [X, columns of what is taken]; None = no layer follows.
-        output_bias: [X].
+        bias: [X], added in the end.
         summed: What is taken is summed over the heads: V columns instead of H * V.
-        rectified: A ReLU follows the output layer.
+        rectified: A ReLU follows the bias; for an output layer only.
     """
 
     embed: Tensor
@@ -40,15 +40,15 @@ class Layer(NamedTuple):
     heads: int
     value: Tensor | None = None
     output: Tensor | None = None
-    output_bias: Tensor | None = None
+    bias: Tensor | None = None
     summed: bool = False
     rectified: bool = False
 
 
-_WEIGHTS = ("embed", "embed_bias", "query", "key", "value", "output", "output_bias")
+_WEIGHTS = ("embed", "embed_bias", "query", "key", "value", "output", "bias")
 _SIZES = (
     *("frames", "agents", "entities", "features", "masks", "width", "heads", "value", "output"),
-    *("pooled", "summed", "rectified", "threads", "narrow"),
+    *("biased", "pooled", "summed", "rectified", "threads", "narrow"),
 )
 _Weights = structure("_Weights", dict.fromkeys(_WEIGHTS, ctypes.c_void_p))
 _Sizes = structure("_Sizes", dict.fromkeys(_SIZES, ctypes.c_int64))
@@ -58,9 +58,10 @@ def attention_serves(entities: Tensor, layer: Layer) -> bool:
     """Whether ``attention`` can be had for this layer; otherwise torch is to be asked."""
     width = len(layer.embed)
     value = width if layer.value is None else len(layer.value) // layer.heads
+    result = 0 if layer.bias is None else len(layer.bias)
     output = 0 if layer.output is None else len(layer.output)
     return not entities.requires_grad and serves(
-        entities, (width, output), (width // layer.heads, value)
+        entities, whole=(width, result, output), quarters=(width // layer.heads, value)
     )
 
 
@@ -80,7 +81,7 @@ def attention(
     """
     scale = (len(layer.query) // layer.heads) ** -0.5
     weights = (layer.embed, layer.embed_bias, layer.query * scale, layer.key)
-    more = (layer.value, layer.output, layer.output_bias)
+    more = (layer.value, layer.output, layer.bias)
     return _Attention.apply(layer, entities, masks, embedded, *weights, *more)
 
 
@@ -142,6 +143,7 @@ def _sizes(layer: Layer, entities: Tensor, masks: Tensor) -> ctypes.Structure:
         heads=layer.heads,
         value=width if layer.value is None else len(layer.value) // layer.heads,
         output=0 if layer.output is None else len(layer.output),
+        biased=layer.bias is not None,
         pooled=layer.value is None,
         summed=layer.summed,
         rectified=layer.rectified,

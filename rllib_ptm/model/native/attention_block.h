@@ -13,15 +13,15 @@
 //   [M, A, H * V]  p v of each head
 //   [M, A, V]      their sum, if `summed`
 //   [M, H * W]     p summed over the agents, times the embedded entities, if `pooled`
-// and then mapped to O columns, unless `output` is 0.
+// and then mapped to O columns, unless `output` is 0, and a bias is added if it is `biased`.
 struct Sizes {
   int64_t frames, agents, entities, features, masks, width, heads, value, output;
-  int64_t pooled, summed, rectified, threads, narrow;
+  int64_t biased, pooled, summed, rectified, threads, narrow;
 };
 
-// As torch.nn.Linear holds them; the pooled have no values, and who has no output no weight of it.
+// As torch.nn.Linear holds them. The pooled have no values; an output and a bias not all have.
 struct Weights {
-  const float *embed, *embed_bias, *query, *key, *value, *output, *output_bias;
+  const float *embed, *embed_bias, *query, *key, *value, *output, *bias;
 };
 
 // What follows from the sizes.
@@ -60,17 +60,26 @@ struct Factors {
   }
 };
 
+inline void add_bias(float* x, const float* bias, long rows, long columns, bool rectify) {
+  for (; rows > 0; --rows, x += columns)
+    for (long c = 0; c < columns; c += kLanes) {
+      const Vector sum = at(x + c) + at(bias + c);
+      at(x + c) = rectify ? rectified(sum) : sum;
+    }
+}
+
 class AttentionBlock {
  public:
   AttentionBlock(const Shape& shape, const Factors& factors, const Weights& weights)
-      : s(shape), factors(factors), w(weights) {}
+      : s(shape), factors(factors), w(weights) {
+    std::memset(seen.data(), 0, 4 * s.places);  // what fills the last vector stays so
+  }
 
   // Embedded entities, queries, queries mapped back to where the entities are, values.
   void project(const float* entities, long frames) {
     const long W = s.width, rows = frames * s.entities, agents = frames * s.agents;
     large(embedded.data(), W, {entities, s.features, 1}, factors.embed, rows, W, s.features);
-    for (long i = 0; i < rows * W; i += kLanes)
-      at(&embedded[i]) = rectified(at(&embedded[i]) + at(w.embed_bias + i % W));
+    add_bias(embedded.data(), w.embed_bias, rows, W, true);
     for (long f = 0; f < frames; ++f)
       std::memcpy(&team[f * s.agents * W], &embedded[f * s.entities * W], 4 * s.agents * W);
     large(queries.data(), W, {team.data(), W, 1}, factors.query, agents, W, W);
@@ -106,14 +115,12 @@ class AttentionBlock {
               s.summed && h > 0);
   }
 
-  // The result of all frames, [F * rows, O], of what was taken.
-  void map(float* result, const float* of_taken, long frames) {
-    const long rows = frames * s.rows, O = s.output;
-    large(result, O, {of_taken, s.taken, 1}, factors.output, rows, O, s.taken);
-    for (long i = 0; i < rows * O; i += kLanes) {
-      const Vector x = at(result + i) + at(w.output_bias + i % O);
-      at(result + i) = s.rectified ? rectified(x) : x;
-    }
+  // The results of all frames; they are what was taken, if there is no output layer.
+  void finish(float* results, long frames) {
+    const long rows = frames * s.rows;
+    if (s.output)
+      large(results, s.output, {taken.data(), s.taken, 1}, factors.output, rows, s.output, s.taken);
+    if (s.biased) add_bias(results, w.bias, rows, s.results, s.rectified);
   }
 
   const Shape& s;

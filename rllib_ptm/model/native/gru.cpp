@@ -42,7 +42,7 @@ class Gates {
   Gates(const Sizes& sizes, const Factors& factors, const Weights& weights)
       : s(sizes), factors(factors), w(weights) {}
 
-  // For each vector: use(place in [rows, H], column, r, z, n, u), where u is U h + b of n.
+  // For each vector: use(row, column, r, z, n, u), where u is U h + b of n.
   template <class Use>
   void compute(const float* inputs, const float* hidden, long rows, Use use) {
     const long H = s.width;
@@ -57,7 +57,7 @@ class Gates {
         const Vector z = sigmoid(at(x + H) + at(w.bias + H + c));
         const Vector u = at(&of_hidden[row * H + c]) + at(w.bias_new + c);
         const Vector n = hyperbolic_tangent(at(x + 2 * H) + at(w.bias + 2 * H + c) + r * u);
-        use(row * H + c, c, r, z, n, u);
+        use(row, c, r, z, n, u);
       }
   }
 
@@ -95,13 +95,14 @@ class GradientBlock {
             float* grad_inputs, long rows) {
     const long H = s.width, I = s.inputs;
     gates.compute(inputs, before, rows,
-                  [&](long i, long c, Vector r, Vector z, Vector n, Vector u) {
+                  [&](long row, long c, Vector r, Vector z, Vector n, Vector u) {
+                    const long i = row * H + c;
                     const Vector grad = at(carried + i) + at(grad_states + i);
                     const Vector of_new = grad * (1.0f - z) * (1.0f - n * n);
                     const Vector of_update = grad * (at(before + i) - n) * z * (1.0f - z);
                     const Vector of_reset = of_new * u * r * (1.0f - r);
                     at(carried + i) = grad * z;
-                    keep(i / H * 3 * H + c, c, of_reset, of_update, of_new, of_new * r);
+                    keep(row * 3 * H + c, c, of_reset, of_update, of_new, of_new * r);
                   });
     product(carried, H, {of_hidden.data(), 3 * H, 1}, w.recurrent, H, rows, H, 3 * H, true);
     gates.large(grad_inputs, I, {of_inputs.data(), 3 * H, 1}, factors.inputs_back, rows, I, 3 * H);
@@ -147,7 +148,8 @@ extern "C" void gru_forward(const Sizes* sizes, const Weights* weights, const fl
       for (long step = 0, row = first; rows_of(s, step, first) > 0; row += s.rows[step++]) {
         float* state = states + row * s.width;
         gates.compute(inputs + row * s.inputs, before, rows_of(s, step, first),
-                      [&](long i, long, Vector, Vector z, Vector n, Vector) {
+                      [&](long r, long c, Vector, Vector z, Vector n, Vector) {
+                        const long i = r * s.width + c;
                         at(state + i) = n + z * (at(before + i) - n);
                       });
         before = state;

@@ -32,8 +32,8 @@ inline const typename VectorOf<lanes>::type& at(const float* p) {
   return *reinterpret_cast<const typename VectorOf<lanes>::type*>(p);
 }
 
-// Memory of one thread, zero at first. It begins where a line of the cache does, or each load of a
-// vector would touch two of them.
+// Memory of one thread, with anything in it. It begins where a line of the cache does, or each load
+// of a vector would touch two of them.
 class Array {
  public:
   Array() = default;
@@ -41,7 +41,6 @@ class Array {
   void resize(long size) {
     const long bytes = (4 * size + 64) / 64 * 64;
     data_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
-    std::memset(data_.get(), 0, bytes);
     size_ = size;
   }
   long size() const { return size_; }
