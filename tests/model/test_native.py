@@ -1,0 +1,254 @@
+"""The compiled networks give what torch gives, on every kind of processor, where they may."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import platform
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import draw
+import pytest
+import torch
+from draw import Sizes
+from torch import Tensor, nn
+
+from rllib_ptm.methods import METHODS, method_loss
+from rllib_ptm.model.agent import ACTION_HEADS, Agent
+from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.gru import PackedGRU
+from rllib_ptm.model.mixer import QMixer
+from rllib_ptm.model.native import library
+from rllib_ptm.model.popart import TaskOutput
+from rllib_ptm.model.precision import opened
+from rllib_ptm.model.q_values import TeamQ, q_values
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+# This processor; and those whose vectors hold 8 and 4 floats.
+MACHINES = ["native", *(["x86-64-v3", "x86-64"] if platform.machine() == "x86_64" else [])]
+# No whole vectors of entities, fewer of them than one holds, more than a block's; one agent alone.
+SHAPES = (
+    Sizes(lengths=(9, 4, 12, 7, 8), agents=4, enemies=3, entity_dim=9),
+    Sizes(lengths=(3,) * 70, agents=9, enemies=11, entity_dim=33),
+    Sizes(lengths=(1,), agents=1, enemies=1, entity_dim=16),
+)
+WIDTH, HEADS, RECURRENT, MIXING = 64, 4, 32, 16
+PTM = METHODS["ptm"]
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("native")
+    paths = {machine: folder / f"{machine}.so" for machine in MACHINES}
+    for machine, path in paths.items():
+        library.compile_library(path, machine=machine)
+    return paths
+
+
+@pytest.fixture(params=MACHINES)
+def calls(request: pytest.FixtureRequest, compiled: dict[str, Path]) -> Iterator[mock.Mock]:
+    """Evaluates by code for a kind of processor, and counts what is called."""
+    if request.param == "x86-64-v3" and "avx2" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this processor has no AVX2")
+    loaded = mock.Mock(wraps=library.load(compiled[request.param]))
+    with mock.patch.object(library, "library", return_value=loaded):
+        yield loaded
+
+
+def networks(sizes: Sizes, seed: int, action_head: str) -> TeamQ:
+    """Of widths that fill vectors, in float32."""
+    torch.manual_seed(seed)
+    shape = (sizes.entity_dim, sizes.agents, sizes.enemies, sizes.actions)
+    agent = Agent(*shape, WIDTH, HEADS, RECURRENT, action_head)
+    return TeamQ(agent, QMixer(*shape[:2], WIDTH, HEADS, MIXING), TaskOutput())
+
+
+def learned(
+    team: TeamQ, target: TeamQ, batch: TeamBatch, precision: str = "fp32"
+) -> dict[str, Tensor]:
+    """Q values, and the gradient of the loss by every weight."""
+    with opened(precision, "cpu"):
+        q = q_values(team, target, batch, PTM.terms)
+    loss = method_loss(PTM, q, batch, gamma=0.97, mining_lambda=10.0, alpha=0.5).total
+    weights = dict(nn.ModuleDict({"agent": team.agent, "mixer": team.mixer}).named_parameters())
+    gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
+    found = {**q.q_tot, "next": q.next_q_tot, **dict(zip(weights, gradients, strict=True))}
+    return {name: value.detach() for name, value in found.items()}
+
+
+def in_format(values: TeamBatch, dtype: torch.dtype) -> TeamBatch:
+    return TeamBatch(*(v.to(dtype) if v.is_floating_point() else v for v in values))
+
+
+def largest_error(found: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
+    """Over what is largest in each array."""
+    return max(
+        ((value - exact[name]).abs().max() / (exact[name].abs().max() + 1e-6)).item()
+        for name, value in found.items()
+    )
+
+
+@needs_compiler
+@pytest.mark.parametrize("sizes", SHAPES)
+@pytest.mark.parametrize("action_head", ACTION_HEADS)
+def test_values_and_all_gradients_are_those_of_torch(
+    calls: mock.Mock, action_head: str, sizes: Sizes
+) -> None:
+    team, target = (networks(sizes, seed, action_head) for seed in (1, 2))
+    batch = draw.batch(sizes, 3)
+    found = learned(team, target, in_format(batch, torch.float32))
+    assert calls.attention_forward.call_count == 10  # five networks, online and target
+    assert calls.attention_backward.call_count == 5
+    assert (calls.gru_forward.call_count, calls.gru_backward.call_count) == (2, 1)
+    for network in (*team, *target):
+        network.double()
+    exact = learned(team, target, batch)
+    assert calls.attention_forward.call_count == 10  # float64 is torch's
+    assert largest_error(found, exact) < 2e-5
+
+
+@needs_compiler
+def test_one_moment_is_what_the_whole_episode_says(calls: mock.Mock) -> None:
+    sizes = SHAPES[0]
+    agent = networks(sizes, 1, "entity").agent
+    batch = in_format(draw.batch(sizes, 3), torch.float32)
+    lengths = torch.full((len(batch.present),), batch.entities.shape[1])
+    with torch.no_grad():
+        whole = agent(batch.entities, batch.present, batch.visible[:, :, None], lengths)[:, :, 0]
+        hidden = torch.zeros(len(lengths), sizes.agents, RECURRENT)
+        for step in range(batch.entities.shape[1]):
+            moment = (batch.entities[:, step], batch.present, batch.visible[:, step])
+            utilities, hidden = agent.step(*moment, hidden)
+            torch.testing.assert_close(utilities, whole[:, step], rtol=1e-5, atol=1e-5)
+
+
+@needs_compiler
+def test_a_first_state_and_its_gradient_count(calls: mock.Mock) -> None:
+    torch.manual_seed(0)
+    gru, rows = PackedGRU(16, RECURRENT), [150, 150, 70, 1]
+    given = torch.randn(sum(rows), 16), torch.randn(rows[0], RECURRENT)
+    of_states = torch.randn(sum(rows), RECURRENT)
+
+    def found(dtype: torch.dtype) -> list[Tensor]:
+        inputs = [x.to(dtype).requires_grad_() for x in given]
+        states = gru.to(dtype)(*inputs, rows)
+        wanted = [*inputs, *gru.parameters()]
+        return [states, *torch.autograd.grad(states, wanted, of_states.to(dtype))]
+
+    single, double = found(torch.float32), found(torch.float64)
+    assert calls.gru_backward.call_count == 1
+    for mine, exact in zip(single, double, strict=True):
+        assert largest_error({"": mine.double()}, {"": exact}) < 1e-5
+
+
+@needs_compiler
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_same_again_is_the_same(calls: mock.Mock, threads: int) -> None:
+    sizes, before = SHAPES[1], torch.get_num_threads()
+    team, target = (networks(sizes, seed, "entity") for seed in (1, 2))
+    batch = in_format(draw.batch(sizes, 3), torch.float32)
+    torch.set_num_threads(threads)
+    try:
+        first, second = (learned(team, target, batch) for _ in range(2))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@needs_compiler
+@pytest.mark.parametrize("sizes", SHAPES)
+def test_bf16_is_no_farther_off_than_that_of_torch(compiled: dict[str, Path], sizes: Sizes) -> None:
+    loaded = library.load(compiled["native"])
+    if not loaded.has_tiles():
+        pytest.skip("this processor has no tiles for bf16")
+    team, target = (networks(sizes, seed, "entity") for seed in (1, 2))
+    batch = in_format(draw.batch(sizes, 3), torch.float32)
+    with mock.patch.object(library, "library", return_value=None):
+        exact = learned(team, target, batch)
+        by_torch = learned(team, target, batch, "bf16")
+    with mock.patch.object(library, "library", return_value=loaded):
+        found = learned(team, target, batch, "bf16")
+
+    def errors(of: dict[str, Tensor]) -> Tensor:
+        return torch.tensor([(of[n] - x).norm() / (x.norm() + 1e-6) for n, x in exact.items()])
+
+    assert not torch.equal(found["ori"], exact["ori"])  # bf16 was used
+    assert errors(found).mean() < 1.1 * errors(by_torch).mean()
+
+
+@needs_compiler
+@pytest.mark.parametrize("broken", ["agent.embed.weight", "mixer.first_bias.query.weight"])
+def test_what_is_not_a_number_is_not_hidden(calls: mock.Mock, broken: str) -> None:
+    sizes = SHAPES[0]
+    team, target = (networks(sizes, seed, "slot") for seed in (1, 2))
+    network, _, name = broken.partition(".")
+    with torch.no_grad():
+        {"agent": team.agent, "mixer": team.mixer}[network].get_parameter(name)[0, 0] = torch.nan
+    found = learned(team, target, in_format(draw.batch(sizes, 3), torch.float32))
+    assert found["ori"].isnan().any()
+
+
+@needs_compiler
+@pytest.mark.parametrize(("width", "recurrent"), [(24, 32), (64, 20)])
+def test_other_widths_are_torchs(calls: mock.Mock, width: int, recurrent: int) -> None:
+    agent = Agent(9, 2, 2, 5, width, HEADS, recurrent)
+    agent.step(
+        torch.randn(3, 4, 9),
+        torch.ones(3, 4, dtype=torch.bool),
+        torch.ones(3, 2, 4, dtype=torch.bool),
+        torch.zeros(3, 2, recurrent),
+    )
+    assert calls.attention_forward.call_count == (1 if width == 64 and recurrent % 16 == 0 else 0)
+    assert calls.gru_forward.call_count == (1 if recurrent % 16 == 0 else 0)
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """Forgets what was loaded."""
+    library.library.cache_clear()
+    yield
+    library.library.cache_clear()
+
+
+@needs_compiler
+def test_it_is_compiled_once(fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert isinstance(library.library(), ctypes.CDLL)
+    (made,) = (tmp_path / "rllib_ptm" / "native").iterdir()
+    before = made.stat()
+    library.library.cache_clear()
+    assert isinstance(library.library(), ctypes.CDLL)
+    assert made.stat() == before
+
+
+def test_it_can_be_switched_off(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(library.SWITCH, "0")
+    assert library.library() is None
+
+
+def test_no_compiler_is_said(
+    fresh: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with caplog.at_level(logging.WARNING):
+        assert library.library() is None
+    assert "No C++ compiler (g++) was found" in caplog.text
+
+
+def test_why_compiling_failed_is_said(
+    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    compiler = tmp_path / "broken"
+    compiler.write_text("#!/bin/sh\n[ $1 = --version ] || { echo no such header >&2; exit 1; }\n")
+    compiler.chmod(compiler.stat().st_mode | stat.S_IEXEC)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with caplog.at_level(logging.WARNING):
+        assert library.library() is None
+    assert "no such header" in caplog.text
+    assert not list((tmp_path / "cache").rglob("*.so"))
