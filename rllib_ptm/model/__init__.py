@@ -19,5 +19,6 @@ equations, in the paper's order:
     14  losses.mining_loss          Loss_mining
     15  losses.total_loss           the total
 
-``popart`` is a baseline's. ``rllib_ptm.methods`` says which method uses what.
+``native`` holds the networks' attention and GRU once more, in C++, for a CPU. ``popart`` is a
+baseline's. ``rllib_ptm.methods`` says which method uses what.
 """

@@ -115,6 +115,7 @@ def test_values_and_all_gradients_are_those_of_torch(
 def test_one_moment_is_what_the_whole_episode_says(calls: mock.Mock) -> None:
     sizes = SHAPES[0]
     agent = networks(sizes, 1, "entity").agent
+    assert isinstance(agent, Agent)
     batch = in_format(draw.batch(sizes, 3), torch.float32)
     lengths = torch.full((len(batch.present),), batch.entities.shape[1])
     with torch.no_grad():
