@@ -30,6 +30,20 @@ struct Gradients {
   }
 };
 
+// The weights as the products of the way back need them.
+struct BackFactors {
+  Factor query, value, output;
+  std::vector<Factor> key;
+
+  BackFactors(const Shape& s, const Weights& w)
+      : query({w.query, s.width, 1}, s.width, s.width, s.narrow),
+        value({w.value, s.width, 1}, s.pooled ? 0 : s.values, s.width, s.narrow),
+        output({w.output, s.taken, 1}, s.output, s.taken, s.narrow) {
+    for (long h = 0; h < s.heads; ++h)
+      key.emplace_back(Matrix{w.key + h * s.key * s.width, 1, s.width}, s.width, s.key, s.narrow);
+  }
+};
+
 void add_rows(float* sum, const float* x, long rows, long columns) {
   for (long r = 0; r < rows; ++r)
     for (long c = 0; c < columns; c += kLanes) at(sum + c) += at(x + r * columns + c);
@@ -37,8 +51,9 @@ void add_rows(float* sum, const float* x, long rows, long columns) {
 
 class GradientBlock : public AttentionBlock {
  public:
-  GradientBlock(const Shape& shape, const Factors& factors, const Weights& weights, float* place)
-      : AttentionBlock(shape, factors, weights), to(place, shape) {}
+  GradientBlock(const Shape& shape, const Factors& factors, const BackFactors& back,
+                const Weights& weights, float* place)
+      : AttentionBlock(shape, factors, weights), back(back), to(place, shape) {}
 
   // grad_embedded is null where nobody else read the embedded entities.
   void run(const float* entities, const bool* masks, const float* result, const float* grad_result,
@@ -67,7 +82,7 @@ class GradientBlock : public AttentionBlock {
       const Vector x = at(grad_result + i);
       at(&of_output[i]) = s.rectified ? (at(result + i) <= 0.0f ? Vector{} : x) : x;
     }
-    large(of_taken.data(), s.taken, {of_output.data(), O, 1}, factors.output_back, rows, s.taken,
+    large(of_taken.data(), s.taken, {of_output.data(), O, 1}, back.output, rows, s.taken,
           O);
     return of_taken.data();
   }
@@ -119,19 +134,19 @@ class GradientBlock : public AttentionBlock {
   void through_values_and_scores(long frames) {
     const long W = s.width, H = s.heads, rows = frames * s.entities, agents = frames * s.agents;
     if (!s.pooled) {
-      large(of_embedded.data(), W, {of_values.data(), s.values, 1}, factors.value_back, rows, W,
+      large(of_embedded.data(), W, {of_values.data(), s.values, 1}, back.value, rows, W,
             s.values, true);
       large.gradient(to.value, W, {of_values.data(), 1, s.values}, embedded.data(), W, s.values, W,
                      rows);
     }
     for (long h = 0; h < H; ++h) {
-      large(&of_queries[h * s.key], W, {&of_mapped[h * W], H * W, 1}, factors.key_back[h], agents,
+      large(&of_queries[h * s.key], W, {&of_mapped[h * W], H * W, 1}, back.key[h], agents,
             s.key, W);
       large.gradient(to.key + h * s.key * W, W, {&queries[h * s.key], 1, W}, &of_mapped[h * W],
                      H * W, s.key, W, agents);
     }
     large.gradient(to.query, W, {of_queries.data(), 1, W}, team.data(), W, W, W, agents);
-    large(of_team.data(), W, {of_queries.data(), W, 1}, factors.query_back, agents, W, W);
+    large(of_team.data(), W, {of_queries.data(), W, 1}, back.query, agents, W, W);
     for (long f = 0; f < frames; ++f)
       for (long i = 0; i < s.agents * W; i += kLanes)
         at(&of_embedded[f * s.entities * W + i]) += at(&of_team[f * s.agents * W + i]);
@@ -149,6 +164,7 @@ class GradientBlock : public AttentionBlock {
                    rows);
   }
 
+  const BackFactors& back;
   Gradients to;
   Array of_output{s.block * s.rows * s.output}, of_taken{s.block * s.rows * s.taken};
   Array of_embedded{s.block * s.entities * s.width};
@@ -199,9 +215,10 @@ extern "C" void attention_backward(const Sizes* sizes, const Weights* weights,
                                    float* gradients, int64_t parameters) {
   const Shape s(*sizes);
   const Factors factors(s, *weights);
+  const BackFactors back(s, *weights);
 #pragma omp parallel num_threads(s.threads)
   {
-    GradientBlock block(s, factors, *weights, gradients + omp_get_thread_num() * parameters);
+    GradientBlock block(s, factors, back, *weights, gradients + omp_get_thread_num() * parameters);
 #pragma omp for schedule(static)
     for (long start = 0; start < s.frames; start += s.block)
       block.run(entities + start * s.entities * s.features,

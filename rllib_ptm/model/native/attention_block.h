@@ -39,24 +39,18 @@ struct Shape : Sizes {
   long results = output ? output : taken;         // columns of the result
 };
 
-// Each weight as the products forward, and those back, need it.
+// The weights as the products of the way forward need them.
 struct Factors {
-  Factor embed, query, query_back, value, value_back, output, output_back;
-  std::vector<Factor> key, key_back;  // head by head
+  Factor embed, query, value, output;
+  std::vector<Factor> key;  // head by head
 
   Factors(const Shape& s, const Weights& w)
       : embed({w.embed, 1, s.features}, s.features, s.width, s.narrow),
         query({w.query, 1, s.width}, s.width, s.width, s.narrow),
-        query_back({w.query, s.width, 1}, s.width, s.width, s.narrow),
         value({w.value, 1, s.width}, s.width, s.pooled ? 0 : s.values, s.narrow),
-        value_back({w.value, s.width, 1}, s.pooled ? 0 : s.values, s.width, s.narrow),
-        output({w.output, 1, s.taken}, s.taken, s.output, s.narrow),
-        output_back({w.output, s.taken, 1}, s.output, s.taken, s.narrow) {
-    for (long h = 0; h < s.heads; ++h) {
-      const float* of_head = w.key + h * s.key * s.width;
-      key.emplace_back(Matrix{of_head, s.width, 1}, s.key, s.width, s.narrow);
-      key_back.emplace_back(Matrix{of_head, 1, s.width}, s.width, s.key, s.narrow);
-    }
+        output({w.output, 1, s.taken}, s.taken, s.output, s.narrow) {
+    for (long h = 0; h < s.heads; ++h)
+      key.emplace_back(Matrix{w.key + h * s.key * s.width, s.width, 1}, s.key, s.width, s.narrow);
   }
 };
 

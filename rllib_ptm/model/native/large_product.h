@@ -7,7 +7,10 @@
 class Factor {
  public:
   Factor(Matrix from, long depth, long columns, bool narrow) : rows_(depth * columns) {
-    if (from.row == 1 && depth % kLanes == 0 && columns % kLanes == 0)
+    if (from.column == 1)
+      for (long r = 0; r < depth; ++r)
+        std::memcpy(&rows_[r * columns], from.data + r * from.row, 4 * columns);
+    else if (from.row == 1 && depth % kLanes == 0 && columns % kLanes == 0)
       transpose(rows_.data(), columns, from.data, from.column, columns, depth);
     else
       for (long r = 0; r < depth; ++r)
