@@ -3,7 +3,8 @@
 ``ptm`` with all its masks in float32, 32 episodes of 40 steps, no padding. The multiply-adds that
 the update needs are counted by formula: every matrix product of the networks as they are
 evaluated, forward, and twice again for the gradient of its two factors (once where the factor is
-the batch). What the machine can do is what a product of two large matrices reaches in the same
+the batch). What is done again to spare memory (``rllib_ptm/model/native/attention.cpp``) does not
+count. What the machine can do is what a product of two large matrices reaches in the same
 run. Then the seconds by stage, and by kind of operation (of a run under the profiler).
 
 Shapes: see ``rllib_ptm.model.batch``.
@@ -31,6 +32,8 @@ WIDTH, HEADS, RECURRENT, MIXING = 128, 4, 64, 32
 # Masks of ptm: M*, M_D, M_I, M_O for utilities and first layer; M* and M_D for the others.
 MASKS, OTHER_MASKS = 4, 2
 KINDS = {
+    "attention in C++": ("_Attention", "_AttentionBackward"),
+    "GRU in C++": ("_GRU", "_GRUBackward"),
     "matrix products": ("mm", "addmm", "bmm", "baddbmm", "linear"),
     "copies": ("copy_", "cat", "index", "fill_", "index_copy_", "gather", "repeat"),
     "sums": ("sum", "mean", "_softmax", "_softmax_backward_data"),
@@ -103,10 +106,10 @@ def by_kind(work: Work) -> dict[str, float]:
     """Seconds of each kind of operation."""
     with profile(activities=[ProfilerActivity.CPU]) as found:
         work()
-    kind_of = {f"aten::{name}": kind for kind, names in KINDS.items() for name in names}
+    kind_of = {name: kind for kind, names in KINDS.items() for name in names}
     seconds: dict[str, float] = defaultdict(float)
     for event in found.key_averages():
-        kind = kind_of.get(event.key, "element by element, and all else")
+        kind = kind_of.get(event.key.removeprefix("aten::"), "element by element, and all else")
         seconds[kind] += event.self_cpu_time_total / 1e6
     return seconds
 

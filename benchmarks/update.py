@@ -1,8 +1,8 @@
 """How long an update takes: networks, losses, gradient, clipping, optimiser.
 
 ``ptm`` with all its masks, of 32 episodes of 40 steps at 6 against 6 and 11 against 11, no
-padding; D = 128, 4 heads, GRU 64. In float32 and with ``learner_precision: bf16``, beside
-``qmix_atten``, and beside the plain implementation of ``tests/model/plain.py``, which puts the
+padding; D = 128, 4 heads, GRU 64. In float32 and with ``learner_precision: bf16``, beside the same
+without the compiled networks, beside ``qmix_atten``, and beside the plain implementation of ``tests/model/plain.py``, which puts the
 paper into code without a thought of speed. That one gets 2 episodes of 4 steps; what is compared
 is the time for each valid step.
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import torch
 from measure import Work, print_table, seconds_in_turn
@@ -22,6 +23,7 @@ from workload import GAMMA, MINING_LAMBDA, Shape, Update, draw_batch
 
 from rllib_ptm.memory import keep_freed_memory
 from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.native import library
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "model"))
 import plain
@@ -33,6 +35,17 @@ VARIANTS = {
     "qmix_atten, fp32": ("qmix_atten", "fp32"),
     "qmix_atten, bf16": ("qmix_atten", "bf16"),
 }
+TORCH_ALONE = ("ptm, fp32", "ptm, bf16")
+
+
+def in_torch_alone(work: Work) -> Work:
+    """The same without the compiled networks."""
+
+    def alone() -> None:
+        with mock.patch.object(library, "library", return_value=None):
+            work()
+
+    return alone
 
 
 def plain_update(slots: int, batch: TeamBatch) -> Work:
@@ -68,6 +81,7 @@ def main() -> None:
         for name, (method, precision) in VARIANTS.items():
             update = Update(slots, method, precision=precision)
             work[name] = partial(update, batch)
+        work |= {f"{name}, torch alone": in_torch_alone(work[name]) for name in TORCH_ALONE}
         seconds = seconds_in_turn(work, ROUNDS)
         name = "plain implementation"
         seconds |= seconds_in_turn({name: plain_update(slots, draw_batch(small))}, rounds=1)

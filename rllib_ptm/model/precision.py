@@ -4,6 +4,9 @@ Under autocast the large matrix products are: embeddings, queries, keys, values,
 takes, output layers. The rest stays in float32 in any case: weights and optimiser, the softmax of
 the scores, the recurrence (its state is a sum over time), and all that follows the last layers:
 utilities, mixing, targets, losses.
+
+The compiled networks (``native``) round the factors of their products with weights, and the
+hypernetworks' last layer among them; what lies between stays in float32.
 """
 
 from __future__ import annotations
