@@ -2,9 +2,9 @@
 
 ``ptm`` with all its masks, of 32 episodes of 40 steps at 6 against 6 and 11 against 11, no
 padding; D = 128, 4 heads, GRU 64. In float32 and with ``learner_precision: bf16``, beside the same
-without the compiled networks, beside ``qmix_atten``, and beside the plain implementation of ``tests/model/plain.py``, which puts the
-paper into code without a thought of speed. That one gets 2 episodes of 4 steps; what is compared
-is the time for each valid step.
+without the compiled networks, beside ``qmix_atten``, and beside the plain implementation of
+``tests/model/plain.py``, which puts the paper into code without a thought of speed. That one gets
+2 episodes of 4 steps; what is compared is the time for each valid step.
 
 The comparison with the published REFIL code is told in ``benchmarks/README.md``: that code is no
 part of this project.
