@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from rllib_ptm.model.native.library import addresses, call, narrow, serves, structure
 
@@ -110,6 +111,7 @@ class _Attention(torch.autograd.Function):
         return result, embedded
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
         entities, masks, result, *weights = ctx.saved_tensors
         sizes = ctx.sizes

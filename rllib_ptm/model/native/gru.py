@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from rllib_ptm.model.native.library import addresses, call, narrow, serves, structure
 
@@ -58,6 +59,7 @@ class _GRU(torch.autograd.Function):
         return states
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         inputs, start, states, _, *weights = ctx.saved_tensors
         counts = [w.numel() for w in weights]

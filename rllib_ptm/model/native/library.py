@@ -42,13 +42,13 @@ def library() -> ctypes.CDLL | None:
     if compiler is None:
         logger.warning("No C++ compiler (g++) was found: the networks run in torch alone, slower.")
         return None
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rllib_ptm"
     try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rllib_ptm"
         path = cache / "native" / f"{_fingerprint(compiler)}.so"
         if not path.exists():
             compile_library(path, compiler)
         return load(path)
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:  # RuntimeError: no home
         reason = getattr(error, "stderr", None) or error
         logger.warning("The networks run in torch alone, slower: %s failed: %s", compiler, reason)
         return None
