@@ -27,8 +27,8 @@ struct Weights {
 // What follows from the sizes.
 struct Shape : Sizes {
   explicit Shape(const Sizes& sizes) : Sizes(sizes) {}
-  static constexpr long kRowsOfABlock = 192;  // entities: what comes of them fits a cache of 1 MB
-  long block = kRowsOfABlock > entities ? kRowsOfABlock / entities : 1;  // frames
+  static constexpr long kRowsOfABlock = 192;  // entities: what comes of them fits a cache of 2 MB
+  long block = share_of(frames, threads, kRowsOfABlock / entities);       // frames
   long places = (entities + kLanes - 1) / kLanes * kLanes;               // P
   long key = width / heads;                                              // K
   long values = pooled ? width : heads * value;   // columns of an entity's values

@@ -23,7 +23,11 @@ struct Weights {
   const float *inputs, *recurrent, *bias, *bias_new;
 };
 
-constexpr long kSequences = 64;  // of a block
+// The sequences of a block.
+struct Shape : Sizes {
+  explicit Shape(const Sizes& sizes) : Sizes(sizes) {}
+  long block = share_of(steps ? rows[0] : 0, threads, 64);
+};
 
 Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(between(-x, -80.0f, 80.0f))); }
 Vector hyperbolic_tangent(Vector x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
@@ -39,8 +43,8 @@ struct Factors {
 // The gates of one step of a block.
 class Gates {
  public:
-  Gates(const Sizes& sizes, const Factors& factors, const Weights& weights)
-      : s(sizes), factors(factors), w(weights) {}
+  Gates(const Shape& shape, const Factors& factors, const Weights& weights)
+      : s(shape), factors(factors), w(weights) {}
 
   // For each vector: use(row, column, r, z, n, u), where u is U h + b of n.
   template <class Use>
@@ -61,13 +65,13 @@ class Gates {
       }
   }
 
-  const Sizes& s;
+  const Shape& s;
   LargeProduct large{s.narrow != 0};
 
  private:
   const Factors& factors;
   const Weights& w;
-  Array gates{kSequences * 3 * s.width}, of_hidden{kSequences * s.width};
+  Array gates{s.block * 3 * s.width}, of_hidden{s.block * s.width};
 };
 
 struct Gradients {
@@ -80,14 +84,14 @@ struct Gradients {
 };
 
 // How many sequences of a block go on in a step.
-long rows_of(const Sizes& s, long step, long first) {
-  return step < s.steps ? std::min<long>(kSequences, s.rows[step] - first) : 0;
+long rows_of(const Shape& s, long step, long first) {
+  return step < s.steps ? std::min<long>(s.block, s.rows[step] - first) : 0;
 }
 
 class GradientBlock {
  public:
-  GradientBlock(const Sizes& sizes, const Factors& factors, const Weights& weights, float* place)
-      : s(sizes), factors(factors), gates(sizes, factors, weights), w(weights), to(place, sizes) {}
+  GradientBlock(const Shape& shape, const Factors& factors, const Weights& weights, float* place)
+      : s(shape), factors(factors), gates(shape, factors, weights), w(weights), to(place, shape) {}
 
   // One step back: `carried` [rows, H] is the gradient of its states by the steps that follow, and
   // becomes that of the states before.
@@ -124,12 +128,12 @@ class GradientBlock {
     at(to.bias_new + c) += of_u;
   }
 
-  const Sizes& s;
+  const Shape& s;
   const Factors& factors;
   Gates gates;
   const Weights& w;
   Gradients to;
-  Array of_inputs{kSequences * 3 * s.width}, of_hidden{kSequences * 3 * s.width};
+  Array of_inputs{s.block * 3 * s.width}, of_hidden{s.block * 3 * s.width};
 };
 
 }  // namespace
@@ -137,13 +141,13 @@ class GradientBlock {
 // inputs [R, I], start [rows of the first step, H] -> states [R, H].
 extern "C" void gru_forward(const Sizes* sizes, const Weights* weights, const float* inputs,
                             const float* start, float* states) {
-  const Sizes& s = *sizes;
+  const Shape s(*sizes);
   const Factors factors(s, *weights);
 #pragma omp parallel num_threads(s.threads)
   {
     Gates gates(s, factors, *weights);
 #pragma omp for schedule(static, 1)
-    for (long first = 0; first < s.rows[0]; first += kSequences) {
+    for (long first = 0; first < s.rows[0]; first += s.block) {
       const float* before = start + first * s.width;
       for (long step = 0, row = first; rows_of(s, step, first) > 0; row += s.rows[step++]) {
         float* state = states + row * s.width;
@@ -163,14 +167,14 @@ extern "C" void gru_backward(const Sizes* sizes, const Weights* weights, const f
                              const float* start, const float* states, const float* grad_states,
                              float* grad_inputs, float* grad_start, float* gradients,
                              int64_t parameters) {
-  const Sizes& s = *sizes;
+  const Shape s(*sizes);
   const long H = s.width, I = s.inputs;
   const Factors factors(s, *weights);
 #pragma omp parallel num_threads(s.threads)
   {
     GradientBlock block(s, factors, *weights, gradients + omp_get_thread_num() * parameters);
 #pragma omp for schedule(static, 1)
-    for (long first = 0; first < s.rows[0]; first += kSequences) {
+    for (long first = 0; first < s.rows[0]; first += s.block) {
       long step = 0, row = first;
       while (rows_of(s, step, first) > 0) row += s.rows[step++];
       while (step-- > 0) {

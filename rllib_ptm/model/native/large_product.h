@@ -3,6 +3,13 @@
 
 #include "bf16_product.h"
 
+// How many of `all` a block takes: about `most`, so that each thread gets as many blocks.
+inline long share_of(long all, long threads, long most) {
+  const long each = std::max(1L, (all + threads - 1) / threads);
+  const long blocks = (each + std::max(1L, most) - 1) / std::max(1L, most);
+  return (each + blocks - 1) / blocks;
+}
+
 // The right factor [depth, columns] of many products, laid out for them once.
 class Factor {
  public:
