@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rllib_ptm.model.attention import attend, attention_scores
-from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.gru import PackedGRU
 from rllib_ptm.model.linear import linear_relu
 from rllib_ptm.model.native.attention import Layer, attention, attention_serves
-from rllib_ptm.model.precision import at_full_precision, frame_multiple
+from rllib_ptm.model.precision import at_full_precision
 
 
 class SlotHead(nn.Module):
@@ -58,11 +58,19 @@ class EntityHead(nn.Module):
             embedded: [..., E, embed_dim] embedded entities.
             seen: [..., M, A, E] bool.
         """
-        key = self.key(embedded[..., -self.num_enemies :, :])  # ...,F,K
-        query = self.query(hidden).flatten(-3, -2)  # ...,M*A,K
-        match = (query @ key.transpose(-1, -2)) / math.sqrt(key.shape[-1])  # ...,M*A,F
-        match = match.unflatten(-2, hidden.shape[-3:-1]) * seen[..., -self.num_enemies :]
-        return torch.cat([self.moves(hidden), self.attack(hidden) + match], dim=-1)
+        moves, enemies = len(self.moves.weight), self.num_enemies
+        # A query times a key is a state times the key mapped back to it: of keys there are fewer.
+        query = torch.cat([self.query.weight, self.query.bias[:, None]], 1)  # K,K+1
+        query = query / math.sqrt(len(query))
+        of_enemy = embedded[..., -enemies:, :].contiguous()  # or this is a product for each frame
+        key = F.linear(of_enemy, query.T @ self.key.weight, query.T @ self.key.bias)  # ...,F,K+1
+        of_state, of_bias = key[..., :-1].transpose(-1, -2), key[..., None, :, -1]
+        match = hidden.flatten(-3, -2) @ of_state + of_bias  # ...,M*A,F
+        match = match.unflatten(-2, hidden.shape[-3:-1])
+        weight = torch.cat([self.moves.weight, self.attack.weight])
+        plain = F.linear(hidden, weight, torch.cat([self.moves.bias, self.attack.bias]))
+        attack = plain[..., moves:] + match * seen[..., -enemies:]
+        return torch.cat([plain[..., :moves], attack], dim=-1)
 
 
 ACTION_HEADS: dict[str, Callable[[int, int, int, int], nn.Module]] = {
@@ -111,27 +119,26 @@ class Agent(nn.Module):
             recurrent_dim, attention_dim, num_actions, num_enemies
         )
 
-    def forward(self, entities: Tensor, present: Tensor, masks: Tensor, lengths: Tensor) -> Tensor:
+    def forward(
+        self, entities: Tensor, present: Tensor, masks: Tensor, frames_per_step: Sequence[int]
+    ) -> Tensor:
         """Utilities over whole episodes, from a recurrent state of zero.
 
         Args:
-            entities: [B, T, E, D].
-            present: [B, E] bool.
-            masks: [B, T, M, A, E] bool; what each agent sees, M times over.
-            lengths: [B] int64, the number of observations of each episode.
+            entities: [F, E, D], in the order of ``Frames``.
+            present: [F, E] bool.
+            masks: [F, M, A, E] bool; what each agent sees, M times over.
+            frames_per_step: As ``Frames`` has them.
 
         Returns:
-            [B, T, M, A, U]; zero for absent agents and beyond an episode's end.
+            [F, M, A, U]; zero for absent agents.
         """
-        frames = Frames(lengths, entities.shape[1], frame_multiple(entities.device))
-        entities, masks = frames.pack(entities), frames.pack(masks)  # F,E,D and F,M,A,E
         inputs, embedded = self._observe(entities, masks)  # F,M,A,recurrent_dim
         rows = inputs.shape[1] * inputs.shape[2]  # each frame holds a step of M * A sequences
-        rows_per_step = [rows * n for n in frames.per_step]
+        rows_per_step = [rows * n for n in frames_per_step]
         start = inputs.new_zeros(rows_per_step[0], self.recurrent_dim)
         hidden = self.recurrent(inputs.flatten(0, 2), start, rows_per_step).view_as(inputs)
-        utilities = self._utilities(hidden, embedded, masks, present[frames.episode])
-        return frames.unpack(utilities)
+        return self._utilities(hidden, embedded, masks, present)
 
     def step(
         self, entities: Tensor, present: Tensor, visible: Tensor, hidden: Tensor

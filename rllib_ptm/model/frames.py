@@ -31,11 +31,18 @@ class Frames:
         self.per_step[0] += len(fillers)
         self._place = torch.cat([first, fillers, later])  # [F]
         index = self._place % (len(lengths) * steps)  # [F]
-        self.episode, self._step = index // steps, index % steps  # [F] each
+        self.episode, self.step = index // steps, index % steps  # [F] each
 
     def pack(self, padded: Tensor) -> Tensor:
         """[B, T, ...] -> [F, ...]."""
-        return padded[self.episode, self._step]
+        return padded[self.episode, self.step]
+
+    def find(self, episode: Tensor, step: Tensor) -> Tensor:
+        """[N] where these steps [N] of these episodes [N] stand among the frames."""
+        episodes, steps = self._shape
+        frame = self._place.new_empty(episodes * steps + 1)
+        frame[self._place] = torch.arange(len(self._place), device=frame.device)
+        return frame[episode * steps + step]
 
     def unpack(self, packed: Tensor) -> Tensor:
         """[F, ...] -> [B, T, ...], zero where no frame exists."""

@@ -82,6 +82,43 @@ TERMS: dict[str, Callable[[TeamBatch], TermMasks]] = {
 }
 
 
+class _Packed(NamedTuple):
+    """A batch without its padding.
+
+    Attributes:
+        moments: The G observations of all episodes, each with the one after its last step.
+        steps: The F steps that were played.
+        here: [F] the moment in which each step was chosen.
+        after: [F] the moment that it led to.
+        entities: [G, E, D].
+        present: [G, E] bool.
+        visible: [G, A, E] bool.
+    """
+
+    moments: Frames
+    steps: Frames
+    here: Tensor
+    after: Tensor
+    entities: Tensor
+    present: Tensor
+    visible: Tensor
+
+
+def _pack(batch: TeamBatch) -> _Packed:
+    lengths, steps = batch.valid.sum(1), batch.valid.shape[1]
+    multiple = frame_multiple(lengths.device)
+    moments, played = Frames(lengths + 1, steps + 1, multiple), Frames(lengths, steps, multiple)
+    return _Packed(
+        moments,
+        played,
+        here=moments.find(played.episode, played.step),
+        after=moments.find(played.episode, played.step + 1),
+        entities=moments.pack(batch.entities),
+        present=batch.present[moments.episode],
+        visible=moments.pack(batch.visible),
+    )
+
+
 def q_values(
     online: TeamQ, target: TeamQ, batch: TeamBatch, terms: Collection[str] = ()
 ) -> QValues:
@@ -95,53 +132,62 @@ def q_values(
     """
     of_term = {t: make(batch) for t, make in TERMS.items() if t == ORIGINAL or t in terms}
     sizes = [masks.groups.shape[1] for masks in of_term.values()]
-    lengths = batch.valid.sum(1)  # [B]
+    packed = _pack(batch)
     groups = torch.cat([masks.groups for masks in of_term.values()], 1)  # B,ΣK,A,E
-    masks = observed(groups[:, None], batch.visible[:, :, None])
-    utilities = online.agent(batch.entities, batch.present, masks, lengths + 1)  # B,T+1,M,A,U
-    actions = batch.actions[:, :, None, :, None].expand(-1, -1, masks.shape[2], -1, -1)
-    taken = utilities[:, :-1].gather(-1, actions).squeeze(-1)  # B,T,M,A
+    masks = observed(groups[packed.moments.episode], packed.visible[:, None])  # G,M,A,E
+    utilities = online.agent(
+        packed.entities, packed.present, masks, packed.moments.per_step
+    )  # G,M,A,U
+    taken = _of_actions(utilities, batch.actions, packed)  # F,M,A
 
-    frames = Frames(lengths, batch.valid.shape[1], frame_multiple(lengths.device))
+    frames = packed.steps
     present = batch.present[frames.episode]  # F,E
     all_see_all = everyone(present, taken.shape[-1])
     mixes = []
-    for term, utility in zip(of_term.values(), taken.split(sizes, dim=2), strict=True):
+    for term, utility in zip(of_term.values(), taken.split(sizes, dim=1), strict=True):
         others = all_see_all if term.others is None else term.others[frames.episode]
-        mixes.append(Mix(frames.pack(utility), term.groups[frames.episode], others))
-    mixed = online.mixer(frames.pack(batch.entities[:, :-1]), present, mixes)
+        mixes.append(Mix(utility, term.groups[frames.episode], others))
+    mixed = online.mixer(packed.entities[packed.here], present, mixes)
     return QValues(
         q_tot={
             term: online.output(frames.unpack(q), batch.task)
             for term, q in zip(of_term, mixed, strict=True)
         },
-        next_q_tot=_next_q_tot(target, batch, utilities[:, 1:, 0].detach(), frames),
-        taken=taken[:, :, 0],
+        next_q_tot=_next_q_tot(target, batch, packed, utilities[:, 0].detach()),
+        taken=frames.unpack(taken[:, 0]),
         scale=online.output.scale(batch.task),
     )
 
 
+def _of_actions(utilities: Tensor, actions: Tensor, packed: _Packed) -> Tensor:
+    """The utilities of the actions that were taken; [G, M, A, U], [B, T, A] -> [F, M, A]."""
+    none = actions.new_zeros(len(actions), 1, actions.shape[2])  # none follows the last moment
+    chosen = packed.moments.pack(torch.cat([actions, none], 1))[:, None, :, None]  # G,1,A,1
+    chosen = chosen.expand(-1, utilities.shape[1], -1, -1)  # G,M,A,1
+    return utilities.gather(-1, chosen).squeeze(-1).index_select(0, packed.here)
+
+
 @torch.no_grad()
 def _next_q_tot(
-    target: TeamQ, batch: TeamBatch, online_utilities: Tensor, frames: Frames
+    target: TeamQ, batch: TeamBatch, packed: _Packed, online_utilities: Tensor
 ) -> Tensor:
     """Double Q: the online network's best actions, valued by the target networks; [B, T].
 
     Args:
         target: The target networks.
         batch: B episodes.
-        online_utilities: [B, T, A, U] after each step.
-        frames: The steps that were played.
+        packed: The same.
+        online_utilities: [G, A, U].
     """
-    lengths = batch.valid.sum(1)
-    utilities = target.agent(batch.entities, batch.present, batch.visible[:, :, None], lengths + 1)[
-        :, 1:, 0
-    ]
-    allowed = batch.action_mask[:, 1:]
-    best = online_utilities.masked_fill(~allowed, -torch.inf).argmax(-1, keepdim=True)
-    best_utilities = frames.pack(utilities.gather(-1, best).squeeze(-1))  # F,A
-    present = batch.present[frames.episode]
+    masks = packed.visible[:, None]  # G,1,A,E
+    utilities = target.agent(
+        packed.entities, packed.present, masks, packed.moments.per_step
+    )  # G,1,A,U
+    allowed = packed.moments.pack(batch.action_mask)  # G,A,U
+    best = online_utilities.masked_fill(~allowed, -torch.inf).argmax(-1, keepdim=True)  # G,A,1
+    best_utilities = utilities[:, 0].gather(-1, best).squeeze(-1)[packed.after]  # F,A
+    present = batch.present[packed.steps.episode]
     all_see_all = everyone(present, best_utilities.shape[-1])
     mix = Mix(best_utilities[:, None], all_see_all[:, None], all_see_all)
-    (mixed,) = target.mixer(frames.pack(batch.entities[:, 1:]), present, [mix])
-    return target.output(frames.unpack(mixed), batch.task)
+    (mixed,) = target.mixer(packed.entities[packed.after], present, [mix])
+    return target.output(packed.steps.unpack(mixed), batch.task)

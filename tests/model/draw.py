@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from envs.units import UNIT_TYPES, Units
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.masks import everyone
 from rllib_ptm.model.mixer import MIXERS
 from rllib_ptm.model.popart import TaskOutput
@@ -80,6 +81,26 @@ def agent(sizes: Sizes, seed: int, action_head: str = "slot") -> Agent:
         recurrent_dim=6,
         action_head=action_head,
     ).double()
+
+
+def whole_episodes(
+    agent: nn.Module, entities: Tensor, present: Tensor, masks: Tensor, lengths: Tensor
+) -> Tensor:
+    """Utilities over padded episodes, zero beyond their ends.
+
+    Args:
+        agent: The utility network.
+        entities: [B, T, E, D].
+        present: [B, E] bool.
+        masks: [B, T, M, A, E] bool.
+        lengths: [B], the number of observations of each episode.
+
+    Returns:
+        [B, T, M, A, U].
+    """
+    frames = Frames(lengths, entities.shape[1])
+    of_frames = (frames.pack(entities), present[frames.episode], frames.pack(masks))
+    return frames.unpack(agent(*of_frames, frames.per_step))
 
 
 def networks(

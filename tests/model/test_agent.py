@@ -27,7 +27,8 @@ any_batch = given(sizes=draw.all_sizes(), seed=draw.seeds)
 def utilities(agent: Agent, batch: TeamBatch) -> Tensor:
     """[B, T+1, A, U] of what the agents see in play."""
     masks = batch.visible[:, :, None]
-    return agent(batch.entities, batch.present, masks, batch.valid.sum(1) + 1)[:, :, 0]
+    lengths = batch.valid.sum(1) + 1
+    return draw.whole_episodes(agent, batch.entities, batch.present, masks, lengths)[:, :, 0]
 
 
 @every_head
@@ -154,7 +155,8 @@ def test_masks_side_by_side_do_not_touch_each_other(
     agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
     episodes, moments, *pairs = batch.visible.shape
     stacked = draw.Dice(seed).coin(episodes, moments, masks, *pairs) & batch.visible[:, :, None]
-    together = agent(batch.entities, batch.present, stacked, batch.valid.sum(1) + 1)
+    lengths = batch.valid.sum(1) + 1
+    together = draw.whole_episodes(agent, batch.entities, batch.present, stacked, lengths)
     for m in range(masks):
         alone = utilities(agent, batch._replace(visible=stacked[:, :, m]))
         assert_equal(together[:, :, m], alone)

@@ -49,6 +49,19 @@ def test_the_order_is_a_packed_sequences(lengths: list[int], padding: int, seed:
     assert frames.per_step == packed.batch_sizes.tolist()
 
 
+@every_multiple
+@settings(max_examples=30, deadline=None)
+@ragged
+def test_a_frame_is_found_by_its_episode_and_step(
+    multiple: int, lengths: list[int], padding: int, seed: int
+) -> None:
+    steps = max(lengths) + padding
+    frames = Frames(torch.tensor(lengths), steps, multiple)
+    episode, step = (torch.arange(steps) < torch.tensor(lengths)[:, None]).nonzero(as_tuple=True)
+    padded = draw.Dice(seed).normal(len(lengths), steps, 2)
+    assert torch.equal(frames.pack(padded)[frames.find(episode, step)], padded[episode, step])
+
+
 def test_each_frame_knows_its_episode() -> None:
     frames = Frames(torch.tensor([1, 3, 2]), 4)
     assert frames.episode.tolist() == [1, 2, 0, 1, 2, 1]

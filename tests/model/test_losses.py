@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import draw
 import pytest
@@ -131,8 +132,10 @@ class Table(nn.Module):
         super().__init__()
         self.utilities = torch.tensor(utilities)
 
-    def forward(self, entities: Tensor, present: Tensor, masks: Tensor, lengths: Tensor) -> Tensor:
-        return self.utilities[None, :, None].expand(-1, -1, masks.shape[2], -1, -1)
+    def forward(
+        self, entities: Tensor, present: Tensor, masks: Tensor, frames_per_step: Sequence[int]
+    ) -> Tensor:
+        return self.utilities[:, None].expand(-1, masks.shape[1], -1, -1)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import logging
 import platform
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import draw
@@ -23,6 +24,8 @@ from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.gru import PackedGRU
 from rllib_ptm.model.mixer import QMixer
 from rllib_ptm.model.native import library
+from rllib_ptm.model.native.attention import Layer, attention
+from rllib_ptm.model.native.gru import gru
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.precision import opened
 from rllib_ptm.model.q_values import TeamQ, q_values
@@ -119,7 +122,8 @@ def test_one_moment_is_what_the_whole_episode_says(calls: mock.Mock) -> None:
     batch = in_format(draw.batch(sizes, 3), torch.float32)
     lengths = torch.full((len(batch.present),), batch.entities.shape[1])
     with torch.no_grad():
-        whole = agent(batch.entities, batch.present, batch.visible[:, :, None], lengths)[:, :, 0]
+        of_batch = batch.entities, batch.present, batch.visible[:, :, None]
+        whole = draw.whole_episodes(agent, *of_batch, lengths)[:, :, 0]
         hidden = torch.zeros(len(lengths), sizes.agents, RECURRENT)
         for step in range(batch.entities.shape[1]):
             moment = (batch.entities[:, step], batch.present, batch.visible[:, step])
@@ -205,6 +209,42 @@ def test_other_widths_are_torchs(calls: mock.Mock, width: int, recurrent: int) -
     )
     assert calls.attention_forward.call_count == (1 if width == 64 and recurrent % 16 == 0 else 0)
     assert calls.gru_forward.call_count == (1 if recurrent % 16 == 0 else 0)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("masks", lambda x: x["masks"][:-1]),
+        ("masks", lambda x: x["masks"][..., :-1]),
+        ("masks", lambda x: x["masks"].float()),
+        ("embed", lambda x: x["embed"][:, 1:]),
+        ("key", lambda x: x["key"][:-1]),
+        ("output", lambda x: x["output"][:, 1:]),
+        ("bias", lambda x: x["bias"].double()),
+    ],
+)
+def test_attention_refuses_what_does_not_fit(
+    name: str, change: Callable[[dict[str, Tensor]], Tensor]
+) -> None:
+    shapes = {"embed": (32, 9), "embed_bias": (32,), "query": (32, 32), "key": (32, 32)}
+    shapes |= {"value": (32, 32), "output": (16, 32), "bias": (16,)}
+    given = {weight: torch.randn(shape) for weight, shape in shapes.items()}
+    given |= {"entities": torch.randn(5, 4, 9), "masks": torch.ones(5, 1, 2, 4, dtype=torch.bool)}
+    given[name] = change(given)
+    weights: dict[str, Any] = {weight: given[weight] for weight in shapes}
+    with pytest.raises(ValueError, match=f"^{name}: expected"):
+        attention(given["entities"], given["masks"], Layer(heads=2, **weights))
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("rows", "message"), [([3, 3], "inputs: expected"), ([2, 3], "rises: "), ([5], "start: ")]
+)
+def test_the_recurrence_refuses_what_does_not_fit(rows: list[int], message: str) -> None:
+    weights = torch.randn(48, 16), torch.randn(48, 16), torch.randn(48), torch.randn(16)
+    with pytest.raises(ValueError, match=message):
+        gru(torch.randn(5, 16), torch.randn(2, 16), rows, weights)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import draw
 import numpy as np
 import pytest
 import torch
@@ -130,7 +131,8 @@ def test_utilities(reference: Reference, name: str) -> None:
     }[name]
     masks = observed(mask[:, None], batch.visible)[:, :, None]  # B,T+1,1,A,E
     lengths = batch.valid.sum(1)
-    utilities = reference.online.agent(batch.entities, present, masks, lengths + 1)[:, :, 0]
+    agent = reference.online.agent
+    utilities = draw.whole_episodes(agent, batch.entities, present, masks, lengths + 1)[:, :, 0]
     moments = torch.arange(masks.shape[1]) <= lengths[:, None]  # the one after the last step too
     counts = moments[:, :, None] & present[:, None, :NUM_AGENTS]  # B,T+1,A
     assert_equal(utilities[counts], reference.arrays[name][counts])

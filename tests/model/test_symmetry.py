@@ -126,7 +126,9 @@ def test_the_order_of_units(action_head: str, mixer: str, sizes: Sizes, seed: in
     before = evaluate(teams, batch)
     assert_equal_q(evaluate(teams, moved), before._replace(taken=before.taken[..., allies]))
     of_all = [
-        teams[0].agent(b.entities, b.present, b.visible[:, :, None], b.valid.sum(1) + 1)
+        draw.whole_episodes(
+            teams[0].agent, b.entities, b.present, b.visible[:, :, None], b.valid.sum(1) + 1
+        )
         for b in (batch, moved)
     ]
     assert_equal(of_all[1], of_all[0][:, :, :, allies][..., actions])

@@ -12,6 +12,7 @@ from envs.team_view import TeamView
 from envs.units import FloatArray, IntArray, Units
 from rllib_ptm.env_runner import TeamEnvRunner
 from rllib_ptm.episodes import TeamEpisode, collate
+from rllib_ptm.model.frames import Frames
 from rllib_ptm.rollout import TASK_DRAWS, Rollout
 
 
@@ -144,10 +145,14 @@ def test_the_policy_remembers_within_an_episode_and_forgets_after_it(
     runner = make_runner()
     episodes = runner.sample(num_episodes=12, epsilon=0.0)
     batch = {k: torch.from_numpy(v) for k, v in collate(episodes).items()}
-    lengths = batch["valid"].sum(1) + 1
+    moments = Frames(batch["valid"].sum(1) + 1, batch["visible"].shape[1])
     with torch.no_grad():
-        utilities = runner.module.agent(
-            batch["entities"], batch["present"], batch["visible"][:, :, None], lengths
-        )[:, :-1, 0]
+        packed = runner.module.agent(
+            moments.pack(batch["entities"]),
+            batch["present"][moments.episode],
+            moments.pack(batch["visible"])[:, None],
+            moments.per_step,
+        )
+    utilities = moments.unpack(packed)[:, :-1, 0]
     best = utilities.masked_fill(~batch["action_mask"][:, :-1], -torch.inf).argmax(-1)
     assert torch.equal(best[batch["valid"]], batch["actions"][batch["valid"]])

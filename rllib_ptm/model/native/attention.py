@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from rllib_ptm.model.native.library import addresses, call, narrow, serves, structure
+from rllib_ptm.model.native.library import (
+    addresses,
+    call,
+    narrow,
+    require_shape,
+    serves,
+    structure,
+)
 
 
 class Layer(NamedTuple):
@@ -79,11 +86,37 @@ def attention(
 
     Returns:
         [F, M, A, X], or [F, M, X] without values; and [F, E, W] or None.
+
+    Raises:
+        ValueError: The shapes do not fit each other. C++ would read and write anywhere.
     """
+    _require_fit(entities, masks, layer)
     scale = (len(layer.query) // layer.heads) ** -0.5
     weights = (layer.embed, layer.embed_bias, layer.query * scale, layer.key)
     more = (layer.value, layer.output, layer.bias)
     return _Attention.apply(layer, entities, masks, embedded, *weights, *more)
+
+
+def _require_fit(entities: Tensor, masks: Tensor, layer: Layer) -> None:
+    frames, slots, features = entities.shape
+    num_masks, agents = masks.shape[1:3]
+    width, heads = len(layer.embed), layer.heads
+    of_value = width if layer.value is None else len(layer.value) // heads
+    taken = of_value * (1 if layer.summed else heads)
+    results = taken if layer.output is None else len(layer.output)
+    seen_by = (frames, num_masks, min(agents, slots), slots)
+    require_shape("masks", masks, seen_by, torch.bool)
+    for name, tensor, shape in (
+        ("entities", entities, (frames, slots, features)),
+        ("embed", layer.embed, (width, features)),
+        ("embed_bias", layer.embed_bias, (width,)),
+        ("query", layer.query, (width // heads * heads, width)),
+        ("key", layer.key, (width, width)),
+        ("value", layer.value, (heads * of_value, width)),
+        ("output", layer.output, (results, taken)),
+        ("bias", layer.bias, (results,)),
+    ):
+        require_shape(name, tensor, shape)
 
 
 class _Attention(torch.autograd.Function):

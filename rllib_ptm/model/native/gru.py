@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from rllib_ptm.model.native.library import addresses, call, narrow, serves, structure
+from rllib_ptm.model.native.library import (
+    addresses,
+    call,
+    narrow,
+    require_shape,
+    serves,
+    structure,
+)
 
 _COUNTS = ("steps", "inputs", "width", "threads", "narrow")
 _Sizes = structure("_Sizes", {**dict.fromkeys(_COUNTS, ctypes.c_int64), "rows": ctypes.c_void_p})
@@ -41,7 +48,23 @@ def gru(
         rows_per_step: How many rows each step has; never more than the step before.
         weights: Of the inputs [3H, I], of the state [3H, H], their bias [3H], and the bias [H]
             that stands behind the product of n and the state. The parts of 3H: r, z, n.
+
+    Raises:
+        ValueError: The shapes do not fit each other. C++ would read and write anywhere.
     """
+    columns, width = inputs.shape[1], start.shape[1]
+    first = rows_per_step[0] if rows_per_step else 0
+    for name, tensor, shape in (
+        ("inputs", inputs, (sum(rows_per_step), columns)),
+        ("start", start, (first, width)),
+        ("weights[0]", weights[0], (3 * width, columns)),
+        ("weights[1]", weights[1], (3 * width, width)),
+        ("weights[2]", weights[2], (3 * width,)),
+        ("weights[3]", weights[3], (width,)),
+    ):
+        require_shape(name, tensor, shape)
+    if list(rows_per_step) != sorted(rows_per_step, reverse=True):
+        raise ValueError(f"rows_per_step rises: {list(rows_per_step)}")
     return _GRU.apply(inputs, start, torch.tensor(rows_per_step), *weights)
 
 

@@ -113,6 +113,21 @@ def serves(inputs: Tensor, whole: tuple[int, ...], quarters: tuple[int, ...] = (
     )
 
 
+def require_shape(
+    name: str, tensor: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
+) -> None:
+    """Checks what is given to C++, which would read and write beyond its end.
+
+    Raises:
+        ValueError: It has another shape, format or device.
+    """
+    if tensor is None:
+        return
+    found = (tensor.dtype, tuple(tensor.shape), tensor.device.type)
+    if found != (dtype, shape, "cpu"):
+        raise ValueError(f"{name}: expected {(dtype, shape, 'cpu')}, found {found}")
+
+
 def call(function: str, *arguments: ctypes.Structure | Tensor | int | None) -> None:
     """Calls a compiled function: structures by reference, tensors by where their numbers lie.
 
