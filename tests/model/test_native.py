@@ -23,6 +23,7 @@ from rllib_ptm.model.agent import ACTION_HEADS, Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.gru import PackedGRU
 from rllib_ptm.model.mixer import QMixer
+from rllib_ptm.model.native import attention as native_attention
 from rllib_ptm.model.native import library
 from rllib_ptm.model.native.attention import Layer, attention
 from rllib_ptm.model.native.gru import gru
@@ -98,9 +99,15 @@ def largest_error(found: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
 @needs_compiler
 @pytest.mark.parametrize("sizes", SHAPES)
 @pytest.mark.parametrize("action_head", ACTION_HEADS)
+@pytest.mark.parametrize("width_to_keep", [WIDTH, WIDTH + 1])  # what is needed on the way back
 def test_values_and_all_gradients_are_those_of_torch(
-    calls: mock.Mock, action_head: str, sizes: Sizes
+    calls: mock.Mock,
+    monkeypatch: pytest.MonkeyPatch,
+    width_to_keep: int,
+    action_head: str,
+    sizes: Sizes,
 ) -> None:
+    monkeypatch.setattr(native_attention, "_WIDTH_TO_KEEP", width_to_keep)
     team, target = (networks(sizes, seed, action_head) for seed in (1, 2))
     batch = draw.batch(sizes, 3)
     found = learned(team, target, in_format(batch, torch.float32))

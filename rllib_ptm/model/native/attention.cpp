@@ -1,8 +1,8 @@
 // Attention of agents over entities with its gradient; called by attention.py.
 //
 // Each thread takes blocks of frames and goes through all stages with one before it takes the
-// next, so that nothing but inputs, results and their gradients leaves the cache. On the way back
-// it does the way forward again: that takes less time than to read what it gave.
+// next, so that hardly more than inputs, results and their gradients leaves the cache. On the way
+// back it does the way forward again, but for what takes longer than to read what it gave.
 // Shapes: see attention_block.h.
 #include <omp.h>
 
@@ -55,10 +55,14 @@ class GradientBlock : public AttentionBlock {
                 const Weights& weights, float* place)
       : AttentionBlock(shape, factors, weights), back(back), to(place, shape) {}
 
-  // grad_embedded is null where nobody else read the embedded entities.
-  void run(const float* entities, const bool* masks, const float* result, const float* grad_result,
-           const float* grad_embedded, long frames) {
-    project(entities, frames);
+  // Kept may be null; grad_embedded is where nobody else read the embedded entities.
+  void run(const float* entities, const bool* masks, const float* result, float* kept,
+           const float* grad_result, const float* grad_embedded, long frames) {
+    begin(kept, frames);
+    embed(entities, frames);
+    if (!kept) project(frames);
+    map_back(frames);
+    for (long f = 0; !kept && f < frames; ++f) score(f);
     const float* grad_taken = s.output ? through_output(result, grad_result, frames) : grad_result;
     if (s.biased)
       add_rows(to.bias, s.output ? of_output.data() : grad_result, frames * s.rows, s.results);
@@ -91,7 +95,8 @@ class GradientBlock : public AttentionBlock {
   void through_weights(const float* grad_taken, long f) {
     const long W = s.width, P = s.places, E = s.entities, rows = s.agents * s.heads;
     float* of_entities = &of_embedded[f * E * W];
-    if (!s.pooled) transpose(values_t.data(), P, values_of(f), s.values, E, s.values);
+    if (s.pooled) lay_across(f);
+    else transpose(values_t.data(), P, values_of(f), s.values, E, s.values);
     const float* across = s.pooled ? embedded_t.data() : values_t.data();
     float* of_values_here = s.pooled ? of_entities : &of_values[f * E * s.values];
     for (long h = 0; h < s.heads; ++h) {
@@ -101,7 +106,7 @@ class GradientBlock : public AttentionBlock {
       product(of_values_here + h * s.next_value, s.values, {used() + h * P, 1, s.heads * P},
               of_head, s.taken, E, s.value, s.rows, s.pooled && h > 0);
     }
-    through_softmax();
+    through_softmax(scores + f * rows * P);
     product(of_entities, W, {of_scores.data(), 1, P}, &mapped[f * rows * W], W, E, W, rows,
             s.pooled);
     product(&of_mapped[f * rows * W], W, {of_scores.data(), P, 1}, &embedded[f * E * W], W, rows,
@@ -109,7 +114,7 @@ class GradientBlock : public AttentionBlock {
   }
 
   // p (g - Σ p g), summed over the masks; nothing for scores that were out of reach.
-  void through_softmax() {
+  void through_softmax(const float* scores) {
     const long P = s.places, H = s.heads;
     std::memset(of_scores.data(), 0, 4 * of_scores.size());
     for (long row = 0; row < s.masks * s.agents * H; ++row) {
@@ -126,8 +131,8 @@ class GradientBlock : public AttentionBlock {
     const Vector highest = exponential(Vector{} + kReach), lowest = exponential(Vector{} - kReach);
     for (long i = 0; i < of_scores.size(); i += kLanes) {
       Vector& x = at(&of_scores[i]);
-      x = at(&scores[i]) >= highest ? Vector{} : x;
-      x = at(&scores[i]) <= lowest ? Vector{} : x;
+      x = at(scores + i) >= highest ? Vector{} : x;
+      x = at(scores + i) <= lowest ? Vector{} : x;
     }
   }
 
@@ -142,7 +147,7 @@ class GradientBlock : public AttentionBlock {
     for (long h = 0; h < H; ++h) {
       large(&of_queries[h * s.key], W, {&of_mapped[h * W], H * W, 1}, back.key[h], agents,
             s.key, W);
-      large.gradient(to.key + h * s.key * W, W, {&queries[h * s.key], 1, W}, &of_mapped[h * W],
+      large.gradient(to.key + h * s.key * W, W, {queries + h * s.key, 1, W}, &of_mapped[h * W],
                      H * W, s.key, W, agents);
     }
     large.gradient(to.query, W, {of_queries.data(), 1, W}, team.data(), W, W, W, agents);
@@ -181,10 +186,14 @@ class GradientBlock : public AttentionBlock {
 
 extern "C" bool has_tiles() { return tiles_allowed(); }
 
-// entities [F, E, D], masks [F, M, A, E] -> result [F, rows, O or T], embedded [F, E, W] or null.
+// Floats of a frame that are kept.
+extern "C" int64_t attention_kept(const Sizes* sizes) { return Shape(*sizes).kept; }
+
+// entities [F, E, D], masks [F, M, A, E] -> result [F, rows, O or T], embedded [F, E, W] or null,
+// and what the way back takes from here [F, kept], or null.
 extern "C" void attention_forward(const Sizes* sizes, const Weights* weights,
                                   const float* entities, const bool* masks, float* result,
-                                  float* embedded) {
+                                  float* embedded, float* kept) {
   const Shape s(*sizes);
   const Factors factors(s, *weights);
 #pragma omp parallel num_threads(s.threads)
@@ -195,8 +204,12 @@ extern "C" void attention_forward(const Sizes* sizes, const Weights* weights,
       const long frames = std::min<long>(s.block, s.frames - start);
       float* to = result + start * s.rows * s.results;
       float* taken = s.output ? block.taken.data() : to;
-      block.project(entities + start * s.entities * s.features, frames);
+      block.begin(kept ? kept + start * s.kept : nullptr, frames);
+      block.embed(entities + start * s.entities * s.features, frames);
+      block.project(frames);
+      block.map_back(frames);
       for (long f = 0; f < frames; ++f) {
+        block.score(f);
         block.weigh(masks + (start + f) * s.masks * s.agents * s.entities, f);
         block.take(f, taken + f * s.rows * s.taken);
       }
@@ -208,11 +221,12 @@ extern "C" void attention_forward(const Sizes* sizes, const Weights* weights,
   }
 }
 
-// Adds to gradients [threads, all weights]; grad_embedded may be null.
+// Adds to gradients [threads, all weights]; kept and grad_embedded may be null.
 extern "C" void attention_backward(const Sizes* sizes, const Weights* weights,
                                    const float* entities, const bool* masks, const float* result,
-                                   const float* grad_result, const float* grad_embedded,
-                                   float* gradients, int64_t parameters) {
+                                   float* kept, const float* grad_result,
+                                   const float* grad_embedded, float* gradients,
+                                   int64_t parameters) {
   const Shape s(*sizes);
   const Factors factors(s, *weights);
   const BackFactors back(s, *weights);
@@ -220,11 +234,13 @@ extern "C" void attention_backward(const Sizes* sizes, const Weights* weights,
   {
     GradientBlock block(s, factors, back, *weights, gradients + omp_get_thread_num() * parameters);
 #pragma omp for schedule(static)
-    for (long start = 0; start < s.frames; start += s.block)
+    for (long start = 0; start < s.frames; start += s.block) {
+      const long frames = std::min<long>(s.block, s.frames - start);
       block.run(entities + start * s.entities * s.features,
                 masks + start * s.masks * s.agents * s.entities,
-                result + start * s.rows * s.results, grad_result + start * s.rows * s.results,
-                grad_embedded ? grad_embedded + start * s.entities * s.width : nullptr,
-                std::min<long>(s.block, s.frames - start));
+                result + start * s.rows * s.results, kept ? kept + start * s.kept : nullptr,
+                grad_result + start * s.rows * s.results,
+                grad_embedded ? grad_embedded + start * s.entities * s.width : nullptr, frames);
+    }
   }
 }

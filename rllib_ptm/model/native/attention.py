@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from rllib_ptm.model.native.library import (
     addresses,
     call,
+    differentiates,
     narrow,
     require_shape,
     serves,
@@ -53,6 +54,9 @@ class Layer(NamedTuple):
     rectified: bool = False
 
 
+# From this width on it takes less time to keep queries, values and scores for the way back than to
+# compute them again; in bf16 at none.
+_WIDTH_TO_KEEP = 96
 _WEIGHTS = ("embed", "embed_bias", "query", "key", "value", "output", "bias")
 _SIZES = (
     *("frames", "agents", "entities", "features", "masks", "width", "heads", "value", "output"),
@@ -94,7 +98,8 @@ def attention(
     scale = (len(layer.query) // layer.heads) ** -0.5
     weights = (layer.embed, layer.embed_bias, layer.query * scale, layer.key)
     more = (layer.value, layer.output, layer.bias)
-    return _Attention.apply(layer, entities, masks, embedded, *weights, *more)
+    keep = differentiates(*weights, *more) and len(layer.embed) >= _WIDTH_TO_KEEP and not narrow()
+    return _Attention.apply(layer, entities, masks, embedded, keep, *weights, *more)
 
 
 def _require_fit(entities: Tensor, masks: Tensor, layer: Layer) -> None:
@@ -127,6 +132,7 @@ class _Attention(torch.autograd.Function):
         entities: Tensor,
         masks: Tensor,
         with_embedded: bool,
+        keep: bool,
         *weights: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         entities, masks = entities.contiguous(), masks.contiguous()
@@ -137,8 +143,10 @@ class _Attention(torch.autograd.Function):
         result = entities.new_empty(len(entities), *rows, columns)
         embedded = entities.new_empty(*entities.shape[:2], sizes.width) if with_embedded else None
         held = _Weights(*addresses(weights))
-        call("attention_forward", sizes, held, entities, masks, result, embedded)
-        ctx.save_for_backward(entities, masks, result, *weights)
+        size = call("attention_kept", sizes) if keep else 0
+        kept = entities.new_empty(len(entities), size) if keep else None
+        call("attention_forward", sizes, held, entities, masks, result, embedded, kept)
+        ctx.save_for_backward(entities, masks, result, kept, *weights)
         ctx.sizes = sizes
         ctx.set_materialize_grads(False)
         return result, embedded
@@ -146,7 +154,7 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        entities, masks, result, *weights = ctx.saved_tensors
+        entities, masks, result, kept, *weights = ctx.saved_tensors
         sizes = ctx.sizes
         grad_result, grad_embedded = grad_outputs
         grad_result = torch.zeros_like(result) if grad_result is None else grad_result.contiguous()
@@ -156,14 +164,14 @@ class _Attention(torch.autograd.Function):
         grads = entities.new_zeros(sizes.threads, sum(counts))
         call(
             "attention_backward",
-            *(sizes, _Weights(*addresses(weights)), entities, masks, result),
+            *(sizes, _Weights(*addresses(weights)), entities, masks, result, kept),
             *(grad_result, grad_embedded, grads, sum(counts)),
         )
         embed, *others = grads.sum(0).split(counts)
         of_weight = iter(grad.view_as(w) for grad, w in zip(others, given[1:], strict=True))
         of_embed = embed.view(sizes.features, sizes.width).T
         rest = (None if w is None else next(of_weight) for w in weights[1:])
-        return None, None, None, None, of_embed, *rest
+        return None, None, None, None, None, of_embed, *rest
 
 
 def _sizes(layer: Layer, entities: Tensor, masks: Tensor) -> ctypes.Structure:

@@ -37,6 +37,8 @@ struct Shape : Sizes {
   long next_taken = summed ? 0 : value;
   long rows = pooled ? masks : masks * agents;    // of what is taken, for each frame
   long results = output ? output : taken;         // columns of the result
+  // Floats of a frame that are kept for the way back: see AttentionBlock.
+  long kept = agents * width + (pooled ? 0 : entities * values) + agents * heads * places;
 };
 
 // The weights as the products of the way forward need them.
@@ -69,35 +71,58 @@ class AttentionBlock {
     std::memset(seen.data(), 0, 4 * s.places);  // what fills the last vector stays so
   }
 
-  // Embedded entities, queries, queries mapped back to where the entities are, values.
-  void project(const float* entities, long frames) {
-    const long W = s.width, rows = frames * s.entities, agents = frames * s.agents;
+  // Begins a block; what is kept of it lies at `place` [frames, kept], or in the block's own memory.
+  void begin(float* place, long frames) {
+    queries = place ? place : own.data();
+    values = queries + frames * s.agents * s.width;
+    scores = values + (s.pooled ? 0 : frames * s.entities * s.values);
+  }
+
+  void embed(const float* entities, long frames) {
+    const long W = s.width, rows = frames * s.entities;
     large(embedded.data(), W, {entities, s.features, 1}, factors.embed, rows, W, s.features);
     add_bias(embedded.data(), w.embed_bias, rows, W, true);
     for (long f = 0; f < frames; ++f)
       std::memcpy(&team[f * s.agents * W], &embedded[f * s.entities * W], 4 * s.agents * W);
-    large(queries.data(), W, {team.data(), W, 1}, factors.query, agents, W, W);
-    for (long h = 0; h < s.heads; ++h)
-      large(&mapped[h * W], s.heads * W, {&queries[h * s.key], W, 1}, factors.key[h], agents, W,
-            s.key);
-    if (!s.pooled)
-      large(values.data(), s.values, {embedded.data(), W, 1}, factors.value, rows, s.values, W);
   }
 
-  // The weights of frame f, under its masks [M, A, E].
-  void weigh(const bool* masks, long f) {
+  void project(long frames) {
+    const long W = s.width;
+    large(queries, W, {team.data(), W, 1}, factors.query, frames * s.agents, W, W);
+    if (!s.pooled)
+      large(values, s.values, {embedded.data(), W, 1}, factors.value, frames * s.entities,
+            s.values, W);
+  }
+
+  // Queries mapped back to where the entities are.
+  void map_back(long frames) {
+    const long W = s.width;
+    for (long h = 0; h < s.heads; ++h)
+      large(&mapped[h * W], s.heads * W, {queries + h * s.key, W, 1}, factors.key[h],
+            frames * s.agents, W, s.key);
+  }
+
+  // The exponentials of frame f's scores.
+  void score(long f) {
     const long W = s.width, P = s.places, rows = s.agents * s.heads;
-    transpose(embedded_t.data(), P, &embedded[f * s.entities * W], W, s.entities, W);
-    product(scores.data(), P, {&mapped[f * rows * W], W, 1}, embedded_t.data(), P, rows, P, W);
+    float* of_frame = scores + f * rows * P;
+    lay_across(f);
+    product(of_frame, P, {&mapped[f * rows * W], W, 1}, embedded_t.data(), P, rows, P, W);
     for (long row = 0; row < rows; ++row) {
-      float* score = &scores[row * P];
+      float* score = of_frame + row * P;
       const float of_itself = score[row / s.heads];
       for (long e = 0; e < P; e += kLanes)
         at(score + e) = exponential(between(at(score + e) - of_itself, -kReach, kReach));
     }
+  }
+
+  // The weights of frame f, under its masks [M, A, E].
+  void weigh(const bool* masks, long f) {
+    const float* of_frame = scores + f * s.agents * s.heads * s.places;
     if (s.pooled) std::memset(shares.data(), 0, 4 * shares.size());
     for (long m = 0; m < s.masks; ++m)
-      for (long a = 0; a < s.agents; ++a) softmax(masks + (m * s.agents + a) * s.entities, m, a);
+      for (long a = 0; a < s.agents; ++a)
+        softmax(of_frame, masks + (m * s.agents + a) * s.entities, m, a);
   }
 
   // What is taken in frame f, [rows, T].
@@ -127,11 +152,11 @@ class AttentionBlock {
   static constexpr float kReach = 80.0f;
 
   // The weights of one agent under one mask: the exponentials that it lets through, over their sum.
-  void softmax(const bool* mask, long m, long a) {
+  void softmax(const float* scores, const bool* mask, long m, long a) {
     const long P = s.places;
     for (long e = 0; e < s.entities; ++e) seen[e] = mask[e];
     for (long h = 0; h < s.heads; ++h) {
-      const float* score = &scores[(a * s.heads + h) * P];
+      const float* score = scores + (a * s.heads + h) * P;
       float* weight = &weights[((m * s.agents + a) * s.heads + h) * P];
       float* share = &shares[(m * s.heads + h) * P];
       Vector sums{};
@@ -146,20 +171,25 @@ class AttentionBlock {
     }
   }
 
+  void lay_across(long f) {
+    const float* of_frame = &embedded[f * s.entities * s.width];
+    transpose(embedded_t.data(), s.places, of_frame, s.width, s.entities, s.width);
+  }
+
   const float* used() const { return s.pooled ? shares.data() : weights.data(); }
   const float* values_of(long f) const {
-    return s.pooled ? &embedded[f * s.entities * s.width] : &values[f * s.entities * s.values];
+    return s.pooled ? &embedded[f * s.entities * s.width] : values + f * s.entities * s.values;
   }
 
   const Factors& factors;
   const Weights& w;
+  // Kept for the way back, where that is faster than to compute them again:
+  float *queries, *values, *scores;  // F,A,H,K; F,E,H * V; F,A,H,P, the exponentials
+  Array own{s.block * s.kept};
   Array team{s.block * s.agents * s.width};              // F,A,W
-  Array queries{s.block * s.agents * s.width};           // F,A,H,K
   Array mapped{s.block * s.agents * s.heads * s.width};  // F,A,H,W
-  Array values{s.pooled ? 0 : s.block * s.entities * s.values};
   // Of one frame:
   Array embedded_t{s.width * s.places};                       // W,P
-  Array scores{s.agents * s.heads * s.places};                // A,H,P; their exponentials
   Array seen{s.places};                                       // P, of one agent and mask
   Array weights{s.masks * s.agents * s.heads * s.places};     // M,A,H,P
   Array shares{s.pooled ? s.masks * s.heads * s.places : 0};  // M,H,P

@@ -2,7 +2,7 @@
 //
 // Sequences do not know of each other: each thread takes some of them through all steps, and their
 // states stay in the cache. The threads take blocks in turn, since the first ones are the longest.
-// On the way back the gates are computed again from the states.
+// The gates are kept for the way back: to read them takes half the time of computing them again.
 //
 // Shape legend: R rows (step by step, the longest sequences first), I inputs, H width.
 #include <omp.h>
@@ -32,28 +32,32 @@ struct Shape : Sizes {
 Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(between(-x, -80.0f, 80.0f))); }
 Vector hyperbolic_tangent(Vector x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
 
+// How many sequences of a block go on in a step.
+long rows_of(const Shape& s, long step, long first) {
+  return step < s.steps ? std::min<long>(s.block, s.rows[step] - first) : 0;
+}
+
+// The weights as the products of the way forward need them.
 struct Factors {
-  Factor inputs, inputs_back, recurrent;
+  Factor inputs, recurrent;
   Factors(const Sizes& s, const Weights& w)
       : inputs({w.inputs, 1, s.inputs}, s.inputs, 3 * s.width, s.narrow),
-        inputs_back({w.inputs, s.inputs, 1}, 3 * s.width, s.inputs, s.narrow),
         recurrent({w.recurrent, 1, s.width}, s.width, 3 * s.width, false) {}
 };
 
-// The gates of one step of a block.
-class Gates {
+class ForwardBlock {
  public:
-  Gates(const Shape& shape, const Factors& factors, const Weights& weights)
+  ForwardBlock(const Shape& shape, const Factors& factors, const Weights& weights)
       : s(shape), factors(factors), w(weights) {}
 
-  // For each vector: use(row, column, r, z, n, u), where u is U h + b of n.
-  template <class Use>
-  void compute(const float* inputs, const float* hidden, long rows, Use use) {
+  // One step: the states [rows, H] after it, and [rows, 4H] its r, z, n and u = U h + b of n, unless
+  // `kept` is null.
+  void step(const float* inputs, const float* before, float* states, float* kept, long rows) {
     const long H = s.width;
     const float* recurrent = factors.recurrent.rows().data();
     large(gates.data(), 3 * H, {inputs, s.inputs, 1}, factors.inputs, rows, 3 * H, s.inputs);
-    product(gates.data(), 3 * H, {hidden, H, 1}, recurrent, 3 * H, rows, 2 * H, H, true);
-    product(of_hidden.data(), H, {hidden, H, 1}, recurrent + 2 * H, 3 * H, rows, H, H);
+    product(gates.data(), 3 * H, {before, H, 1}, recurrent, 3 * H, rows, 2 * H, H, true);
+    product(of_hidden.data(), H, {before, H, 1}, recurrent + 2 * H, 3 * H, rows, H, H);
     for (long row = 0; row < rows; ++row)
       for (long c = 0; c < H; c += kLanes) {
         const float* x = &gates[row * 3 * H + c];
@@ -61,16 +65,21 @@ class Gates {
         const Vector z = sigmoid(at(x + H) + at(w.bias + H + c));
         const Vector u = at(&of_hidden[row * H + c]) + at(w.bias_new + c);
         const Vector n = hyperbolic_tangent(at(x + 2 * H) + at(w.bias + 2 * H + c) + r * u);
-        use(row, c, r, z, n, u);
+        at(states + row * H + c) = n + z * (at(before + row * H + c) - n);
+        if (!kept) continue;
+        float* to = kept + row * 4 * H + c;
+        at(to) = r;
+        at(to + H) = z;
+        at(to + 2 * H) = n;
+        at(to + 3 * H) = u;
       }
   }
 
-  const Shape& s;
-  LargeProduct large{s.narrow != 0};
-
  private:
+  const Shape& s;
   const Factors& factors;
   const Weights& w;
+  LargeProduct large{s.narrow != 0};
   Array gates{s.block * 3 * s.width}, of_hidden{s.block * s.width};
 };
 
@@ -83,34 +92,31 @@ struct Gradients {
         bias_new(bias + 3 * s.width) {}
 };
 
-// How many sequences of a block go on in a step.
-long rows_of(const Shape& s, long step, long first) {
-  return step < s.steps ? std::min<long>(s.block, s.rows[step] - first) : 0;
-}
-
 class GradientBlock {
  public:
-  GradientBlock(const Shape& shape, const Factors& factors, const Weights& weights, float* place)
-      : s(shape), factors(factors), gates(shape, factors, weights), w(weights), to(place, shape) {}
+  GradientBlock(const Shape& shape, const Factor& inputs_back, const Weights& weights, float* place)
+      : s(shape), inputs_back(inputs_back), w(weights), to(place, shape) {}
 
   // One step back: `carried` [rows, H] is the gradient of its states by the steps that follow, and
   // becomes that of the states before.
-  void step(const float* inputs, const float* before, const float* grad_states, float* carried,
-            float* grad_inputs, long rows) {
+  void step(const float* inputs, const float* before, const float* kept, const float* grad_states,
+            float* carried, float* grad_inputs, long rows) {
     const long H = s.width, I = s.inputs;
-    gates.compute(inputs, before, rows,
-                  [&](long row, long c, Vector r, Vector z, Vector n, Vector u) {
-                    const long i = row * H + c;
-                    const Vector grad = at(carried + i) + at(grad_states + i);
-                    const Vector of_new = grad * (1.0f - z) * (1.0f - n * n);
-                    const Vector of_update = grad * (at(before + i) - n) * z * (1.0f - z);
-                    const Vector of_reset = of_new * u * r * (1.0f - r);
-                    at(carried + i) = grad * z;
-                    keep(row * 3 * H + c, c, of_reset, of_update, of_new, of_new * r);
-                  });
+    for (long row = 0; row < rows; ++row)
+      for (long c = 0; c < H; c += kLanes) {
+        const float* gates = kept + row * 4 * H + c;
+        const Vector r = at(gates), z = at(gates + H), n = at(gates + 2 * H), u = at(gates + 3 * H);
+        const long i = row * H + c;
+        const Vector grad = at(carried + i) + at(grad_states + i);
+        const Vector of_new = grad * (1.0f - z) * (1.0f - n * n);
+        const Vector of_update = grad * (at(before + i) - n) * z * (1.0f - z);
+        const Vector of_reset = of_new * u * r * (1.0f - r);
+        at(carried + i) = grad * z;
+        keep(row * 3 * H + c, c, of_reset, of_update, of_new, of_new * r);
+      }
     product(carried, H, {of_hidden.data(), 3 * H, 1}, w.recurrent, H, rows, H, 3 * H, true);
-    gates.large(grad_inputs, I, {of_inputs.data(), 3 * H, 1}, factors.inputs_back, rows, I, 3 * H);
-    gates.large.gradient(to.inputs, I, {of_inputs.data(), 1, 3 * H}, inputs, I, 3 * H, I, rows);
+    large(grad_inputs, I, {of_inputs.data(), 3 * H, 1}, inputs_back, rows, I, 3 * H);
+    large.gradient(to.inputs, I, {of_inputs.data(), 1, 3 * H}, inputs, I, 3 * H, I, rows);
     product(to.recurrent, H, {of_hidden.data(), 1, 3 * H}, before, H, 3 * H, H, rows, true);
   }
 
@@ -129,34 +135,31 @@ class GradientBlock {
   }
 
   const Shape& s;
-  const Factors& factors;
-  Gates gates;
+  const Factor& inputs_back;
   const Weights& w;
   Gradients to;
+  LargeProduct large{s.narrow != 0};
   Array of_inputs{s.block * 3 * s.width}, of_hidden{s.block * 3 * s.width};
 };
 
 }  // namespace
 
-// inputs [R, I], start [rows of the first step, H] -> states [R, H].
+// inputs [R, I], start [rows of the first step, H] -> states [R, H], and kept [R, 4H] or null.
 extern "C" void gru_forward(const Sizes* sizes, const Weights* weights, const float* inputs,
-                            const float* start, float* states) {
+                            const float* start, float* states, float* kept) {
   const Shape s(*sizes);
+  const long H = s.width;
   const Factors factors(s, *weights);
 #pragma omp parallel num_threads(s.threads)
   {
-    Gates gates(s, factors, *weights);
+    ForwardBlock block(s, factors, *weights);
 #pragma omp for schedule(static, 1)
     for (long first = 0; first < s.rows[0]; first += s.block) {
-      const float* before = start + first * s.width;
+      const float* before = start + first * H;
       for (long step = 0, row = first; rows_of(s, step, first) > 0; row += s.rows[step++]) {
-        float* state = states + row * s.width;
-        gates.compute(inputs + row * s.inputs, before, rows_of(s, step, first),
-                      [&](long r, long c, Vector, Vector z, Vector n, Vector) {
-                        const long i = r * s.width + c;
-                        at(state + i) = n + z * (at(before + i) - n);
-                      });
-        before = state;
+        block.step(inputs + row * s.inputs, before, states + row * H,
+                   kept ? kept + row * 4 * H : nullptr, rows_of(s, step, first));
+        before = states + row * H;
       }
     }
   }
@@ -164,15 +167,15 @@ extern "C" void gru_forward(const Sizes* sizes, const Weights* weights, const fl
 
 // Adds to gradients [threads, all weights] and to grad_start [rows of the first step, H].
 extern "C" void gru_backward(const Sizes* sizes, const Weights* weights, const float* inputs,
-                             const float* start, const float* states, const float* grad_states,
-                             float* grad_inputs, float* grad_start, float* gradients,
-                             int64_t parameters) {
+                             const float* start, const float* states, const float* kept,
+                             const float* grad_states, float* grad_inputs, float* grad_start,
+                             float* gradients, int64_t parameters) {
   const Shape s(*sizes);
   const long H = s.width, I = s.inputs;
-  const Factors factors(s, *weights);
+  const Factor inputs_back({weights->inputs, I, 1}, 3 * H, I, s.narrow);
 #pragma omp parallel num_threads(s.threads)
   {
-    GradientBlock block(s, factors, *weights, gradients + omp_get_thread_num() * parameters);
+    GradientBlock block(s, inputs_back, *weights, gradients + omp_get_thread_num() * parameters);
 #pragma omp for schedule(static, 1)
     for (long first = 0; first < s.rows[0]; first += s.block) {
       long step = 0, row = first;
@@ -180,8 +183,8 @@ extern "C" void gru_backward(const Sizes* sizes, const Weights* weights, const f
       while (step-- > 0) {
         row -= s.rows[step];
         const float* before = step ? states + (row - s.rows[step - 1]) * H : start + first * H;
-        block.step(inputs + row * I, before, grad_states + row * H, grad_start + first * H,
-                   grad_inputs + row * I, rows_of(s, step, first));
+        block.step(inputs + row * I, before, kept + row * 4 * H, grad_states + row * H,
+                   grad_start + first * H, grad_inputs + row * I, rows_of(s, step, first));
       }
     }
   }

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from rllib_ptm.model.native.library import (
     addresses,
     call,
+    differentiates,
     narrow,
     require_shape,
     serves,
@@ -65,33 +66,38 @@ def gru(
         require_shape(name, tensor, shape)
     if list(rows_per_step) != sorted(rows_per_step, reverse=True):
         raise ValueError(f"rows_per_step rises: {list(rows_per_step)}")
-    return _GRU.apply(inputs, start, torch.tensor(rows_per_step), *weights)
+    keep = differentiates(inputs, start, *weights)
+    return _GRU.apply(inputs, start, torch.tensor(rows_per_step), keep, *weights)
 
 
 class _GRU(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, start: Tensor, rows: Tensor, *weights: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, inputs: Tensor, start: Tensor, rows: Tensor, keep: bool, *weights: Tensor
+    ) -> Tensor:
         inputs, start = inputs.contiguous(), start.contiguous()
         weights = tuple(w.contiguous() for w in weights)
-        states = inputs.new_empty(len(inputs), start.shape[1])
-        counts = (len(rows), inputs.shape[1], start.shape[1], torch.get_num_threads(), narrow())
+        width = start.shape[1]
+        states = inputs.new_empty(len(inputs), width)
+        kept = inputs.new_empty(len(inputs), 4 * width) if keep else None
+        counts = (len(rows), inputs.shape[1], width, torch.get_num_threads(), narrow())
         sizes = _Sizes(*counts, rows.data_ptr())
-        call("gru_forward", sizes, _Weights(*addresses(weights)), inputs, start, states)
-        ctx.save_for_backward(inputs, start, states, rows, *weights)
+        call("gru_forward", sizes, _Weights(*addresses(weights)), inputs, start, states, kept)
+        ctx.save_for_backward(inputs, start, states, kept, rows, *weights)
         ctx.sizes = sizes
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, start, states, _, *weights = ctx.saved_tensors
+        inputs, start, states, kept, _, *weights = ctx.saved_tensors
         counts = [w.numel() for w in weights]
         grads = inputs.new_zeros(ctx.sizes.threads, sum(counts))
         grad_inputs, grad_start = torch.empty_like(inputs), torch.zeros_like(start)
         call(
             "gru_backward",
-            *(ctx.sizes, _Weights(*addresses(weights)), inputs, start, states),
+            *(ctx.sizes, _Weights(*addresses(weights)), inputs, start, states, kept),
             *(grad_outputs[0].contiguous(), grad_inputs, grad_start, grads, sum(counts)),
         )
         of_weight = zip(grads.sum(0).split(counts), weights, strict=True)
-        return grad_inputs, grad_start, None, *(grad.view_as(w) for grad, w in of_weight)
+        return grad_inputs, grad_start, None, None, *(grad.view_as(w) for grad, w in of_weight)

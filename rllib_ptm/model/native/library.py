@@ -58,6 +58,7 @@ def load(path: Path) -> ctypes.CDLL:
     """Loads what was compiled."""
     loaded = ctypes.CDLL(str(path))
     loaded.has_tiles.restype = ctypes.c_bool
+    loaded.attention_kept.restype = ctypes.c_int64
     return loaded
 
 
@@ -128,7 +129,12 @@ def require_shape(
         raise ValueError(f"{name}: expected {(dtype, shape, 'cpu')}, found {found}")
 
 
-def call(function: str, *arguments: ctypes.Structure | Tensor | int | None) -> None:
+def differentiates(*inputs: Tensor | None) -> bool:
+    """Whether a gradient by any of these will be asked for, so that something is to be kept."""
+    return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs)
+
+
+def call(function: str, *arguments: ctypes.Structure | Tensor | int | None) -> Any:
     """Calls a compiled function: structures by reference, tensors by where their numbers lie.
 
     Tensors must be contiguous.
@@ -141,7 +147,7 @@ def call(function: str, *arguments: ctypes.Structure | Tensor | int | None) -> N
             return ctypes.byref(x)
         return x if x is None else ctypes.c_int64(x)
 
-    getattr(library(), function)(*map(passed, arguments))
+    return getattr(library(), function)(*map(passed, arguments))
 
 
 def structure(name: str, fields: Mapping[str, Any]) -> type[ctypes.Structure]:
