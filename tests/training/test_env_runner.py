@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from ray.rllib.core import COMPONENT_RL_MODULE
 from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED,
@@ -47,6 +49,32 @@ def test_battles_go_on_from_one_sample_to_the_next(make_runner: MakeRunner) -> N
     in_pieces = [e for _ in range(12) for e in runner.sample(num_episodes=1, epsilon=1.0)]
     in_one = make_runner().sample(num_episodes=len(in_pieces), epsilon=1.0)
     assert fingerprint(in_pieces) == fingerprint(in_one)[: len(in_pieces)]
+
+
+@pytest.mark.parametrize(("battles", "threads"), [(4, 1), (129, 2)])
+def test_few_battles_are_played_by_one_thread(
+    make_runner: MakeRunner,
+    make_config: MakeConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    battles: int,
+    threads: int,
+) -> None:
+    runner = make_runner(make_config().env_runners(num_envs_per_env_runner=battles))
+    forward, found = runner.module.forward_inference, set()
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        found.add(torch.get_num_threads())
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(runner.module, "forward_inference", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        runner.sample(num_episodes=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert found == {threads}
 
 
 def test_an_equal_seed_plays_equal_episodes(
