@@ -2,8 +2,9 @@
 
 Shape legend of ``rllib_ptm.model``: ``B`` episodes, ``T`` steps, ``A`` agent slots, ``E`` entity
 slots (the agents first), ``D`` entity features, ``U`` actions, ``F`` frames (the steps of all
-episodes that exist, packed), ``M`` masks side by side. All masks are bool, True = exists / may be
-seen / allowed. M^mu is the visibility, M* lets every present entity see every present one.
+episodes that exist, packed), ``G`` moments (likewise; each episode has one more of them than it has
+steps), ``M`` masks side by side. All masks are bool, True = exists / may be seen / allowed. M^mu is
+the visibility, M* lets every present entity see every present one.
 """
 
 from __future__ import annotations
