@@ -17,6 +17,7 @@ import pytest
 import torch
 from draw import Sizes
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS, Agent
@@ -25,7 +26,7 @@ from rllib_ptm.model.gru import PackedGRU
 from rllib_ptm.model.mixer import QMixer
 from rllib_ptm.model.native import attention as native_attention
 from rllib_ptm.model.native import library
-from rllib_ptm.model.native.attention import Layer, attention
+from rllib_ptm.model.native.attention import Layer, attention, attention_serves
 from rllib_ptm.model.native.gru import gru
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.precision import opened
@@ -245,8 +246,55 @@ def test_attention_refuses_what_does_not_fit(
 
 
 @needs_compiler
+def test_attention_refuses_what_it_cannot_do(calls: mock.Mock) -> None:
+    weights = (torch.randn(32, 9), torch.randn(32), torch.randn(32, 32), torch.randn(32, 32))
+    layer, entities = Layer(*weights, heads=2), torch.randn(5, 4, 9)
+    seen = torch.ones(5, 1, 2, 4, dtype=torch.bool)
+    with pytest.raises(ValueError, match="rectified: expected with an output and a bias"):
+        attention(entities, seen, layer._replace(output=torch.randn(16, 64), rectified=True))
+    with pytest.raises(ValueError, match="are empty"):
+        attention(entities, seen[:, :, :0], layer)
+    assert attention_serves(entities, layer._replace(value=torch.randn(32, 32)))
+    assert not attention_serves(entities, layer._replace(value=torch.randn(40, 32)))
+
+
+@needs_compiler
+def test_what_was_saved_may_come_from_somewhere_else(calls: mock.Mock) -> None:
+    """Checkpointing throws away what the way forward saved, and makes it again."""
+    sizes = SHAPES[0]
+    agent, batch = networks(sizes, 1, "slot").agent, in_format(draw.batch(sizes, 3), torch.float32)
+    given = batch.entities, batch.present, batch.visible[:, :, None], batch.valid.sum(1) + 1
+    gradients = []
+    for again in (False, True):
+        if again:
+            utilities = checkpoint(draw.whole_episodes, agent, *given, use_reentrant=False)
+        else:
+            utilities = draw.whole_episodes(agent, *given)
+        gradients.append(torch.autograd.grad(utilities.square().sum(), list(agent.parameters())))
+    assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))
+
+
+@needs_compiler
+def test_small_states_have_all_their_digits(calls: mock.Mock) -> None:
+    torch.manual_seed(0)
+    cell, inputs = PackedGRU(16, 16), 1e-5 * torch.randn(40, 16)
+    with torch.no_grad():
+        for weight in (cell.bias_ih, cell.bias_hh):
+            weight.zero_()
+        found = cell(inputs, torch.zeros(20, 16), [20, 20])
+        exact = cell.double()(inputs.double(), torch.zeros(20, 16).double(), [20, 20])
+    torch.testing.assert_close(found.double(), exact, rtol=2e-5, atol=1e-11)
+
+
+@needs_compiler
 @pytest.mark.parametrize(
-    ("rows", "message"), [([3, 3], "inputs: expected"), ([2, 3], "rises: "), ([5], "start: ")]
+    ("rows", "message"),
+    [
+        ([3, 3], "inputs: expected"),
+        ([2, 3], "rises: "),
+        ([5], "start: "),
+        ([6, -1], "start: "),
+    ],
 )
 def test_the_recurrence_refuses_what_does_not_fit(rows: list[int], message: str) -> None:
     weights = torch.randn(48, 16), torch.randn(48, 16), torch.randn(48), torch.randn(16)
@@ -300,3 +348,26 @@ def test_why_compiling_failed_is_said(
         assert library.library() is None
     assert "no such header" in caplog.text
     assert not list((tmp_path / "cache").rglob("*.so"))
+
+
+@needs_compiler
+@pytest.mark.parametrize("compiler", ["env g++", "no-such-compiler"])
+def test_a_compiler_has_arguments_or_is_not_there(
+    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiler: str
+) -> None:
+    monkeypatch.setenv("CXX", compiler)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert isinstance(library.library(), ctypes.CDLL)
+
+
+@needs_compiler
+def test_what_is_damaged_is_compiled_once_more(
+    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    damaged = tmp_path / "rllib_ptm" / "native" / f"{library._fingerprint(['g++'])}.so"
+    damaged.parent.mkdir(parents=True)
+    damaged.touch()
+    monkeypatch.delenv("CXX", raising=False)
+    assert isinstance(library.library(), ctypes.CDLL)
+    assert damaged.stat().st_size > 0

@@ -221,7 +221,8 @@ extern "C" void attention_forward(const Sizes* sizes, const Weights* weights,
   }
 }
 
-// Adds to gradients [threads, all weights]; kept and grad_embedded may be null.
+// Adds to gradients [threads, all weights]; kept and grad_embedded may be null, and the result where
+// it is not rectified.
 extern "C" void attention_backward(const Sizes* sizes, const Weights* weights,
                                    const float* entities, const bool* masks, const float* result,
                                    float* kept, const float* grad_result,
@@ -238,8 +239,8 @@ extern "C" void attention_backward(const Sizes* sizes, const Weights* weights,
       const long frames = std::min<long>(s.block, s.frames - start);
       block.run(entities + start * s.entities * s.features,
                 masks + start * s.masks * s.agents * s.entities,
-                result + start * s.rows * s.results, kept ? kept + start * s.kept : nullptr,
-                grad_result + start * s.rows * s.results,
+                s.rectified ? result + start * s.rows * s.results : nullptr,
+                kept ? kept + start * s.kept : nullptr, grad_result + start * s.rows * s.results,
                 grad_embedded ? grad_embedded + start * s.entities * s.width : nullptr, frames);
     }
   }

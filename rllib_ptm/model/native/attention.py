@@ -39,7 +39,7 @@ class Layer(NamedTuple):
         output: [X, columns of what is taken]; None = no layer follows.
         bias: [X], added in the end.
         summed: What is taken is summed over the heads: V columns instead of H * V.
-        rectified: A ReLU follows the bias; for an output layer only.
+        rectified: A ReLU follows; for an output layer with a bias only.
     """
 
     embed: Tensor
@@ -73,7 +73,9 @@ def attention_serves(entities: Tensor, layer: Layer) -> bool:
     result = 0 if layer.bias is None else len(layer.bias)
     output = 0 if layer.output is None else len(layer.output)
     return not entities.requires_grad and serves(
-        entities, whole=(width, result, output), quarters=(width // layer.heads, value)
+        entities,
+        whole=(width, result, output, layer.heads * value),
+        quarters=(width // layer.heads, value),
     )
 
 
@@ -109,6 +111,12 @@ def _require_fit(entities: Tensor, masks: Tensor, layer: Layer) -> None:
     of_value = width if layer.value is None else len(layer.value) // heads
     taken = of_value * (1 if layer.summed else heads)
     results = taken if layer.output is None else len(layer.output)
+    if min(slots, features, num_masks, agents) < 1:
+        raise ValueError(
+            f"entities {tuple(entities.shape)} or masks {tuple(masks.shape)} are empty"
+        )
+    if layer.rectified and (layer.output is None or layer.bias is None):
+        raise ValueError("rectified: expected with an output and a bias")
     seen_by = (frames, num_masks, min(agents, slots), slots)
     require_shape("masks", masks, seen_by, torch.bool)
     for name, tensor, shape in (
@@ -146,8 +154,8 @@ class _Attention(torch.autograd.Function):
         size = call("attention_kept", sizes) if keep else 0
         kept = entities.new_empty(len(entities), size) if keep else None
         call("attention_forward", sizes, held, entities, masks, result, embedded, kept)
-        ctx.save_for_backward(entities, masks, result, kept, *weights)
-        ctx.sizes = sizes
+        ctx.save_for_backward(entities, masks, result if layer.rectified else None, kept, *weights)
+        ctx.sizes, ctx.result_shape = sizes, result.shape
         ctx.set_materialize_grads(False)
         return result, embedded
 
@@ -157,7 +165,9 @@ class _Attention(torch.autograd.Function):
         entities, masks, result, kept, *weights = ctx.saved_tensors
         sizes = ctx.sizes
         grad_result, grad_embedded = grad_outputs
-        grad_result = torch.zeros_like(result) if grad_result is None else grad_result.contiguous()
+        if grad_result is None:
+            grad_result = entities.new_zeros(ctx.result_shape)
+        grad_result = grad_result.contiguous()
         grad_embedded = None if grad_embedded is None else grad_embedded.contiguous()
         given = [w for w in weights if w is not None]
         counts = [w.numel() for w in given]

@@ -54,7 +54,7 @@ class Bf16Product {
 
   static void pack_right(Array& to, const float* b, long row, long columns, long depth) {
     const long across = tiles_of(depth, kPairs), down = 2 * tiles_of(columns, 2 * kSide);
-    if (to.size() < down * across * kTile) to.resize(down * across * kTile);
+    if (to.size() < down * across * kTile) to.allocate(down * across * kTile);
     for (long j = 0; j < down; ++j)
       for (long k = 0; k < across; ++k) {
         Vector x[kSide];
@@ -144,7 +144,7 @@ class Bf16Product {
   // A may lie row by row, or column by column.
   void pack_left(Matrix a, long rows, long depth) {
     const long across = tiles_of(depth, kPairs), down = 2 * tiles_of(rows, 2 * kSide);
-    if (left_.size() < down * across * kTile) left_.resize(down * across * kTile);
+    if (left_.size() < down * across * kTile) left_.allocate(down * across * kTile);
     for (long i = 0; i < down; ++i)
       for (long k = 0; k < across; ++k) {
         const float* from = a.data + i * kSide * a.row + k * kPairs * a.column;

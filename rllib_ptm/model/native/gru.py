@@ -24,7 +24,9 @@ from rllib_ptm.model.native.library import (
 )
 
 _COUNTS = ("steps", "inputs", "width", "threads", "narrow")
-_Sizes = structure("_Sizes", {**dict.fromkeys(_COUNTS, ctypes.c_int64), "rows": ctypes.c_void_p})
+# The array of rows lives as long as the structure that points to it.
+_Rows = ctypes.POINTER(ctypes.c_int64)
+_Sizes = structure("_Sizes", {**dict.fromkeys(_COUNTS, ctypes.c_int64), "rows": _Rows})
 _Weights = structure(
     "_Weights", dict.fromkeys(("inputs", "recurrent", "bias", "bias_new"), ctypes.c_void_p)
 )
@@ -32,7 +34,7 @@ _Weights = structure(
 
 def gru_serves(inputs: Tensor, hidden: Tensor) -> bool:
     """Whether ``gru`` can be had for these widths; otherwise torch is to be asked."""
-    return serves(inputs, (inputs.shape[1], hidden.shape[1]))
+    return inputs.dtype is hidden.dtype and serves(inputs, (inputs.shape[1], hidden.shape[1]))
 
 
 def gru(
@@ -64,33 +66,39 @@ def gru(
         ("weights[3]", weights[3], (width,)),
     ):
         require_shape(name, tensor, shape)
-    if list(rows_per_step) != sorted(rows_per_step, reverse=True):
-        raise ValueError(f"rows_per_step rises: {list(rows_per_step)}")
-    keep = differentiates(inputs, start, *weights)
-    return _GRU.apply(inputs, start, torch.tensor(rows_per_step), keep, *weights)
+    if not rows_per_step or list(rows_per_step) != sorted(rows_per_step, reverse=True):
+        raise ValueError(f"rows_per_step is empty or rises: {list(rows_per_step)}")
+    if rows_per_step[-1] < 0:
+        raise ValueError(f"rows_per_step has negative numbers: {list(rows_per_step)}")
+    counts = (len(rows_per_step), columns, width, torch.get_num_threads(), narrow())
+    sizes = _Sizes(*counts, (ctypes.c_int64 * len(rows_per_step))(*rows_per_step))
+    return _GRU.apply(inputs, start, sizes, differentiates(inputs, start, *weights), *weights)
 
 
 class _GRU(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, inputs: Tensor, start: Tensor, rows: Tensor, keep: bool, *weights: Tensor
+        ctx: Any,
+        inputs: Tensor,
+        start: Tensor,
+        sizes: ctypes.Structure,
+        keep: bool,
+        *weights: Tensor,
     ) -> Tensor:
         inputs, start = inputs.contiguous(), start.contiguous()
         weights = tuple(w.contiguous() for w in weights)
         width = start.shape[1]
         states = inputs.new_empty(len(inputs), width)
         kept = inputs.new_empty(len(inputs), 4 * width) if keep else None
-        counts = (len(rows), inputs.shape[1], width, torch.get_num_threads(), narrow())
-        sizes = _Sizes(*counts, rows.data_ptr())
         call("gru_forward", sizes, _Weights(*addresses(weights)), inputs, start, states, kept)
-        ctx.save_for_backward(inputs, start, states, kept, rows, *weights)
+        ctx.save_for_backward(inputs, start, states, kept, *weights)
         ctx.sizes = sizes
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, start, states, kept, _, *weights = ctx.saved_tensors
+        inputs, start, states, kept, *weights = ctx.saved_tensors
         counts = [w.numel() for w in weights]
         grads = inputs.new_zeros(ctx.sizes.threads, sum(counts))
         grad_inputs, grad_start = torch.empty_like(inputs), torch.zeros_like(start)

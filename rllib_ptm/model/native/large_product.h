@@ -3,7 +3,7 @@
 
 #include "bf16_product.h"
 
-// How many of `all` a block takes: about `most`, so that each thread gets as many blocks.
+// How many of `all` a block takes: at most `most`, and so that all threads get as many blocks.
 inline long share_of(long all, long threads, long most) {
   const long each = std::max(1L, (all + threads - 1) / threads);
   const long blocks = (each + std::max(1L, most) - 1) / std::max(1L, most);

@@ -7,12 +7,14 @@ not meet.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 SWITCH = "RLLIB_PTM_NATIVE"
 FOLDER = Path(__file__).parent
 _FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fopenmp", "-shared", "-fPIC")
+# Characters of what the compiler says that are logged: the last ones.
+_LOGGED = 1000
 # Whole vectors, of the widest that any machine has.
 _LANES = 16
 
@@ -38,20 +42,31 @@ def library() -> ctypes.CDLL | None:
     """The compiled code; None if it is switched off, or if it cannot be had, which is logged."""
     if os.environ.get(SWITCH, "1") == "0":
         return None
-    compiler = os.environ.get("CXX") or shutil.which("g++")
+    compiler = _compiler()
     if compiler is None:
         logger.warning("No C++ compiler (g++) was found: the networks run in torch alone, slower.")
         return None
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rllib_ptm"
         path = cache / "native" / f"{_fingerprint(compiler)}.so"
-        if not path.exists():
-            compile_library(path, compiler)
+        if path.exists():
+            with contextlib.suppress(OSError, AttributeError):  # damaged: compiled once more, below
+                return load(path)
+        compile_library(path, compiler)
         return load(path)
     except (OSError, RuntimeError, subprocess.CalledProcessError) as error:  # RuntimeError: no home
-        reason = getattr(error, "stderr", None) or error
-        logger.warning("The networks run in torch alone, slower: %s failed: %s", compiler, reason)
+        reason = str(getattr(error, "stderr", None) or error).strip()[-_LOGGED:]
+        command = " ".join(compiler)
+        logger.warning("The networks run in torch alone, slower: %s failed: %s", command, reason)
         return None
+
+
+def _compiler() -> list[str] | None:
+    """The command that $CXX names, or g++, whichever is there."""
+    for command in (shlex.split(os.environ.get("CXX", "")), ["g++"]):
+        if command and shutil.which(command[0]):
+            return command
+    return None
 
 
 def load(path: Path) -> ctypes.CDLL:
@@ -62,12 +77,14 @@ def load(path: Path) -> ctypes.CDLL:
     return loaded
 
 
-def compile_library(path: Path, compiler: str = "g++", machine: str = "native") -> None:
+def compile_library(
+    path: Path, compiler: Sequence[str] = ("g++",), machine: str = "native"
+) -> None:
     """Compiles the C++ code; whoever else does so at the same time does no harm.
 
     Args:
         path: Where to put it.
-        compiler: A GCC.
+        compiler: A GCC, and arguments for it.
         machine: For which processors, as GCC's ``-march``.
 
     Raises:
@@ -76,8 +93,10 @@ def compile_library(path: Path, compiler: str = "g++", machine: str = "native") 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder) / path.name
-        command = [compiler, *_FLAGS, f"-march={machine}", *map(str, _code("*.cpp"))]
-        subprocess.run([*command, "-o", str(made)], check=True, capture_output=True, text=True)
+        command = [*compiler, *_FLAGS, f"-march={machine}", *map(str, _code("*.cpp"))]
+        _run([*command, "-o", str(made)])
+        with made.open("rb") as file:
+            os.fsync(file.fileno())  # or a power failure could leave half of it under its name
         made.replace(path)
 
 
@@ -85,13 +104,20 @@ def _code(pattern: str) -> list[Path]:
     return sorted(FOLDER.glob(pattern))
 
 
-def _fingerprint(compiler: str) -> str:
+def _run(command: Sequence[str]) -> str:
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, encoding="utf-8", errors="replace"
+    )
+    return done.stdout
+
+
+def _fingerprint(compiler: Sequence[str]) -> str:
     """Of the code, the compiler and the processor."""
-    version = subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True)
-    parts = [platform.machine(), version.stdout, *_FLAGS, *map(Path.read_text, _code("*.[ch]*"))]
+    parts = [platform.machine(), *compiler, _run([*compiler, "--version"]), *_FLAGS]
+    parts += [path.read_text("utf-8") for path in _code("*.[ch]*")]
     processor = Path("/proc/cpuinfo")
     if processor.exists():
-        lines = processor.read_text().splitlines()
+        lines = processor.read_text("utf-8", "replace").splitlines()
         parts += sorted({x for x in lines if x.startswith(("flags", "Features", "model name"))})
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -100,7 +126,7 @@ def serves(inputs: Tensor, whole: tuple[int, ...], quarters: tuple[int, ...] = (
     """Whether the compiled code is to evaluate networks of these widths on these inputs.
 
     Args:
-        inputs: What the networks read; to which no gradient may be asked for.
+        inputs: What the networks read.
         whole: Widths that must be whole vectors.
         quarters: Widths that must be quarters of one.
     """
@@ -110,7 +136,7 @@ def serves(inputs: Tensor, whole: tuple[int, ...], quarters: tuple[int, ...] = (
         and not torch.compiler.is_compiling()
         and all(width % _LANES == 0 for width in whole)
         and all(width % (_LANES // 4) == 0 for width in quarters)
-        and (not torch.is_autocast_enabled("cpu") or loaded.has_tiles())
+        and (not torch.is_autocast_enabled("cpu") or narrow())
     )
 
 
@@ -137,12 +163,13 @@ def differentiates(*inputs: Tensor | None) -> bool:
 def call(function: str, *arguments: ctypes.Structure | Tensor | int | None) -> Any:
     """Calls a compiled function: structures by reference, tensors by where their numbers lie.
 
-    Tensors must be contiguous.
+    Raises:
+        ValueError: A tensor is not contiguous.
     """
 
     def passed(x: ctypes.Structure | Tensor | int | None) -> Any:
         if isinstance(x, Tensor):
-            return ctypes.c_void_p(x.data_ptr())
+            return ctypes.c_void_p(*addresses([x]))
         if isinstance(x, ctypes.Structure):
             return ctypes.byref(x)
         return x if x is None else ctypes.c_int64(x)
@@ -156,10 +183,22 @@ def structure(name: str, fields: Mapping[str, Any]) -> type[ctypes.Structure]:
 
 
 def addresses(tensors: Sequence[Tensor | None]) -> list[int | None]:
-    """Where the numbers of contiguous tensors lie."""
+    """Where the numbers of contiguous tensors lie.
+
+    Raises:
+        ValueError: One is not contiguous.
+    """
+    if not all(x is None or x.is_contiguous() for x in tensors):
+        raise ValueError("C++ reads contiguous tensors only")
     return [None if x is None else x.data_ptr() for x in tensors]
 
 
 def narrow() -> bool:
-    """Whether the large products are to be done in bf16."""
-    return torch.is_autocast_enabled("cpu")
+    """Whether the large products are to be done in bf16, and can be."""
+    loaded = library()
+    return (
+        loaded is not None
+        and torch.is_autocast_enabled("cpu")
+        and torch.get_autocast_dtype("cpu") is torch.bfloat16
+        and bool(loaded.has_tiles())
+    )

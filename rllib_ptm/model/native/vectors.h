@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <type_traits>
 
 #if defined(__AVX512F__)
@@ -37,10 +38,11 @@ inline const typename VectorOf<lanes>::type& at(const float* p) {
 class Array {
  public:
   Array() = default;
-  explicit Array(long size) { resize(size); }
-  void resize(long size) {
+  explicit Array(long size) { allocate(size); }
+  void allocate(long size) {
     const long bytes = (4 * size + 64) / 64 * 64;
     data_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
+    if (!data_) throw std::bad_alloc();
     size_ = size;
   }
   long size() const { return size_; }
