@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from rllib_ptm.model.native.library import (
+from rllib_ptm.model.native.calls import (
     addresses,
     call,
     differentiates,
