@@ -14,7 +14,7 @@ from envs.team_view import TeamView
 from envs.units import FloatArray, IntArray
 from rllib_ptm.rl_module import HIDDEN
 
-# Of so few battles, waking a second thread costs more than it brings: 10 to 30 % of a step.
+# Of so few battles, waking a second thread costs more than it brings: see benchmarks/README.md.
 _BATTLES_FOR_ONE_THREAD = 128
 
 

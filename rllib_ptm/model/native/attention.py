@@ -143,6 +143,7 @@ class _Attention(torch.autograd.Function):
         keep: bool,
         *weights: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
+        """What is taken, and the embedded entities or None; see ``attention``."""
         entities, masks = entities.contiguous(), masks.contiguous()
         weights = tuple(w if w is None else w.contiguous() for w in weights)
         sizes = _sizes(layer, entities, masks)
@@ -162,6 +163,7 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The gradients of the weights, in the order of ``Weights`` in attention_block.h."""
         entities, masks, result, kept, *weights = ctx.saved_tensors
         sizes = ctx.sizes
         grad_result, grad_embedded = grad_outputs

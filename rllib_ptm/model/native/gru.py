@@ -85,6 +85,7 @@ class _GRU(torch.autograd.Function):
         keep: bool,
         *weights: Tensor,
     ) -> Tensor:
+        """The states [R, H]; see ``gru``. ``keep``: the gates [R, 4H] too, for the gradient."""
         inputs, start = inputs.contiguous(), start.contiguous()
         weights = tuple(w.contiguous() for w in weights)
         width = start.shape[1]
@@ -98,6 +99,7 @@ class _GRU(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of inputs, first state and weights."""
         inputs, start, states, kept, *weights = ctx.saved_tensors
         counts = [w.numel() for w in weights]
         grads = inputs.new_zeros(ctx.sizes.threads, sum(counts))
