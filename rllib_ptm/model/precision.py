@@ -6,7 +6,8 @@ the scores, the recurrence (its state is a sum over time), and all that follows 
 utilities, mixing, targets, losses.
 
 The compiled networks (``native``) round the factors of their products with weights, and the
-hypernetworks' last layer among them; what lies between stays in float32.
+hypernetworks' last layer among them; what lies between stays in float32. All of it does so on a
+processor without products of bf16 (AVX512_BF16 or AMX).
 """
 
 from __future__ import annotations

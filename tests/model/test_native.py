@@ -35,6 +35,8 @@ from rllib_ptm.model.q_values import TeamQ, q_values
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 # This processor; and those whose vectors hold 8 and 4 floats.
 MACHINES = ["native", *(["x86-64-v3", "x86-64"] if platform.machine() == "x86_64" else [])]
+# Products of bf16 by tiles, if there are any, and by vectors alone.
+BF16_MACHINES = ["native", *(["cooperlake"] if platform.machine() == "x86_64" else [])]
 # No whole vectors of entities, fewer of them than one holds, more than a block's; one agent alone.
 SHAPES = (
     Sizes(lengths=(9, 4, 12, 7, 8), agents=4, enemies=3, entity_dim=9),
@@ -48,7 +50,7 @@ PTM = METHODS["ptm"]
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("native")
-    paths = {machine: folder / f"{machine}.so" for machine in MACHINES}
+    paths = {machine: folder / f"{machine}.so" for machine in {*MACHINES, *BF16_MACHINES}}
     for machine, path in paths.items():
         library.compile_library(path, machine=machine)
     return paths
@@ -174,10 +176,15 @@ def test_the_same_again_is_the_same(calls: mock.Mock, threads: int) -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("sizes", SHAPES)
-def test_bf16_is_no_farther_off_than_that_of_torch(compiled: dict[str, Path], sizes: Sizes) -> None:
-    loaded = library.load(compiled["native"])
-    if not loaded.has_tiles():
-        pytest.skip("this processor has no tiles for bf16")
+@pytest.mark.parametrize("machine", BF16_MACHINES)
+def test_bf16_is_no_farther_off_than_that_of_torch(
+    compiled: dict[str, Path], machine: str, sizes: Sizes
+) -> None:
+    if "avx512_bf16" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this processor has no products of bf16")
+    loaded = library.load(compiled[machine])
+    if not loaded.has_bf16():
+        pytest.skip("this system does not give the tiles away")
     team, target = (networks(sizes, seed, "entity") for seed in (1, 2))
     batch = in_format(draw.batch(sizes, 3), torch.float32)
     with mock.patch.object(library, "library", return_value=None):
@@ -191,6 +198,16 @@ def test_bf16_is_no_farther_off_than_that_of_torch(compiled: dict[str, Path], si
 
     assert not torch.equal(found["ori"], exact["ori"])  # bf16 was used
     assert errors(found).mean() < 1.1 * errors(by_torch).mean()
+
+
+@needs_compiler
+def test_without_products_of_bf16_float32_is_used(calls: mock.Mock) -> None:
+    calls.has_bf16 = mock.Mock(return_value=False)
+    team, target = (networks(SHAPES[0], seed, "entity") for seed in (1, 2))
+    batch = in_format(draw.batch(SHAPES[0], 3), torch.float32)
+    wide, narrow = learned(team, target, batch), learned(team, target, batch, "bf16")
+    assert calls.attention_forward.call_count == 20
+    assert largest_error(narrow, wide) < 2e-5
 
 
 @needs_compiler

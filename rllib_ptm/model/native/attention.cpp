@@ -184,7 +184,7 @@ class GradientBlock : public AttentionBlock {
 
 }  // namespace
 
-extern "C" bool has_tiles() { return tiles_allowed(); }
+extern "C" bool has_bf16() { return bf16::allowed(); }
 
 // Floats of a frame that are kept.
 extern "C" int64_t attention_kept(const Sizes* sizes) { return Shape(*sizes).kept; }

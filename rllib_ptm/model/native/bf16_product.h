@@ -1,38 +1,16 @@
-// Products of float32 matrices whose factors are rounded to bf16, by the tiles of AMX.
-//
-// A tile holds 16 rows of 16 pairs of bf16: of the left factor, pairs that are neighbours in a
-// row; of the right one, pairs that are neighbours in a column.
+// Products of float32 matrices whose factors are rounded to bf16.
 #pragma once
 
 #include <algorithm>
 
-#include "product.h"
+#include "bf16_square.h"
 
-#if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__linux__)
-#include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-// Linux gives the tiles to a process that asks for them.
-inline bool tiles_allowed() {
-  constexpr long request_permission = 0x1023, tile_data = 18;
-  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-}
+#ifdef BF16_SQUARES
 
 class Bf16Product {
  public:
-  static constexpr long kSide = 16, kPairs = 2 * kSide, kTile = kSide * kSide;
-
-  // A thread may use tiles between these two.
-  static void begin() {
-    struct alignas(64) {
-      uint8_t palette = 1, start_row = 0, reserved[14] = {};
-      uint16_t bytes_of_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-      uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-    } eight_whole_tiles;
-    _tile_loadconfig(&eight_whole_tiles);
-  }
-  static void end() { _tile_release(); }
+  static void begin() { bf16::begin(); }
+  static void end() { bf16::end(); }
 
   // C (+)= A B, where B was packed.
   void operator()(float* c, long row, Matrix a, const Array& b, long rows, long columns,
@@ -46,7 +24,7 @@ class Bf16Product {
         const long height = std::min(2 * kSide, rows - i), width = std::min(2 * kSide, columns - j);
         float* to = c + i * row + j;
         if (height == 2 * kSide && width == 2 * kSide)
-          square(to, row, left, right, across, add);
+          bf16::square(to, row, left, right, across, add);
         else
           corner(to, row, left, right, across, add, height, width);
       }
@@ -65,48 +43,19 @@ class Bf16Product {
   }
 
  private:
+  static constexpr long kSide = bf16::kSide, kPairs = 2 * kSide, kTile = kSide * kSide;
+
   static long tiles_of(long size, long step) { return (size + step - 1) / step; }
 
   static void store(float* to, const Vector (&x)[kSide]) {
     for (long r = 0; r < kSide; ++r) at(to + r * kSide) = x[r];
   }
 
-  // Two tiles by two.
-  static void square(float* c, long row, const float* left, const float* right, long across,
-                     bool add) {
-    const long bytes = 4 * row, next = across * kTile;
-    if (add) {
-      _tile_loadd(0, c, bytes);
-      _tile_loadd(1, c + kSide, bytes);
-      _tile_loadd(2, c + kSide * row, bytes);
-      _tile_loadd(3, c + kSide * row + kSide, bytes);
-    } else {
-      _tile_zero(0);
-      _tile_zero(1);
-      _tile_zero(2);
-      _tile_zero(3);
-    }
-    for (long k = 0; k < next; k += kTile) {
-      _tile_loadd(4, left + k, 64);
-      _tile_loadd(5, left + next + k, 64);
-      _tile_loadd(6, right + k, 64);
-      _tile_loadd(7, right + next + k, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-    }
-    _tile_stored(0, c, bytes);
-    _tile_stored(1, c + kSide, bytes);
-    _tile_stored(2, c + kSide * row, bytes);
-    _tile_stored(3, c + kSide * row + kSide, bytes);
-  }
-
   // The same where C ends.
   static void corner(float* c, long row, const float* left, const float* right, long across,
                      bool add, long height, long width) {
     alignas(64) float whole[4 * kTile];
-    square(whole, 2 * kSide, left, right, across, false);
+    bf16::square(whole, 2 * kSide, left, right, across, false);
     for (long i = 0; i < height; ++i)
       for (long j = 0; j < width; ++j) {
         const float found = whole[i * 2 * kSide + j];
@@ -164,8 +113,6 @@ class Bf16Product {
 };
 
 #else
-
-inline bool tiles_allowed() { return false; }
 
 class Bf16Product {
  public:

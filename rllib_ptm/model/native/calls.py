@@ -33,7 +33,7 @@ def serves(inputs: Tensor, whole: tuple[int, ...], quarters: tuple[int, ...] = (
         and not torch.compiler.is_compiling()
         and all(width % _LANES == 0 for width in whole)
         and all(width % (_LANES // 4) == 0 for width in quarters)
-        and (not torch.is_autocast_enabled("cpu") or narrow())
+        and (not torch.is_autocast_enabled("cpu") or _bf16_asked())
     )
 
 
@@ -93,9 +93,9 @@ def addresses(tensors: Sequence[Tensor | None]) -> list[int | None]:
 def narrow() -> bool:
     """Whether the large products are to be done in bf16, and can be."""
     loaded = library.library()
-    return (
-        loaded is not None
-        and torch.is_autocast_enabled("cpu")
-        and torch.get_autocast_dtype("cpu") is torch.bfloat16
-        and bool(loaded.has_tiles())
-    )
+    return loaded is not None and _bf16_asked() and bool(loaded.has_bf16())
+
+
+def _bf16_asked() -> bool:
+    """Whether bf16 is allowed: a processor without it is faster here than torch's bf16 there."""
+    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.bfloat16

@@ -66,7 +66,7 @@ def _compiler() -> list[str] | None:
 def load(path: Path) -> ctypes.CDLL:
     """Loads what was compiled."""
     loaded = ctypes.CDLL(str(path))
-    loaded.has_tiles.restype = ctypes.c_bool
+    loaded.has_bf16.restype = ctypes.c_bool
     loaded.attention_kept.restype = ctypes.c_int64
     return loaded
 
