@@ -1,0 +1,118 @@
+// Products of tiles of bf16, summed in float32: by AMX, or by AVX-512's products of pairs.
+//
+// A tile holds 16 rows of 16 pairs of bf16: of the left factor, pairs that are neighbours in a
+// row; of the right one, pairs that are neighbours in a column.
+#pragma once
+
+#include "product.h"
+
+#if defined(__AVX512BF16__) && defined(__linux__)
+#define BF16_SQUARES
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace bf16 {
+
+constexpr long kSide = 16;
+
+#ifdef __AMX_BF16__
+
+// Linux gives the tiles to a process that asks for them.
+inline bool allowed() {
+  constexpr long request_permission = 0x1023, tile_data = 18;
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+
+// A thread may use tiles between these two.
+inline void begin() {
+  struct alignas(64) {
+    uint8_t palette = 1, start_row = 0, reserved[14] = {};
+    uint16_t bytes_of_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } eight_whole_tiles;
+  _tile_loadconfig(&eight_whole_tiles);
+}
+inline void end() { _tile_release(); }
+
+// C [32, 32] (+)= A B: two rows of `across` tiles, times two columns of as many.
+inline void square(float* c, long row, const float* left, const float* right, long across,
+                   bool add) {
+  const long bytes = 4 * row, next = across * kSide * kSide;
+  if (add) {
+    _tile_loadd(0, c, bytes);
+    _tile_loadd(1, c + kSide, bytes);
+    _tile_loadd(2, c + kSide * row, bytes);
+    _tile_loadd(3, c + kSide * row + kSide, bytes);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  for (long k = 0; k < next; k += kSide * kSide) {
+    _tile_loadd(4, left + k, 64);
+    _tile_loadd(5, left + next + k, 64);
+    _tile_loadd(6, right + k, 64);
+    _tile_loadd(7, right + next + k, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, c, bytes);
+  _tile_stored(1, c + kSide, bytes);
+  _tile_stored(2, c + kSide * row, bytes);
+  _tile_stored(3, c + kSide * row + kSide, bytes);
+}
+
+#else
+
+inline bool allowed() { return true; }
+inline void begin() {}
+inline void end() {}
+
+// C [8, 32] (+)= A B: eight rows of `across` left tiles, times two columns of as many right ones.
+inline void eight_rows(float* c, long row, const float* left, const float* right, long across,
+                       bool add) {
+  constexpr long R = 8;
+  __m512 sum[R][2] = {};
+  for (long k = 0; k < across; ++k)
+    for (long pair = 0; pair < kSide; ++pair) {
+      const float* of_left = left + k * kSide * kSide + pair;
+      const float* of_right = right + (k * kSide + pair) * kSide;
+      const __m512bh first = (__m512bh)_mm512_load_ps(of_right);
+      const __m512bh second = (__m512bh)_mm512_load_ps(of_right + across * kSide * kSide);
+      for (long r = 0; r < R; ++r) {
+        const __m512bh pairs = (__m512bh)_mm512_set1_ps(of_left[r * kSide]);
+        sum[r][0] = _mm512_dpbf16_ps(sum[r][0], pairs, first);
+        sum[r][1] = _mm512_dpbf16_ps(sum[r][1], pairs, second);
+      }
+    }
+  for (long r = 0; r < R; ++r)
+    for (long n = 0; n < 2; ++n) {
+      Vector& to = at(c + r * row + n * kSide);
+      to = add ? to + (Vector)sum[r][n] : (Vector)sum[r][n];
+    }
+}
+
+// C [32, 32] (+)= A B: two rows of `across` tiles, times two columns of as many.
+inline void square(float* c, long row, const float* left, const float* right, long across,
+                   bool add) {
+  for (long r = 0; r < 2 * kSide; r += 8) {
+    const float* of_rows = left + (r / kSide * across * kSide + r % kSide) * kSide;
+    eight_rows(c + r * row, row, of_rows, right, across, add);
+  }
+}
+
+#endif
+
+}  // namespace bf16
+
+#else
+
+namespace bf16 {
+inline bool allowed() { return false; }
+}  // namespace bf16
+
+#endif
