@@ -8,12 +8,15 @@ Shape legend: ``N`` battles, ``A`` agents, ``U`` actions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from envs.team_view import FIRST_ATTACK, STOP
+from envs.team_view import FIRST_ATTACK
 from envs.units import BoolArray, FloatArray, IntArray
+from rllib_ptm.openings import OpeningMoves
+
+_NO_OPENING = -1
 
 
 def epsilon_greedy(
@@ -40,21 +43,29 @@ class Exploration:
     """ε-greedy, and now and then a battle that the whole team opens with one move.
 
     Such an opening is temporally extended exploration (Dabney, Ostrovski and Barreto, 2021) by
-    all agents at once. All of them hold one move, drawn at random, for some steps or until one
-    has somebody in range; from there on the episode is played as any other, so that it tells
-    what the opening is worth to the policy of now.
+    all agents at once. All of them hold one move for some steps or until one has somebody in
+    range; from there on the episode is played as any other, so that it tells what the opening is
+    worth to the policy of now.
 
     Args:
         num_battles: N.
         joint_chance: Of such an opening.
         joint_steps: How long it lasts, unless somebody comes in range.
+        moves: Draws the move; by default any, whatever came of it.
     """
 
-    def __init__(self, num_battles: int, joint_chance: float = 0.0, joint_steps: int = 1) -> None:
+    def __init__(
+        self,
+        num_battles: int,
+        joint_chance: float = 0.0,
+        joint_steps: int = 1,
+        moves: OpeningMoves | None = None,
+    ) -> None:
         self._chance = joint_chance
         self._steps = joint_steps
+        self._moves = moves or OpeningMoves()
         self._begins = np.ones(num_battles, bool)  # [N] whose first step it is
-        self._move = np.full(num_battles, STOP)  # [N] what each team does together
+        self._move = np.full(num_battles, _NO_OPENING)  # [N] what each team began with together
         self._left = np.zeros(num_battles, np.int64)  # [N] for how many steps more
 
     def choose(
@@ -82,10 +93,16 @@ class Exploration:
         """Draws the openings of the battles that begin."""
         battles = len(self._begins)
         together = self._begins & (rng.random(battles) < self._chance)
-        move = rng.integers(STOP, FIRST_ATTACK, battles)
-        self._move = np.where(together, move, self._move)
+        move = np.where(together, self._moves.draw(battles, rng), _NO_OPENING)
+        self._move = np.where(self._begins, move, self._move)
         self._left = np.where(together, self._steps, self._left)
         self._begins = np.zeros(battles, bool)
+
+    def learn(self, battles: Sequence[int], returns: Sequence[float]) -> None:
+        """These battles have ended with these returns: so much were their openings worth."""
+        moves = self._move[np.asarray(battles, int)]
+        opened = moves != _NO_OPENING
+        self._moves.learn(moves[opened], np.asarray(returns)[opened])
 
     def forget(self, battles: IntArray) -> None:
         """These battles begin anew."""
@@ -93,11 +110,17 @@ class Exploration:
         self._begins[battles] = True
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """The openings under way."""
-        return {"begins": self._begins, "move": self._move, "left": self._left}
+        """The openings under way, and what earlier ones were worth."""
+        return {
+            "begins": self._begins,
+            "move": self._move,
+            "left": self._left,
+            "mean_returns": self._moves.mean_returns,
+        }
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Restores what ``get_state`` gave."""
         self._begins, self._move, self._left = (
             state[name].copy() for name in ("begins", "move", "left")
         )
+        self._moves.mean_returns = state["mean_returns"].copy()

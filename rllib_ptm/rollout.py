@@ -141,6 +141,7 @@ class Rollout:
             return []
         wins = won(after)
         episodes = [self._cut(i, after, bool(wins[i]), not ends[i]) for i in ended]
+        self._exploration.learn(ended, [episode.episode_return for episode in episodes])
         begun = self._start(ended, np.flatnonzero(broken).tolist())
         policy.forget(begun)
         self._exploration.forget(begun)

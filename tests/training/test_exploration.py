@@ -5,6 +5,7 @@ import pytest
 
 from envs.team_view import FIRST_ATTACK, STOP
 from rllib_ptm.exploration import Exploration, epsilon_greedy
+from rllib_ptm.openings import OpeningMoves
 
 ATTACK = FIRST_ATTACK
 N, AGENTS, ACTIONS = 400, 5, 8
@@ -120,9 +121,34 @@ def test_a_new_battle_has_an_opening_of_its_own() -> None:
 
 
 def test_openings_under_way_are_saved() -> None:
-    first, second = (Exploration(N, joint_chance=0.5, joint_steps=8) for _ in range(2))
+    first, second = (Exploration(N, 0.5, 8, OpeningMoves(temperature=1.0)) for _ in range(2))
     play(first, 0.5, steps=3)
+    first.learn([0, 1, 2, 3], [5.0, 0.0, 10.0, 2.0])
     first.forget(np.arange(7))
     state = {name: array.copy() for name, array in first.get_state().items()}
     second.set_state(state)
+    np.testing.assert_array_equal(state["mean_returns"], second.get_state()["mean_returns"])
     np.testing.assert_array_equal(play(first, 0.1, 5, seed=1), play(second, 0.1, 5, seed=1))
+
+
+def test_what_a_battle_returned_counts_for_the_move_that_opened_it() -> None:
+    moves = OpeningMoves(temperature=1.0)
+    exploration = Exploration(N, joint_chance=0.5, joint_steps=2, moves=moves)
+    actions = play(exploration, 1e-9, steps=1)[0]
+    opened = agreeing(actions)
+    north = np.flatnonzero(opened & (actions[:, 0] == STOP + 1))
+    alone = np.flatnonzero(~opened)
+    play(exploration, 1e-9, steps=5)  # the opening is over, the battle is not
+    exploration.learn(north[:1].tolist(), [20.0])
+    exploration.learn(alone.tolist(), [20.0] * len(alone))  # no opening: of no move
+    np.testing.assert_allclose(moves.mean_returns, [0.0, 2.0, 0.0, 0.0, 0.0])
+
+
+def test_openings_are_drawn_by_what_they_returned() -> None:
+    exploration = Exploration(N, 1.0, 2, OpeningMoves(temperature=1.0))
+    actions = play(exploration, 1e-9, steps=1)[0]
+    battles = np.arange(N)
+    exploration.learn(battles.tolist(), np.where(actions[:, 0] == STOP + 2, 20.0, 0.0).tolist())
+    exploration.forget(battles)
+    again = play(exploration, 1e-9, steps=1)[0]
+    assert (again == STOP + 2).mean() > 0.95
