@@ -32,9 +32,9 @@ from envs.tasks import Task
 from rllib_ptm.episodes import TeamEpisode
 from rllib_ptm.exploration import Exploration
 from rllib_ptm.games import Game, evaluation_games
+from rllib_ptm.joint_moves import JointMoves
 from rllib_ptm.memory import leave_new_arrays_unfilled
 from rllib_ptm.module_policy import ModulePolicy
-from rllib_ptm.openings import OpeningMoves
 from rllib_ptm.play_state import PlayState
 from rllib_ptm.rl_module import HIDDEN, team_spaces
 from rllib_ptm.rollout import TASK_DRAWS, Rollout
@@ -172,7 +172,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
                     self.config.num_envs_per_env_runner,
                     self.config.joint_exploration,
                     self.config.joint_exploration_steps,
-                    OpeningMoves(self.config.joint_exploration_temperature),
+                    JointMoves(self.config.joint_exploration_temperature),
                 ),
                 state,
             ),

@@ -12,11 +12,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from envs.team_view import FIRST_ATTACK
+from envs.team_view import FIRST_ATTACK, STOP
 from envs.units import BoolArray, FloatArray, IntArray
-from rllib_ptm.openings import OpeningMoves
-
-_NO_OPENING = -1
+from rllib_ptm.joint_moves import NONE, JointMoves
 
 
 def epsilon_greedy(
@@ -40,16 +38,17 @@ def epsilon_greedy(
 
 
 class Exploration:
-    """ε-greedy, and now and then a battle that the whole team opens with one move.
+    """ε-greedy, and now and then a move of the whole team.
 
-    Such an opening is temporally extended exploration (Dabney, Ostrovski and Barreto, 2021) by
-    all agents at once. All of them hold one move for some steps or until one has somebody in
-    range; from there on the episode is played as any other, so that it tells what the opening is
-    worth to the policy of now.
+    Where nobody of a team has anyone in range, at the beginning of a battle and when it has lost
+    contact, it may make one move together: temporally extended exploration (Dabney, Ostrovski and
+    Barreto, 2021) by all agents at once. They hold that move, and who can go no further stops, for
+    some steps or until one has somebody in range; from there on the episode is played as any other,
+    so that it tells what the move is worth to the policy of now.
 
     Args:
         num_battles: N.
-        joint_chance: Of such an opening.
+        joint_chance: Of such a move.
         joint_steps: How long it lasts, unless somebody comes in range.
         moves: Draws the move; by default any, whatever came of it.
     """
@@ -59,14 +58,15 @@ class Exploration:
         num_battles: int,
         joint_chance: float = 0.0,
         joint_steps: int = 1,
-        moves: OpeningMoves | None = None,
+        moves: JointMoves | None = None,
     ) -> None:
         self._chance = joint_chance
         self._steps = joint_steps
-        self._moves = moves or OpeningMoves()
-        self._begins = np.ones(num_battles, bool)  # [N] whose first step it is
-        self._move = np.full(num_battles, _NO_OPENING)  # [N] what each team began with together
-        self._left = np.zeros(num_battles, np.int64)  # [N] for how many steps more
+        self._moves = moves or JointMoves()
+        self._apart = np.zeros(num_battles, bool)  # [N] nobody had anyone in range a step ago
+        self._met = np.zeros(num_battles, bool)  # [N] somebody has had since the battle began
+        self._drawn = np.full((num_battles, 2), NONE)  # [N, P] each phase's last joint move
+        self._left = np.zeros(num_battles, np.int64)  # [N] for how many steps more it goes on
 
     def choose(
         self,
@@ -75,52 +75,56 @@ class Exploration:
         epsilon: float,
         rng: np.random.Generator,
     ) -> IntArray:
-        """[N, A]; as ``epsilon_greedy``, and openings unless ε is 0. Steps the openings."""
+        """[N, A]; as ``epsilon_greedy``, and joint moves unless ε is 0. Steps these."""
         actions = epsilon_greedy(utilities, action_mask, epsilon, rng)
         if epsilon == 0.0 or self._chance == 0.0:
             return actions
-        if self._begins.any():
-            self._open(rng)
-        apart = ~action_mask[..., FIRST_ATTACK:].any((1, 2))  # nobody has anyone in range
-        self._left *= apart
+        together = self._together(action_mask, rng)
+        alive = action_mask[..., STOP]  # the dead have but no-op
+        move = self._drawn[np.arange(len(actions)), self._met.astype(int)]
+        move = np.broadcast_to(move[:, None], actions.shape)
+        may = np.take_along_axis(action_mask, move[..., None], axis=-1)[..., 0]
+        return np.where(together[:, None] & alive, np.where(may, move, STOP), actions)
+
+    def _together(self, action_mask: BoolArray, rng: np.random.Generator) -> BoolArray:
+        """[N] which teams make a joint move now; draws those that begin."""
+        apart: BoolArray = np.logical_not(action_mask[..., FIRST_ATTACK:].any((1, 2)))
+        begins = apart & ~self._apart
+        begins &= rng.random(len(begins)) < self._chance
+        self._met |= ~apart
+        self._apart = apart
+        battles = np.flatnonzero(begins)
+        phase = self._met[battles].astype(int)
+        self._drawn[battles, phase] = self._moves.draw(self._met[battles], rng)
+        self._left = np.where(begins, self._steps, self._left * apart)
         together = self._left > 0
         self._left -= together
-        move = np.broadcast_to(self._move[:, None], actions.shape)
-        may = np.take_along_axis(action_mask, move[..., None], axis=-1)[..., 0]
-        return np.where(together[:, None] & may, move, actions)
-
-    def _open(self, rng: np.random.Generator) -> None:
-        """Draws the openings of the battles that begin."""
-        battles = len(self._begins)
-        together = self._begins & (rng.random(battles) < self._chance)
-        move = np.where(together, self._moves.draw(battles, rng), _NO_OPENING)
-        self._move = np.where(self._begins, move, self._move)
-        self._left = np.where(together, self._steps, self._left)
-        self._begins = np.zeros(battles, bool)
+        return together
 
     def learn(self, battles: Sequence[int], returns: Sequence[float]) -> None:
-        """These battles have ended with these returns: so much were their openings worth."""
-        moves = self._move[np.asarray(battles, int)]
-        opened = moves != _NO_OPENING
-        self._moves.learn(moves[opened], np.asarray(returns)[opened])
+        """These battles have ended with these returns: so much were their joint moves worth."""
+        for battle, brought in zip(battles, returns, strict=True):
+            self._moves.learn(self._drawn[battle], brought)
 
     def forget(self, battles: IntArray) -> None:
         """These battles begin anew."""
+        self._apart[battles] = False
+        self._met[battles] = False
+        self._drawn[battles] = NONE
         self._left[battles] = 0
-        self._begins[battles] = True
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """The openings under way, and what earlier ones were worth."""
+        """The joint moves under way, and what earlier ones were worth."""
         return {
-            "begins": self._begins,
-            "move": self._move,
+            "apart": self._apart,
+            "met": self._met,
+            "drawn": self._drawn,
             "left": self._left,
             "mean_returns": self._moves.mean_returns,
         }
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Restores what ``get_state`` gave."""
-        self._begins, self._move, self._left = (
-            state[name].copy() for name in ("begins", "move", "left")
+        self._apart, self._met, self._drawn, self._left, self._moves.mean_returns = (
+            state[name].copy() for name in ("apart", "met", "drawn", "left", "mean_returns")
         )
-        self._moves.mean_returns = state["mean_returns"].copy()

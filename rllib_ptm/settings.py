@@ -83,18 +83,18 @@ class PTMSettings:
     epsilon_anneal_steps: int = setting(500_000, "env steps between the two", at_least=1)
     joint_exploration: float = setting(
         0.0,
-        "chance that a battle opens with the whole team making one move; 0 = the paper's ε-greedy "
-        "alone",
+        "chance that a team which has nobody in range, at a battle's beginning or any more, makes "
+        "one move together; 0 = the paper's ε-greedy alone",
         at_least=0.0,
         at_most=1.0,
     )
     joint_exploration_steps: int = setting(
-        16, "how long such an opening lasts, unless somebody has an enemy in range", at_least=1
+        16, "how long such a move lasts, unless somebody comes in range", at_least=1
     )
     joint_exploration_temperature: float | None = setting(
         None,
-        "how much more return makes a move e times as likely to open a battle, by the battles "
-        "that it opened before; null = all moves alike",
+        "how much more return makes a move e times as likely, by the battles in which it was "
+        "made; null = all moves alike",
         above=0.0,
     )
     task_draw: str = setting("uniform", "how each episode draws its task", one_of=tuple(TASK_DRAWS))

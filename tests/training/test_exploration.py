@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from envs.team_view import FIRST_ATTACK, STOP
+from envs.team_view import FIRST_ATTACK, NO_OP, STOP
 from rllib_ptm.exploration import Exploration, epsilon_greedy
-from rllib_ptm.openings import OpeningMoves
+from rllib_ptm.joint_moves import JointMoves
 
 ATTACK = FIRST_ATTACK
 N, AGENTS, ACTIONS = 400, 5, 8
@@ -46,6 +46,13 @@ def play(exploration: Exploration, epsilon: float, steps: int, seed: int = 0) ->
     return np.stack([exploration.choose(utilities, mask, epsilon, rng) for _ in range(steps)])
 
 
+def met(which: slice) -> tuple[np.ndarray, np.ndarray]:
+    """The same, but one agent of these teams has somebody in range."""
+    utilities, mask = teams()
+    mask[which, 3, ATTACK] = True
+    return utilities, mask
+
+
 def opened(joint_steps: int = 50) -> Exploration:
     """All battles have opened with one move of the team, a step ago."""
     exploration = Exploration(N, joint_chance=1.0, joint_steps=joint_steps)
@@ -84,29 +91,39 @@ def test_so_many_battles_open_with_one_move_of_the_team() -> None:
     np.testing.assert_allclose(moves, 0.2, atol=0.12)
 
 
-def test_who_may_not_make_the_move_does_as_before() -> None:
+def test_who_can_go_no_further_stops_and_the_dead_do_nothing() -> None:
     utilities, mask = teams()
-    mask[:, 0, STOP + 1 : ATTACK] = False  # the first agent can only stop
+    mask[:, 0, STOP + 1 : ATTACK] = False  # the first agent is at every edge of the map
+    mask[:, 1, :] = False
+    mask[:, 1, NO_OP] = True  # the second is dead
     exploration = Exploration(N, joint_chance=1.0, joint_steps=3)
     actions = exploration.choose(utilities, mask, 1.0, np.random.default_rng(0))
     assert (actions[:, 0] == STOP).all()
-    assert agreeing(actions[:, 1:]).all()
+    assert (actions[:, 1] == NO_OP).all()
+    assert agreeing(actions[:, 2:]).all()
+    assert len(np.unique(actions[:, 2])) == ATTACK - STOP
 
 
-def test_an_opening_ends_when_anyone_has_somebody_in_range() -> None:
+def test_a_joint_move_ends_when_anyone_has_somebody_in_range() -> None:
     exploration = opened()
-    rng = np.random.default_rng(1)
-    utilities, mask = teams()
-    met = mask.copy()
-    met[::2, 3, ATTACK] = True  # in every other battle, one agent
-    met_actions = exploration.choose(utilities, met, 1e-9, rng)
-    later = exploration.choose(utilities, mask, 1e-9, rng)
-    for actions in (met_actions, later):
-        assert not agreeing(actions[::2]).any()
-        assert agreeing(actions[1::2]).all()
+    met_actions = exploration.choose(*met(slice(0, N, 2)), 1e-9, np.random.default_rng(1))
+    assert not agreeing(met_actions[::2]).any()
+    assert agreeing(met_actions[1::2]).all()
 
 
-def test_a_new_battle_has_an_opening_of_its_own() -> None:
+def test_a_team_that_has_lost_contact_may_move_together_again() -> None:
+    exploration = Exploration(N, joint_chance=0.5, joint_steps=3)
+    rng = np.random.default_rng(2)
+    exploration.choose(*met(slice(0, N)), 1e-9, rng)
+    lost = play(exploration, 1e-9, steps=6)
+    together = agreeing(lost)
+    assert together[0].mean() == pytest.approx(0.5, abs=0.1)
+    assert together[:3, together[0]].all()
+    assert not together[3:].any()
+    assert not together[:, ~together[0]].any()  # it draws when it loses contact, not later
+
+
+def test_a_new_battle_has_a_joint_move_of_its_own() -> None:
     before, after = opened(joint_steps=2), opened(joint_steps=2)
     new = np.arange(0, N, 2)
     after.forget(new)
@@ -120,32 +137,36 @@ def test_a_new_battle_has_an_opening_of_its_own() -> None:
     assert not agreeing(new_moves[2]).any()
 
 
-def test_openings_under_way_are_saved() -> None:
-    first, second = (Exploration(N, 0.5, 8, OpeningMoves(temperature=1.0)) for _ in range(2))
+def test_joint_moves_under_way_are_saved() -> None:
+    first, second = (Exploration(N, 0.5, 8, JointMoves(temperature=1.0)) for _ in range(2))
     play(first, 0.5, steps=3)
+    first.choose(*met(slice(0, N, 3)), 0.5, np.random.default_rng(3))
     first.learn([0, 1, 2, 3], [5.0, 0.0, 10.0, 2.0])
     first.forget(np.arange(7))
-    state = {name: array.copy() for name, array in first.get_state().items()}
-    second.set_state(state)
-    np.testing.assert_array_equal(state["mean_returns"], second.get_state()["mean_returns"])
+    second.set_state({name: array.copy() for name, array in first.get_state().items()})
     np.testing.assert_array_equal(play(first, 0.1, 5, seed=1), play(second, 0.1, 5, seed=1))
+    for name, array in first.get_state().items():
+        np.testing.assert_array_equal(array, second.get_state()[name], err_msg=name)
 
 
-def test_what_a_battle_returned_counts_for_the_move_that_opened_it() -> None:
-    moves = OpeningMoves(temperature=1.0)
+def test_what_a_battle_returned_counts_for_the_moves_drawn_in_it() -> None:
+    moves = JointMoves(temperature=1.0)
     exploration = Exploration(N, joint_chance=0.5, joint_steps=2, moves=moves)
-    actions = play(exploration, 1e-9, steps=1)[0]
-    opened = agreeing(actions)
-    north = np.flatnonzero(opened & (actions[:, 0] == STOP + 1))
-    alone = np.flatnonzero(~opened)
-    play(exploration, 1e-9, steps=5)  # the opening is over, the battle is not
-    exploration.learn(north[:1].tolist(), [20.0])
-    exploration.learn(alone.tolist(), [20.0] * len(alone))  # no opening: of no move
-    np.testing.assert_allclose(moves.mean_returns, [0.0, 2.0, 0.0, 0.0, 0.0])
+    before = play(exploration, 1e-9, steps=5)[0]
+    exploration.choose(*met(slice(0, N)), 1e-9, np.random.default_rng(4))
+    after = play(exploration, 1e-9, steps=5, seed=1)[0]
+    drawn_before, drawn_after = agreeing(before), agreeing(after)
+    north_east = drawn_before & (before[:, 0] == STOP + 1) & drawn_after & (after[:, 0] == STOP + 3)
+    neither = np.flatnonzero(~drawn_before & ~drawn_after).tolist()
+    exploration.learn(np.flatnonzero(north_east)[:1].tolist(), [20.0])
+    exploration.learn(neither, [20.0] * len(neither))
+    expected = np.zeros((2, 5))
+    expected[0, 1] = expected[1, 3] = 2.0
+    np.testing.assert_allclose(moves.mean_returns, expected)
 
 
-def test_openings_are_drawn_by_what_they_returned() -> None:
-    exploration = Exploration(N, 1.0, 2, OpeningMoves(temperature=1.0))
+def test_moves_are_drawn_by_what_they_returned() -> None:
+    exploration = Exploration(N, 1.0, 2, JointMoves(temperature=1.0))
     actions = play(exploration, 1e-9, steps=1)[0]
     battles = np.arange(N)
     exploration.learn(battles.tolist(), np.where(actions[:, 0] == STOP + 2, 20.0, 0.0).tolist())
