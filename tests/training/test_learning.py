@@ -1,8 +1,4 @@
-"""Every method learns: a minute of training beats chance.
-
-The settings are the quick example's, but for the openings of its battles: what they teach takes a
-policy away from the enemy before it takes it to victory, and that takes longer than a minute.
-"""
+"""Every method learns: a minute of training, with the quick example's settings, beats chance."""
 
 from __future__ import annotations
 
@@ -35,9 +31,7 @@ def play(runner: TeamEnvRunner, epsilon: float) -> tuple[float, float]:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_minute_of_training_beats_random_play(method: str) -> None:
     (experiment,) = read_experiments(example("ptm_small_mt_quick"))
-    config = PTMConfig().update_from_dict(
-        {**experiment.config, "method": method, "joint_exploration": 0.0}
-    )
+    config = PTMConfig().update_from_dict({**experiment.config, "method": method})
     algorithm = config.build_algo()
     random_return, random_win_rate = play(algorithm.env_runner, epsilon=1.0)
     end = time.monotonic() + SECONDS
