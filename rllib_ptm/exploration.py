@@ -3,7 +3,8 @@
 Some of what wins battles pays only if all do it: to fall back until the enemies come in a line,
 for one. Agents that explore each for itself hardly ever do so together; see ``Exploration``.
 
-Shape legend: ``N`` battles, ``A`` agents, ``U`` actions.
+Shape legend: ``N`` battles, ``A`` agents, ``U`` actions, ``P`` phases of a battle: before the first
+contact, and after.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 What the team does before the first contact, and after one, decides what follows; what follows a bad
 move teaches little. As the meta-controller of Agent57 does with its policies (Badia et al., 2020),
 a bandit draws the moves: it keeps each one's average return, in which old battles count ever less.
+Every env runner has one of its own, and learns from the battles that it plays.
 
 Shape legend: ``N`` battles, ``P`` phases (before the first contact, and after), ``M`` moves.
 """
