@@ -302,6 +302,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
             "max_enemies": self._env.enemy_slots,
             "battles": self.config.num_envs_per_env_runner,
             "recurrent_dim": self.config.recurrent_dim,
+            "exploration": list(Exploration(1).get_state()),  # what older checkpoints do not hold
         }
         return json.dumps(settings)
 

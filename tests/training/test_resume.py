@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from conftest import wait_until
 from tracing import arrays_of, assert_same, changing, trace
 
 from rllib_ptm import PTMConfig
-from rllib_ptm.env_runner import TeamEnvRunner
+from rllib_ptm.env_runner import KIND, TeamEnvRunner
 from rllib_ptm.episodes import to_arrays
 from rllib_ptm.replay_buffer import ReplayBuffer
 
@@ -65,6 +66,18 @@ def test_battles_that_do_not_fit_begin_anew_and_say_so(
     assert '"battles": 8' in refusal
     assert '"battles": 4' in refusal
     assert len(fewer.sample(num_episodes=3, epsilon=1.0)) >= 3
+
+
+def test_battles_of_an_older_version_begin_anew_and_say_so(make_runner: MakeRunner) -> None:
+    runner = make_runner()
+    runner.sample(num_episodes=1)
+    state = runner.get_play_state()
+    kind = json.loads(state[KIND].item())
+    del kind["exploration"]  # was not told, and other arrays were kept
+    older = {k: v for k, v in state.items() if not k.startswith("exploration.")}
+    refusal = make_runner().set_play_state(older | {KIND: np.array(json.dumps(kind))})
+    assert refusal is not None
+    assert "exploration" in refusal
 
 
 def test_a_backend_that_cannot_save_its_battles_begins_anew_and_says_so(
