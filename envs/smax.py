@@ -16,7 +16,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 # The battles are small and sequential: a GPU would be slower, and belongs to the learner.
@@ -26,6 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envs.compilation import compiled, keep_compiled_programs
 from envs.errors import InputError
 from envs.spawn import draw_spawn
 from envs.tasks import Task
@@ -189,7 +189,7 @@ class _Program:
     """
 
     def __init__(self, max_allies: int, max_enemies: int, uniform_ranges: bool) -> None:
-        _keep_compiled_programs()
+        keep_compiled_programs()
         self._arguments = max_allies, max_enemies, uniform_ranges
         self.max_allies = max_allies
         self.max_enemies = max_enemies
@@ -200,9 +200,9 @@ class _Program:
         self.max_health = _table(self.smax.unit_type_health)
         self.sight_range = _table(self.smax.unit_type_sight_ranges)
         self.attack_range = _table(self.smax.unit_type_attack_ranges)
-        self.start = jax.jit(jax.vmap(self._new_battle))
-        self.restart = jax.jit(jax.vmap(self._restart))
-        self.step = jax.jit(jax.vmap(self._step))
+        self.start = compiled(self._new_battle)
+        self.restart = compiled(self._restart)
+        self.step = compiled(self._step)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles as its arguments, so that battles can be copied and pickled."""
@@ -321,11 +321,3 @@ def _smax_index(smax_names: list[str], name: str) -> int:
 def _table(stats: jax.Array) -> np.ndarray:
     """A unit stat by SMAX's type index, with a zero at the end for absent units."""
     return np.append(np.asarray(stats, np.float32), np.float32(0.0))
-
-
-def _keep_compiled_programs() -> None:
-    """Keeps compiled programs on disk, so that the next start is quick; a user's choice stands."""
-    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        jax.config.update("jax_compilation_cache_dir", str(cache / "rllib_ptm" / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -139,6 +139,10 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         shape = (self.agent.num_agents, self.agent.recurrent_dim)
         return {HIDDEN: np.zeros(shape, np.float32)}
 
+    def train(self, mode: bool = True) -> PTMModule:
+        """As torch's, but at once where nothing changes: RLlib asks for it before every step."""
+        return self if mode == self.training else super().train(mode)
+
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         obs = batch[Columns.OBS]
         present, visible, allowed = (  # a MultiBinary space samples integers
