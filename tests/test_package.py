@@ -168,6 +168,18 @@ def test_importing_is_cheap(module: str) -> None:
     assert done.stdout.strip() == ""
 
 
+def test_of_jaxmarl_smax_alone_is_imported_and_nothing_printed() -> None:
+    done = run_python("import sys, envs.smax; print('jaxmarl.environments.mpe' in sys.modules)")
+    assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize("imports", ["envs.smax, jaxmarl", "jaxmarl, envs.smax"])
+def test_whoever_imports_jaxmarl_gets_the_whole_of_it(imports: str) -> None:
+    same = "type(jaxmarl.make('HeuristicEnemySMAX')) is envs.smax.HeuristicEnemySMAX"
+    done = run_python(f"import {imports}; print({same})")
+    assert done.stdout.splitlines()[-1:] == ["True"], done.stderr
+
+
 def test_a_wheel_works_from_any_folder(tmp_path: Path) -> None:
     source = tmp_path / "source"  # a copy, because building leaves files behind
     source.mkdir()
