@@ -8,6 +8,7 @@ import platform
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -51,8 +52,8 @@ PTM = METHODS["ptm"]
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("native")
     paths = {machine: folder / f"{machine}.so" for machine in {*MACHINES, *BF16_MACHINES}}
-    for machine, path in paths.items():
-        library.compile_library(path, machine=machine)
+    with ThreadPoolExecutor() as pool:  # each compiler is a process of its own
+        list(pool.map(lambda m: library.compile_library(paths[m], machine=m), paths))
     return paths
 
 

@@ -78,11 +78,12 @@ def test_a_run_is_reproducible_from_its_seed(make_config: MakeConfig) -> None:
         assert one[key] == other[key]
 
 
-@pytest.mark.parametrize("method", ["ptm", "qmix_atten_popart"])
+@pytest.mark.parametrize(("method", "num_env_runners"), [("ptm", 1), ("qmix_atten_popart", 0)])
 def test_a_checkpoint_brings_everything_back(
-    make_config: MakeConfig, tmp_path: pathlib.Path, method: str
+    make_config: MakeConfig, tmp_path: pathlib.Path, method: str, num_env_runners: int
 ) -> None:
-    algorithm = make_config(method=method).env_runners(num_env_runners=1).build_algo()
+    config = make_config(method=method).env_runners(num_env_runners=num_env_runners)
+    algorithm = config.build_algo()
     for _ in range(2):
         algorithm.train()
     algorithm.save_to_path(tmp_path)

@@ -15,7 +15,6 @@ from rllib_ptm.evaluation_group import EvaluationIncompleteError
 MakeConfig = Callable[..., PTMConfig]
 RUNNERS = [
     {},
-    {"evaluation_num_env_runners": 1},
     {"evaluation_num_env_runners": 2},
     {"evaluation_num_env_runners": 2, "evaluation_parallel_to_training": True},
 ]
@@ -61,8 +60,8 @@ def test_the_games_are_the_same_whoever_plays_them(build: Callable[..., PTM]) ->
             assert first["win_rate"][task] == wins / 5
         assert first["win_rate_mean"] == pytest.approx(sum(first["win_rate"].values()) / 3)
         seen.append((first, evaluate(algorithm)))
-    alone, one, two, beside = seen
-    assert alone == one == two
+    alone, two, beside = seen
+    assert alone == two
     assert alone[0] == alone[1]
     # Beside the training the policy of the iteration's start is played, which nothing has taught.
     assert beside[1] == alone[1]
@@ -92,12 +91,12 @@ def test_other_tasks_on_the_slots_of_the_training(build: Callable[..., PTM]) -> 
 
 
 def test_what_a_dead_runner_leaves_is_played_by_the_others(build: Callable[..., PTM]) -> None:
-    algorithm = build(evaluation_num_env_runners=3)
+    algorithm = build(evaluation_num_env_runners=2)
     before = evaluate(algorithm)
     kill(algorithm, 2)
     start = time.monotonic()
     assert evaluate(algorithm) == before
-    kill(algorithm, 1, 2, 3)
+    kill(algorithm, 1, 2)
     assert evaluate(algorithm) == before  # as soon as one of them is back
     assert time.monotonic() - start < 60
 
