@@ -17,21 +17,21 @@ class Bf16Product {
                   long depth, bool add) {
     const long across = tiles_of(depth, kPairs);
     pack_left(a, rows, depth);
-    for (long i = 0; i < rows; i += 2 * kSide)
-      for (long j = 0; j < columns; j += 2 * kSide) {
-        const float* left = &left_[i / kSide * across * kTile];
+    for (long i = 0; i < rows; i += kRows)
+      for (long j = 0; j < columns; j += kColumns) {
+        const float* left = &left_[(i / kSide * across * kSide + i % kSide) * kSide];
         const float* right = &b[j / kSide * across * kTile];
-        const long height = std::min(2 * kSide, rows - i), width = std::min(2 * kSide, columns - j);
+        const long height = std::min(kRows, rows - i), width = std::min(kColumns, columns - j);
         float* to = c + i * row + j;
-        if (height == 2 * kSide && width == 2 * kSide)
-          bf16::square(to, row, left, right, across, add);
+        if (height == kRows && width == kColumns)
+          bf16::block(to, row, left, right, across, add);
         else
           corner(to, row, left, right, across, add, height, width);
       }
   }
 
   static void pack_right(Array& to, const float* b, long row, long columns, long depth) {
-    const long across = tiles_of(depth, kPairs), down = 2 * tiles_of(columns, 2 * kSide);
+    const long across = tiles_of(depth, kPairs), down = 2 * tiles_of(columns, kColumns);
     if (to.size() < down * across * kTile) to.allocate(down * across * kTile);
     for (long j = 0; j < down; ++j)
       for (long k = 0; k < across; ++k) {
@@ -44,6 +44,7 @@ class Bf16Product {
 
  private:
   static constexpr long kSide = bf16::kSide, kPairs = 2 * kSide, kTile = kSide * kSide;
+  static constexpr long kRows = bf16::kRows, kColumns = 2 * kSide;  // of a block of C
 
   static long tiles_of(long size, long step) { return (size + step - 1) / step; }
 
@@ -54,19 +55,22 @@ class Bf16Product {
   // The same where C ends.
   static void corner(float* c, long row, const float* left, const float* right, long across,
                      bool add, long height, long width) {
-    alignas(64) float whole[4 * kTile];
-    bf16::square(whole, 2 * kSide, left, right, across, false);
+    alignas(64) float whole[kRows * kColumns];
+    bf16::block(whole, kColumns, left, right, across, false);
     for (long i = 0; i < height; ++i)
-      for (long j = 0; j < width; ++j) {
-        const float found = whole[i * 2 * kSide + j];
-        c[i * row + j] = add ? c[i * row + j] + found : found;
+      for (long j = 0; j < width; j += kSide) {
+        const __m512 found = _mm512_load_ps(whole + i * kColumns + j);
+        const __m512 before = add ? first(c + i * row + j, width - j) : _mm512_setzero_ps();
+        _mm512_mask_storeu_ps(c + i * row + j, mask(width - j), before + found);
       }
   }
 
+  // Of the first n of 16.
+  static __mmask16 mask(long n) { return n >= kSide ? 0xffff : n > 0 ? (1u << n) - 1 : 0; }
+
   // The first n of 16 floats, and zeros.
   static __m512 first(const float* from, long n) {
-    if (n >= kSide) return _mm512_loadu_ps(from);
-    return n > 0 ? _mm512_maskz_loadu_ps((1u << n) - 1, from) : _mm512_setzero_ps();
+    return _mm512_maskz_loadu_ps(mask(n), from);
   }
 
   // Row r: the pairs of the rows 2 r and 2 r + 1, of 16 columns.

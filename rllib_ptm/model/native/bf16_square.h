@@ -35,9 +35,11 @@ inline void begin() {
 }
 inline void end() { _tile_release(); }
 
+constexpr long kRows = 32;  // of a block
+
 // C [32, 32] (+)= A B: two rows of `across` tiles, times two columns of as many.
-inline void square(float* c, long row, const float* left, const float* right, long across,
-                   bool add) {
+inline void block(float* c, long row, const float* left, const float* right, long across,
+                  bool add) {
   const long bytes = 4 * row, next = across * kSide * kSide;
   if (add) {
     _tile_loadd(0, c, bytes);
@@ -72,37 +74,31 @@ inline bool allowed() { return true; }
 inline void begin() {}
 inline void end() {}
 
-// C [8, 32] (+)= A B: eight rows of `across` left tiles, times two columns of as many right ones.
-inline void eight_rows(float* c, long row, const float* left, const float* right, long across,
-                       bool add) {
-  constexpr long R = 8;
-  __m512 sum[R][2] = {};
-  for (long k = 0; k < across; ++k)
+constexpr long kRows = 8;  // of a block
+
+// C [8, 32] (+)= A B: half a row of `across` tiles, times two columns of as many.
+inline void block(float* c, long row, const float* left, const float* right, long across,
+                  bool add) {
+  __m512 sum[kRows][2] = {};
+  long k = 0;
+  do {  // not `for`: see product.h
     for (long pair = 0; pair < kSide; ++pair) {
       const float* of_left = left + k * kSide * kSide + pair;
       const float* of_right = right + (k * kSide + pair) * kSide;
       const __m512bh first = (__m512bh)_mm512_load_ps(of_right);
       const __m512bh second = (__m512bh)_mm512_load_ps(of_right + across * kSide * kSide);
-      for (long r = 0; r < R; ++r) {
+      for (long r = 0; r < kRows; ++r) {
         const __m512bh pairs = (__m512bh)_mm512_set1_ps(of_left[r * kSide]);
         sum[r][0] = _mm512_dpbf16_ps(sum[r][0], pairs, first);
         sum[r][1] = _mm512_dpbf16_ps(sum[r][1], pairs, second);
       }
     }
-  for (long r = 0; r < R; ++r)
+  } while (++k < across);
+  for (long r = 0; r < kRows; ++r)
     for (long n = 0; n < 2; ++n) {
       Vector& to = at(c + r * row + n * kSide);
       to = add ? to + (Vector)sum[r][n] : (Vector)sum[r][n];
     }
-}
-
-// C [32, 32] (+)= A B: two rows of `across` tiles, times two columns of as many.
-inline void square(float* c, long row, const float* left, const float* right, long across,
-                   bool add) {
-  for (long r = 0; r < 2 * kSide; r += 8) {
-    const float* of_rows = left + (r / kSide * across * kSide + r % kSide) * kSide;
-    eight_rows(c + r * row, row, of_rows, right, across, add);
-  }
 }
 
 #endif
