@@ -55,7 +55,7 @@ class Layer(NamedTuple):
 
 
 # From this width on it takes less time to keep queries, values and scores for the way back than to
-# compute them again; in bf16 at none.
+# compute them again.
 _WIDTH_TO_KEEP = 96
 _WEIGHTS = ("embed", "embed_bias", "query", "key", "value", "output", "bias")
 _SIZES = (
@@ -100,7 +100,7 @@ def attention(
     scale = (len(layer.query) // layer.heads) ** -0.5
     weights = (layer.embed, layer.embed_bias, layer.query * scale, layer.key)
     more = (layer.value, layer.output, layer.bias)
-    keep = differentiates(*weights, *more) and len(layer.embed) >= _WIDTH_TO_KEEP and not narrow()
+    keep = differentiates(*weights, *more) and len(layer.embed) >= _WIDTH_TO_KEEP
     return _Attention.apply(layer, entities, masks, embedded, keep, *weights, *more)
 
 
