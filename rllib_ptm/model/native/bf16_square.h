@@ -14,7 +14,9 @@
 
 namespace bf16 {
 
-constexpr long kSide = 16;
+constexpr long kSide = 16, kTile = kSide * kSide;
+
+inline long tiles_of(long size, long side) { return (size + side - 1) / side; }
 
 #ifdef __AMX_BF16__
 
@@ -37,10 +39,10 @@ inline void end() { _tile_release(); }
 
 constexpr long kRows = 32;  // of a block
 
-// C [32, 32] (+)= A B: two rows of `across` tiles, times two columns of as many.
-inline void block(float* c, long row, const float* left, const float* right, long across,
+// C [32, 32] (+)= A B: two rows of tiles that hold so many pairs, times two columns of them.
+inline void block(float* c, long row, const float* left, const float* right, long pairs,
                   bool add) {
-  const long bytes = 4 * row, next = across * kSide * kSide;
+  const long bytes = 4 * row, next = tiles_of(pairs, kSide) * kTile;
   if (add) {
     _tile_loadd(0, c, bytes);
     _tile_loadd(1, c + kSide, bytes);
@@ -52,7 +54,7 @@ inline void block(float* c, long row, const float* left, const float* right, lon
     _tile_zero(2);
     _tile_zero(3);
   }
-  for (long k = 0; k < next; k += kSide * kSide) {
+  for (long k = 0; k < next; k += kTile) {
     _tile_loadd(4, left + k, 64);
     _tile_loadd(5, left + next + k, 64);
     _tile_loadd(6, right + k, 64);
@@ -76,29 +78,46 @@ inline void end() {}
 
 constexpr long kRows = 8;  // of a block
 
-// C [8, 32] (+)= A B: half a row of `across` tiles, times two columns of as many.
-inline void block(float* c, long row, const float* left, const float* right, long across,
-                  bool add) {
+template <long pairs>
+inline void add_products(__m512 (&sum)[kRows][2], const float* left, const float* right,
+                         long next) {
+  for (long pair = 0; pair < pairs; ++pair) {
+    const __m512bh first = (__m512bh)_mm512_load_ps(right + pair * kSide);
+    const __m512bh second = (__m512bh)_mm512_load_ps(right + pair * kSide + next);
+    for (long r = 0; r < kRows; ++r) {
+      const __m512bh both = (__m512bh)_mm512_set1_ps(left[r * kSide + pair]);
+      sum[r][0] = _mm512_dpbf16_ps(sum[r][0], both, first);
+      sum[r][1] = _mm512_dpbf16_ps(sum[r][1], both, second);
+    }
+  }
+}
+
+// C [8, 32] (+)= A B: half a row of so many whole tiles, and the pairs of another one, times two
+// columns of them, `next` apart.
+template <long pairs>
+inline void whole_tiles_and(float* c, long row, const float* left, const float* right, long next,
+                            long whole, bool add) {
   __m512 sum[kRows][2] = {};
   long k = 0;
   do {  // not `for`: see product.h
-    for (long pair = 0; pair < kSide; ++pair) {
-      const float* of_left = left + k * kSide * kSide + pair;
-      const float* of_right = right + (k * kSide + pair) * kSide;
-      const __m512bh first = (__m512bh)_mm512_load_ps(of_right);
-      const __m512bh second = (__m512bh)_mm512_load_ps(of_right + across * kSide * kSide);
-      for (long r = 0; r < kRows; ++r) {
-        const __m512bh pairs = (__m512bh)_mm512_set1_ps(of_left[r * kSide]);
-        sum[r][0] = _mm512_dpbf16_ps(sum[r][0], pairs, first);
-        sum[r][1] = _mm512_dpbf16_ps(sum[r][1], pairs, second);
-      }
-    }
-  } while (++k < across);
+    add_products<kSide>(sum, left + k * kTile, right + k * kTile, next);
+  } while (++k < whole);
+  if constexpr (pairs > 0) add_products<pairs>(sum, left + k * kTile, right + k * kTile, next);
   for (long r = 0; r < kRows; ++r)
     for (long n = 0; n < 2; ++n) {
       Vector& to = at(c + r * row + n * kSide);
       to = add ? to + (Vector)sum[r][n] : (Vector)sum[r][n];
     }
+}
+
+// The same of tiles that hold so many pairs; half a tile of nothing is not added.
+inline void block(float* c, long row, const float* left, const float* right, long pairs,
+                  bool add) {
+  const long tiles = tiles_of(pairs, kSide), next = tiles * kTile;
+  if (tiles > 1 && pairs <= tiles * kSide - kSide / 2)
+    whole_tiles_and<kSide / 2>(c, row, left, right, next, tiles - 1, add);
+  else
+    whole_tiles_and<0>(c, row, left, right, next, tiles, add);
 }
 
 #endif
