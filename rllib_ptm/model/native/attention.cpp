@@ -99,12 +99,12 @@ class GradientBlock : public AttentionBlock {
     else transpose(values_t.data(), P, values_of(f), s.values, E, s.values);
     const float* across = s.pooled ? embedded_t.data() : values_t.data();
     float* of_values_here = s.pooled ? of_entities : &of_values[f * E * s.values];
-    for (long h = 0; h < s.heads; ++h) {
+    for (long h = 0; h < s.products; ++h) {
       const float* of_head = grad_taken + h * s.next_taken;
-      product(&of_used[h * P], s.heads * P, {of_head, s.taken, 1}, across + h * s.next_value * P,
-              P, s.rows, P, s.value);
-      product(of_values_here + h * s.next_value, s.values, {used() + h * P, 1, s.heads * P},
-              of_head, s.taken, E, s.value, s.rows, s.pooled && h > 0);
+      product(&of_used[h * P], s.next_used, {of_head, s.next_row, 1}, across + h * s.value * P, P,
+              s.product_rows, P, s.value);
+      product(of_values_here + h * s.value, s.values, {used() + h * P, 1, s.next_used}, of_head,
+              s.next_row, E, s.value, s.product_rows);
     }
     through_softmax(scores + f * rows * P);
     product(of_entities, W, {of_scores.data(), 1, P}, &mapped[f * rows * W], W, E, W, rows,

@@ -32,11 +32,15 @@ struct Shape : Sizes {
   long places = (entities + kLanes - 1) / kLanes * kLanes;               // P
   long key = width / heads;                                              // K
   long values = pooled ? width : heads * value;   // columns of an entity's values
-  long next_value = pooled ? 0 : value;           // from one head's to the next one's
   long taken = summed ? value : heads * value;    // T
-  long next_taken = summed ? 0 : value;
+  long next_taken = summed ? 0 : value;           // from what one head takes to the next one's
   long rows = pooled ? masks : masks * agents;    // of what is taken, for each frame
   long results = output ? output : taken;         // columns of the result
+  // A product takes the values of one head, or, of the pooled, what all heads share.
+  long products = pooled ? 1 : heads;
+  long product_rows = pooled ? masks * heads : masks * agents;
+  long next_used = pooled ? places : heads * places;  // from one of these rows' weights to the next
+  long next_row = pooled ? value : taken;             // and from what it takes
   // Floats of a frame that are kept for the way back: see AttentionBlock.
   long kept = agents * width + (pooled ? 0 : entities * values) + agents * heads * places;
 };
@@ -127,10 +131,9 @@ class AttentionBlock {
 
   // What is taken in frame f, [rows, T].
   void take(long f, float* to) {
-    const long stride = s.heads * s.places;
-    for (long h = 0; h < s.heads; ++h)
-      product(to + h * s.next_taken, s.taken, {used() + h * s.places, stride, 1},
-              values_of(f) + h * s.next_value, s.values, s.rows, s.value, s.entities,
+    for (long h = 0; h < s.products; ++h)
+      product(to + h * s.next_taken, s.next_row, {used() + h * s.places, s.next_used, 1},
+              values_of(f) + h * s.value, s.values, s.product_rows, s.value, s.entities,
               s.summed && h > 0);
   }
 
