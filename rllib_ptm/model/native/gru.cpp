@@ -43,10 +43,19 @@ long rows_of(const Shape& s, long step, long first) {
 
 // The weights as the products of the way forward need them.
 struct Factors {
-  Factor inputs, recurrent;
+  Factor inputs, reset_update, recurrent_new;  // the last two: U of r and z, and of n
   Factors(const Sizes& s, const Weights& w)
       : inputs({w.inputs, 1, s.inputs}, s.inputs, 3 * s.width, s.narrow),
-        recurrent({w.recurrent, 1, s.width}, s.width, 3 * s.width, false) {}
+        reset_update({w.recurrent, 1, s.width}, s.width, 2 * s.width, s.narrow),
+        recurrent_new({w.recurrent + 2 * s.width * s.width, 1, s.width}, s.width, s.width,
+                      s.narrow) {}
+};
+
+struct BackFactors {
+  Factor inputs, recurrent;
+  BackFactors(const Sizes& s, const Weights& w)
+      : inputs({w.inputs, s.inputs, 1}, 3 * s.width, s.inputs, s.narrow),
+        recurrent({w.recurrent, s.width, 1}, 3 * s.width, s.width, s.narrow) {}
 };
 
 class ForwardBlock {
@@ -58,10 +67,9 @@ class ForwardBlock {
   // `kept` is null.
   void step(const float* inputs, const float* before, float* states, float* kept, long rows) {
     const long H = s.width;
-    const float* recurrent = factors.recurrent.rows().data();
     large(gates.data(), 3 * H, {inputs, s.inputs, 1}, factors.inputs, rows, 3 * H, s.inputs);
-    product(gates.data(), 3 * H, {before, H, 1}, recurrent, 3 * H, rows, 2 * H, H, true);
-    product(of_hidden.data(), H, {before, H, 1}, recurrent + 2 * H, 3 * H, rows, H, H);
+    large(gates.data(), 3 * H, {before, H, 1}, factors.reset_update, rows, 2 * H, H, true);
+    large(of_hidden.data(), H, {before, H, 1}, factors.recurrent_new, rows, H, H);
     for (long row = 0; row < rows; ++row)
       for (long c = 0; c < H; c += kLanes) {
         const float* x = &gates[row * 3 * H + c];
@@ -98,8 +106,8 @@ struct Gradients {
 
 class GradientBlock {
  public:
-  GradientBlock(const Shape& shape, const Factor& inputs_back, const Weights& weights, float* place)
-      : s(shape), inputs_back(inputs_back), w(weights), to(place, shape) {}
+  GradientBlock(const Shape& shape, const BackFactors& back, float* place)
+      : s(shape), back(back), to(place, shape) {}
 
   // One step back: `carried` [rows, H] is the gradient of its states by the steps that follow, and
   // becomes that of the states before.
@@ -118,10 +126,10 @@ class GradientBlock {
         at(carried + i) = grad * z;
         keep(row * 3 * H + c, c, of_reset, of_update, of_new, of_new * r);
       }
-    product(carried, H, {of_hidden.data(), 3 * H, 1}, w.recurrent, H, rows, H, 3 * H, true);
-    large(grad_inputs, I, {of_inputs.data(), 3 * H, 1}, inputs_back, rows, I, 3 * H);
+    large(carried, H, {of_hidden.data(), 3 * H, 1}, back.recurrent, rows, H, 3 * H, true);
+    large(grad_inputs, I, {of_inputs.data(), 3 * H, 1}, back.inputs, rows, I, 3 * H);
     large.gradient(to.inputs, I, {of_inputs.data(), 1, 3 * H}, inputs, I, 3 * H, I, rows);
-    product(to.recurrent, H, {of_hidden.data(), 1, 3 * H}, before, H, 3 * H, H, rows, true);
+    large.gradient(to.recurrent, H, {of_hidden.data(), 1, 3 * H}, before, H, 3 * H, H, rows);
   }
 
  private:
@@ -139,8 +147,7 @@ class GradientBlock {
   }
 
   const Shape& s;
-  const Factor& inputs_back;
-  const Weights& w;
+  const BackFactors& back;
   Gradients to;
   LargeProduct large{s.narrow != 0};
   Array of_inputs{s.block * 3 * s.width}, of_hidden{s.block * 3 * s.width};
@@ -176,10 +183,10 @@ extern "C" void gru_backward(const Sizes* sizes, const Weights* weights, const f
                              float* gradients, int64_t parameters) {
   const Shape s(*sizes);
   const long H = s.width, I = s.inputs;
-  const Factor inputs_back({weights->inputs, I, 1}, 3 * H, I, s.narrow);
+  const BackFactors back(s, *weights);
 #pragma omp parallel num_threads(s.threads)
   {
-    GradientBlock block(s, inputs_back, *weights, gradients + omp_get_thread_num() * parameters);
+    GradientBlock block(s, back, gradients + omp_get_thread_num() * parameters);
 #pragma omp for schedule(static, 1)
     for (long first = 0; first < s.rows[0]; first += s.block) {
       long step = 0, row = first;
