@@ -5,9 +5,10 @@ takes, output layers. The rest stays in float32 in any case: weights and optimis
 the scores, the recurrence (its state is a sum over time), and all that follows the last layers:
 utilities, mixing, targets, losses.
 
-The compiled networks (``native``) round the factors of their products with weights, and the
-hypernetworks' last layer among them; what lies between stays in float32. All of it does so on a
-processor without products of bf16 (AVX512_BF16 or AMX).
+The compiled networks (``native``) round the factors of their products with weights, those of the
+hypernetworks' last layer and of the recurrence among them; what lies between, and the recurrence's
+state, stays in float32. All of it does so on a processor without products of bf16 (AVX512_BF16 or
+AMX).
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from typing import ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
+from rllib_ptm.model.native import library
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# On a CPU each new shape of a narrow product is compiled first: so frames come in steps of this.
+# By torch each new shape of a narrow product is compiled first: so frames come in steps of this.
 _FRAMES_AT_A_TIME = 64
 
 # What a config can name: the format of the large matrix products, None = as the weights are.
@@ -44,7 +47,8 @@ def opened(precision: str, device_type: str) -> AbstractContextManager:
 
 def frame_multiple(device: torch.device) -> int:
     """Of what the number of frames should be a multiple, so that few shapes come up."""
-    return _FRAMES_AT_A_TIME if torch.is_autocast_enabled(device.type) else 1
+    compiled = device.type == "cpu" and library.library() is not None
+    return 1 if compiled or not torch.is_autocast_enabled(device.type) else _FRAMES_AT_A_TIME
 
 
 def widened(tensor: Tensor) -> Tensor:

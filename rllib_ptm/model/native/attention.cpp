@@ -1,8 +1,10 @@
 // Attention of agents over entities with its gradient; called by attention.py.
 //
 // Each thread takes blocks of frames and goes through all stages with one before it takes the
-// next, so that hardly more than inputs, results and their gradients leaves the cache. On the way
-// back it does the way forward again, but for what takes longer than to read what it gave.
+// next, so that hardly more than inputs, results and their gradients leaves the cache. Forward, the
+// next block is for whoever is free; on the way back each thread sums gradients over blocks of its
+// own, the same ones in every run. There it does the way forward again, but for what takes longer
+// to compute than to read.
 // Shapes: see attention_block.h.
 #include <omp.h>
 
@@ -199,7 +201,7 @@ extern "C" void attention_forward(const Sizes* sizes, const Weights* weights,
 #pragma omp parallel num_threads(s.threads)
   {
     AttentionBlock block(s, factors, *weights);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
     for (long start = 0; start < s.frames; start += s.block) {
       const long frames = std::min<long>(s.block, s.frames - start);
       float* to = result + start * s.rows * s.results;

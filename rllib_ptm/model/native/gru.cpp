@@ -1,7 +1,8 @@
 // A GRU over packed frames with its gradient; called by gru.py.
 //
 // Sequences do not know of each other: each thread takes some of them through all steps, and their
-// states stay in the cache. The threads take blocks in turn, since the first ones are the longest.
+// states stay in the cache. Forward, the next block is for whoever is free; on the way back, where
+// gradients are summed, the threads take them in turn, since the first ones are the longest.
 // The gates are kept for the way back: to read them takes half the time of computing them again.
 //
 // Shape legend: R rows (step by step, the longest sequences first), I inputs, H width.
@@ -164,7 +165,7 @@ extern "C" void gru_forward(const Sizes* sizes, const Weights* weights, const fl
 #pragma omp parallel num_threads(s.threads)
   {
     ForwardBlock block(s, factors, *weights);
-#pragma omp for schedule(static, 1)
+#pragma omp for schedule(dynamic)
     for (long first = 0; first < s.rows[0]; first += s.block) {
       const float* before = start + first * H;
       for (long step = 0, row = first; rows_of(s, step, first) > 0; row += s.rows[step++]) {
