@@ -9,6 +9,8 @@ from torch import nn
 
 OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]] = {
     # The reference's. The learning rate is set by RLlib from ``lr``.
-    "rmsprop": lambda parameters: torch.optim.RMSprop(parameters, alpha=0.99, eps=1e-5),
+    "rmsprop": lambda parameters: torch.optim.RMSprop(
+        parameters, alpha=0.99, eps=1e-5, foreach=True
+    ),
     "adam": lambda parameters: torch.optim.Adam(parameters, fused=True),
 }
