@@ -1,14 +1,12 @@
 """Which parts of the networks may be computed in bf16.
 
-Under autocast the large matrix products are: embeddings, queries, keys, values, what attention
-takes, output layers. The rest stays in float32 in any case: weights and optimiser, the softmax of
-the scores, the recurrence (its state is a sum over time), and all that follows the last layers:
-utilities, mixing, targets, losses.
+Torch under autocast takes the large matrix products in bf16: embeddings, queries, keys, values,
+what attention takes, output layers. The compiled networks (``native``) round the factors of their
+products with weights, those of the hypernetworks' last layer and of the recurrence among them; but
+nothing on a processor without products of bf16 (AVX512_BF16 or AMX).
 
-The compiled networks (``native``) round the factors of their products with weights, those of the
-hypernetworks' last layer and of the recurrence among them; what lies between, and the recurrence's
-state, stays in float32. All of it does so on a processor without products of bf16 (AVX512_BF16 or
-AMX).
+In float32 stay with both: weights and optimiser, the softmax of the scores, the recurrence's state
+(it is a sum over time), and all that follows the last layers: utilities, mixing, targets, losses.
 """
 
 from __future__ import annotations
