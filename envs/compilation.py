@@ -22,8 +22,8 @@ def compiled(battle: Callable[..., Any]) -> Callable[..., Any]:
 def keep_compiled_programs() -> None:
     """Keeps compiled programs on disk, so that the next start is quick; a user's choice stands."""
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        jax.config.update("jax_compilation_cache_dir", str(cache / "rllib_ptm" / "jax"))
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(home / "rllib_ptm" / "jax"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 

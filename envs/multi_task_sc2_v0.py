@@ -104,9 +104,9 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     | Action Shape       | ()                                                         |
     | Action Values      | Discrete(U), U = 6 + F, 12 by default                      |
     | Observation Shape  | Dict of (E, D), (E,) and (U,); flat: (E * D + U,)          |
-    | Observation Values | [-2, 2]                                                    |
+    | Observation Values | [-16, 16]                                                  |
     | State Shape        | (E, D)                                                     |
-    | State Values       | [-2, 2]                                                    |
+    | State Values       | [-16, 16]                                                  |
 
     Every episode draws one of the tasks, such as `5m_vs_6m`, all equally likely. One policy can
     so meet battles of several team sizes in arrays of one shape: there are A slots for allies

@@ -15,8 +15,8 @@ from envs.symmetry import INVERSE, SYMMETRIES, turned_actions, turned_units
 from envs.tasks import Task
 from envs.units import BoolArray, IntArray, Units
 
-# The middle of the eighth in which every battle starts: from west to north-west.
 SYMMETRY = "symmetry"  # in a saved state
+# The middle of the eighth in which every battle starts: from west to north-west.
 _START = np.array([-np.cos(np.pi / 8), np.sin(np.pi / 8)])
 
 

@@ -34,7 +34,6 @@ RLLIB_KEYS: dict[str, _Rule] = {
     "learner_config_dict": _MAPPING,
     "algorithm_config_overrides_per_module": _MAPPING,
     "torch_ddp_kwargs": _MAPPING,
-    "torch_skip_nan_gradients": _SWITCH,
     # Env runners
     "num_env_runners": (int, {"at_least": 0, "at_most": 10_000}),
     "num_envs_per_env_runner": (int, {"at_least": 1, "at_most": 65_536}),
@@ -47,15 +46,12 @@ RLLIB_KEYS: dict[str, _Rule] = {
     "sample_timeout_s": _SECONDS,
     "merge_env_runner_states": (bool | str, {}),
     "broadcast_env_runner_states": _SWITCH,
-    "use_env_runner_state_server": _SWITCH,
-    "env_runner_state_server_max_concurrency": (int, {"at_least": 1}),
     # Learners
     "num_learners": (int, {"at_least": 0, "at_most": 1_000}),
     "num_gpus_per_learner": _AMOUNT,
     "num_cpus_per_learner": _AMOUNT,
     "custom_resources_per_learner": _MAPPING,
     "local_gpu_idx": (int, _COUNT),
-    "max_requests_in_flight_per_learner": (int, {"at_least": 1}),
     # The main process
     "num_cpus_for_main_process": (int, _COUNT),
     "custom_resources_for_main_process": _MAPPING,
@@ -63,8 +59,6 @@ RLLIB_KEYS: dict[str, _Rule] = {
         str,
         {"one_of": ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")},
     ),
-    "extra_python_environs_for_driver": _MAPPING,
-    "extra_python_environs_for_worker": _MAPPING,
     "framework_str": (str, {"one_of": ("torch",)}),
     "enable_rl_module_and_learner": (bool, {}),
     "enable_env_runner_and_connector_v2": (bool, {}),
