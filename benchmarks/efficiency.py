@@ -94,7 +94,7 @@ class Stages:
         start = time.perf_counter()
         loss = self._update.loss(batch)
         evaluated = time.perf_counter()
-        loss.backward()
+        loss.total.backward()
         differentiated = time.perf_counter()
         self._update.apply()
         self.seconds["gradient"] += differentiated - evaluated

@@ -1,8 +1,8 @@
 """Where the time of ``Algorithm.train()`` goes.
 
-The settings of the quick example on small_mt, one process, 30 s: stepping and acting (the
-rollout), learning (networks, losses, gradient, optimiser), and all that RLlib, the replay buffer,
-the making of batches and logging add.
+The settings of the quick example on small_mt without its evaluations, one process, 30 s: stepping
+and acting (the rollout), learning (networks, losses, gradient, optimiser), and all that RLlib, the
+replay buffer, the making of batches and logging add.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
     """Prints the table."""
     experiment = next(iter(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")).values()))
     config = PTMConfig().environment(experiment["env"]).debugging(log_level="ERROR")
-    config.update_from_dict(experiment["config"])
+    config.update_from_dict({**experiment["config"], "evaluation_interval": None})
     seconds: dict[str, float] = defaultdict(float)
     for stage, owner, method in WATCHED:
         watch(seconds, stage, owner, method)

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import torch
 
 from envs.team_view import num_actions, num_features
-from rllib_ptm.methods import METHODS, method_loss
+from rllib_ptm.methods import METHODS, MethodLoss, method_loss
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.masks import draw_group, everyone
 from rllib_ptm.model.mixer import QMixer
-from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.precision import opened
 from rllib_ptm.model.q_values import TeamQ, q_values
 from rllib_ptm.optimizers import OPTIMIZERS
@@ -83,15 +82,16 @@ def draw_batch(shape: Shape, seed: int = 0, device: str = "cpu") -> TeamBatch:
     return TeamBatch(*(value.to(device) for value in batch))
 
 
-def build_networks(slots: int, device: str = "cpu") -> TeamQ:
+def build_networks(slots: int, method: str, num_tasks: int, device: str) -> TeamQ:
     """The paper's networks: D = 128, 4 heads, GRU 64, mixing width 32."""
     features, actions = num_features(slots, slots), num_actions(slots)
     agent, mixer = Agent(features, slots, slots, actions), QMixer(features, slots)
-    return TeamQ(agent.to(device), mixer.to(device), TaskOutput())
+    output = METHODS[method].output(num_tasks)
+    return TeamQ(agent.to(device), mixer.to(device), output.to(device))
 
 
 class Update:
-    """One gradient step: Q values, losses, gradient, clipping, RMSprop.
+    """One gradient step: Q values, losses, gradient, clipping, RMSprop, statistics of the targets.
 
     Args:
         slots: Ally slots, and as many enemy slots.
@@ -99,6 +99,7 @@ class Update:
         alpha: α of Eq. 14; between 0 and 1 ``ptm`` evaluates all its masks.
         precision: As ``learner_precision`` in the config.
         device: Where.
+        num_tasks: How many tasks a batch may name.
     """
 
     def __init__(
@@ -108,27 +109,32 @@ class Update:
         alpha: float = 0.5,
         precision: str = "fp32",
         device: str = "cpu",
+        num_tasks: int = 1,
     ) -> None:
-        self.online, self.target = (build_networks(slots, device) for _ in range(2))
+        self.online, self.target = (
+            build_networks(slots, method, num_tasks, device) for _ in range(2)
+        )
         self.method, self.alpha = METHODS[method], alpha
         self._precision, self._device = precision, device
-        self.parameters = [*self.online.agent.parameters(), *self.online.mixer.parameters()]
+        self.parameters = [p for network in self.online for p in network.parameters()]
         self._optimizer = OPTIMIZERS["rmsprop"](self.parameters)
         for group in self._optimizer.param_groups:
             group["lr"] = LR
 
     def __call__(self, batch: TeamBatch) -> None:
         """Takes the step."""
-        self.loss(batch).backward()
+        loss = self.loss(batch)
+        loss.total.backward()
         self.apply()
+        self.online.output.adapt(loss.targets, batch.valid, batch.task)
 
-    def loss(self, batch: TeamBatch) -> torch.Tensor:
-        """The method's total loss."""
+    def loss(self, batch: TeamBatch) -> MethodLoss:
+        """The method's loss."""
         with opened(self._precision, self._device):
             q = q_values(self.online, self.target, batch, tuple(self.method.mined(self.alpha)))
         return method_loss(
             self.method, q, batch, gamma=GAMMA, mining_lambda=MINING_LAMBDA, alpha=self.alpha
-        ).total
+        )
 
     def apply(self) -> None:
         """Clips the gradient and takes the optimiser's step."""
