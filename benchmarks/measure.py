@@ -40,7 +40,7 @@ def shares(seconds: Mapping[str, float]) -> list[tuple[str, float, float]]:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Prints a table whose numbers have three significant digits; the title tells the cores."""
+    """Prints a table; its numbers have at least three significant digits, its title the cores."""
     cores = len(os.sched_getaffinity(0))
     table = Table(title=f"{title} ({cores} cores)", title_justify="left")
     for name in columns:

@@ -1,7 +1,7 @@
 """The replay buffer: memory of large_mt episodes, time of a batch, time of adding one.
 
 Episodes of 20 steps on the slots of large_mt (10 allies, 11 enemies), with random contents and
-all slots in use. A batch is 32 episodes, drawn, padded and turned into features (``collate``).
+all slots in use. A batch is 32 episodes, drawn, turned into features and padded (``collate``).
 Adding to a full buffer of that size, and to one of a hundredth of it.
 """
 

@@ -53,7 +53,7 @@ class TimedPTM(PTM):
 
 
 def build(num_env_runners: int, tasks: str = "small_mt") -> TimedPTM:
-    """The paper's networks on small_mt."""
+    """The paper's networks."""
     config = (
         PTMConfig(algo_class=TimedPTM)
         .environment(env_config={"tasks": tasks})

@@ -55,6 +55,7 @@ def parallel_env(
     max_enemies: int | None = None,
     time_limit_steps: int = 100,
     uniform_ranges: bool = False,
+    team_frame: bool = False,
     **backend_settings: Any,
 ) -> MultiTaskSC2:
     """Makes the environment; ``MultiTaskSC2`` says what the arguments mean.
@@ -73,6 +74,7 @@ def parallel_env(
         "max_enemies": max_enemies,
         "time_limit_steps": time_limit_steps,
         "uniform_ranges": uniform_ranges,
+        "team_frame": team_frame,
         **backend_settings,
     }
     return MultiTaskSC2(read_config(ParallelEnvSettings, arguments, "parallel_env"))
@@ -187,7 +189,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     ``` python
     multi_task_sc2_v0.parallel_env(
         tasks="small_mt", backend="smax", render_mode=None, flat=False, max_allies=None,
-        max_enemies=None, time_limit_steps=100, uniform_ranges=False,
+        max_enemies=None, time_limit_steps=100, uniform_ranges=False, team_frame=False,
     )
     ```
 
@@ -207,6 +209,10 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
 
     `uniform_ranges`: SMAC's sight range 9 and shooting range 6 for all unit types, instead of the
     types' own (9 and 5 for a marine).
+
+    `team_frame`: the map is turned or mirrored for each battle so that the team starts between west
+    and north-west of its centre; "east" and "north" above, and the moves, are then those of the
+    turned map. What is learned in that eighth holds for all.
 
     `reset(options={"task": "5m_vs_6m"})` names the task of the episode, one of `tasks`. Other
     options mean nothing here. An equal `seed` gives an equal series of battles.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
+from envs.backends import EnvSettings
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.cli import config_check
 from rllib_ptm.cli.examples import description, examples, find_experiment_file
 from rllib_ptm.cli.experiment import read_experiments
 from rllib_ptm.cli.main import main
 from rllib_ptm.methods import METHODS
+from rllib_ptm.settings import PTMSettings
 
 EXAMPLES = examples()
 
@@ -43,6 +45,16 @@ def test_those_of_the_other_methods_differ_from_ptms_in_the_method_alone(method:
     for config in (actual, expected):
         config.env_config = {}
     assert actual.to_dict() == expected.to_dict()
+
+
+@pytest.mark.parametrize("name", ["ptm_small_mt", "ptm_medium_mt", "ptm_large_mt"])
+def test_the_papers_have_every_key_at_its_default(name: str) -> None:
+    (experiment,) = read_experiments(EXAMPLES[name])
+    expected = {field.name: field.default for field in fields(PTMSettings)}
+    del expected["seed_for_evaluation"]  # which is refused where nothing is evaluated
+    assert {key: experiment.config.get(key, "not there") for key in expected} == expected
+    of_every_backend = {f.name for f in fields(EnvSettings) if f.metadata["backend"] is None}
+    assert set(experiment.config["env_config"]) == of_every_backend
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
