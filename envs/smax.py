@@ -5,6 +5,8 @@ the start, so SMAX neither moves, shows nor targets them, and the task is data, 
 enemy is SMAX's own heuristic: attack the closest, else walk to the other side.
 
 Source of the simulator: Rutherford et al., *JaxMARL* (2023), ``jaxmarl.environments.smax``.
+
+Shape legend: see ``envs.units``.
 """
 
 from __future__ import annotations

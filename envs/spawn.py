@@ -2,7 +2,7 @@
 
 The armies stand at opposite ends of a line through the map's centre (REFIL's scenario). Every
 episode draws which slot each unit gets; the slot is the tag that attack actions name, so every
-slot is trained whatever the team sizes.
+slot is trained whatever the team sizes. Shape legend: see ``envs.units``.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from rllib_ptm.finite import failed_batch_kept
 from rllib_ptm.greedy_evaluation import EvaluatesGreedily
 from rllib_ptm.learner import PTMLearner
 from rllib_ptm.learner_batches import learner_batches
-from rllib_ptm.learners import with_time_limit
+from rllib_ptm.learner_timeout import with_time_limit
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.patience import Patience

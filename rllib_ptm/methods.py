@@ -1,6 +1,7 @@
 """The table of methods: what each one mines besides the original loss, and how it weighs tasks.
 
-Adding a method is a new row; ``method`` in the config names it.
+Adding a method is a new row; ``method`` in the config names it. Shapes: see
+``rllib_ptm.model.batch``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""An RLModule as the policy of N battles: numpy in and out, with the recurrent state kept here."""
+"""An RLModule as the policy of N battles: numpy in and out, with the recurrent state kept here.
+
+Shape legend: ``N`` battles, ``A`` agents, ``U`` actions, ``H`` width of the GRU.
+"""
 
 from __future__ import annotations
 

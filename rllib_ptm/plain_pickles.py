@@ -16,7 +16,7 @@ import pyarrow.fs
 from ray.rllib.utils.checkpoints import Checkpointable
 
 from rllib_ptm.array_files import locate
-from rllib_ptm.checkpoint import CheckpointError
+from rllib_ptm.checkpoint_folder import CheckpointError
 
 # What a pickle of arrays, dicts, lists and numbers needs, under numpy's old and new names.
 PLAIN = {

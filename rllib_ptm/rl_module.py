@@ -1,6 +1,8 @@
 """RLlib's RLModule around the networks of ``rllib_ptm.model``.
 
 To RLlib a team is one agent: its observation is a Dict of arrays, its action a MultiDiscrete.
+
+Shapes: see ``rllib_ptm.model.batch``; ``N`` teams, ``H`` width of the GRU.
 """
 
 from __future__ import annotations

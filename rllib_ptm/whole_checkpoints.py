@@ -10,7 +10,7 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS
 from ray.tune import Checkpoint
 from ray.tune.utils.util import flatten_dict
 
-from rllib_ptm.checkpoint import check_checkpoint, whole_checkpoint
+from rllib_ptm.checkpoint_folder import check_checkpoint, whole_checkpoint
 from rllib_ptm.plain_pickles import refuse_code
 
 
@@ -18,7 +18,7 @@ class SavesWhole(Algorithm):
     """An Algorithm that writes a whole checkpoint or none, and loads no other."""
 
     def save_to_path(self, path: Any = None, *, filesystem: Any = None, **kwargs: Any) -> str:
-        """Writes a whole checkpoint or none; see ``rllib_ptm.checkpoint``."""
+        """Writes a whole checkpoint or none; see ``rllib_ptm.checkpoint_folder``."""
         with whole_checkpoint(path, filesystem) as (filesystem, draft, folder):
             super().save_to_path(draft, filesystem=filesystem, **kwargs)
         return folder

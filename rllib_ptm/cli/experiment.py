@@ -182,21 +182,25 @@ def read_experiment(
             )
         checked = read_config(_Spec, _replaced(spec, chosen or {}), name)
     with located(f"{source}: {name}"):
-        algorithm = _one_of("run", checked.run, ALGORITHMS)
-        config = dict(checked.config or {})
-        config["env"] = _environment(checked.env, config.get("env"))
-        tasks, evaluated = _check_env_configs(config)
-        conditions = check_stop(
-            checked.stop if stop is None else stop,
-            tasks,
-            evaluated,
-            place="stop" if stop is None else "--stop",
-        )
-        results = legal_stop_keys(tasks, evaluated)
-        checkpoint = _read_checkpoint(checked.checkpoint_config or {}, results)
-        scheduler, settings = read_scheduler(
-            checked.scheduler, checked.scheduler_config or {}, results
-        )
+        return _experiment(name, source, checked, stop)
+
+
+def _experiment(
+    name: str, source: str, checked: _Spec, chosen_stop: dict[str, Any] | None
+) -> Experiment:
+    algorithm = _one_of("run", checked.run, ALGORITHMS)
+    config = dict(checked.config or {})
+    config["env"] = _environment(checked.env, config.get("env"))
+    tasks, evaluated = _check_env_configs(config)
+    conditions = check_stop(
+        checked.stop if chosen_stop is None else chosen_stop,
+        tasks,
+        evaluated,
+        place="stop" if chosen_stop is None else "--stop",
+    )
+    results = legal_stop_keys(tasks, evaluated)
+    checkpoint = _read_checkpoint(checked.checkpoint_config or {}, results)
+    scheduler, settings = read_scheduler(checked.scheduler, checked.scheduler_config or {}, results)
     return Experiment(
         name=name,
         source=source,

@@ -15,8 +15,9 @@ from rllib_ptm.cli import options
 from rllib_ptm.cli.examples import description, example, examples, find_experiment_file
 from rllib_ptm.cli.experiment import Experiment, read_experiment, read_experiments
 from rllib_ptm.cli.former import FORMER_COMMANDS, why_no_option
-from rllib_ptm.cli.options import json_mapping, spread
+from rllib_ptm.cli.json_option import json_mapping
 from rllib_ptm.cli.repeats import refuse_repeats
+from rllib_ptm.cli.spread import spread
 
 _INPUT_ERROR = 2
 _INTERRUPTED = 130

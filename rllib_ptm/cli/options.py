@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
-from envs.errors import InputError
 from rllib_ptm.cli.cluster import ClusterOptions
-from rllib_ptm.cli.plain_data import check_plain
+from rllib_ptm.cli.json_option import json_mapping
 
 # Beyond these a slip of the finger is likelier than an intention.
 MOST_EPISODES, MOST_TRIALS, MOST_CORES = 1_000_000, 10_000, 10_000
@@ -264,71 +259,3 @@ class EvaluateChoices:
 CheckpointFolder = Annotated[
     Path, typer.Argument(help="A checkpoint's folder.", show_default=False)
 ]
-
-
-def spread(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Shows typer the fields of a command's dataclass parameters as options of the command.
-
-    Several commands can so share their options, and each gets them in one piece.
-    """
-    parameters: list[inspect.Parameter] = []
-    groups: dict[str, type] = {}
-    hints = get_type_hints(command, include_extras=True)
-    for name, parameter in inspect.signature(command).parameters.items():
-        if is_dataclass(hints[name]):
-            groups[name] = hints[name]
-            of_field = get_type_hints(hints[name], include_extras=True)
-            parameters += [
-                inspect.Parameter(
-                    field.name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=field.default,
-                    annotation=of_field[field.name],
-                )
-                for field in fields(hints[name])
-            ]
-        else:
-            parameters.append(
-                parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
-            )
-
-    @functools.wraps(command)
-    def with_options(**values: Any) -> Any:
-        in_pieces = {
-            name: kind(**{field.name: values.pop(field.name) for field in fields(kind)})
-            for name, kind in groups.items()
-        }
-        return command(**values, **in_pieces)
-
-    del with_options.__wrapped__  # typer would look at the command itself again
-    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {p.name: p.annotation for p in parameters}
-    return with_options
-
-
-def json_mapping(option: str, text: str | None) -> dict[str, Any] | None:
-    """The JSON object that stands behind an option; None where the option is not there.
-
-    Raises:
-        InputError: It is no JSON object, or a key stands in it twice.
-    """
-    if text is None:
-        return None
-
-    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = dict(pairs)
-        if len(value) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise InputError(f"{option}: the key {twice!r} stands twice, in {text!r}")
-        return value
-
-    try:
-        value = json.loads(text, object_pairs_hook=without_repeats)
-    except InputError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{option}: not JSON: {error}, in {text!r:.200}") from None
-    if not isinstance(value, dict):
-        raise InputError(f'{option}: expected a JSON object such as {{"key": 1}}, found {text!r}')
-    return check_plain(value, option)

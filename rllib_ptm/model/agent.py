@@ -1,4 +1,7 @@
-"""The agents' shared utility network Q_a (Section 3.4). Shapes: see ``batch``."""
+"""The agents' shared utility network Q_a (Section 3.4).
+
+Shapes: see ``batch``; ``K`` width of the GRU, ``H`` heads, ``C`` width of a head.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ class SlotHead(nn.Module):
 
     reads_entities = False
 
-    def __init__(self, recurrent_dim: int, embed_dim: int, num_actions: int, num_enemies: int):
+    def __init__(
+        self, recurrent_dim: int, embed_dim: int, num_actions: int, num_enemies: int
+    ) -> None:
         super().__init__()
         self.utilities = nn.Linear(recurrent_dim, num_actions)
 
@@ -41,7 +46,9 @@ class EntityHead(nn.Module):
 
     reads_entities = True
 
-    def __init__(self, recurrent_dim: int, embed_dim: int, num_actions: int, num_enemies: int):
+    def __init__(
+        self, recurrent_dim: int, embed_dim: int, num_actions: int, num_enemies: int
+    ) -> None:
         super().__init__()
         self.num_enemies = num_enemies
         self.moves = nn.Linear(recurrent_dim, num_actions - num_enemies)
@@ -63,9 +70,9 @@ class EntityHead(nn.Module):
         query = torch.cat([self.query.weight, self.query.bias[:, None]], 1)  # K,K+1
         query = query / math.sqrt(len(query))
         of_enemy = embedded[..., -enemies:, :].contiguous()  # or this is a product for each frame
-        key = F.linear(of_enemy, query.T @ self.key.weight, query.T @ self.key.bias)  # ...,F,K+1
+        key = F.linear(of_enemy, query.T @ self.key.weight, query.T @ self.key.bias)  # ...,E-A,K+1
         of_state, of_bias = key[..., :-1].transpose(-1, -2), key[..., None, :, -1]
-        match = hidden.flatten(-3, -2) @ of_state + of_bias  # ...,M*A,F
+        match = hidden.flatten(-3, -2) @ of_state + of_bias  # ...,M*A,E-A
         match = match.unflatten(-2, hidden.shape[-3:-1])
         weight = torch.cat([self.moves.weight, self.attack.weight])
         plain = F.linear(hidden, weight, torch.cat([self.moves.bias, self.attack.bias]))
@@ -179,7 +186,7 @@ class Agent(nn.Module):
             return attention(entities, masks, layer, bool(self.head.reads_entities))
         embedded = linear_relu(entities, embed.weight, embed.bias)  # F,E,attention_dim
         scores = attention_scores(embedded, query, key, self.num_agents, self._heads)
-        value = self.value(embedded).unflatten(-1, (self._heads, -1))  # F,E,H,K
+        value = self.value(embedded).unflatten(-1, (self._heads, -1))  # F,E,H,C
         return linear_relu(attend(scores, value, masks), weight, bias), embedded
 
     @at_full_precision

@@ -1,4 +1,7 @@
-"""Packs the steps that exist, so that no step beyond an episode's end costs anything."""
+"""Packs the steps that exist, so that no step beyond an episode's end costs anything.
+
+Shapes: see ``batch``.
+"""
 
 from __future__ import annotations
 

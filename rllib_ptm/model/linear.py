@@ -1,4 +1,7 @@
-"""Linear layers, with the bias added where that is cheapest."""
+"""Linear layers, with the bias added where that is cheapest.
+
+Shape legend: ``R`` rows, ``D`` features, ``W`` width of the layer.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""From the agents' utilities to Q_tot. Shapes: see ``batch``; ``X`` mixing width.
+"""From the agents' utilities to Q_tot.
+
+Shapes: see ``batch``; ``K`` utilities of each agent, ``X`` mixing width, ``H`` heads, ``C`` width
+of a head.
 
 A mixer answers several questions about the same frames in one call (``Mix``), so that what they
 share is computed once: the queries, keys and values of the hypernetworks, and every hypernetwork
@@ -128,8 +131,8 @@ class HyperNetwork(nn.Module):
     def _value_map(self) -> tuple[Tensor, Tensor]:
         """Values, the output projection and the last layer as one: [H, X, width], [X]."""
         output = self.last.weight @ self.attention_out.weight
-        output_h = output.unflatten(1, (self._heads, -1)).transpose(0, 1)  # H,X,K
-        value_h = self.value.weight.unflatten(0, (self._heads, -1))  # H,K,width
+        output_h = output.unflatten(1, (self._heads, -1)).transpose(0, 1)  # H,X,C
+        value_h = self.value.weight.unflatten(0, (self._heads, -1))  # H,C,width
         bias = self.last.weight @ self.attention_out.bias + self.last.bias
         return output_h @ value_h, bias
 

@@ -14,7 +14,12 @@ from collections.abc import Callable
 import pyarrow.fs
 import pytest
 
-from rllib_ptm.checkpoint import CONTENTS_FILE, CheckpointError, check_checkpoint, whole_checkpoint
+from rllib_ptm.checkpoint_folder import (
+    CONTENTS_FILE,
+    CheckpointError,
+    check_checkpoint,
+    whole_checkpoint,
+)
 
 # Saves "new" over what is there and is killed at the given call of os.rename, or while writing.
 KILLED_WHILE_SAVING = """

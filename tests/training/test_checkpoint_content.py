@@ -13,7 +13,7 @@ import pytest
 
 import rllib_ptm
 from rllib_ptm import PTM, PTMConfig
-from rllib_ptm.checkpoint import CONTENTS_FILE, CheckpointError, whole_checkpoint
+from rllib_ptm.checkpoint_folder import CONTENTS_FILE, CheckpointError, whole_checkpoint
 
 pytestmark = pytest.mark.usefixtures("cluster")
 MakeConfig = Callable[..., PTMConfig]

@@ -19,9 +19,9 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from tracing import assert_same
 
 from rllib_ptm import PTM, PTMConfig
-from rllib_ptm.checkpoint import check_checkpoint
+from rllib_ptm.checkpoint_folder import check_checkpoint
 from rllib_ptm.finite import NonFiniteLossError
-from rllib_ptm.learners import LearnerLostError
+from rllib_ptm.learner_timeout import LearnerLostError
 from rllib_ptm.patience import EnvRunnersLostError, Patience
 
 # What is sent to other processes must go as code: they cannot import this file.

@@ -11,7 +11,7 @@ from conftest import small_config, wait_until
 from ray.cluster_utils import Cluster
 from tracing import assert_runners_hold_what_was_learned
 
-from rllib_ptm.checkpoint import check_checkpoint
+from rllib_ptm.checkpoint_folder import check_checkpoint
 
 
 @pytest.fixture
