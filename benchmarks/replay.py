@@ -3,6 +3,8 @@
 Episodes of 20 steps on the slots of large_mt (10 allies, 11 enemies), with random contents and
 all slots in use. A batch is 32 episodes, drawn, turned into features and padded (``collate``).
 Adding to a full buffer of that size, and to one of a hundredth of it.
+
+The ratio is what was found over what is allowed; of adding, to the large buffer over to the small.
 """
 
 from __future__ import annotations
@@ -70,13 +72,14 @@ def main() -> None:
         ROUNDS,
     )
     added = {size: seconds[f"add to a {size} buffer"] for size in ("small", "full")}
+    grows = added["full"] / added["small"]
     rows = [
         (f"{CAPACITY} episodes, MB", megabytes, GOAL_MB, megabytes / GOAL_MB),
         (f"draw {BATCH}, ms", 1e3 * seconds["draw"], GOAL_MS, 1e3 * seconds["draw"] / GOAL_MS),
         (f"a batch of {BATCH}, ms", 1e3 * seconds["batch"], "", ""),
-        ("add one, µs", 1e6 * added["full"] / ADDED, "", added["full"] / added["small"]),
+        ("add one, µs", *(1e6 * added[size] / ADDED for size in ("full", "small")), grows),
     ]
-    columns = ("what", "found", "at most", "ratio (the last: large / small buffer)")
+    columns = ("what", "found", "at most (adding: small buffer)", "ratio")
     print_table("Replay buffer", columns, rows)
 
 
