@@ -24,7 +24,7 @@ from rllib_ptm.checkpoint_folder import (
 # Saves "new" over what is there and is killed at the given call of os.rename, or while writing.
 KILLED_WHILE_SAVING = """
 import os, pathlib, signal, sys
-from rllib_ptm import checkpoint
+from rllib_ptm import checkpoint_folder
 calls, rename = [], os.rename
 def dying(*args):
     calls.append(args)
@@ -32,7 +32,7 @@ def dying(*args):
         os.kill(os.getpid(), signal.SIGKILL)
     rename(*args)
 os.rename = dying
-with checkpoint.whole_checkpoint(sys.argv[1]) as (_, draft, _):
+with checkpoint_folder.whole_checkpoint(sys.argv[1]) as (_, draft, _):
     write(draft, "new")
     if sys.argv[2] == "0":
         os.kill(os.getpid(), signal.SIGKILL)
