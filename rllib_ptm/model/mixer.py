@@ -140,6 +140,24 @@ class HyperNetwork(nn.Module):
 linear_at_full_precision = at_full_precision(F.linear)
 
 
+class OnlyNumber(nn.Module):
+    """In place of a hypernetwork of X = 1 that is softmaxed: one number is 1 then, whatever it is.
+
+    It takes what ``HyperNetwork`` takes, and says 0.
+    """
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__()
+
+    def forward(self, entities: Tensor, masks: Tensor) -> Tensor:
+        """[F, M, A, 1], for each agent."""
+        return entities.new_zeros(*masks.shape[:3], 1)
+
+    def agent_average(self, entities: Tensor, masks: Tensor, agents: Tensor) -> Tensor:
+        """[F, M, 1], on average over the agent slots."""
+        return entities.new_zeros(*masks.shape[:2], 1)
+
+
 class QMixer(nn.Module):
     """QMIX with attention hypernetworks: the whole team's value from all entities.
 
@@ -161,9 +179,12 @@ class QMixer(nn.Module):
     ) -> None:
         super().__init__()
         self.num_agents = num_agents
-        self.first_weights, self.first_bias, self.final_weights, self.state_value = (
-            HyperNetwork(entity_dim, hypernet_dim, attention_heads, mixing_dim) for _ in range(4)
-        )
+        sizes = entity_dim, hypernet_dim, attention_heads, mixing_dim
+        softmaxed = HyperNetwork if mixing_dim > 1 else OnlyNumber
+        self.first_weights = softmaxed(*sizes)
+        self.first_bias = HyperNetwork(*sizes)
+        self.final_weights = softmaxed(*sizes)
+        self.state_value = HyperNetwork(*sizes)
 
     def forward(self, entities: Tensor, present: Tensor, mixes: Sequence[Mix]) -> list[Tensor]:
         """Q_tot [F] of each mix.

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from rllib_ptm.model.masks import everyone, other_group, same_group
-from rllib_ptm.model.mixer import MIXERS, Mix
+from rllib_ptm.model.mixer import MIXERS, HyperNetwork, Mix, QMixer
 
 every_mixer = pytest.mark.parametrize("mixer", MIXERS)
 few = settings(max_examples=25, deadline=None)
@@ -122,3 +122,17 @@ def test_vdn_is_a_sum() -> None:
     mix = scene.exploitation()
     (q_tot,) = network(scene.entities, scene.present, [mix])
     torch.testing.assert_close(q_tot, mix.utilities.sum((1, 2)))
+
+
+def test_one_mixing_weight_is_one() -> None:
+    """X = 1: a softmax over one number is 1, so that two of the hypernetworks are not asked."""
+    scene = Scene(Sizes(lengths=(2, 3), agents=3, enemies=2, entity_dim=5), seed=1)
+    torch.manual_seed(0)
+    short, whole = (QMixer(5, 3, 8, 2, 1).double() for _ in range(2))
+    for name in ("first_weights", "final_weights"):
+        setattr(whole, name, HyperNetwork(5, 8, 2, 1).double())
+    whole.load_state_dict(short.state_dict(), strict=False)
+    mixes = [scene.original(), scene.exploration(), scene.exploitation()]
+    of_mix = (mixer(scene.entities, scene.present, mixes) for mixer in (short, whole))
+    for found, exact in zip(*of_mix, strict=True):
+        torch.testing.assert_close(found, exact)

@@ -2,9 +2,9 @@
 //
 // Each thread takes blocks of frames and goes through all stages with one before it takes the
 // next, so that hardly more than inputs, results and their gradients leaves the cache. Forward, the
-// next block is for whoever is free; on the way back each thread sums gradients over blocks of its
-// own, the same ones in every run. There it does the way forward again, but for what takes longer
-// to compute than to read.
+// next block is for whoever is free; on the way back, the next part is: gradients are summed over
+// the blocks of a part, the same ones in every run, and then over the parts. There a thread does
+// the way forward again, but for what takes longer to compute than to read.
 // Shapes: see attention_block.h.
 #include <omp.h>
 
@@ -54,8 +54,11 @@ void add_rows(float* sum, const float* x, long rows, long columns) {
 class GradientBlock : public AttentionBlock {
  public:
   GradientBlock(const Shape& shape, const Factors& factors, const BackFactors& back,
-                const Weights& weights, float* place)
-      : AttentionBlock(shape, factors, weights), back(back), to(place, shape) {}
+                const Weights& weights)
+      : AttentionBlock(shape, factors, weights), back(back) {}
+
+  // Where the gradients of the weights are summed from now on.
+  void sum_at(float* place) { to = Gradients(place, s); }
 
   // Kept may be null; grad_embedded is where nobody else read the embedded entities.
   void run(const float* entities, const bool* masks, const float* result, float* kept,
@@ -88,8 +91,7 @@ class GradientBlock : public AttentionBlock {
       const Vector x = at(grad_result + i);
       at(&of_output[i]) = s.rectified ? (at(result + i) <= 0.0f ? Vector{} : x) : x;
     }
-    large(of_taken.data(), s.taken, {of_output.data(), O, 1}, back.output, rows, s.taken,
-          O);
+    large(of_taken.data(), s.taken, {of_output.data(), O, 1}, back.output, rows);
     return of_taken.data();
   }
 
@@ -117,18 +119,20 @@ class GradientBlock : public AttentionBlock {
 
   // p (g - Σ p g), summed over the masks; nothing for scores that were out of reach.
   void through_softmax(const float* scores) {
-    const long P = s.places, H = s.heads;
+    const long P = s.places;
     std::memset(of_scores.data(), 0, 4 * of_scores.size());
-    for (long row = 0; row < s.masks * s.agents * H; ++row) {
-      const long m = row / (s.agents * H), of_mask = row % (s.agents * H);
-      const float* weight = &weights[row * P];
-      const float* grad = &of_used[(s.pooled ? m * H + row % H : row) * P];
-      float* of_score = &of_scores[of_mask * P];
-      Vector sums{};
-      for (long e = 0; e < P; e += kLanes) sums += at(weight + e) * at(grad + e);
-      const float sum = sum_of(sums);
+    const long of_mask = s.agents * s.heads, rows = s.masks * of_mask;
+    sums_of(sums.data(), rows, [&](long row) {
+      const float *weight = &weights[row * P], *of_weight = &of_used[used_row[row] * P];
+      Vector sum{};
+      for (long e = 0; e < P; e += kLanes) sum += at(weight + e) * at(of_weight + e);
+      return sum;
+    });
+    for (long row = 0; row < rows; ++row) {
+      const float *weight = &weights[row * P], *of_weight = &of_used[used_row[row] * P];
+      float* of_score = &of_scores[row % of_mask * P];
       for (long e = 0; e < P; e += kLanes)
-        at(of_score + e) += at(weight + e) * (at(grad + e) - sum);
+        at(of_score + e) += at(weight + e) * (at(of_weight + e) - sums[row]);
     }
     const Vector highest = exponential(Vector{} + kReach), lowest = exponential(Vector{} - kReach);
     for (long i = 0; i < of_scores.size(); i += kLanes) {
@@ -141,19 +145,17 @@ class GradientBlock : public AttentionBlock {
   void through_values_and_scores(long frames) {
     const long W = s.width, H = s.heads, rows = frames * s.entities, agents = frames * s.agents;
     if (!s.pooled) {
-      large(of_embedded.data(), W, {of_values.data(), s.values, 1}, back.value, rows, W,
-            s.values, true);
+      large(of_embedded.data(), W, {of_values.data(), s.values, 1}, back.value, rows, true);
       large.gradient(to.value, W, {of_values.data(), 1, s.values}, embedded.data(), W, s.values, W,
                      rows);
     }
     for (long h = 0; h < H; ++h) {
-      large(&of_queries[h * s.key], W, {&of_mapped[h * W], H * W, 1}, back.key[h], agents,
-            s.key, W);
+      large(&of_queries[h * s.key], W, {&of_mapped[h * W], H * W, 1}, back.key[h], agents);
       large.gradient(to.key + h * s.key * W, W, {queries + h * s.key, 1, W}, &of_mapped[h * W],
                      H * W, s.key, W, agents);
     }
     large.gradient(to.query, W, {of_queries.data(), 1, W}, team.data(), W, W, W, agents);
-    large(of_team.data(), W, {of_queries.data(), W, 1}, back.query, agents, W, W);
+    large(of_team.data(), W, {of_queries.data(), W, 1}, back.query, agents);
     for (long f = 0; f < frames; ++f)
       for (long i = 0; i < s.agents * W; i += kLanes)
         at(&of_embedded[f * s.entities * W + i]) += at(&of_team[f * s.agents * W + i]);
@@ -172,7 +174,7 @@ class GradientBlock : public AttentionBlock {
   }
 
   const BackFactors& back;
-  Gradients to;
+  Gradients to{nullptr, s};
   Array of_output{s.block * s.rows * s.output}, of_taken{s.block * s.rows * s.taken};
   Array of_embedded{s.block * s.entities * s.width};
   Array of_values{s.pooled ? 0 : s.block * s.entities * s.values};
@@ -223,7 +225,7 @@ extern "C" void attention_forward(const Sizes* sizes, const Weights* weights,
   }
 }
 
-// Adds to gradients [threads, all weights]; kept and grad_embedded may be null, and the result where
+// Adds to gradients [parts, all weights]; kept and grad_embedded may be null, and the result where
 // it is not rectified.
 extern "C" void attention_backward(const Sizes* sizes, const Weights* weights,
                                    const float* entities, const bool* masks, const float* result,
@@ -235,15 +237,18 @@ extern "C" void attention_backward(const Sizes* sizes, const Weights* weights,
   const BackFactors back(s, *weights);
 #pragma omp parallel num_threads(s.threads)
   {
-    GradientBlock block(s, factors, back, *weights, gradients + omp_get_thread_num() * parameters);
-#pragma omp for schedule(static)
-    for (long start = 0; start < s.frames; start += s.block) {
-      const long frames = std::min<long>(s.block, s.frames - start);
-      block.run(entities + start * s.entities * s.features,
-                masks + start * s.masks * s.agents * s.entities,
-                s.rectified ? result + start * s.rows * s.results : nullptr,
-                kept ? kept + start * s.kept : nullptr, grad_result + start * s.rows * s.results,
-                grad_embedded ? grad_embedded + start * s.entities * s.width : nullptr, frames);
+    GradientBlock block(s, factors, back, *weights);
+#pragma omp for schedule(dynamic)
+    for (long part = 0; part < s.parts; ++part) {
+      block.sum_at(gradients + part * parameters);
+      for (long start = part * s.block; start < s.frames; start += s.parts * s.block) {
+        const long frames = std::min<long>(s.block, s.frames - start);
+        block.run(entities + start * s.entities * s.features,
+                  masks + start * s.masks * s.agents * s.entities,
+                  s.rectified ? result + start * s.rows * s.results : nullptr,
+                  kept ? kept + start * s.kept : nullptr, grad_result + start * s.rows * s.results,
+                  grad_embedded ? grad_embedded + start * s.entities * s.width : nullptr, frames);
+      }
     }
   }
 }

@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from rllib_ptm.model.native.calls import (
+    LANES,
     addresses,
     call,
     differentiates,
     narrow,
+    parts,
     require_shape,
     serves,
     structure,
@@ -60,7 +63,7 @@ _WIDTH_TO_KEEP = 96
 _WEIGHTS = ("embed", "embed_bias", "query", "key", "value", "output", "bias")
 _SIZES = (
     *("frames", "agents", "entities", "features", "masks", "width", "heads", "value", "output"),
-    *("biased", "pooled", "summed", "rectified", "threads", "narrow"),
+    *("biased", "pooled", "summed", "rectified", "threads", "parts", "narrow"),
 )
 _Weights = structure("_Weights", dict.fromkeys(_WEIGHTS, ctypes.c_void_p))
 _Sizes = structure("_Sizes", dict.fromkeys(_SIZES, ctypes.c_int64))
@@ -70,12 +73,10 @@ def attention_serves(entities: Tensor, layer: Layer) -> bool:
     """Whether ``attention`` can be had for this layer; otherwise torch is to be asked."""
     width = len(layer.embed)
     value = width if layer.value is None else len(layer.value) // layer.heads
-    result = 0 if layer.bias is None else len(layer.bias)
-    output = 0 if layer.output is None else len(layer.output)
+    if layer.summed and layer.output is None:
+        value = 0  # the columns of the result, which are filled up
     return not entities.requires_grad and serves(
-        entities,
-        whole=(width, result, output, layer.heads * value),
-        quarters=(width // layer.heads, value),
+        entities, whole=(width, layer.heads * value), quarters=(width // layer.heads, value)
     )
 
 
@@ -97,11 +98,43 @@ def attention(
         ValueError: The shapes do not fit each other. C++ would read and write anywhere.
     """
     _require_fit(entities, masks, layer)
+    filled = _filled_up(layer)
     scale = (len(layer.query) // layer.heads) ** -0.5
     weights = (layer.embed, layer.embed_bias, layer.query * scale, layer.key)
-    more = (layer.value, layer.output, layer.bias)
+    more = (filled.value, filled.output, filled.bias)
     keep = differentiates(*weights, *more) and len(layer.embed) >= _WIDTH_TO_KEEP
-    return _Attention.apply(layer, entities, masks, embedded, keep, *weights, *more)
+    result, of_entities = _Attention.apply(filled, entities, masks, embedded, keep, *weights, *more)
+    columns = _columns(layer)
+    # Even a slice of the whole would cost a copy on the way back.
+    return result if result.shape[-1] == columns else result[..., :columns], of_entities
+
+
+def _columns(layer: Layer) -> int:
+    """X."""
+    if layer.output is not None:
+        return len(layer.output)
+    all_heads = len(layer.embed) * layer.heads if layer.value is None else len(layer.value)
+    return all_heads // layer.heads if layer.summed else all_heads
+
+
+def _filled_up(layer: Layer) -> Layer:
+    """The same with columns of zero behind the result's, so that they fill whole vectors."""
+    bias = layer.bias
+    if layer.output is not None:
+        return layer._replace(output=_whole_vectors(layer.output), bias=_whole_vectors(bias))
+    if layer.summed:
+        value = _whole_vectors(layer.value, layer.heads)
+        return layer._replace(value=value, bias=_whole_vectors(bias))
+    return layer
+
+
+def _whole_vectors(weight: Tensor | None, heads: int = 1) -> Tensor | None:
+    """[H * X, ...] with rows of zero behind the X of each head."""
+    more = 0 if weight is None else -(len(weight) // heads) % LANES
+    if weight is None or not more:
+        return weight
+    of_head = weight.unflatten(0, (heads, -1))  # H,X,...
+    return F.pad(of_head, (0, 0) * (weight.dim() - 1) + (0, more)).flatten(0, 1)
 
 
 def _require_fit(entities: Tensor, masks: Tensor, layer: Layer) -> None:
@@ -110,7 +143,7 @@ def _require_fit(entities: Tensor, masks: Tensor, layer: Layer) -> None:
     width, heads = len(layer.embed), layer.heads
     of_value = width if layer.value is None else len(layer.value) // heads
     taken = of_value * (1 if layer.summed else heads)
-    results = taken if layer.output is None else len(layer.output)
+    results = _columns(layer)
     if min(slots, features, num_masks, agents) < 1:
         raise ValueError(
             f"entities {tuple(entities.shape)} or masks {tuple(masks.shape)} are empty"
@@ -173,7 +206,7 @@ class _Attention(torch.autograd.Function):
         grad_embedded = None if grad_embedded is None else grad_embedded.contiguous()
         given = [w for w in weights if w is not None]
         counts = [w.numel() for w in given]
-        grads = entities.new_zeros(sizes.threads, sum(counts))
+        grads = entities.new_zeros(sizes.parts, sum(counts))
         call(
             "attention_backward",
             *(sizes, _Weights(*addresses(weights)), entities, masks, result, kept),
@@ -203,5 +236,6 @@ def _sizes(layer: Layer, entities: Tensor, masks: Tensor) -> ctypes.Structure:
         summed=layer.summed,
         rectified=layer.rectified,
         threads=torch.get_num_threads(),
+        parts=parts(),
         narrow=narrow(),
     )

@@ -16,7 +16,7 @@
 // and then mapped to O columns, unless `output` is 0, and a bias is added if it is `biased`.
 struct Sizes {
   int64_t frames, agents, entities, features, masks, width, heads, value, output;
-  int64_t biased, pooled, summed, rectified, threads, narrow;
+  int64_t biased, pooled, summed, rectified, threads, parts, narrow;
 };
 
 // As torch.nn.Linear holds them. The pooled have no values; an output and a bias not all have.
@@ -28,7 +28,7 @@ struct Weights {
 struct Shape : Sizes {
   explicit Shape(const Sizes& sizes) : Sizes(sizes) {}
   static constexpr long kRowsOfABlock = 192;  // entities: what comes of them fits a cache of 2 MB
-  long block = share_of(frames, threads, kRowsOfABlock / entities);       // frames
+  long block = share_of(frames, parts, kRowsOfABlock / entities);         // frames
   long places = (entities + kLanes - 1) / kLanes * kLanes;               // P
   long key = width / heads;                                              // K
   long values = pooled ? width : heads * value;   // columns of an entity's values
@@ -72,7 +72,10 @@ class AttentionBlock {
  public:
   AttentionBlock(const Shape& shape, const Factors& factors, const Weights& weights)
       : s(shape), factors(factors), w(weights) {
-    std::memset(seen.data(), 0, 4 * s.places);  // what fills the last vector stays so
+    for (long e = 0; e < s.places; ++e) exists[e] = e < s.entities;
+    const long of_mask = s.agents * s.heads;
+    for (long row = 0; row < s.masks * of_mask; ++row)
+      used_row.push_back(s.pooled ? row / of_mask * s.heads + row % s.heads : row);
   }
 
   // Begins a block; what is kept of it lies at `place` [frames, kept], or in the block's own memory.
@@ -84,7 +87,7 @@ class AttentionBlock {
 
   void embed(const float* entities, long frames) {
     const long W = s.width, rows = frames * s.entities;
-    large(embedded.data(), W, {entities, s.features, 1}, factors.embed, rows, W, s.features);
+    large(embedded.data(), W, {entities, s.features, 1}, factors.embed, rows);
     add_bias(embedded.data(), w.embed_bias, rows, W, true);
     for (long f = 0; f < frames; ++f)
       std::memcpy(&team[f * s.agents * W], &embedded[f * s.entities * W], 4 * s.agents * W);
@@ -92,10 +95,9 @@ class AttentionBlock {
 
   void project(long frames) {
     const long W = s.width;
-    large(queries, W, {team.data(), W, 1}, factors.query, frames * s.agents, W, W);
+    large(queries, W, {team.data(), W, 1}, factors.query, frames * s.agents);
     if (!s.pooled)
-      large(values, s.values, {embedded.data(), W, 1}, factors.value, frames * s.entities,
-            s.values, W);
+      large(values, s.values, {embedded.data(), W, 1}, factors.value, frames * s.entities);
   }
 
   // Queries mapped back to where the entities are.
@@ -103,7 +105,7 @@ class AttentionBlock {
     const long W = s.width;
     for (long h = 0; h < s.heads; ++h)
       large(&mapped[h * W], s.heads * W, {queries + h * s.key, W, 1}, factors.key[h],
-            frames * s.agents, W, s.key);
+            frames * s.agents);
   }
 
   // The exponentials of frame f's scores.
@@ -120,13 +122,22 @@ class AttentionBlock {
     }
   }
 
-  // The weights of frame f, under its masks [M, A, E].
+  // The weights of frame f, under its masks [M, A, E]: the exponentials that they let through, over
+  // their sum.
   void weigh(const bool* masks, long f) {
-    const float* of_frame = scores + f * s.agents * s.heads * s.places;
+    const long P = s.places, H = s.heads, rows = s.masks * s.agents * H;
+    let_through(scores + f * s.agents * H * P, masks);
+    sums_of(sums.data(), rows, [&](long row) { return across(&weights[row * P]); });
+    for (long row = 0; row < rows; row += kLanes) {
+      const Vector sum = at(&sums[row]);
+      at(&sums[row]) = sum == 0.0f ? Vector{} : 1.0f / sum;
+    }
     if (s.pooled) std::memset(shares.data(), 0, 4 * shares.size());
-    for (long m = 0; m < s.masks; ++m)
-      for (long a = 0; a < s.agents; ++a)
-        softmax(of_frame, masks + (m * s.agents + a) * s.entities, m, a);
+    for (long row = 0; row < rows; ++row)
+      for (long e = 0; e < P; e += kLanes) {
+        at(&weights[row * P + e]) *= sums[row];
+        if (s.pooled) at(&shares[used_row[row] * P + e]) += at(&weights[row * P + e]);
+      }
   }
 
   // What is taken in frame f, [rows, T].
@@ -141,7 +152,7 @@ class AttentionBlock {
   void finish(float* results, long frames) {
     const long rows = frames * s.rows;
     if (s.output)
-      large(results, s.output, {taken.data(), s.taken, 1}, factors.output, rows, s.output, s.taken);
+      large(results, s.output, {taken.data(), s.taken, 1}, factors.output, rows);
     if (s.biased) add_bias(results, w.bias, rows, s.results, s.rectified);
   }
 
@@ -154,24 +165,24 @@ class AttentionBlock {
   // As in attention.py: scores farther than this from the agent's own are not told apart.
   static constexpr float kReach = 80.0f;
 
-  // The weights of one agent under one mask: the exponentials that it lets through, over their sum.
-  void softmax(const float* scores, const bool* mask, long m, long a) {
-    const long P = s.places;
-    for (long e = 0; e < s.entities; ++e) seen[e] = mask[e];
-    for (long h = 0; h < s.heads; ++h) {
-      const float* score = scores + (a * s.heads + h) * P;
-      float* weight = &weights[((m * s.agents + a) * s.heads + h) * P];
-      float* share = &shares[(m * s.heads + h) * P];
-      Vector sums{};
+  void let_through(const float* exponentials, const bool* masks) {
+    const long P = s.places, of_agent = s.heads * P;
+    std::memcpy(seen.data(), masks, s.masks * s.agents * s.entities);
+    for (long row = 0; row < s.masks * s.agents; ++row)
       for (long e = 0; e < P; e += kLanes) {
-        at(weight + e) = at(score + e) * at(&seen[e]);
-        sums += at(weight + e);
+        const auto& bytes = *reinterpret_cast<const Bytes*>(seen.data() + row * s.entities + e);
+        const Vector open = __builtin_convertvector(bytes, Vector) * at(&exists[e]);
+        const float* of_score = exponentials + row % s.agents * of_agent + e;
+        for (long h = 0; h < of_agent; h += P)
+          at(&weights[row * of_agent + h + e]) = at(of_score + h) * open;
       }
-      const float sum = sum_of(sums), scale = sum == 0.0f ? 0.0f : 1.0f / sum;
-      for (long e = 0; e < P; e += kLanes) at(weight + e) *= scale;
-      if (s.pooled)
-        for (long e = 0; e < P; e += kLanes) at(share + e) += at(weight + e);
-    }
+  }
+
+  // A row [P] in one vector, added up.
+  Vector across(const float* row) const {
+    Vector sum = at(row);
+    for (long e = kLanes; e < s.places; e += kLanes) sum += at(row + e);
+    return sum;
   }
 
   void lay_across(long f) {
@@ -193,7 +204,10 @@ class AttentionBlock {
   Array mapped{s.block * s.agents * s.heads * s.width};  // F,A,H,W
   // Of one frame:
   Array embedded_t{s.width * s.places};                       // W,P
-  Array seen{s.places};                                       // P, of one agent and mask
+  std::vector<char> seen = std::vector<char>(s.masks * s.agents * s.entities + s.places);  // M,A,E
+  std::vector<long> used_row;  // of each row of weights, in what is used
+  Array exists{s.places};                                     // P, 0 or 1
   Array weights{s.masks * s.agents * s.heads * s.places};     // M,A,H,P
+  Array sums{s.masks * s.agents * s.heads + kLanes};          // M,A,H, of the weights or of p g
   Array shares{s.pooled ? s.masks * s.heads * s.places : 0};  // M,H,P
 };

@@ -15,7 +15,9 @@ from torch import Tensor
 from rllib_ptm.model.native import library
 
 # Whole vectors, of the widest that any machine has.
-_LANES = 16
+LANES = 16
+# Of a sum over frames or sequences.
+_PARTS = 8
 
 
 def serves(inputs: Tensor, whole: tuple[int, ...], quarters: tuple[int, ...] = ()) -> bool:
@@ -31,8 +33,8 @@ def serves(inputs: Tensor, whole: tuple[int, ...], quarters: tuple[int, ...] = (
         and inputs.dtype is torch.float32
         and library.library() is not None
         and not torch.compiler.is_compiling()
-        and all(width % _LANES == 0 for width in whole)
-        and all(width % (_LANES // 4) == 0 for width in quarters)
+        and all(width % LANES == 0 for width in whole)
+        and all(width % (LANES // 4) == 0 for width in quarters)
         and (not torch.is_autocast_enabled("cpu") or _bf16_asked())
     )
 
@@ -88,6 +90,15 @@ def addresses(tensors: Sequence[Tensor | None]) -> list[int | None]:
     if not all(x is None or x.is_contiguous() for x in tensors):
         raise ValueError("C++ reads contiguous tensors only")
     return [None if x is None else x.data_ptr() for x in tensors]
+
+
+def parts() -> int:
+    """In how many parts gradients are summed.
+
+    Each goes to whoever is free, so that no thread waits long for another; and the number of
+    threads does not change the sums, as long as there are no more of them.
+    """
+    return max(_PARTS, torch.get_num_threads())
 
 
 def narrow() -> bool:

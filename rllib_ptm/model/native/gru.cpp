@@ -2,8 +2,9 @@
 //
 // Sequences do not know of each other: each thread takes some of them through all steps, and their
 // states stay in the cache. Forward, the next block is for whoever is free; on the way back, where
-// gradients are summed, the threads take them in turn, since the first ones are the longest.
-// The gates are kept for the way back: to read them takes half the time of computing them again.
+// gradients are summed, the next part is. The parts take the blocks in turn: the first ones are the
+// longest. The gates are kept for the way back: to read them takes half the time of computing them
+// again.
 //
 // Shape legend: R rows (step by step, the longest sequences first), I inputs, H width.
 #include <omp.h>
@@ -14,7 +15,7 @@ namespace {
 
 // As `Sizes` in gru.py. rows: of each step, never more than of the step before.
 struct Sizes {
-  int64_t steps, inputs, width, threads, narrow;
+  int64_t steps, inputs, width, threads, parts, narrow;
   const int64_t* rows;
 };
 
@@ -27,7 +28,7 @@ struct Weights {
 // The sequences of a block.
 struct Shape : Sizes {
   explicit Shape(const Sizes& sizes) : Sizes(sizes) {}
-  long block = share_of(steps ? rows[0] : 0, threads, 64);
+  long block = share_of(steps ? rows[0] : 0, parts, 64);
 };
 
 Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(between(-x, -80.0f, 80.0f))); }
@@ -68,9 +69,9 @@ class ForwardBlock {
   // `kept` is null.
   void step(const float* inputs, const float* before, float* states, float* kept, long rows) {
     const long H = s.width;
-    large(gates.data(), 3 * H, {inputs, s.inputs, 1}, factors.inputs, rows, 3 * H, s.inputs);
-    large(gates.data(), 3 * H, {before, H, 1}, factors.reset_update, rows, 2 * H, H, true);
-    large(of_hidden.data(), H, {before, H, 1}, factors.recurrent_new, rows, H, H);
+    large(gates.data(), 3 * H, {inputs, s.inputs, 1}, factors.inputs, rows);
+    large(gates.data(), 3 * H, {before, H, 1}, factors.reset_update, rows, true);
+    large(of_hidden.data(), H, {before, H, 1}, factors.recurrent_new, rows);
     for (long row = 0; row < rows; ++row)
       for (long c = 0; c < H; c += kLanes) {
         const float* x = &gates[row * 3 * H + c];
@@ -107,8 +108,10 @@ struct Gradients {
 
 class GradientBlock {
  public:
-  GradientBlock(const Shape& shape, const BackFactors& back, float* place)
-      : s(shape), back(back), to(place, shape) {}
+  GradientBlock(const Shape& shape, const BackFactors& back) : s(shape), back(back) {}
+
+  // Where the gradients of the weights are summed from now on.
+  void sum_at(float* place) { to = Gradients(place, s); }
 
   // One step back: `carried` [rows, H] is the gradient of its states by the steps that follow, and
   // becomes that of the states before.
@@ -127,8 +130,8 @@ class GradientBlock {
         at(carried + i) = grad * z;
         keep(row * 3 * H + c, c, of_reset, of_update, of_new, of_new * r);
       }
-    large(carried, H, {of_hidden.data(), 3 * H, 1}, back.recurrent, rows, H, 3 * H, true);
-    large(grad_inputs, I, {of_inputs.data(), 3 * H, 1}, back.inputs, rows, I, 3 * H);
+    large(carried, H, {of_hidden.data(), 3 * H, 1}, back.recurrent, rows, true);
+    large(grad_inputs, I, {of_inputs.data(), 3 * H, 1}, back.inputs, rows);
     large.gradient(to.inputs, I, {of_inputs.data(), 1, 3 * H}, inputs, I, 3 * H, I, rows);
     large.gradient(to.recurrent, H, {of_hidden.data(), 1, 3 * H}, before, H, 3 * H, H, rows);
   }
@@ -149,7 +152,7 @@ class GradientBlock {
 
   const Shape& s;
   const BackFactors& back;
-  Gradients to;
+  Gradients to{nullptr, s};
   LargeProduct large{s.narrow != 0};
   Array of_inputs{s.block * 3 * s.width}, of_hidden{s.block * 3 * s.width};
 };
@@ -177,7 +180,7 @@ extern "C" void gru_forward(const Sizes* sizes, const Weights* weights, const fl
   }
 }
 
-// Adds to gradients [threads, all weights] and to grad_start [rows of the first step, H].
+// Adds to gradients [parts, all weights] and to grad_start [rows of the first step, H].
 extern "C" void gru_backward(const Sizes* sizes, const Weights* weights, const float* inputs,
                              const float* start, const float* states, const float* kept,
                              const float* grad_states, float* grad_inputs, float* grad_start,
@@ -187,16 +190,19 @@ extern "C" void gru_backward(const Sizes* sizes, const Weights* weights, const f
   const BackFactors back(s, *weights);
 #pragma omp parallel num_threads(s.threads)
   {
-    GradientBlock block(s, back, gradients + omp_get_thread_num() * parameters);
-#pragma omp for schedule(static, 1)
-    for (long first = 0; first < s.rows[0]; first += s.block) {
-      long step = 0, row = first;
-      while (rows_of(s, step, first) > 0) row += s.rows[step++];
-      while (step-- > 0) {
-        row -= s.rows[step];
-        const float* before = step ? states + (row - s.rows[step - 1]) * H : start + first * H;
-        block.step(inputs + row * I, before, kept + row * 4 * H, grad_states + row * H,
-                   grad_start + first * H, grad_inputs + row * I, rows_of(s, step, first));
+    GradientBlock block(s, back);
+#pragma omp for schedule(dynamic)
+    for (long part = 0; part < s.parts; ++part) {
+      block.sum_at(gradients + part * parameters);
+      for (long first = part * s.block; first < s.rows[0]; first += s.parts * s.block) {
+        long step = 0, row = first;
+        while (rows_of(s, step, first) > 0) row += s.rows[step++];
+        while (step-- > 0) {
+          row -= s.rows[step];
+          const float* before = step ? states + (row - s.rows[step - 1]) * H : start + first * H;
+          block.step(inputs + row * I, before, kept + row * 4 * H, grad_states + row * H,
+                     grad_start + first * H, grad_inputs + row * I, rows_of(s, step, first));
+        }
       }
     }
   }

@@ -18,12 +18,13 @@ from rllib_ptm.model.native.calls import (
     call,
     differentiates,
     narrow,
+    parts,
     require_shape,
     serves,
     structure,
 )
 
-_COUNTS = ("steps", "inputs", "width", "threads", "narrow")
+_COUNTS = ("steps", "inputs", "width", "threads", "parts", "narrow")
 # The array of rows lives as long as the structure that points to it.
 _Rows = ctypes.POINTER(ctypes.c_int64)
 _Sizes = structure("_Sizes", {**dict.fromkeys(_COUNTS, ctypes.c_int64), "rows": _Rows})
@@ -70,7 +71,7 @@ def gru(
         raise ValueError(f"rows_per_step is empty or rises: {list(rows_per_step)}")
     if rows_per_step[-1] < 0:
         raise ValueError(f"rows_per_step has negative numbers: {list(rows_per_step)}")
-    counts = (len(rows_per_step), columns, width, torch.get_num_threads(), narrow())
+    counts = (len(rows_per_step), columns, width, torch.get_num_threads(), parts(), narrow())
     sizes = _Sizes(*counts, (ctypes.c_int64 * len(rows_per_step))(*rows_per_step))
     return _GRU.apply(inputs, start, sizes, differentiates(inputs, start, *weights), *weights)
 
@@ -102,7 +103,7 @@ class _GRU(torch.autograd.Function):
         """The gradients of inputs, first state and weights."""
         inputs, start, states, kept, *weights = ctx.saved_tensors
         counts = [w.numel() for w in weights]
-        grads = inputs.new_zeros(ctx.sizes.threads, sum(counts))
+        grads = inputs.new_zeros(ctx.sizes.parts, sum(counts))
         grad_inputs, grad_start = torch.empty_like(inputs), torch.zeros_like(start)
         call(
             "gru_backward",

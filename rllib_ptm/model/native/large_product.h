@@ -3,33 +3,49 @@
 
 #include "bf16_product.h"
 
-// How many of `all` a block takes: at most `most`, and so that all threads get as many blocks.
-inline long share_of(long all, long threads, long most) {
-  const long each = std::max(1L, (all + threads - 1) / threads);
+// How many of `all` a block takes: at most `most`, and so that all parts get as many blocks.
+inline long share_of(long all, long parts, long most) {
+  const long each = std::max(1L, (all + parts - 1) / parts);
   const long blocks = (each + std::max(1L, most) - 1) / std::max(1L, most);
   return (each + blocks - 1) / blocks;
 }
 
-// The right factor [depth, columns] of many products, laid out for them once.
-class Factor {
- public:
-  Factor(Matrix from, long depth, long columns, bool narrow) : rows_(depth * columns) {
-    if (from.column == 1)
-      for (long r = 0; r < depth; ++r)
-        std::memcpy(&rows_[r * columns], from.data + r * from.row, 4 * columns);
-    else if (from.row == 1 && depth % kLanes == 0 && columns % kLanes == 0)
-      transpose(rows_.data(), columns, from.data, from.column, columns, depth);
-    else
-      for (long r = 0; r < depth; ++r)
-        for (long c = 0; c < columns; ++c)
-          rows_[r * columns + c] = from.data[r * from.row + c * from.column];
-    if (narrow) Bf16Product::pack_right(tiles_, rows_.data(), columns, columns, depth);
+// The right factor [depth, columns] of many products, laid out for them once. In float32 it lies in
+// panels, as wide as a tile and without a gap: what a column of tiles reads stays in the first cache.
+struct Factor {
+  Factor(Matrix from, long depth, long columns, bool narrow) : depth(depth), columns(columns) {
+    const long width = narrow ? columns : kPanel;
+    Array rows(depth * columns);
+    for (long first = 0; first < columns; first += width)
+      lay_out(&rows[first * depth], {from.data + first * from.column, from.row, from.column},
+              std::min(width, columns - first));
+    if (narrow) Bf16Product::pack_right(tiles, rows.data(), columns, columns, depth);
+    else panels = std::move(rows);
   }
-  const Array& rows() const { return rows_; }
-  const Array& tiles() const { return tiles_; }
+
+  // C (+)= A and this, in float32.
+  void times(float* c, long row, Matrix a, long rows, bool add) const {
+    for (long first = 0; first < columns; first += kPanel) {
+      const long width = std::min(kPanel, columns - first);
+      product(c + first, row, a, &panels[first * depth], width, rows, width, depth, add);
+    }
+  }
+
+  static constexpr long kPanel = kTileVectors * kLanes;
+  long depth, columns;
+  Array panels, tiles;
 
  private:
-  Array rows_, tiles_;
+  void lay_out(float* to, Matrix from, long width) const {
+    if (from.column == 1)
+      for (long r = 0; r < depth; ++r)
+        std::memcpy(to + r * width, from.data + r * from.row, 4 * width);
+    else if (from.row == 1 && depth % kLanes == 0 && width % kLanes == 0)
+      transpose(to, width, from.data, from.column, width, depth);
+    else
+      for (long r = 0; r < depth; ++r)
+        for (long c = 0; c < width; ++c) to[r * width + c] = from.data[r * from.row + c * from.column];
+  }
 };
 
 // Of one thread, which may have one only.
@@ -43,13 +59,12 @@ class LargeProduct {
   }
   LargeProduct(const LargeProduct&) = delete;
 
-  // As `product`; B is a factor of many.
-  void operator()(float* c, long row, Matrix a, const Factor& b, long rows, long columns,
-                  long depth, bool add = false) {
+  // C [rows, columns of B] (+)= A B, as `product`; B is a factor of many.
+  void operator()(float* c, long row, Matrix a, const Factor& b, long rows, bool add = false) {
     if (narrow_)
-      in_bf16_(c, row, a, b.tiles(), rows, columns, depth, add);
+      in_bf16_(c, row, a, b.tiles, rows, b.columns, b.depth, add);
     else
-      product(c, row, a, b.rows().data(), columns, rows, columns, depth, add);
+      b.times(c, row, a, rows, add);
   }
 
   // C += A B, over all rows of a block: the gradient of a weight.

@@ -22,6 +22,7 @@ struct VectorOf {
 };
 using Vector = VectorOf<kLanes>::type;
 typedef int32_t Integers __attribute__((vector_size(4 * kLanes)));
+typedef int8_t Bytes __attribute__((vector_size(kLanes), aligned(1), may_alias));
 
 // The vector that begins at p.
 template <int lanes = kLanes>
@@ -57,16 +58,6 @@ class Array {
   long size_ = 0;
 };
 
-template <int lanes = kLanes>
-inline float sum_of(typename VectorOf<lanes>::type x) {
-  if constexpr (lanes == 1) {
-    return x[0];
-  } else {
-    const float* halves = reinterpret_cast<const float*>(&x);
-    return sum_of<lanes / 2>(at<lanes / 2>(halves) + at<lanes / 2>(halves + lanes / 2));
-  }
-}
-
 // Where x is not a number, it stays so in all that follows.
 inline Vector between(Vector x, float low, float high) {
   x = x < low ? Vector{} + low : x;
@@ -100,6 +91,31 @@ inline void exchange(Vector& x, Vector& y) {
   const Vector first = __builtin_shuffle(x, y, of_x);
   y = __builtin_shuffle(x, y, of_y);
   x = first;
+}
+
+// Lane i: the sum of the lanes of x[i].
+inline Vector sums_of(Vector (&x)[kLanes]) {
+  const auto add = [&](auto distance) {
+    for (int i = 0; i < kLanes; i += 2 * distance) {
+      exchange<distance>(x[i], x[i + distance]);
+      x[i] += x[i + distance];
+    }
+  };
+  add(std::integral_constant<int, 1>{});
+  add(std::integral_constant<int, 2>{});
+  if constexpr (kLanes > 4) add(std::integral_constant<int, 4>{});
+  if constexpr (kLanes > 8) add(std::integral_constant<int, 8>{});
+  return x[0];
+}
+
+// The sums of so many vectors; there is room for those that fill the last vector of sums.
+template <class VectorAt>
+inline void sums_of(float* sums, long many, VectorAt vector) {
+  for (long first = 0; first < many; first += kLanes) {
+    Vector x[kLanes];
+    for (int i = 0; i < kLanes; ++i) x[i] = first + i < many ? vector(first + i) : Vector{};
+    at(sums + first) = sums_of(x);
+  }
 }
 
 inline void transpose_square(Vector (&x)[kLanes]) {
