@@ -30,7 +30,7 @@ from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.env_runner import TeamEnvRunner
 from rllib_ptm.rl_module import PTMModule, team_spaces
 
-BATTLES, ROUNDS, TASK, SIZE = (8, 64), 3, "5m_vs_5m", 5
+BATTLES, ROUNDS, TASK, SIZE = (8, 64), 7, "5m_vs_5m", 5
 STOCK_STEPS = 5
 
 

@@ -151,27 +151,29 @@ def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
     team_centre = (units.position[..., :allies, :] * team).sum(-2, keepdims=True) / team_size
     tags = max(allies, slots - allies)
     slot = np.arange(slots)
-    no_agent = np.zeros((*units.health.shape[:-1], slots - allies, action_mask.shape[-1]), bool)
-    did_last = units.last_action[..., None] == np.arange(action_mask.shape[-1])
-    columns = {
+    types = np.arange(len(UNIT_TYPES), dtype=units.unit_type.dtype)
+    actions = np.arange(action_mask.shape[-1], dtype=units.last_action.dtype)
+    per_unit = alive / POSITION_SCALE
+    columns = {  # those of agents only have as many rows
         "alive": alive,
         "health": _fraction(units.health, units.max_health),
         "shield": _fraction(units.shield, units.max_shield),
-        "cooldown": (units.cooldown * (slot < allies))[..., None] * alive,
-        "from_centre": units.position / POSITION_SCALE * alive,
-        "from_team": (units.position - team_centre) / POSITION_SCALE * alive,
+        "cooldown": units.cooldown[..., :allies, None] * team,
+        "from_centre": units.position * per_unit,
+        "from_team": (units.position - team_centre) * per_unit,
         "side": np.where(slot < allies, 1.0, -1.0)[:, None],
-        "unit_type": units.unit_type[..., None] == np.arange(len(UNIT_TYPES)),
+        "unit_type": units.unit_type[..., None] == types,
         "tag": np.where(slot < allies, slot, slot - allies)[:, None] == np.arange(tags),
-        "may_do": np.concatenate([action_mask, no_agent], axis=-2),
-        "did_last": np.concatenate([did_last, no_agent], axis=-2),
+        "may_do": action_mask,
+        "did_last": units.last_action[..., None] == actions,
     }
-    entities = np.empty((*units.health.shape, num_features(allies, slots - allies)), np.float32)
+    entities = np.zeros((*units.health.shape, num_features(allies, slots - allies)), np.float32)
     start = 0
     for name, width in feature_widths(allies, slots - allies).items():
-        entities[..., start : start + width] = columns[name]
+        column = columns[name]
+        entities[..., : column.shape[-2], start : start + width] = column
         start += width
-    entities *= units.present[..., None]
+    entities[~units.present] = 0.0
     return entities
 
 
