@@ -154,7 +154,7 @@ def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
     types = np.arange(len(UNIT_TYPES), dtype=units.unit_type.dtype)
     actions = np.arange(action_mask.shape[-1], dtype=units.last_action.dtype)
     per_unit = alive / POSITION_SCALE
-    columns = {  # those of agents only have as many rows
+    columns = {  # [..., A, width] where only agents have it
         "alive": alive,
         "health": _fraction(units.health, units.max_health),
         "shield": _fraction(units.shield, units.max_shield),

@@ -127,12 +127,13 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         Raises:
             InputError: They are those of other networks; RLlib would take what it finds.
         """
-        for name, own in self.state_dict().items():
-            shape = tuple(state[name].shape) if name in state else None
-            if shape != tuple(own.shape):
+        own = {name: tuple(weight.shape) for name, weight in self.state_dict().items()}
+        given = {name: tuple(weight.shape) for name, weight in state.items()}
+        for name in [*own, *([] if self.inference_only else given)]:
+            if own.get(name) != given.get(name):
                 raise InputError(
                     f"the weights do not fit the networks: {name} should be "
-                    f"{tuple(own.shape)}, found {shape}"
+                    f"{own.get(name)}, found {given.get(name)}"
                 )
         super().set_state(state)
 

@@ -16,6 +16,7 @@ namespace {
 struct Gradients {
   float *embed, *embed_bias, *query, *key, *value, *output, *bias;
 
+  Gradients() = default;
   Gradients(float* place, const Shape& s) {
     const auto next = [&](long size) {
       float* here = place;
@@ -123,16 +124,16 @@ class GradientBlock : public AttentionBlock {
     std::memset(of_scores.data(), 0, 4 * of_scores.size());
     const long of_mask = s.agents * s.heads, rows = s.masks * of_mask;
     sums_of(sums.data(), rows, [&](long row) {
-      const float *weight = &weights[row * P], *of_weight = &of_used[used_row[row] * P];
+      const float *weight = &weights[row * P], *grad = &of_used[used_row[row] * P];
       Vector sum{};
-      for (long e = 0; e < P; e += kLanes) sum += at(weight + e) * at(of_weight + e);
+      for (long e = 0; e < P; e += kLanes) sum += at(weight + e) * at(grad + e);
       return sum;
     });
     for (long row = 0; row < rows; ++row) {
-      const float *weight = &weights[row * P], *of_weight = &of_used[used_row[row] * P];
+      const float *weight = &weights[row * P], *grad = &of_used[used_row[row] * P];
       float* of_score = &of_scores[row % of_mask * P];
       for (long e = 0; e < P; e += kLanes)
-        at(of_score + e) += at(weight + e) * (at(of_weight + e) - sums[row]);
+        at(of_score + e) += at(weight + e) * (at(grad + e) - sums[row]);
     }
     const Vector highest = exponential(Vector{} + kReach), lowest = exponential(Vector{} - kReach);
     for (long i = 0; i < of_scores.size(); i += kLanes) {
@@ -174,7 +175,7 @@ class GradientBlock : public AttentionBlock {
   }
 
   const BackFactors& back;
-  Gradients to{nullptr, s};
+  Gradients to{};
   Array of_output{s.block * s.rows * s.output}, of_taken{s.block * s.rows * s.taken};
   Array of_embedded{s.block * s.entities * s.width};
   Array of_values{s.pooled ? 0 : s.block * s.entities * s.values};

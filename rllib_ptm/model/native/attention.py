@@ -11,9 +11,9 @@ import ctypes
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 from rllib_ptm.model.native.calls import (
     LANES,
@@ -74,7 +74,7 @@ def attention_serves(entities: Tensor, layer: Layer) -> bool:
     width = len(layer.embed)
     value = width if layer.value is None else len(layer.value) // layer.heads
     if layer.summed and layer.output is None:
-        value = 0  # the columns of the result, which are filled up
+        value = 0  # filled up, so any number of columns will do
     return not entities.requires_grad and serves(
         entities, whole=(width, layer.heads * value), quarters=(width // layer.heads, value)
     )
@@ -109,23 +109,24 @@ def attention(
     return result if result.shape[-1] == columns else result[..., :columns], of_entities
 
 
+def _taken(layer: Layer) -> int:
+    """Columns of what is taken: V or H * V, where V is W if the entities themselves are."""
+    of_head = len(layer.embed) if layer.value is None else len(layer.value) // layer.heads
+    return of_head if layer.summed else layer.heads * of_head
+
+
 def _columns(layer: Layer) -> int:
     """X."""
-    if layer.output is not None:
-        return len(layer.output)
-    all_heads = len(layer.embed) * layer.heads if layer.value is None else len(layer.value)
-    return all_heads // layer.heads if layer.summed else all_heads
+    return _taken(layer) if layer.output is None else len(layer.output)
 
 
 def _filled_up(layer: Layer) -> Layer:
     """The same with columns of zero behind the result's, so that they fill whole vectors."""
-    bias = layer.bias
-    if layer.output is not None:
-        return layer._replace(output=_whole_vectors(layer.output), bias=_whole_vectors(bias))
-    if layer.summed:
-        value = _whole_vectors(layer.value, layer.heads)
-        return layer._replace(value=value, bias=_whole_vectors(bias))
-    return layer
+    value = layer.value
+    if layer.summed and layer.output is None:
+        value = _whole_vectors(value, layer.heads)
+    output, bias = _whole_vectors(layer.output), _whole_vectors(layer.bias)
+    return layer._replace(value=value, output=output, bias=bias)
 
 
 def _whole_vectors(weight: Tensor | None, heads: int = 1) -> Tensor | None:
@@ -141,15 +142,15 @@ def _require_fit(entities: Tensor, masks: Tensor, layer: Layer) -> None:
     frames, slots, features = entities.shape
     num_masks, agents = masks.shape[1:3]
     width, heads = len(layer.embed), layer.heads
-    of_value = width if layer.value is None else len(layer.value) // heads
-    taken = of_value * (1 if layer.summed else heads)
-    results = _columns(layer)
+    whole_heads = 0 if layer.value is None else len(layer.value) // heads * heads
     if min(slots, features, num_masks, agents) < 1:
         raise ValueError(
             f"entities {tuple(entities.shape)} or masks {tuple(masks.shape)} are empty"
         )
     if layer.rectified and (layer.output is None or layer.bias is None):
         raise ValueError("rectified: expected with an output and a bias")
+    if layer.summed and layer.value is None:
+        raise ValueError("summed: expected with a value")
     seen_by = (frames, num_masks, min(agents, slots), slots)
     require_shape("masks", masks, seen_by, torch.bool)
     for name, tensor, shape in (
@@ -158,9 +159,9 @@ def _require_fit(entities: Tensor, masks: Tensor, layer: Layer) -> None:
         ("embed_bias", layer.embed_bias, (width,)),
         ("query", layer.query, (width // heads * heads, width)),
         ("key", layer.key, (width, width)),
-        ("value", layer.value, (heads * of_value, width)),
-        ("output", layer.output, (results, taken)),
-        ("bias", layer.bias, (results,)),
+        ("value", layer.value, (whole_heads, width)),
+        ("output", layer.output, (_columns(layer), _taken(layer))),
+        ("bias", layer.bias, (_columns(layer),)),
     ):
         require_shape(name, tensor, shape)
 
@@ -181,8 +182,7 @@ class _Attention(torch.autograd.Function):
         weights = tuple(w if w is None else w.contiguous() for w in weights)
         sizes = _sizes(layer, entities, masks)
         rows = masks.shape[1:2] if sizes.pooled else masks.shape[1:3]
-        columns = sizes.output or sizes.value * (1 if sizes.summed else sizes.heads)
-        result = entities.new_empty(len(entities), *rows, columns)
+        result = entities.new_empty(len(entities), *rows, _columns(layer))
         embedded = entities.new_empty(*entities.shape[:2], sizes.width) if with_embedded else None
         held = _Weights(*addresses(weights))
         size = call("attention_kept", sizes) if keep else 0

@@ -127,7 +127,7 @@ class AttentionBlock {
   void weigh(const bool* masks, long f) {
     const long P = s.places, H = s.heads, rows = s.masks * s.agents * H;
     let_through(scores + f * s.agents * H * P, masks);
-    sums_of(sums.data(), rows, [&](long row) { return across(&weights[row * P]); });
+    sums_of(sums.data(), rows, [&](long row) { return added_up(&weights[row * P]); });
     for (long row = 0; row < rows; row += kLanes) {
       const Vector sum = at(&sums[row]);
       at(&sums[row]) = sum == 0.0f ? Vector{} : 1.0f / sum;
@@ -178,8 +178,8 @@ class AttentionBlock {
       }
   }
 
-  // A row [P] in one vector, added up.
-  Vector across(const float* row) const {
+  // The vectors of a row [P], added up.
+  Vector added_up(const float* row) const {
     Vector sum = at(row);
     for (long e = kLanes; e < s.places; e += kLanes) sum += at(row + e);
     return sum;
@@ -208,6 +208,6 @@ class AttentionBlock {
   std::vector<long> used_row;  // of each row of weights, in what is used
   Array exists{s.places};                                     // P, 0 or 1
   Array weights{s.masks * s.agents * s.heads * s.places};     // M,A,H,P
-  Array sums{s.masks * s.agents * s.heads + kLanes};          // M,A,H, of the weights or of p g
+  Array sums{s.masks * s.agents * s.heads + kLanes};          // M,A,H, or 1 over them
   Array shares{s.pooled ? s.masks * s.heads * s.places : 0};  // M,H,P
 };

@@ -16,7 +16,7 @@ from rllib_ptm.model.native import library
 
 # Whole vectors, of the widest that any machine has.
 LANES = 16
-# Of a sum over frames or sequences.
+# At least so many, of a sum over frames or sequences.
 _PARTS = 8
 
 
@@ -93,12 +93,13 @@ def addresses(tensors: Sequence[Tensor | None]) -> list[int | None]:
 
 
 def parts() -> int:
-    """In how many parts gradients are summed.
+    """In how many parts gradients are summed; as many for each thread, at least 8 in all.
 
-    Each goes to whoever is free, so that no thread waits long for another; and the number of
-    threads does not change the sums, as long as there are no more of them.
+    Each goes to whoever is free, so that few threads never wait long for each other; and 1, 2, 4
+    or 8 of them, which have 8 parts, give the same sums.
     """
-    return max(_PARTS, torch.get_num_threads())
+    threads = torch.get_num_threads()
+    return -(-_PARTS // threads) * threads
 
 
 def narrow() -> bool:

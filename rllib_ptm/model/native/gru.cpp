@@ -99,6 +99,7 @@ class ForwardBlock {
 
 struct Gradients {
   float *inputs, *recurrent, *bias, *bias_new;
+  Gradients() = default;
   Gradients(float* place, const Sizes& s)
       : inputs(place),
         recurrent(inputs + 3 * s.width * s.inputs),
@@ -152,7 +153,7 @@ class GradientBlock {
 
   const Shape& s;
   const BackFactors& back;
-  Gradients to{nullptr, s};
+  Gradients to{};
   LargeProduct large{s.narrow != 0};
   Array of_inputs{s.block * 3 * s.width}, of_hidden{s.block * 3 * s.width};
 };

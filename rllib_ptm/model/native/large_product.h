@@ -11,41 +11,51 @@ inline long share_of(long all, long parts, long most) {
 }
 
 // The right factor [depth, columns] of many products, laid out for them once. In float32 it lies in
-// panels, as wide as a tile and without a gap: what a column of tiles reads stays in the first cache.
-struct Factor {
-  Factor(Matrix from, long depth, long columns, bool narrow) : depth(depth), columns(columns) {
+// panels, without a gap and no wider than a tile: what a column of tiles reads stays in the first
+// cache.
+class Factor {
+ public:
+  Factor(Matrix from, long depth, long columns, bool narrow) : depth_(depth), columns_(columns) {
     const long width = narrow ? columns : kPanel;
     Array rows(depth * columns);
     for (long first = 0; first < columns; first += width)
       lay_out(&rows[first * depth], {from.data + first * from.column, from.row, from.column},
               std::min(width, columns - first));
-    if (narrow) Bf16Product::pack_right(tiles, rows.data(), columns, columns, depth);
-    else panels = std::move(rows);
+    if (narrow)
+      Bf16Product::pack_right(tiles_, rows.data(), columns, columns, depth);
+    else
+      panels_ = std::move(rows);
   }
 
-  // C (+)= A and this, in float32.
+  // C [rows, columns] (+)= A and this, in float32.
   void times(float* c, long row, Matrix a, long rows, bool add) const {
-    for (long first = 0; first < columns; first += kPanel) {
-      const long width = std::min(kPanel, columns - first);
-      product(c + first, row, a, &panels[first * depth], width, rows, width, depth, add);
+    for (long first = 0; first < columns_; first += kPanel) {
+      const long width = std::min(kPanel, columns_ - first);
+      product(c + first, row, a, &panels_[first * depth_], width, rows, width, depth_, add);
     }
   }
 
-  static constexpr long kPanel = kTileVectors * kLanes;
-  long depth, columns;
-  Array panels, tiles;
+  const Array& tiles() const { return tiles_; }
+  long depth() const { return depth_; }
+  long columns() const { return columns_; }
 
  private:
+  static constexpr long kPanel = kTileVectors * kLanes;
+
   void lay_out(float* to, Matrix from, long width) const {
     if (from.column == 1)
-      for (long r = 0; r < depth; ++r)
+      for (long r = 0; r < depth_; ++r)
         std::memcpy(to + r * width, from.data + r * from.row, 4 * width);
-    else if (from.row == 1 && depth % kLanes == 0 && width % kLanes == 0)
-      transpose(to, width, from.data, from.column, width, depth);
+    else if (from.row == 1 && depth_ % kLanes == 0 && width % kLanes == 0)
+      transpose(to, width, from.data, from.column, width, depth_);
     else
-      for (long r = 0; r < depth; ++r)
-        for (long c = 0; c < width; ++c) to[r * width + c] = from.data[r * from.row + c * from.column];
+      for (long r = 0; r < depth_; ++r)
+        for (long c = 0; c < width; ++c)
+          to[r * width + c] = from.data[r * from.row + c * from.column];
   }
+
+  long depth_, columns_;
+  Array panels_, tiles_;
 };
 
 // Of one thread, which may have one only.
@@ -62,7 +72,7 @@ class LargeProduct {
   // C [rows, columns of B] (+)= A B, as `product`; B is a factor of many.
   void operator()(float* c, long row, Matrix a, const Factor& b, long rows, bool add = false) {
     if (narrow_)
-      in_bf16_(c, row, a, b.tiles, rows, b.columns, b.depth, add);
+      in_bf16_(c, row, a, b.tiles(), rows, b.columns(), b.depth(), add);
     else
       b.times(c, row, a, rows, add);
   }
