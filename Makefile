@@ -17,11 +17,11 @@ install: .venv/installed ## make .venv, once
 train: .venv/installed ## train on an example; another one: make train EXAMPLE=file.yaml
 	$(BIN)/rllib train file $(EXAMPLE)
 
-test: .venv/installed ## lint, types and the fast tests
+test: .venv/installed ## lint, types and the fast tests, two files at a time
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: .venv/installed ## the tests that take minutes
 	$(BIN)/pytest -m slow

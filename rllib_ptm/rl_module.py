@@ -129,11 +129,12 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         """
         own = {name: tuple(weight.shape) for name, weight in self.state_dict().items()}
         given = {name: tuple(weight.shape) for name, weight in state.items()}
-        for name in [*own, *([] if self.inference_only else given)]:
+        networks = {name.partition(".")[0] for name in own}  # of others it may bring what it likes
+        for name in [*own, *(n for n in given if n.partition(".")[0] in networks)]:
             if own.get(name) != given.get(name):
                 raise InputError(
-                    f"the weights do not fit the networks: {name} should be "
-                    f"{own.get(name)}, found {given.get(name)}"
+                    f"the weights do not fit the networks: {name}: expected "
+                    f"{own.get(name, 'none')}, found {given.get(name, 'none')}"
                 )
         super().set_state(state)
 

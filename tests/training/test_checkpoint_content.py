@@ -9,11 +9,13 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rllib_ptm
 from rllib_ptm import PTM, PTMConfig
 from rllib_ptm.checkpoint_folder import CONTENTS_FILE, CheckpointError, whole_checkpoint
+from rllib_ptm.rl_module import PTMModule, team_spaces
 
 pytestmark = pytest.mark.usefixtures("cluster")
 MakeConfig = Callable[..., PTMConfig]
@@ -68,6 +70,23 @@ def test_a_checkpoint_of_other_networks_is_refused(
     with pytest.raises(rllib_ptm.InputError, match=r"the weights do not fit .*\(16.*found \(8"):
         algorithm.restore_from_path(saved)
     algorithm.stop()
+
+
+def test_more_weights_than_the_networks_have_are_refused(make_config: MakeConfig) -> None:
+    """As those of a mixing width of 1 from before it went without two hypernetworks."""
+    learns, plays = (
+        PTMModule(
+            observation_space=team_spaces(3, 3)[0],
+            action_space=None,
+            inference_only=inference_only,
+            model_config=make_config(mixing_dim=1)._model_config_auto_includes,
+        )
+        for inference_only in (False, True)
+    )
+    state = {**learns.get_state(), "mixer.first_weights.embed.weight": np.zeros((8, 9))}
+    with pytest.raises(rllib_ptm.InputError, match=r"embed\.weight: expected none, found \(8, 9"):
+        learns.set_state(state)
+    plays.set_state(state)  # it leaves more than that unread
 
 
 def test_statistics_of_other_tasks_are_refused(
