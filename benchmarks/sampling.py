@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from battles import STEPS, native_round
-from measure import print_table, seconds_in_turn
+from measure import Work, print_table, seconds_in_turn
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
@@ -106,12 +107,13 @@ def main() -> None:
             episodes = runner.sample(num_timesteps=num_battles * STEPS, epsilon=0.05)
             played.append(sum(len(episode) for episode in episodes))  # noqa: B023
 
-        seconds = seconds_in_turn({"ours": sample, "native": native}, ROUNDS)
         stock_steps = num_battles * STOCK_STEPS
-        seconds |= seconds_in_turn(
-            {"stock": lambda: stock.sample(num_timesteps=stock_steps)},  # noqa: B023
-            rounds=1,
-        )
+        work: dict[str, Work] = {
+            "ours": sample,
+            "native": native,
+            "stock": functools.partial(stock.sample, num_timesteps=stock_steps),
+        }
+        seconds = seconds_in_turn(work, ROUNDS)
         speed = {
             "ours": float(np.mean(played[1:])) / seconds["ours"],
             "native": num_battles * STEPS / seconds["native"],

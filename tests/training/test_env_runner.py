@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -133,3 +134,14 @@ def test_nothing_to_report_is_reported_as_zero(make_runner: MakeRunner) -> None:
     runner = make_runner()
     runner._log([])
     assert runner.get_metrics()[NUM_EPISODES_LIFETIME].peek() == 0
+
+
+def test_what_is_there_before_play_is_not_searched_for_garbage(
+    make_runner: MakeRunner,
+) -> None:
+    gc.unfreeze()
+    runner = make_runner()
+    runner.make_env()
+    assert gc.get_freeze_count() > 1000
+    runner.stop()
+    assert gc.get_freeze_count() == 0
