@@ -20,7 +20,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 QUICK_EXAMPLE = "ptm_small_mt_quick.yaml"  # the one that `make train` runs
 
 # Package -> what it must not import, directly or through others.
