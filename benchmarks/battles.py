@@ -5,7 +5,7 @@ take and give numpy arrays, and start a new battle where one is decided: outside
 is measured, because training resets battles at moments of its own.
 
 - ours: ``SmaxBattles.step``. Mixed team sizes up to the slots, positions, health, cooldowns and
-  what may be done next; the reading of features (``envs.team_view``) is not in it.
+  what may be done next; the reading of features (``envs.starcraft.team_view``) is not in it.
 - native: ``HeuristicEnemySMAX.step_env``, vmapped and jitted, all slots in use, with the
   observations, rewards and ends that it computes, all given out as numpy.
 
@@ -25,9 +25,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from envs.smax import SmaxBattles
-from envs.tasks import parse_task
-from envs.team_view import decided, num_actions
+from envs.starcraft.smax import SmaxBattles
+from envs.starcraft.tasks import parse_task
+from envs.starcraft.team_view import decided, num_actions
 
 TEAM_SIZES = (6, 11)
 BATTLES = (8, 32, 64, 128)

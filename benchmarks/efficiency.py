@@ -23,9 +23,9 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from workload import Shape, Update, draw_batch
 
-from envs.team_view import num_actions, num_features
-from rllib_ptm.memory import keep_freed_memory
+from envs.starcraft.team_view import num_actions, num_features
 from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.process import keep_freed_memory
 
 TEAM_SIZES, ROUNDS, SIDE = (6, 11), 5, 2048
 WIDTH, HEADS, RECURRENT, MIXING = 128, 4, 64, 32

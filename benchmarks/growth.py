@@ -1,7 +1,7 @@
 """How the time of an update and of an env step grows.
 
 - with the team size, 3 to 30 a side (16 episodes of 20 steps; 16 battles with random actions and
-  the features of ``envs.team_view``),
+  the features of ``envs.starcraft.team_view``),
 - with the batch size, 4 to 64 episodes (of 20 steps at 6 against 6),
 - with the number of tasks, 1 to 30, within 11 slots a side and 8 against 8 on average: 30 episodes,
   of every task alike many, with priorities from win rates; and the same under PopArt, which has
@@ -18,12 +18,12 @@ import torch
 from measure import Work, print_table, seconds_in_turn
 from workload import Shape, Update, draw_batch
 
-from envs.smax import SmaxBattles
-from envs.tasks import parse_task
-from envs.team_view import num_actions, team_view
-from rllib_ptm.memory import keep_freed_memory
+from envs.starcraft.smax import SmaxBattles
+from envs.starcraft.tasks import parse_task
+from envs.starcraft.team_view import num_actions, team_view
 from rllib_ptm.model.losses import task_priorities
-from rllib_ptm.priorities import WinRates
+from rllib_ptm.process import keep_freed_memory
+from rllib_ptm.tasks.success_rates import WinRates
 
 TEAM_SIZES, BATCHES, NUM_TASKS = (3, 6, 12, 30), (4, 16, 64), (1, 7, 30)
 EPISODES, STEPS, BATTLES, SLOTS, ROUNDS = 16, 20, 16, 11, 5

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from measure import Work, print_table, seconds_in_turn
 from workload import Shape, Update, draw_batch, training_lengths
 
-from rllib_ptm.memory import keep_freed_memory
+from rllib_ptm.process import keep_freed_memory
 
 EPISODES, ROUNDS = 32, 8
 PRECISIONS = ("fp32", "bf16")

@@ -15,10 +15,10 @@ import tracemalloc
 import numpy as np
 from measure import print_table, seconds_in_turn
 
-from envs.team_view import num_actions
-from envs.units import Units
-from rllib_ptm.episodes import TeamEpisode, collate
-from rllib_ptm.replay_buffer import ReplayBuffer
+from envs.starcraft.team_view import num_actions
+from envs.starcraft.units import Units
+from rllib_ptm.replay.episodes import TeamEpisode, collate
+from rllib_ptm.replay.replay_buffer import ReplayBuffer
 
 CAPACITY, STEPS, ALLIES, ENEMIES, BATCH = 5000, 20, 10, 11, 32
 ROUNDS, ADDED = 30, 10

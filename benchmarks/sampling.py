@@ -5,7 +5,7 @@
 - ours: ``TeamEnvRunner.sample``: features, policy, battles, whole episodes.
 - SMAX's own compiled step with random actions (``battles.py`` says how), at the same N.
 - RLlib's stock ``SingleAgentEnvRunner`` stepping N battles, each an environment of its own, with
-  the same module and the features of ``envs.team_view``.
+  the same module and the features of ``envs.starcraft.team_view``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.tune.registry import register_env
 
-from envs.backends import EnvSettings
-from envs.team_view import decided, reward, team_view
+from envs.starcraft.backends import EnvSettings
+from envs.starcraft.team_view import decided, reward, team_view
 from rllib_ptm.algorithm import PTMConfig
-from rllib_ptm.env_runner import TeamEnvRunner
-from rllib_ptm.rl_module import PTMModule, team_spaces
+from rllib_ptm.learn.rl_module import PTMModule, team_spaces
+from rllib_ptm.play.env_runner import TeamEnvRunner
 
 BATTLES, ROUNDS, TASK, SIZE = (8, 64), 7, "5m_vs_5m", 5
 STOCK_STEPS = 5

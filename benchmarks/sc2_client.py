@@ -33,9 +33,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from sc2_standin.faults import provoke
 from sc2_standin.installation import install
 
-from envs.backends import EnvSettings
-from envs.battles import Battles
-from envs.team_view import allowed_actions, decided
+from envs.starcraft.backends import EnvSettings
+from envs.starcraft.battles import Battles
+from envs.starcraft.team_view import allowed_actions, decided
 
 GAMES = (1, 2, 4, 8)
 STEPS, ROUNDS = 60, 3

@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rllib_ptm import PTM, PTMConfig
-from rllib_ptm.episodes import collate, to_arrays
+from rllib_ptm.replay.episodes import collate, to_arrays
 
 ENV_RUNNERS = (1, 2, 4)
 TASK_SETS = ("small_mt", "large_mt")

@@ -3,7 +3,7 @@
 ``ptm`` with all its masks, of 32 episodes of 40 steps at 6 against 6 and 11 against 11, no
 padding; D = 128, 4 heads, GRU 64. In float32 and with ``learner_precision: bf16``, beside the same
 without the compiled networks, beside ``qmix_atten``, and beside the plain implementation of
-``tests/model/plain.py``, which puts the paper into code without a thought of speed. That one gets
+``tests/cases/plain.py``, which puts the paper into code without a thought of speed. That one gets
 2 episodes of 4 steps; what is compared is the time for each valid step.
 
 The comparison with the published REFIL code is told in ``benchmarks/README.md``: that code is no
@@ -21,11 +21,11 @@ import torch
 from measure import Work, print_table, seconds_in_turn
 from workload import GAMMA, MINING_LAMBDA, Shape, Update, draw_batch
 
-from rllib_ptm.memory import keep_freed_memory
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.native import library
+from rllib_ptm.process import keep_freed_memory
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "model"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "cases"))
 import plain
 
 TEAM_SIZES, HEADS, ROUNDS = (6, 11), 4, 5

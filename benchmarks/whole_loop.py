@@ -19,8 +19,8 @@ from measure import print_table, shares
 
 from rllib_ptm import PTMConfig
 from rllib_ptm.algorithm import PTM
-from rllib_ptm.learner import PTMLearner
-from rllib_ptm.rollout import Rollout
+from rllib_ptm.learn.learner import PTMLearner
+from rllib_ptm.play.rollout import Rollout
 
 EXAMPLE = Path(__file__).parents[1] / "tuned_examples" / "ptm_small_mt_quick.yaml"
 SECONDS, WARM_UP_S = 30.0, 15.0

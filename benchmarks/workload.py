@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-from envs.team_view import num_actions, num_features
+from envs.starcraft.team_view import num_actions, num_features
+from rllib_ptm.learn.optimizers import OPTIMIZERS
 from rllib_ptm.methods import METHODS, MethodLoss, method_loss
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
@@ -18,7 +19,6 @@ from rllib_ptm.model.masks import draw_group, everyone
 from rllib_ptm.model.mixer import QMixer
 from rllib_ptm.model.precision import opened
 from rllib_ptm.model.q_values import TeamQ, q_values
-from rllib_ptm.optimizers import OPTIMIZERS
 
 GAMMA, MINING_LAMBDA, GRAD_CLIP, LR = 0.99, 10.0, 10.0, 5e-4
 SIGHT = 0.7  # chance that an agent sees another entity

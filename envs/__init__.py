@@ -13,29 +13,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from envs.backends import EnvSettings as EnvSettings
-    from envs.battles import Battles as Battles
     from envs.errors import InputError as InputError
-    from envs.film import write_film as write_film
     from envs.multi_task_sc2_v0 import parallel_env as parallel_env
-    from envs.render import picture as picture
-    from envs.tasks import TASK_SETS as TASK_SETS
-    from envs.tasks import Task as Task
-    from envs.tasks import parse_tasks as parse_tasks
-    from envs.units import Units as Units
+    from envs.starcraft.backends import EnvSettings as EnvSettings
+    from envs.starcraft.battles import Battles as Battles
+    from envs.starcraft.film import write_film as write_film
+    from envs.starcraft.render import picture as picture
+    from envs.starcraft.tasks import TASK_SETS as TASK_SETS
+    from envs.starcraft.tasks import Task as Task
+    from envs.starcraft.tasks import parse_tasks as parse_tasks
+    from envs.starcraft.units import Units as Units
 
 # Public name -> the module it lives in. A name may not be that of a module of this package.
 _HOME = {
-    "Battles": "battles",
-    "EnvSettings": "backends",
+    "Battles": "starcraft.battles",
+    "EnvSettings": "starcraft.backends",
     "InputError": "errors",
-    "TASK_SETS": "tasks",
-    "Task": "tasks",
-    "Units": "units",
+    "TASK_SETS": "starcraft.tasks",
+    "Task": "starcraft.tasks",
+    "Units": "starcraft.units",
     "parallel_env": "multi_task_sc2_v0",
-    "parse_tasks": "tasks",
-    "picture": "render",
-    "write_film": "film",
+    "parse_tasks": "starcraft.tasks",
+    "picture": "starcraft.render",
+    "write_film": "starcraft.film",
 }
 
 __all__ = sorted(_HOME)

@@ -23,11 +23,12 @@ from gymnasium.spaces import Box, Discrete, MultiBinary, Space
 from pettingzoo import ParallelEnv
 from pettingzoo.utils.conversions import aec_wrapper_fn
 
-from envs.backends import EnvSettings
 from envs.errors import InputError, unknown_name
-from envs.render import Window, picture
-from envs.tasks import Task
-from envs.team_view import (
+from envs.settings import read_config, setting
+from envs.starcraft.backends import EnvSettings
+from envs.starcraft.render import Window, picture
+from envs.starcraft.tasks import Task
+from envs.starcraft.team_view import (
     LARGEST_FEATURE,
     NO_OP,
     TeamView,
@@ -38,8 +39,7 @@ from envs.team_view import (
     team_view,
     won,
 )
-from envs.typed_config import read_config, setting
-from envs.units import Units
+from envs.starcraft.units import Units
 
 Observation = dict[str, np.ndarray] | np.ndarray
 RENDER_MODES = ("human", "rgb_array")
@@ -60,7 +60,7 @@ def parallel_env(
 ) -> MultiTaskSC2:
     """Makes the environment; ``MultiTaskSC2`` says what the arguments mean.
 
-    ``backend_settings`` are those of ``envs.backends.EnvSettings`` that only this backend has.
+    ``backend_settings`` are those that only this backend has.
 
     Raises:
         InputError: An argument is of the wrong type or out of range.
@@ -128,7 +128,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     | `action_mask` | MultiBinary(U), int8      | 1 = the agent may do this now                 |
 
     An agent that has died sees nothing. The columns of `entities` are, in this order
-    (`envs.team_view.feature_widths` counts them):
+    (`envs.starcraft.team_view.feature_widths` counts them):
 
     | Columns       | Number    | Meaning                                                       |
     |---------------|-----------|---------------------------------------------------------------|
@@ -139,7 +139,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     | `from_centre` | 2         | east and north of the map's centre, in 2 map units            |
     | `from_team`   | 2         | east and north of the living allies' centre of mass, in 2 map units |
     | `side`        | 1         | 1 ally, -1 enemy                                              |
-    | `unit_type`   | 9         | one-hot in the order of `envs.units.UNIT_TYPES`               |
+    | `unit_type`   | 9         | one-hot in the order of `envs.starcraft.units.UNIT_TYPES`               |
     | `tag`         | max(A, F) | one-hot of the slot within its own side                       |
     | `may_do`      | U         | allies: their action mask                                     |
     | `did_last`    | U         | allies: one-hot of their last action                          |

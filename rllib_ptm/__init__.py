@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from envs.errors import InputError as InputError
-    from rllib_ptm.agent_policy import AgentPolicy as AgentPolicy
-    from rllib_ptm.agent_policy import policy_folder as policy_folder
     from rllib_ptm.algorithm import PTM as PTM
     from rllib_ptm.algorithm import PTMConfig as PTMConfig
-    from rllib_ptm.callbacks import TaskPriorityCallback as TaskPriorityCallback
+    from rllib_ptm.deploy.agent_policy import AgentPolicy as AgentPolicy
+    from rllib_ptm.deploy.agent_policy import policy_folder as policy_folder
+    from rllib_ptm.tasks.callback import TaskPriorityCallback as TaskPriorityCallback
 
 __all__ = [
     "PTM",
@@ -32,12 +32,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AgentPolicy": "rllib_ptm.agent_policy",
+    "AgentPolicy": "rllib_ptm.deploy.agent_policy",
     "InputError": "envs.errors",
     "PTM": "rllib_ptm.algorithm",
     "PTMConfig": "rllib_ptm.algorithm",
-    "TaskPriorityCallback": "rllib_ptm.callbacks",
-    "policy_folder": "rllib_ptm.agent_policy",
+    "TaskPriorityCallback": "rllib_ptm.tasks.callback",
+    "policy_folder": "rllib_ptm.deploy.agent_policy",
 }
 
 # Torch's threads wait for each other by spinning, which is fast while each has a core of its own,
@@ -50,7 +50,7 @@ def _require_own_envs() -> None:
     """``envs`` is a common name: another package of that name must not fail somewhere deep."""
     spec = importlib.util.find_spec("envs")
     places = list(spec.submodule_search_locations or []) if spec else []
-    if spec and not any((Path(place) / "team_view.py").is_file() for place in places):
+    if spec and not any((Path(place) / "multi_task_sc2_v0.py").is_file() for place in places):
         found = spec.origin or places
         raise ImportError(
             f"rllib_ptm needs its own package 'envs', but Python finds another: {found}. "

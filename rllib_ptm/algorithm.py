@@ -28,25 +28,25 @@ from ray.rllib.utils.metrics import (
 )
 
 from envs.errors import InputError
-from rllib_ptm.callbacks import TaskPriorityCallback
-from rllib_ptm.checked_config import ENVIRONMENT, CheckedConfig
-from rllib_ptm.env_runner import TeamEnvRunner
-from rllib_ptm.episodes import TeamEpisode
-from rllib_ptm.finite import failed_batch_kept
-from rllib_ptm.greedy_evaluation import EvaluatesGreedily
-from rllib_ptm.learner import PTMLearner
-from rllib_ptm.learner_batches import learner_batches
-from rllib_ptm.learner_timeout import with_time_limit
+from rllib_ptm.checkpoints.episodes_in_progress import PlayStates
+from rllib_ptm.checkpoints.saving import SavesWhole
+from rllib_ptm.config.checked_config import ENVIRONMENT, CheckedConfig
+from rllib_ptm.config.ptm_keys import PTMSettings
+from rllib_ptm.evaluate.during_training import EvaluatesGreedily
+from rllib_ptm.learn.learner import PTMLearner
+from rllib_ptm.learn.learner_timeout import with_time_limit
+from rllib_ptm.learn.non_finite import failed_batch_kept
+from rllib_ptm.learn.rl_module import PTMModule
+from rllib_ptm.learn.schedules import linear
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.popart import TaskOutput
-from rllib_ptm.patience import Patience
-from rllib_ptm.play_state import PlayStates
-from rllib_ptm.priorities import WinRates
-from rllib_ptm.replay_buffer import ReplayBuffer
-from rllib_ptm.rl_module import PTMModule
-from rllib_ptm.schedules import linear
-from rllib_ptm.settings import PTMSettings
-from rllib_ptm.whole_checkpoints import SavesWhole
+from rllib_ptm.play.env_runner import TeamEnvRunner
+from rllib_ptm.play.sampling_timeout import Patience
+from rllib_ptm.replay.batches import learner_batches
+from rllib_ptm.replay.episodes import TeamEpisode
+from rllib_ptm.replay.replay_buffer import ReplayBuffer
+from rllib_ptm.tasks.callback import TaskPriorityCallback
+from rllib_ptm.tasks.success_rates import WinRates
 
 SCHEDULES = "schedules"
 DRIVER, REPLAY_BUFFER, PLAY = "driver", "replay_buffer", "play"

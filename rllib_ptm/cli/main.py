@@ -11,13 +11,13 @@ from rich.table import Table
 from typer.exceptions import TyperException
 
 from envs.errors import InputError
-from rllib_ptm.cli import options
-from rllib_ptm.cli.examples import description, example, examples, find_experiment_file
-from rllib_ptm.cli.experiment import Experiment, read_experiment, read_experiments
-from rllib_ptm.cli.former import FORMER_COMMANDS, why_no_option
-from rllib_ptm.cli.json_option import json_mapping
-from rllib_ptm.cli.repeats import refuse_repeats
-from rllib_ptm.cli.spread import spread
+from rllib_ptm.cli.read import options
+from rllib_ptm.cli.read.examples import description, example, examples, find_experiment_file
+from rllib_ptm.cli.read.experiment import Experiment, read_experiment, read_experiments
+from rllib_ptm.cli.read.former import FORMER_COMMANDS, why_no_option
+from rllib_ptm.cli.read.json_option import json_mapping
+from rllib_ptm.cli.read.repeats import refuse_repeats
+from rllib_ptm.cli.read.spread import spread
 
 _INPUT_ERROR = 2
 _INTERRUPTED = 130
@@ -102,7 +102,7 @@ def file(config_file: options.ExperimentFile, chosen: options.TrainChoices) -> N
 @spread
 def evaluate(checkpoint: options.CheckpointFolder, chosen: options.EvaluateChoices) -> None:
     """Play greedy games with a checkpoint; shows the win rate of each task."""
-    from rllib_ptm.cli.evaluate import evaluate as play
+    from rllib_ptm.cli.run.evaluate import evaluate as play
 
     play(checkpoint, chosen)
 
@@ -134,7 +134,7 @@ def run_example(name: options.ExampleName, chosen: options.TrainChoices) -> None
 
 
 def _train(experiments: list[Experiment], chosen: options.TrainChoices) -> None:
-    from rllib_ptm.cli.train import train as train_experiments
+    from rllib_ptm.cli.run.train import train as train_experiments
 
     raise typer.Exit(train_experiments(experiments, chosen))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rllib_ptm.cli.cluster import machine_cores, needed_resources, share_out_cores
+from rllib_ptm.cli.run.cluster import machine_cores, needed_resources, share_out_cores
 
 
 @pytest.mark.parametrize(

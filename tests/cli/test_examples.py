@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from envs.backends import EnvSettings
+from envs.starcraft.backends import EnvSettings
 from rllib_ptm.algorithm import PTMConfig
-from rllib_ptm.cli import config_check
-from rllib_ptm.cli.examples import description, examples, find_experiment_file
-from rllib_ptm.cli.experiment import read_experiments
 from rllib_ptm.cli.main import main
+from rllib_ptm.cli.read import config_check
+from rllib_ptm.cli.read.examples import description, examples, find_experiment_file
+from rllib_ptm.cli.read.experiment import read_experiments
+from rllib_ptm.config.ptm_keys import PTMSettings
 from rllib_ptm.methods import METHODS
-from rllib_ptm.settings import PTMSettings
 
 EXAMPLES = examples()
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from rllib_ptm.cli.live_table import live_table, plain_line
-from rllib_ptm.cli.progress import TrialProgress, clock_text
+from rllib_ptm.cli.show.live_table import live_table, plain_line
+from rllib_ptm.cli.show.progress import TrialProgress, clock_text
 
 
 class Clock:

@@ -19,12 +19,12 @@ import yaml
 from mutations import mutated_command, mutated_file
 
 from rllib_ptm import PTMConfig
-from rllib_ptm.cli import train
-from rllib_ptm.cli.cluster import needed_resources
-from rllib_ptm.cli.examples import examples
-from rllib_ptm.cli.experiment import Experiment
 from rllib_ptm.cli.main import main
-from rllib_ptm.cli.options import TrainChoices
+from rllib_ptm.cli.read.examples import examples
+from rllib_ptm.cli.read.experiment import Experiment
+from rllib_ptm.cli.read.options import TrainChoices
+from rllib_ptm.cli.run import train
+from rllib_ptm.cli.run.cluster import needed_resources
 
 GOOD_FILES: list[dict[str, Any]] = [
     yaml.safe_load(path.read_text()) for path in examples().values()

@@ -12,11 +12,11 @@ from PIL import Image
 from ray.tune import Checkpoint, Result
 from rich.console import Console
 
-from rllib_ptm.cli.experiment import CheckpointSettings
-from rllib_ptm.cli.plot import plot_win_rates
-from rllib_ptm.cli.report import checkpoint_to_play, read_progress
-from rllib_ptm.cli.results import result_table, write_results
-from rllib_ptm.games import TaskResult
+from rllib_ptm.cli.read.experiment import CheckpointSettings
+from rllib_ptm.cli.show.plot import plot_win_rates
+from rllib_ptm.cli.show.report import checkpoint_to_play, read_progress
+from rllib_ptm.cli.show.results import result_table, write_results
+from rllib_ptm.play.evaluation_episodes import TaskResult
 
 RESULTS = [
     TaskResult("5m_vs_5m", 100, 80, 0.8, (0.711, 0.867), 17.25, 21.5),

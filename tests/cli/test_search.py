@@ -13,12 +13,12 @@ import yaml
 from ray import tune
 
 from envs.errors import InputError
-from rllib_ptm.cli.experiment import Experiment, read_experiment
-from rllib_ptm.cli.interrupt import PausingASHA, PausingFIFO, PausingPBT
-from rllib_ptm.cli.population import WithinBounds
-from rllib_ptm.cli.schedulers import SCHEDULERS
-from rllib_ptm.cli.search_space import SPACES, extremes, searched_keys, tune_space, variants
-from rllib_ptm.cli.trial_table import best_first, only_the_best_counts
+from rllib_ptm.cli.read.experiment import Experiment, read_experiment
+from rllib_ptm.cli.read.schedulers import SCHEDULERS
+from rllib_ptm.cli.read.search_space import SPACES, extremes, searched_keys, tune_space, variants
+from rllib_ptm.cli.run.interrupt import PausingASHA, PausingFIFO, PausingPBT
+from rllib_ptm.cli.run.population import WithinBounds
+from rllib_ptm.cli.show.trial_table import best_first, only_the_best_counts
 
 TINY: dict[str, Any] = {
     "run": "PTM",
@@ -156,7 +156,7 @@ def test_what_cannot_be_searched(changes: dict[str, Any], message: str) -> None:
 
 
 def test_mutations_are_checked_as_the_config_is() -> None:
-    from rllib_ptm.cli.config_check import check_config
+    from rllib_ptm.cli.read.config_check import check_config
 
     settings = {**PBT["scheduler_config"], "hyperparam_mutations": {"gamma": [0.9, 1.5]}}
     with pytest.raises(InputError, match=r"config.gamma: expected .* at most 1.0, found 1.5"):

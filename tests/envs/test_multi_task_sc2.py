@@ -27,8 +27,8 @@ import envs
 from envs import multi_task_sc2_v0
 from envs.errors import InputError
 from envs.multi_task_sc2_v0 import MultiTaskSC2
-from envs.tasks import TASK_SETS
-from envs.team_view import num_features, team_view
+from envs.starcraft.tasks import TASK_SETS
+from envs.starcraft.team_view import num_features, team_view
 
 ALL_TASKS = sorted({name for names in TASK_SETS.values() for name in names})
 ENTITIES, FEATURES, ACTIONS = 2 * SLOTS, num_features(SLOTS, SLOTS), 6 + SLOTS

@@ -7,8 +7,8 @@ import pytest
 from situations import SLOTS
 
 import envs
-from envs.tasks import TASK_SETS
-from envs.team_view import num_features
+from envs.starcraft.tasks import TASK_SETS
+from envs.starcraft.team_view import num_features
 
 supersuit = pytest.importorskip("supersuit")
 

@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from envs.units import Units
-from rllib_ptm.episodes import MOVING, TeamEpisode, collate
+from envs.starcraft.units import Units
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
@@ -29,6 +28,7 @@ from rllib_ptm.model.q_values import (
     TeamQ,
     q_values,
 )
+from rllib_ptm.replay.episodes import MOVING, TeamEpisode, collate
 
 # Priorities (Eq. 3)
 

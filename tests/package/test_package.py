@@ -169,13 +169,17 @@ def test_importing_is_cheap(module: str) -> None:
 
 
 def test_of_jaxmarl_smax_alone_is_imported_and_nothing_printed() -> None:
-    done = run_python("import sys, envs.smax; print('jaxmarl.environments.mpe' in sys.modules)")
+    done = run_python(
+        "import sys, envs.starcraft.smax; print('jaxmarl.environments.mpe' in sys.modules)"
+    )
     assert done.stdout == "False\n", done.stderr
 
 
-@pytest.mark.parametrize("imports", ["envs.smax, jaxmarl", "jaxmarl, envs.smax"])
+@pytest.mark.parametrize(
+    "imports", ["envs.starcraft.smax, jaxmarl", "jaxmarl, envs.starcraft.smax"]
+)
 def test_whoever_imports_jaxmarl_gets_the_whole_of_it(imports: str) -> None:
-    same = "type(jaxmarl.make('HeuristicEnemySMAX')) is envs.smax.HeuristicEnemySMAX"
+    same = "type(jaxmarl.make('HeuristicEnemySMAX')) is envs.starcraft.smax.HeuristicEnemySMAX"
     done = run_python(f"import {imports}; print({same})")
     assert done.stdout.splitlines()[-1:] == ["True"], done.stderr
 

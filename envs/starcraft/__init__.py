@@ -1,0 +1,1 @@
+"""StarCraft micro-battles, from a task's name to what a team sees."""

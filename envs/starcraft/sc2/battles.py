@@ -1,0 +1,201 @@
+"""Battles on StarCraft II: N games at once, driven by one event loop.
+
+Each battle has a game process of its own, started when the battle first begins. A step asks all
+games at once, so N games take about as long as the slowest. A game that breaks is ended at once;
+its battle is reported as broken and gets a new game when it is reset.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import shlex
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from envs.errors import InputError
+from envs.starcraft.sc2.errors import GameError, NotListeningError
+from envs.starcraft.sc2.event_loop import EventLoop
+from envs.starcraft.sc2.game import Game
+from envs.starcraft.sc2.game_process import HOST
+from envs.starcraft.sc2.installation import Installation, find_installation
+from envs.starcraft.sc2.settings import GameSettings
+from envs.starcraft.sc2.unit_types import ranges
+from envs.starcraft.spawn import Spawn, draw_spawn
+from envs.starcraft.tasks import Task
+from envs.starcraft.team_view import NO_OP, STOP, allowed_actions
+from envs.starcraft.units import NO_ACTION_YET, IntArray, Units, no_units
+
+START_ATTEMPTS = 3
+
+logger = logging.getLogger(__name__)
+
+
+class Sc2Battles:
+    """N battles on StarCraft II; see ``envs.starcraft.battles.Battles``.
+
+    An equal seed gives equal armies in equal places. How they fight is equal only in the first
+    battle of a game, whose own random numbers are drawn from that battle's seed.
+
+    Args:
+        num_battles: N.
+        max_allies: Number of ally slots, A.
+        max_enemies: Number of enemy slots, F.
+        uniform_ranges: SMAC's sight range 9 and shooting range 6 for every unit type, instead
+            of the types' own.
+        settings: How each game is run.
+
+    Raises:
+        InputError: The game or the map is not installed, or replays cannot be written.
+    """
+
+    def __init__(
+        self,
+        num_battles: int,
+        max_allies: int,
+        max_enemies: int,
+        uniform_ranges: bool,
+        settings: GameSettings,
+    ) -> None:
+        self.num_battles = num_battles
+        self.max_allies = max_allies
+        self.max_enemies = max_enemies
+        self.broken = np.zeros(num_battles, bool)
+        self.num_game_restarts = 0
+        self._settings = settings
+        self._installation = find_installation(settings.game_version)
+        if settings.save_replay_dir is not None:
+            _make_folder(settings.save_replay_dir)
+        self._sight, self._reach = ranges(uniform_ranges)
+        self._units = no_units(num_battles, self.max_allies, self.max_enemies)
+        self._games: list[Game | None] = [None] * num_battles
+        self._event_loop = EventLoop()
+        # Also where ``close`` is never called: when the battles are dropped, and at exit.
+        self._end = weakref.finalize(self, _end_all, self._games, self._event_loop)
+
+    def reset(self, which: IntArray, tasks: Sequence[Task], seeds: Sequence[int]) -> Units:
+        """Starts some of the battles anew; see ``Battles.reset``.
+
+        Raises:
+            InputError: A game could not be started several times in a row, or a task is too large.
+        """
+        for task in tasks:
+            self._check(task)
+        units = self._units.map(np.copy)
+        begin = []
+        for battle, task, seed in zip(which.tolist(), tasks, seeds, strict=True):
+            rng = np.random.default_rng(seed)
+            spawn = draw_spawn(task, self.max_allies, self.max_enemies, rng)
+            row = units[battle : battle + 1]
+            self._write_spawn(spawn, row)
+            begin.append(self._begin(battle, spawn, int(rng.integers(2**32)), row[0]))
+        self._event_loop.run_all(begin)
+        self.broken = self.broken & ~np.isin(np.arange(self.num_battles), which)
+        self._units = units
+        return units
+
+    def step(self, actions: IntArray) -> Units:
+        """Plays ``step_mul`` game loops of every battle; see ``Battles.step``."""
+        before = self._units
+        allowed = np.take_along_axis(allowed_actions(before), actions[..., None], -1)[..., 0]
+        nothing = np.where(before.alive[:, : self.max_allies], STOP, NO_OP)
+        chosen = np.where(allowed, actions, nothing)
+        units = before.map(np.copy)
+        broken = np.zeros(self.num_battles, bool)
+        self._event_loop.run_all(
+            self._step(battle, chosen[battle], units[battle], broken)
+            for battle, game in enumerate(self._games)
+            if game is not None
+        )
+        units.last_action[~broken] = actions[~broken]
+        units.step[~broken] += 1
+        self.broken = broken
+        self._units = units
+        return units
+
+    def close(self) -> None:
+        """Ends the games; the last replays are written then."""
+        self._end()
+
+    def _check(self, task: Task) -> None:
+        if len(task.allies) > self.max_allies or len(task.enemies) > self.max_enemies:
+            raise InputError(
+                f"task {task.name!r} has {len(task.allies)} allies and {len(task.enemies)} "
+                f"enemies, more than the {self.max_allies} and {self.max_enemies} slots"
+            )
+
+    def _write_spawn(self, spawn: Spawn, row: Units) -> None:
+        """Writes what stays for the whole battle into its record [1, ...]."""
+        row.present[0] = spawn.present
+        row.unit_type[0] = spawn.unit_type
+        row.sight_range[0] = self._sight[spawn.unit_type] * spawn.present
+        row.attack_range[0] = self._reach[spawn.unit_type] * spawn.present
+        for array in (row.max_health, row.max_shield, row.position):
+            array[0] = 0.0
+        row.last_action[0] = NO_ACTION_YET
+        row.step[0] = 0
+
+    async def _begin(self, battle: int, spawn: Spawn, game_seed: int, into: Units) -> None:
+        """Begins a battle, if need be in a new game."""
+        for attempt in itertools.count(1):
+            try:
+                game = self._games[battle]
+                if game is not None and game.worn_out:
+                    self._games[battle] = None
+                    await game.end()
+                    game = None
+                if game is None:
+                    game = await Game.launch(self._installation, self._settings, game_seed)
+                    self._games[battle] = game
+                await game.begin(spawn, into)
+            except GameError as error:
+                await self._give_up(battle, error)
+                never_worked = not any(self._games) and isinstance(error, NotListeningError)
+                if attempt == START_ATTEMPTS or never_worked:
+                    raise _cannot_start(self._installation, error) from error
+            else:
+                return
+
+    async def _step(self, battle: int, actions: IntArray, into: Units, broken: np.ndarray) -> None:
+        game = self._games[battle]
+        assert game is not None
+        try:
+            await game.step(actions, into)
+        except GameError as error:
+            broken[battle] = True
+            await self._give_up(battle, error)
+
+    async def _give_up(self, battle: int, error: GameError) -> None:
+        """Ends a battle's game, if there is one; the next ``_begin`` starts another."""
+        logger.warning("battle %d: %s; its game is started anew", battle, error)
+        self.num_game_restarts += 1
+        game, self._games[battle] = self._games[battle], None
+        if game is not None:
+            await game.end()
+
+
+def _make_folder(replays: str) -> None:
+    try:
+        Path(replays).expanduser().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"env_config.save_replay_dir: {error}") from error
+
+
+def _cannot_start(installation: Installation, error: GameError) -> InputError:
+    by_hand = shlex.join([*installation.command(HOST, 5000), "-tempDir", "/tmp/"])
+    remedy = (
+        "on a slow machine raise env_config.start_time_limit_s"
+        if isinstance(error, NotListeningError)
+        else "see what the game itself says"
+    )
+    return InputError(f"StarCraft II does not start: {error}; {remedy}; by hand: {by_hand}")
+
+
+def _end_all(games: list[Game | None], event_loop: EventLoop) -> None:
+    """Ends what is left, and the loop that ran it."""
+    event_loop.run_all(game.end() for game in games if game is not None)
+    games[:] = [None] * len(games)
+    event_loop.close()

@@ -1,0 +1,228 @@
+"""One game of StarCraft II and, one after another, the battles in it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+from s2clientprotocol import common_pb2, raw_pb2
+from s2clientprotocol import sc2api_pb2 as sc_pb
+
+from envs.starcraft.sc2.client import GameClient
+from envs.starcraft.sc2.commands import orders
+from envs.starcraft.sc2.errors import GameError
+from envs.starcraft.sc2.game_process import GameProcess
+from envs.starcraft.sc2.installation import MAP, Installation
+from envs.starcraft.sc2.observation import can_move, pathing_grid, write_units
+from envs.starcraft.sc2.settings import DIFFICULTIES, GameSettings
+from envs.starcraft.sc2.spawn import create, kill, match_slots, owned, sides
+from envs.starcraft.sc2.unit_types import learner_ids
+from envs.starcraft.spawn import Spawn
+from envs.starcraft.units import HALF_MAP, BoolArray, FloatArray, IntArray, Units
+
+TRIES = 1000  # SMAC's patience with a spawn
+# A game ends for good at loop 2^19. Half way through it is replaced, between two battles.
+LAST_LOOP_TO_BEGIN = 2**18
+# The map's own rule sends each idle enemy to the nearest of our units, whatever the players' races.
+RACE = common_pb2.Terran
+
+logger = logging.getLogger(__name__)
+
+
+class Game:
+    """A running game; see ``launch``."""
+
+    def __init__(self, process: GameProcess, client: GameClient, settings: GameSettings) -> None:
+        self._process = process
+        self._client = client
+        self._settings = settings
+        self._slot_of_tag: dict[int, int] = {}
+        self._tag_of_slot: dict[int, int] = {}
+        self._loop = 0
+        self._replay: Path | None = None
+        self._learner_ids: IntArray = np.zeros(0, np.int64)
+        self._pathing: BoolArray = np.zeros((0, 0), bool)
+        self._centre: FloatArray = np.zeros(2, np.float32)
+
+    @classmethod
+    async def launch(cls, installation: Installation, settings: GameSettings, seed: int) -> Game:
+        """Starts a process and a game in it, on an empty map.
+
+        Args:
+            installation: Which game.
+            settings: How it is run.
+            seed: Of the game's own randomness, less than 2^32.
+
+        Raises:
+            GameError: It did not start.
+        """
+        process = GameProcess(installation)
+        try:
+            client = await GameClient.connect(
+                process.url, settings.start_time_limit_s, process.check_running
+            )
+            game = cls(process, client, settings)
+        except BaseException:
+            await process.end()
+            raise
+        try:
+            await game._create(installation, seed)
+        except BaseException:
+            await game.end()
+            raise
+        return game
+
+    @property
+    def worn_out(self) -> bool:
+        """The game has run for so long that the next battle needs a new one."""
+        return self._loop > LAST_LOOP_TO_BEGIN
+
+    async def begin(self, spawn: Spawn, into: Units) -> None:
+        """Clears the map and puts two armies on it.
+
+        Args:
+            spawn: The armies.
+            into: The battle's record, without a leading shape, to be overwritten.
+
+        Raises:
+            GameError: The game died, or the armies did not appear.
+        """
+        if self._slot_of_tag:
+            await self._save_replay()
+        await self._clear()
+        wanted = sides(spawn, into.max_allies, self._learner_ids)
+        await self._ask(create(spawn, wanted, self._centre))
+        for _ in range(TRIES):
+            shown = await self._step(1)
+            slots = match_slots(owned(shown), spawn, wanted)
+            if slots is not None:
+                break
+        else:
+            there = len(owned(shown))
+            raise GameError(f"{there} of {len(wanted)} units appeared within {TRIES} game loops")
+        self._slot_of_tag = slots
+        self._tag_of_slot = {slot: tag for tag, slot in slots.items()}
+        self._write(shown, into)
+
+    async def step(self, actions: IntArray, into: Units) -> None:
+        """Gives the team's orders, and plays one step.
+
+        Args:
+            actions: [A], every one of them allowed.
+            into: The battle's record, without a leading shape, to be overwritten.
+
+        Raises:
+            GameError: The game died.
+        """
+        request = orders(actions, into, self._tag_of_slot, self._centre)
+        self._write(await self._step(self._settings.step_mul, request), into)
+
+    async def end(self) -> None:
+        """Saves the replay, if one is wanted and can be had, and ends the process."""
+        try:
+            if self._slot_of_tag:
+                await self._save_replay()
+        except GameError as error:
+            logger.warning("the replay lacks the last battle: %s", error)
+        finally:
+            await self._client.close()
+            await self._process.end()
+
+    async def _create(self, installation: Installation, seed: int) -> None:
+        """Creates the game on the map, joins it, and reads what stays the same in it."""
+        version = await self._version(installation)
+        game = sc_pb.RequestCreateGame(
+            local_map=sc_pb.LocalMap(map_path=MAP), realtime=False, random_seed=seed
+        )
+        level = sc_pb.Difficulty.ValueType(1 + DIFFICULTIES.index(self._settings.difficulty))
+        game.player_setup.add(type=sc_pb.Participant)
+        game.player_setup.add(type=sc_pb.Computer, race=RACE, difficulty=level)
+        raw = sc_pb.InterfaceOptions(raw=True, score=False)
+        join = sc_pb.RequestJoinGame(race=RACE, options=raw)
+        # One after the other, as the second needs the first.
+        for request in (sc_pb.Request(create_game=game), sc_pb.Request(join_game=join)):
+            await self._ask(request, time_limit_s=self._settings.start_time_limit_s)
+        await self._read_map()
+        if self._settings.save_replay_dir is not None:
+            name = f"{time.strftime('%Y%m%d-%H%M%S')}_{version}_{os.getpid()}_{self._process.port}"
+            folder = Path(self._settings.save_replay_dir).expanduser()
+            self._replay = folder / f"{name}.SC2Replay"
+
+    async def _version(self, installation: Installation) -> str:
+        (answer,) = await self._ask(sc_pb.Request(ping=sc_pb.RequestPing()))
+        ping = answer.ping
+        if ping.HasField("base_build") and ping.base_build != installation.base_build:
+            raise GameError(f"{installation.executable} says that it is build {ping.base_build}")
+        logger.info("StarCraft II %s, build %d", ping.game_version, ping.base_build)
+        return ping.game_version
+
+    async def _read_map(self) -> None:
+        info, data = await self._ask(
+            sc_pb.Request(game_info=sc_pb.RequestGameInfo()),
+            sc_pb.Request(data=sc_pb.RequestData(unit_type_id=True)),
+        )
+        start = info.game_info.start_raw
+        size = start.map_size.x, start.map_size.y
+        if size != (2 * HALF_MAP, 2 * HALF_MAP):
+            raise GameError(f"map {MAP} is {size[0]} x {size[1]} in size, not 32 x 32")
+        self._centre = np.array(size, np.float32) / np.float32(2)
+        self._pathing = pathing_grid(start)
+        self._learner_ids = learner_ids(len(data.data.units))
+
+    async def _clear(self) -> None:
+        """Takes all units off the map."""
+        self._slot_of_tag = {}
+        shown = await self._observe()
+        for _ in range(TRIES):
+            left = owned(shown)
+            if not left:
+                return
+            await self._ask(kill(left))
+            shown = await self._step(2)
+        raise GameError(f"{len(left)} units could not be taken off the map")
+
+    async def _step(self, loops: int, *before: sc_pb.Request) -> list[raw_pb2.Unit]:
+        """Plays so many game loops, after some requests; gives the units that are there then."""
+        step = sc_pb.Request(step=sc_pb.RequestStep(count=loops))
+        *_, answer = await self._ask(*before, step, _OBSERVE)
+        return self._units(answer)
+
+    async def _observe(self) -> list[raw_pb2.Unit]:
+        (answer,) = await self._ask(_OBSERVE)
+        return self._units(answer)
+
+    def _units(self, answer: sc_pb.Response) -> list[raw_pb2.Unit]:
+        if answer.observation.player_result:
+            raise GameError("the game is over, though its battles are not")
+        observation = answer.observation.observation
+        self._loop = observation.game_loop
+        return list(observation.raw_data.units)
+
+    def _write(self, shown: list[raw_pb2.Unit], into: Units) -> None:
+        write_units(shown, self._slot_of_tag, self._centre, into)
+        allies = slice(into.max_allies)
+        free = can_move(into.position[allies], self._pathing, self._centre)
+        into.can_move[:] = free & into.present[allies, None]
+
+    async def _save_replay(self) -> None:
+        """Writes the replay of all battles so far over the one before."""
+        if self._replay is None:
+            return
+        (answer,) = await self._ask(sc_pb.Request(save_replay=sc_pb.RequestSaveReplay()))
+        self._replay.write_bytes(answer.save_replay.data)
+
+    async def _ask(
+        self, *requests: sc_pb.Request, time_limit_s: float | None = None
+    ) -> list[sc_pb.Response]:
+        limit = self._settings.request_time_limit_s if time_limit_s is None else time_limit_s
+        try:
+            return await self._client.ask(*requests, time_limit_s=limit)
+        except GameError:
+            await self._process.check_ending()  # how it ended tells more than a lost connection
+            raise
+
+
+_OBSERVE = sc_pb.Request(observation=sc_pb.RequestObservation())

@@ -1,0 +1,72 @@
+"""The unit types as StarCraft II knows them.
+
+Source: SMACv2, ``starcraft2.py`` (ids, ranges, longest cooldowns).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from envs.starcraft.units import UNIFORM_ATTACK_RANGE, UNIFORM_SIGHT_RANGE, UNIT_TYPES, FloatArray
+
+LEAST_ATTACK_RANGE = 2.0  # of the learning side, or melee units would hardly ever be in range
+
+
+class UnitType(NamedTuple):
+    """What the client has to know of a type.
+
+    Attributes:
+        enemy_id: The type's own id, which the enemy's units have.
+        learner_offset: Of the map's types for the learning side, which do not fire on their own
+            and are the last nine, the how many-th this is.
+        sight_range: Map units.
+        attack_range: Map units.
+        longest_cooldown: Game loops; of the medivac, which has no weapon, the most energy.
+    """
+
+    enemy_id: int
+    learner_offset: int
+    sight_range: float
+    attack_range: float
+    longest_cooldown: float
+
+
+SC2_UNITS: dict[str, UnitType] = {
+    "marine": UnitType(48, 4, 9.0, 5.0, 15.0),
+    "marauder": UnitType(51, 3, 10.0, 6.0, 25.0),
+    "medivac": UnitType(54, 5, 11.0, 4.0, 200.0),
+    "stalker": UnitType(74, 6, 10.0, 6.0, 35.0),
+    "zealot": UnitType(73, 7, 9.0, 0.1, 22.0),
+    "colossus": UnitType(4, 1, 10.0, 7.0, 24.0),
+    "hydralisk": UnitType(107, 2, 9.0, 5.0, 10.0),
+    "zergling": UnitType(105, 8, 8.0, 0.1, 11.0),
+    "baneling": UnitType(9, 0, 8.0, 0.25, 1.0),
+}
+_ROWS = [SC2_UNITS[name] for name in UNIT_TYPES]
+NUM_LEARNER_TYPES = len(_ROWS)
+
+# By index into UNIT_TYPES.
+LONGEST_COOLDOWN = np.array([row.longest_cooldown for row in _ROWS], np.float32)
+ENEMY_IDS = np.array([row.enemy_id for row in _ROWS])
+_OFFSETS = np.array([row.learner_offset for row in _ROWS])
+_SIGHT = np.array([row.sight_range for row in _ROWS], np.float32)
+_ATTACK = np.array([max(row.attack_range, LEAST_ATTACK_RANGE) for row in _ROWS], np.float32)
+
+
+def learner_ids(num_types: int) -> np.ndarray:
+    """The ids of the learning side's types, by index into ``UNIT_TYPES``.
+
+    Args:
+        num_types: How many unit types the game with this map has.
+    """
+    return num_types - NUM_LEARNER_TYPES + _OFFSETS
+
+
+def ranges(uniform: bool) -> tuple[FloatArray, FloatArray]:
+    """Sight and attack range by index into ``UNIT_TYPES``; SMAC's for all if ``uniform``."""
+    if uniform:
+        ones = np.ones_like(_SIGHT)
+        return UNIFORM_SIGHT_RANGE * ones, UNIFORM_ATTACK_RANGE * ones
+    return _SIGHT, _ATTACK

@@ -1,0 +1,119 @@
+"""Tasks by name: who fights whom.
+
+A name follows SMAC's grammar: a number and the letters of a unit type for each group, one army
+or two. ``"5m_vs_6m"`` is five marines against six, ``"2s3z"`` two stalkers and three zealots
+against the same. A few maps of SMAC have names of their own (``"MMM2"``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from envs.errors import InputError, unknown_name
+from envs.starcraft.units import UNIT_TYPES
+
+UNIT_LETTERS: dict[str, str] = {
+    "m": "marine",
+    "M": "marauder",
+    "md": "medivac",
+    "s": "stalker",
+    "z": "zealot",
+    "c": "colossus",
+    "h": "hydralisk",
+    "zg": "zergling",
+    "b": "baneling",
+}
+
+# SMAC's maps whose names do not spell their armies.
+NAMED_TASKS: dict[str, str] = {
+    "MMM": "1md2M7m",
+    "MMM2": "1md2M7m_vs_1md3M8m",
+    "corridor": "6z_vs_24zg",
+    "bane_vs_bane": "20zg4b",
+    "so_many_baneling": "7z_vs_32b",
+}
+
+TASK_SETS: dict[str, tuple[str, ...]] = {
+    "small_mt": ("5m_vs_5m", "6m_vs_6m", "5m_vs_6m"),
+    "medium_mt": tuple(f"{n}m_vs_{n}m" for n in range(6, 12)),
+    "large_mt": (
+        "5m_vs_5m",
+        "5m_vs_6m",
+        "8m_vs_8m",
+        "8m_vs_9m",
+        "10m_vs_10m",
+        "10m_vs_11m",
+    ),
+    "unseen": ("3m_vs_3m", "5m_vs_5m", "8m_vs_9m"),
+}
+
+_LETTERS = "|".join(sorted(UNIT_LETTERS, key=len, reverse=True))
+_NUMBER = "[1-9][0-9]{0,2}"  # more units of a type than 999 are a slip
+_ARMY = re.compile(rf"(?:{_NUMBER}(?:{_LETTERS}))+")
+_GROUP = re.compile(rf"({_NUMBER})({_LETTERS})")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One kind of battle: the unit types of both armies, as indices into ``UNIT_TYPES``."""
+
+    name: str
+    allies: tuple[int, ...]
+    enemies: tuple[int, ...]
+
+    def unit_names(self) -> frozenset[str]:
+        """The names of all unit types that fight in this task."""
+        return frozenset(UNIT_TYPES[t] for t in self.allies + self.enemies)
+
+
+@cache
+def parse_task(name: str) -> Task:
+    """Reads a task's name.
+
+    Raises:
+        InputError: The name does not follow the grammar.
+    """
+    allies, versus, enemies = NAMED_TASKS.get(name, name).partition("_vs_")
+    return Task(name, _parse_army(name, allies), _parse_army(name, enemies if versus else allies))
+
+
+def _parse_army(task_name: str, army: str) -> tuple[int, ...]:
+    if not _ARMY.fullmatch(army):
+        letters = ", ".join(f"{letter} {unit}" for letter, unit in UNIT_LETTERS.items())
+        raise InputError(
+            f"task {task_name!r:.100} cannot be read: expected a number and a unit letter per "
+            f"group, such as '5m_vs_6m' or '2s3z'; letters: {letters}; "
+            f"names: {', '.join(NAMED_TASKS)}; sets: {', '.join(TASK_SETS)}"
+        )
+    return tuple(
+        UNIT_TYPES.index(UNIT_LETTERS[letter])
+        for number, letter in _GROUP.findall(army)
+        for _ in range(int(number))
+    )
+
+
+def parse_tasks(tasks: str | Sequence[str]) -> tuple[Task, ...]:
+    """Reads a task set's name, a task's name, or a list of task names.
+
+    Raises:
+        InputError: A name cannot be read, a name stands twice, or there is none.
+    """
+    if isinstance(tasks, str):
+        known = tasks in TASK_SETS or tasks in NAMED_TASKS
+        if not known and not any(character.isdigit() for character in tasks):
+            raise unknown_name("tasks", tasks, [*TASK_SETS, *NAMED_TASKS, "5m_vs_6m"])
+        names: Sequence[str] = TASK_SETS.get(tasks, (tasks,))
+    else:
+        names = tasks
+    if not names:
+        raise InputError("tasks: the list is empty; give a task such as '5m_vs_6m', or a task set")
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"tasks: expected task names, found {name!r}")
+    repeated = sorted({name for name in names if list(names).count(name) > 1})
+    if repeated:
+        raise InputError(f"tasks: {', '.join(repeated)} stands twice in the list")
+    return tuple(parse_task(name) for name in names)

@@ -1,0 +1,207 @@
+"""What a team sees of its battles: Units -> entities, visibility, allowed actions, reward, win.
+
+This is the one place that knows the features, and the same for every backend, which is what
+lets one policy move between them.
+
+Shape legend: ``N`` battles (any leading shape, also ``B, T``), ``A`` ally slots (the agents),
+``F`` enemy slots, ``E = A + F`` entity slots, allies first, ``D`` entity features, ``U`` actions.
+
+Actions (SMAC's order): 0 no-op (dead and absent agents only), 1 stop, 2 north, 3 south, 4 east,
+5 west, 6 + k attack the enemy with tag k. A medivac has no weapon: its 6 + k heals the ally with
+tag k. Where there are more ally slots than enemy slots, the last of them cannot be named so;
+``EnvSettings`` therefore gives tasks with medivacs at least as many enemy slots.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from envs.starcraft.units import HALF_MAP, UNIT_TYPES, BoolArray, FloatArray, IntArray, Units
+
+NO_OP, STOP, FIRST_MOVE, FIRST_ATTACK = 0, 1, 2, 6
+# Map units; small, so that distances within an army are not lost among one-hots.
+POSITION_SCALE = 2.0
+# An entity at one edge of the map, seen from a team at the other.
+LARGEST_FEATURE = 2 * HALF_MAP / POSITION_SCALE
+
+# The reward of SMAC: damage dealt, and these; scaled so that the best return is MAX_RETURN.
+REWARD_PER_KILL = 10.0
+REWARD_WIN = 200.0
+MAX_RETURN = 20.0
+
+# The one type that flies, and that heals instead of shooting.
+MEDIVAC = UNIT_TYPES.index("medivac")
+SHOOTS_UP = np.isin(UNIT_TYPES, ("marine", "stalker", "hydralisk"))
+# A medivac heals what is alive in the narrow sense: neither machines nor other medivacs.
+BIOLOGICAL = np.isin(
+    UNIT_TYPES, ("marine", "marauder", "zealot", "hydralisk", "zergling", "baneling")
+)
+
+
+class TeamView(NamedTuple):
+    """What the policy gets.
+
+    Attributes:
+        entities: [N, E, D] float32 features, all zero for absent entities.
+        present: [N, E] bool, True = this entity exists (dead or alive) in this episode.
+        visible: [N, A, E] bool, True = the agent sees the entity.
+        action_mask: [N, A, U] bool, True = the agent may do this now.
+    """
+
+    entities: FloatArray
+    present: BoolArray
+    visible: BoolArray
+    action_mask: BoolArray
+
+
+def num_actions(max_enemies: int) -> int:
+    """U, the number of actions of an agent."""
+    return FIRST_ATTACK + max_enemies
+
+
+def feature_widths(max_allies: int, max_enemies: int) -> dict[str, int]:
+    """The columns of ``TeamView.entities`` in their order, and how many each takes."""
+    actions = num_actions(max_enemies)
+    return {
+        "alive": 1,
+        "health": 1,  # fraction of the most this unit can have
+        "shield": 1,
+        "cooldown": 1,  # fraction of the weapon's period; agents only, as StarCraft II tells it
+        "from_centre": 2,  # position from the map's centre, in POSITION_SCALE
+        "from_team": 2,  # position from the centre of mass of the living allies
+        "side": 1,  # 1 ally, -1 enemy
+        "unit_type": len(UNIT_TYPES),
+        "tag": max(max_allies, max_enemies),
+        "may_do": actions,  # agents only: their action mask
+        "did_last": actions,  # agents only: one-hot of their last action
+    }
+
+
+def num_features(max_allies: int, max_enemies: int) -> int:
+    """D, the number of features of an entity."""
+    return sum(feature_widths(max_allies, max_enemies).values())
+
+
+def team_view(units: Units) -> TeamView:
+    """What the team sees of N battles at one moment."""
+    distance, both_alive = _pairs(units)
+    visible = both_alive & (distance < units.sight_range[..., : units.max_allies, None])
+    action_mask = _action_mask(units, distance, both_alive)
+    return TeamView(_entities(units, action_mask), units.present, visible, action_mask)
+
+
+def allowed_actions(units: Units) -> BoolArray:
+    """[N, A, U] bool, the ``action_mask`` of ``team_view`` alone."""
+    return _action_mask(units, *_pairs(units))
+
+
+def targets(units: Units, actions: IntArray) -> IntArray:
+    """[N, A] the entity slot that each action [N, A] aims at, -1 where it aims at none.
+
+    The slot is an enemy's, or an ally's where the agent is a medivac.
+    """
+    heals = units.unit_type[..., : units.max_allies] == MEDIVAC
+    slot = actions.astype(np.int64) - FIRST_ATTACK + np.where(heals, 0, units.max_allies)
+    return np.where(actions >= FIRST_ATTACK, slot, -1)
+
+
+def _pairs(units: Units) -> tuple[FloatArray, BoolArray]:
+    """[N, A, E] of every agent and entity: how far apart, and whether both live."""
+    allies, alive = units.max_allies, units.alive
+    x, y = units.position[..., 0], units.position[..., 1]
+    east = x[..., None, :] - x[..., :allies, None]  # N,A,E
+    north = y[..., None, :] - y[..., :allies, None]
+    distance = np.sqrt(east * east + north * north)
+    return distance, alive[..., :allies, None] & alive[..., None, :]
+
+
+def _action_mask(units: Units, distance: FloatArray, both_alive: BoolArray) -> BoolArray:
+    """[N, A, U] from the distances [N, A, E] and who lives."""
+    living = units.alive[..., : units.max_allies, None]
+    in_range = both_alive & (distance < units.attack_range[..., : units.max_allies, None])
+    columns = [~living, living, units.can_move & living, _may_target(units, in_range)]
+    return np.concatenate(columns, axis=-1)
+
+
+def _may_target(units: Units, in_range: BoolArray) -> BoolArray:
+    """[N, A, F] whom 6 + k may name, from who is in range [N, A, E]."""
+    allies = units.max_allies
+    attack = in_range[..., allies:]
+    flies = units.unit_type == MEDIVAC  # N,E
+    if not flies.any():
+        return attack
+    ally_type = units.unit_type[..., :allies]
+    heals = flies[..., :allies, None]
+    reaches = SHOOTS_UP[ally_type][..., None] | ~flies[..., None, allies:]
+    attack = attack & reaches & ~heals
+    heal = in_range[..., :allies] & heals & BIOLOGICAL[ally_type][..., None, :]
+    slots = min(allies, attack.shape[-1])
+    attack[..., :slots] |= heal[..., :slots]
+    return attack
+
+
+def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
+    """[N, E, D] in the order of ``feature_widths``."""
+    allies, slots = units.max_allies, units.health.shape[-1]
+    alive = units.alive[..., None].astype(np.float32)  # N,E,1
+    team = alive[..., :allies, :]
+    team_size = np.maximum(team.sum(-2, keepdims=True), 1.0)
+    team_centre = (units.position[..., :allies, :] * team).sum(-2, keepdims=True) / team_size
+    tags = max(allies, slots - allies)
+    slot = np.arange(slots)
+    types = np.arange(len(UNIT_TYPES), dtype=units.unit_type.dtype)
+    actions = np.arange(action_mask.shape[-1], dtype=units.last_action.dtype)
+    per_unit = alive / POSITION_SCALE
+    columns = {  # [..., A, width] where only agents have it
+        "alive": alive,
+        "health": _fraction(units.health, units.max_health),
+        "shield": _fraction(units.shield, units.max_shield),
+        "cooldown": units.cooldown[..., :allies, None] * team,
+        "from_centre": units.position * per_unit,
+        "from_team": (units.position - team_centre) * per_unit,
+        "side": np.where(slot < allies, 1.0, -1.0)[:, None],
+        "unit_type": units.unit_type[..., None] == types,
+        "tag": np.where(slot < allies, slot, slot - allies)[:, None] == np.arange(tags),
+        "may_do": action_mask,
+        "did_last": units.last_action[..., None] == actions,
+    }
+    entities = np.zeros((*units.health.shape, num_features(allies, slots - allies)), np.float32)
+    start = 0
+    for name, width in feature_widths(allies, slots - allies).items():
+        column = columns[name]
+        entities[..., : column.shape[-2], start : start + width] = column
+        start += width
+    entities[~units.present] = 0.0
+    return entities
+
+
+def _fraction(part: FloatArray, whole: FloatArray) -> FloatArray:
+    """Part / whole, 0 where there is nothing to have; [N, E] -> [N, E, 1]."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)[..., None]
+
+
+def won(units: Units) -> BoolArray:
+    """[N] bool; no enemy lives and an ally does."""
+    alive, allies = units.alive, units.max_allies
+    return np.logical_and(alive[..., :allies].any(-1), ~alive[..., allies:].any(-1))
+
+
+def decided(units: Units) -> BoolArray:
+    """[N] bool; one army is dead, or both."""
+    alive, allies = units.alive, units.max_allies
+    return ~np.logical_and(alive[..., :allies].any(-1), alive[..., allies:].any(-1))
+
+
+def reward(before: Units, after: Units) -> FloatArray:
+    """[N] team reward of the step between two moments of the same battles."""
+    enemies = slice(before.max_allies, None)
+    points_before = (before.health + before.shield)[..., enemies]
+    points_after = (after.health + after.shield)[..., enemies]
+    damage = np.maximum(points_before - points_after, 0.0).sum(-1)
+    kills = (before.alive & ~after.alive)[..., enemies].sum(-1)
+    most = (before.max_health + before.max_shield)[..., enemies].sum(-1)
+    most = most + REWARD_PER_KILL * before.present[..., enemies].sum(-1) + REWARD_WIN
+    earned = damage + REWARD_PER_KILL * kills + REWARD_WIN * (won(after) & ~decided(before))
+    return (earned * MAX_RETURN / most).astype(np.float32)

@@ -1,0 +1,211 @@
+"""Whole checkpoints or none.
+
+A checkpoint is written beside its place and moved there when it is complete, so a crash while
+saving leaves the one before it as it was. The last file written, ``contents.json``, lists all
+others; what is truncated, damaged or something else is refused before anything of it is loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+import uuid
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow.fs
+
+from envs.errors import InputError
+from rllib_ptm.replay.array_files import locate
+
+CONTENTS_FILE = "contents.json"
+FORMAT, VERSION = "rllib_ptm checkpoint", 1
+_CHUNK_BYTES = 1 << 22
+
+
+class CheckpointError(InputError):
+    """A checkpoint that cannot be read or written; one line says what is wrong with it."""
+
+
+@contextlib.contextmanager
+def whole_checkpoint(path: Any, filesystem: Any = None) -> Iterator[tuple[Any, str, str]]:
+    """A folder to write a checkpoint into, which takes its place when the block is left.
+
+    On a file system of this machine the checkpoint at ``path``, if there is one, is replaced at
+    once or, after an error or a crash, not at all. An object store cannot move folders: there
+    the files are written in place, ``contents.json`` last, and an interrupted one is refused.
+
+    Args:
+        path: Where the checkpoint is to be; None for a new folder in the system's temporary one.
+        filesystem: The file system, by default what ``path`` says.
+
+    Yields:
+        The file system, the folder to write into, and the folder where it will be.
+
+    Raises:
+        CheckpointError: ``path`` holds other files, which would be lost.
+    """
+    filesystem, final = _place(
+        path or pathlib.Path(tempfile.gettempdir(), uuid.uuid4().hex), filesystem
+    )
+    _bring_back(filesystem, final)
+    _refuse_other_files(filesystem, final)
+    if not isinstance(filesystem, pyarrow.fs.LocalFileSystem):
+        if filesystem.get_file_info(f"{final}/{CONTENTS_FILE}").is_file:
+            filesystem.delete_file(f"{final}/{CONTENTS_FILE}")
+        yield filesystem, final, final
+        _write_contents(filesystem, final)
+        return
+    draft = _beside(final, "draft")
+    shutil.rmtree(draft, ignore_errors=True)  # of a save that was killed
+    try:
+        yield filesystem, draft, final
+        _write_contents(filesystem, draft)
+        _flush(draft)
+        _replace(draft, final)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def check_checkpoint(path: Any, filesystem: Any = None) -> None:
+    """Refuses what is no whole checkpoint; loads and runs nothing of it.
+
+    Args:
+        path: The checkpoint's folder.
+        filesystem: The file system, by default what ``path`` says.
+
+    Raises:
+        CheckpointError: There is none, it is not one of PTM, a file is missing or damaged.
+    """
+    filesystem, folder = _place(path, filesystem)
+    _bring_back(filesystem, folder)
+    for name, (size, checksum) in _read_contents(filesystem, folder).items():
+        found = filesystem.get_file_info(f"{folder}/{name}")
+        if not found.is_file:
+            raise CheckpointError(f"{folder}: the checkpoint is incomplete: {name} is missing")
+        if found.size != size:
+            raise CheckpointError(
+                f"{folder}: the checkpoint is damaged: {name} has {found.size} of {size} bytes"
+            )
+        if checksum is not None and _checksum(filesystem, f"{folder}/{name}") != checksum:
+            raise CheckpointError(f"{folder}: the checkpoint is damaged: {name} was altered")
+
+
+def _read_contents(filesystem: Any, folder: str) -> dict[str, tuple[int, int | None]]:
+    """Sizes in bytes and checksums by the files' names."""
+    found = filesystem.get_file_info(folder)
+    if found.type == pyarrow.fs.FileType.NotFound:
+        raise CheckpointError(f"{folder}: there is no such folder")
+    if found.is_file:
+        raise CheckpointError(f"{folder}: expected a checkpoint's folder, found a file")
+    try:
+        with filesystem.open_input_stream(f"{folder}/{CONTENTS_FILE}") as stream:
+            contents = json.loads(stream.read())
+        if contents["format"] != FORMAT or contents["version"] != VERSION:
+            raise CheckpointError(
+                f"{folder}: expected a {FORMAT} of version {VERSION}, found "
+                f"{contents['format']!r} of version {contents['version']!r}"
+            )
+        return {name: (int(size), sum_) for name, (size, sum_) in contents["files"].items()}
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{folder}: expected a checkpoint of PTM, but {CONTENTS_FILE} is missing: something "
+            f"else wrote it, or it was cut off while it was written or copied{_hint(folder)}"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{folder}: {CONTENTS_FILE} cannot be read: {error}") from None
+
+
+def _write_contents(filesystem: Any, folder: str) -> None:
+    """Lists all files of the folder; on an object store without reading them back."""
+    local = isinstance(filesystem, pyarrow.fs.LocalFileSystem)
+    files = {
+        name: (size, _checksum(filesystem, f"{folder}/{name}") if local else None)
+        for name, size in _files(filesystem, folder)
+    }
+    contents = {"format": FORMAT, "version": VERSION, "files": files}
+    with filesystem.open_output_stream(f"{folder}/{CONTENTS_FILE}") as stream:
+        stream.write(json.dumps(contents, indent=1).encode())
+
+
+def _files(filesystem: Any, folder: str) -> list[tuple[str, int]]:
+    """Names below the folder, and sizes."""
+    found = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))
+    return sorted((f.path[len(folder) :].lstrip("/"), f.size) for f in found if f.is_file)
+
+
+def _checksum(filesystem: Any, file: str) -> int:
+    checksum = 0
+    with filesystem.open_input_stream(file) as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            checksum = zlib.crc32(chunk, checksum)
+    return checksum
+
+
+def _refuse_other_files(filesystem: Any, folder: str) -> None:
+    found = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, allow_not_found=True))
+    names = sorted(info.base_name for info in found)
+    if names and CONTENTS_FILE not in names:
+        raise CheckpointError(
+            f"{folder}: a checkpoint replaces its folder as a whole, but this one holds "
+            f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}; name a folder of its own"
+        )
+
+
+def _replace(draft: str, final: str) -> None:
+    """Moves the draft to its place; what is there is a checkpoint, empty, or nothing."""
+    aside = _beside(final, "replaced")
+    shutil.rmtree(aside, ignore_errors=True)
+    if os.path.exists(os.path.join(final, CONTENTS_FILE)):
+        # A crash between the two moves is made good by _bring_back.
+        os.rename(final, aside)
+    os.rename(draft, final)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _bring_back(filesystem: Any, final: str) -> None:
+    """Puts back a checkpoint that was moved aside for one that never came."""
+    if isinstance(filesystem, pyarrow.fs.LocalFileSystem) and not os.path.exists(final):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(_beside(final, "replaced"), final)
+
+
+def _flush(folder: str) -> None:
+    """Has everything on the disk before it is moved, so that a power cut is a crash like others."""
+    for parent, _, names in os.walk(folder):
+        for entry in (*(os.path.join(parent, name) for name in names), parent):
+            handle = os.open(entry, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def _beside(folder: str, purpose: str) -> str:
+    parent, name = os.path.split(folder)
+    return os.path.join(parent, f".{name}.{purpose}")
+
+
+def _hint(folder: str) -> str:
+    """Names the newest checkpoint below a folder such as that of a Tune experiment."""
+    below = pathlib.Path(folder)
+    found = [*below.glob(f"*/{CONTENTS_FILE}"), *below.glob(f"*/*/{CONTENTS_FILE}")]
+    if not found:
+        return ""
+    newest = max(found, key=lambda file: file.stat().st_mtime).parent
+    return f"; did you mean {newest}?"
+
+
+def _place(path: Any, filesystem: Any) -> tuple[Any, str]:
+    """The file system and the folder; a relative path is one of this machine."""
+    if filesystem is None and "://" not in str(path):
+        path = pathlib.Path(path).resolve()
+    filesystem, folder = locate(path, filesystem)
+    return filesystem, folder.rstrip("/") or "/"

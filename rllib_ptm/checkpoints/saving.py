@@ -1,0 +1,70 @@
+"""The half of the Algorithm that writes checkpoints, reads them, and lets Tune compare them."""
+
+from __future__ import annotations
+
+from numbers import Number
+from typing import Any, Self
+
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS
+from ray.tune import Checkpoint
+from ray.tune.utils.util import flatten_dict
+
+from rllib_ptm.checkpoints.folder import check_checkpoint, whole_checkpoint
+from rllib_ptm.checkpoints.safe_pickles import refuse_code
+
+
+class SavesWhole(Algorithm):
+    """An Algorithm that writes a whole checkpoint or none, and loads no other."""
+
+    def save_to_path(self, path: Any = None, *, filesystem: Any = None, **kwargs: Any) -> str:
+        """Writes a whole checkpoint or none; see ``rllib_ptm.checkpoints.folder``."""
+        with whole_checkpoint(path, filesystem) as (filesystem, draft, folder):
+            super().save_to_path(draft, filesystem=filesystem, **kwargs)
+        return folder
+
+    @classmethod
+    def from_checkpoint(cls, path: Any, filesystem: Any = None, **kwargs: Any) -> Self:
+        """Builds an algorithm from a checkpoint.
+
+        Raises:
+            CheckpointError: It is incomplete, damaged, or not one of PTM.
+        """
+        if not isinstance(path, Checkpoint):
+            check_checkpoint(path, filesystem)
+        # To build what a checkpoint names is to run it: its states are no further risk.
+        return super().from_checkpoint(path, filesystem, **{"trusted": True, **kwargs})
+
+    def restore_from_path(
+        self, path: Any, *args: Any, trusted: bool = False, **kwargs: Any
+    ) -> None:
+        """Restores a checkpoint.
+
+        Args:
+            path: The checkpoint's folder.
+            *args: RLlib's own.
+            trusted: Also load states that would run code; see ``safe_pickles``.
+            **kwargs: RLlib's own.
+
+        Raises:
+            CheckpointError: It is incomplete, damaged, not one of PTM, or would run code.
+        """
+        filesystem = kwargs.get("filesystem")
+        if kwargs.get("component") is None:
+            check_checkpoint(path, filesystem)
+        if not trusted:
+            refuse_code(path, filesystem)
+        super().restore_from_path(path, *args, **kwargs)
+
+    def log_result(self, result: dict[str, Any]) -> None:
+        """Logs a result, and names its win rates and the like on its first level, too.
+
+        Tune keeps the best checkpoints by keys of the first level alone: by
+        ``evaluation/env_runners/win_rate_mean`` it would silently keep the newest.
+        """
+        for part in (ENV_RUNNER_RESULTS, EVALUATION_RESULTS):
+            scores = flatten_dict({part: result.get(part, {})})
+            result.update(
+                {key: value for key, value in scores.items() if isinstance(value, Number)}
+            )
+        super().log_result(result)

@@ -1,0 +1,1 @@
+"""Reads what a user typed: options, files, experiments."""

@@ -1,0 +1,1 @@
+"""Runs experiments through Ray Tune, and evaluations."""

@@ -1,0 +1,91 @@
+"""Feeds the live table from Tune's events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from rich.console import Console
+from rich.live import Live
+
+from rllib_ptm.cli.run.interrupt import INTERRUPTED
+from rllib_ptm.cli.show.live_table import live_table, plain_line
+from rllib_ptm.cli.show.progress import TrialProgress
+
+_SECONDS_BETWEEN_LINES = 10.0
+_INTERRUPTED_NOTICE = "Finishing the iteration and saving a checkpoint. Ctrl-C again ends at once."
+
+
+class LiveProgress(Callback):
+    """Shows one live table, or now and then a line where the output is no terminal.
+
+    Tune pickles its callbacks before it starts, so nothing that draws is made before ``setup``.
+
+    Args:
+        experiment_name: The title.
+        stop: The stop conditions, for the time that is left.
+        plain: Lines even on a terminal, for example beside Ray's own log.
+    """
+
+    def __init__(self, experiment_name: str, stop: Mapping[str, float], plain: bool) -> None:
+        self._experiment_name = experiment_name
+        self._stop = dict(stop)
+        self._plain = plain
+        self._running: dict[str, TrialProgress] = {}
+        self._last_line = 0.0
+        self._live: Live | None = None
+
+    def setup(self, *args: Any, total_num_samples: int | None = None, **info: Any) -> None:
+        """Called by Tune before the first trial."""
+        self._single = total_num_samples == 1
+        console = Console()
+        if console.is_terminal and not self._plain:
+            self._live = Live(
+                get_renderable=self._render, console=console, refresh_per_second=4, transient=True
+            )
+            self._live.start()
+
+    def _render(self) -> Any:
+        notice = _INTERRUPTED_NOTICE if INTERRUPTED.is_set() else ""
+        return live_table(list(self._running.values()), notice)
+
+    def on_trial_start(
+        self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Called by Tune when a trial's process is up."""
+        name = self._experiment_name
+        if not self._single:
+            name = f"{name} {trial.experiment_tag}"
+        self._running[trial.trial_id] = TrialProgress(name, self._stop)
+
+    def on_trial_result(
+        self, iteration: int, trials: Sequence[Trial], trial: Trial, result: dict, **info: Any
+    ) -> None:
+        """Called by Tune after each iteration of a trial."""
+        progress = self._running[trial.trial_id]
+        progress.update(result)
+        due = time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES
+        if self._live is None and (due or result.get("done")):
+            self._last_line = time.monotonic()
+            print(plain_line(progress), flush=True)
+
+    def on_trial_complete(
+        self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Called by Tune when a trial has met a stop condition."""
+        self._running.pop(trial.trial_id, None)
+
+    def on_trial_error(
+        self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Called by Tune when a trial has failed."""
+        self._running.pop(trial.trial_id, None)
+
+    def on_experiment_end(self, trials: Sequence[Trial], **info: Any) -> None:
+        """Called by Tune at the very end, also of an interrupted run."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None

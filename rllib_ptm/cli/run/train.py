@@ -1,0 +1,150 @@
+"""``rllib train``: runs experiments through Ray Tune, shows how they go, reports how they ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from envs.errors import InputError
+from rllib_ptm.cli.read.config_check import check_config
+from rllib_ptm.cli.read.experiment import Experiment
+from rllib_ptm.cli.read.options import TrainChoices
+from rllib_ptm.cli.run.cluster import (
+    machine_cores,
+    needed_resources,
+    quieten_ray,
+    ray_cluster,
+    share_out_cores,
+)
+from rllib_ptm.cli.show.report import report_interrupted, report_trial
+from rllib_ptm.cli.show.trial_table import best_first, only_the_best_counts, trial_table
+
+if TYPE_CHECKING:
+    from ray.tune import ResultGrid
+
+FAILED = 1
+INTERRUPTED_BY_USER = 130
+
+
+def train(experiments: Sequence[Experiment], chosen: TrainChoices) -> int:
+    """Trains the experiments one after the other, and plays what they have learnt.
+
+    Args:
+        experiments: What to train; checked so far as can be without Ray.
+        chosen: What else the command line says.
+
+    Returns:
+        The exit code: 0, 1 where a trial failed, 130 after Ctrl-C.
+
+    Raises:
+        InputError: Something cannot be used; nothing has been started then.
+    """
+    console = Console()
+    storage = _storage_folder(chosen.storage_path)
+    quieten_ray(chosen.cluster)
+    with console.status("Checking the experiment"):
+        for experiment in experiments:
+            check_config(experiment)
+        experiments = [_with_cores(experiment, chosen) for experiment in experiments]
+        if chosen.resume:
+            _check_resumable(experiments, storage)
+    finished, interrupted = _train_all(experiments, storage, chosen, console)
+    codes = [0]
+    for experiment, grid in finished:
+        results = best_first(experiment, [grid[index] for index in range(len(grid))])
+        if len(results) > 1:
+            console.print(trial_table(experiment, results))
+        for number, result in enumerate(results):
+            if interrupted:
+                report_interrupted(experiment, result, console)
+                codes.append(INTERRUPTED_BY_USER)
+            elif number == 0 or result.error is not None or not only_the_best_counts(experiment):
+                learnt = report_trial(experiment, result, chosen.evaluation_episodes, console)
+                codes.append(0 if learnt else FAILED)
+    return max(codes)
+
+
+def _train_all(
+    experiments: Sequence[Experiment],
+    storage: Path,
+    chosen: TrainChoices,
+    console: Console,
+) -> tuple[list[tuple[Experiment, ResultGrid]], bool]:
+    """Returns the results of each experiment that was begun, and whether Ctrl-C ended them."""
+    from rllib_ptm import register
+    from rllib_ptm.cli.run.interrupt import INTERRUPTED
+    from rllib_ptm.cli.run.tune_run import fit, fit_on, has_run
+
+    needed = needed_resources([variant for e in experiments for variant in e.variants()])
+    finished = []
+    trials = max(experiment.max_concurrent_trials or 1 for experiment in experiments)
+    with ray_cluster(chosen.cluster, needed, _cores(chosen), trials):
+        register()
+        for experiment in experiments:
+            _announce(experiment, storage, console)
+            if chosen.resume and has_run(experiment, storage):
+                grid = fit_on(experiment, storage)
+            else:
+                grid = fit(experiment, storage, plain=chosen.cluster.verbosity > 0)
+            finished.append((experiment, grid))
+            if INTERRUPTED.is_set():
+                break
+        return finished, INTERRUPTED.is_set()
+
+
+def _check_resumable(experiments: Sequence[Experiment], storage: Path) -> None:
+    from rllib_ptm.cli.run.tune_run import check_unchanged, has_run
+
+    begun = [experiment for experiment in experiments if has_run(experiment, storage)]
+    if not begun:
+        names = ", ".join(experiment.name for experiment in experiments)
+        raise InputError(f"--resume: there is no run of {names} in {storage}")
+    for experiment in begun:
+        check_unchanged(experiment, storage)
+
+
+def _announce(experiment: Experiment, storage: Path, console: Console) -> None:
+    until = " or ".join(f"{key} {value:,g}" for key, value in experiment.stop.items())
+    console.print(
+        f"[bold]{experiment.name}[/bold]: {experiment.algorithm} on {', '.join(experiment.tasks)}, "
+        f"until {until}; results in {storage / experiment.name}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _cores(chosen: TrainChoices) -> int:
+    return chosen.cluster.num_cpus or machine_cores()
+
+
+def _with_cores(experiment: Experiment, chosen: TrainChoices) -> Experiment:
+    """The experiment, with the cores shared out where it does not say how."""
+    key = "num_cpus_for_main_process"
+    if key in experiment.config:
+        return experiment
+    trials = experiment.max_concurrent_trials or 1
+    cores = share_out_cores(list(experiment.variants()), _cores(chosen), trials)
+    return replace(experiment, config={**experiment.config, key: cores})
+
+
+def _storage_folder(path: str) -> Path:
+    """Returns the folder as an absolute path; makes it where it is missing.
+
+    Raises:
+        InputError: It is not a folder of this machine that can be written to.
+    """
+    if "://" in path:
+        raise InputError(f"--storage-path: expected a folder of this machine, found {path!r}")
+    folder = Path(path).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--storage-path: {path!r} cannot be made: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"--storage-path: {path!r} cannot be written to")
+    return folder

@@ -1,0 +1,86 @@
+"""Hands experiments to Ray Tune."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+
+from ray.tune import CheckpointConfig, FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
+
+from envs.errors import InputError
+from rllib_ptm.cli.read.experiment import Experiment
+from rllib_ptm.cli.read.schedulers import SCHEDULERS
+from rllib_ptm.cli.read.search_space import tune_space
+from rllib_ptm.cli.run.interrupt import InterruptCallback
+from rllib_ptm.cli.run.live_progress import LiveProgress
+
+_RECORD = "experiment.json"
+
+
+def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
+    """Trains all trials of an experiment from the start.
+
+    Args:
+        experiment: What to train.
+        storage: The folder that holds a folder per experiment.
+        plain: Lines in place of the live table.
+    """
+    folder = storage / experiment.name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _RECORD).write_text(_record(experiment))
+    tuner = Tuner(
+        experiment.algorithm,
+        param_space=tune_space(experiment.config),
+        tune_config=TuneConfig(
+            num_samples=experiment.num_samples,
+            max_concurrent_trials=experiment.max_concurrent_trials,
+            scheduler=SCHEDULERS[experiment.scheduler].make(experiment.scheduler_settings),
+        ),
+        run_config=RunConfig(
+            name=experiment.name,
+            storage_path=str(storage),
+            stop=experiment.stop,
+            checkpoint_config=CheckpointConfig(**asdict(experiment.checkpoint)),
+            failure_config=FailureConfig(max_failures=experiment.max_failures),
+            callbacks=[LiveProgress(experiment.name, experiment.stop, plain), InterruptCallback()],
+            verbose=0,
+        ),
+    )
+    with warnings.catch_warnings():
+        # Tune would have its actors used again, which RLlib's Algorithm does not support.
+        warnings.filterwarnings("ignore", "Consider boosting PBT performance", UserWarning)
+        return tuner.fit()
+
+
+def fit_on(experiment: Experiment, storage: Path) -> ResultGrid:
+    """Goes on with an experiment's interrupted and failed trials, from their last checkpoints."""
+    path = str(storage / experiment.name)
+    return Tuner.restore(path, trainable=experiment.algorithm, resume_errored=True).fit()
+
+
+def has_run(experiment: Experiment, storage: Path) -> bool:
+    """Whether an experiment of that name was begun there."""
+    folder = storage / experiment.name
+    return Tuner.can_restore(str(folder)) and (folder / _RECORD).is_file()
+
+
+def check_unchanged(experiment: Experiment, storage: Path) -> None:
+    """Makes sure that the experiment is still the one that was begun.
+
+    Raises:
+        InputError: It has changed; Tune would go on with the old settings without a word.
+    """
+    before = json.loads((storage / experiment.name / _RECORD).read_text())
+    now = json.loads(_record(experiment))
+    keys = [key for key in now if before.get(key) != now[key]]
+    changed = [f"{key} was {before.get(key)}, is {now[key]}" for key in keys]
+    if changed:
+        raise InputError(f"--resume: the experiment is not the one begun: {'; '.join(changed)}")
+
+
+def _record(experiment: Experiment) -> str:
+    settings = asdict(experiment)
+    del settings["source"]
+    return json.dumps(settings, indent=2) + "\n"

@@ -1,0 +1,1 @@
+"""Shows and stores results: live table, plots, reports."""

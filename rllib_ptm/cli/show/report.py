@@ -1,0 +1,133 @@
+"""What the user gets when a trial has ended: a table, a picture, and where everything lies."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from rllib_ptm.cli.read.experiment import CheckpointSettings, Experiment
+from rllib_ptm.cli.show.plot import plot_win_rates
+from rllib_ptm.cli.show.progress import flatten
+from rllib_ptm.cli.show.results import result_table, write_results
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from ray.tune import Checkpoint, Result
+
+# Of the final games: far from those by which a checkpoint may have been chosen.
+FINAL_SEED = 1_000_000
+RESULTS_JSON, RESULTS_CSV = "result.json", "progress.csv"  # as Tune names them
+
+
+def report_trial(experiment: Experiment, result: Result, episodes: int, console: Console) -> bool:
+    """Plays a trial's best checkpoint, or its last, and shows what came of it.
+
+    Args:
+        experiment: What was trained.
+        result: A trial that has ended.
+        episodes: Greedy games per task.
+        console: Where to write.
+
+    Returns:
+        False where the trial failed, so that there is nothing to play.
+    """
+    folder = Path(result.path)
+    if result.error is not None or result.checkpoint is None:
+        _report_failure(experiment, result, folder)
+        return False
+    chosen, which = checkpoint_to_play(experiment.checkpoint, result)
+    checkpoint = Path(chosen.path)
+    with console.status(f"Playing {episodes} games of each task"):
+        from rllib_ptm.evaluate.checkpoint_player import evaluate_checkpoint
+
+        games = evaluate_checkpoint(str(checkpoint), episodes_per_task=episodes, seed=FINAL_SEED)
+    picture, stored = folder / "win_rate.png", folder / "final.json"
+    final = {row.task: row.win_rate for row in games}
+    plot_win_rates(read_progress(folder), final, experiment.name, picture)
+    write_results(games, stored)
+    console.print()
+    console.print(result_table(games, f"{experiment.name}: greedy games of the {which} checkpoint"))
+    _print_paths(
+        console,
+        {
+            "checkpoint": checkpoint,
+            "results": folder / RESULTS_CSV,
+            "TensorBoard": folder,
+            "win rates": picture,
+            "final games": stored,
+        },
+    )
+    return True
+
+
+def checkpoint_to_play(settings: CheckpointSettings, result: Result) -> tuple[Checkpoint, str]:
+    """The checkpoint with the best score, where the experiment names one; else the last.
+
+    Returns:
+        The checkpoint, and which it is: "best" or "last".
+    """
+    attribute = settings.checkpoint_score_attribute
+    scored = []
+    for checkpoint, metrics in result.best_checkpoints or []:
+        scores = flatten(metrics)
+        if attribute in scores:  # not every iteration has an evaluation
+            scored.append((scores[attribute], checkpoint))
+    if not scored:
+        return result.checkpoint, "last"
+    choose = max if settings.checkpoint_score_order == "max" else min
+    return choose(scored, key=lambda pair: pair[0])[1], "best"
+
+
+def read_progress(folder: Path) -> pd.DataFrame:
+    """Reads a trial's results, a row per iteration, and writes them anew as ``progress.csv``.
+
+    Tune's own CSV file has the columns of the first iteration only, when nothing has been
+    learnt yet, and gets rows that do not fit its head when a run goes on with other columns.
+    """
+    import pandas as pd
+
+    lines = (folder / RESULTS_JSON).read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    table = pd.DataFrame([flatten({k: v for k, v in r.items() if k != "config"}) for r in rows])
+    table.to_csv(folder / RESULTS_CSV, index=False)
+    return table
+
+
+def report_interrupted(experiment: Experiment, result: Result, console: Console) -> None:
+    """Says what an interrupted run has left, and how to go on."""
+    saved = Path(result.checkpoint.path) if result.checkpoint else "none"
+    state = "finished" if (result.metrics or {}).get("done") else "interrupted"
+    console.print(f"[yellow]{experiment.name}: {state}[/yellow]")
+    _print_paths(console, {"checkpoint": saved, "results": Path(result.path) / RESULTS_CSV})
+    console.print("The same command with --resume goes on from there.")
+
+
+def _report_failure(experiment: Experiment, result: Result, folder: Path) -> None:
+    log = folder / "error.txt"
+    where = log if log.is_file() else folder
+    Console(stderr=True).print(
+        f"[red]{experiment.name}: a trial failed:[/red] {escape(_gist(result.error))}\n"
+        f"The whole story: {escape(str(where))}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _gist(error: Exception | None) -> str:
+    """The last line of a traceback that names an exception: notes may follow it."""
+    lines = str(error or "it left no checkpoint").strip().splitlines()
+    named = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Exit)\b", line)]
+    return (named or lines)[-1]
+
+
+def _print_paths(console: Console, paths: dict[str, Path | str]) -> None:
+    width = max(map(len, paths))
+    for name, path in paths.items():
+        console.print(
+            f"[dim]{name:<{width}}[/dim]  {escape(str(path))}", highlight=False, soft_wrap=True
+        )

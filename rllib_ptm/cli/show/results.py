@@ -1,0 +1,89 @@
+"""Shows and stores how a policy does, task by task."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from envs.errors import InputError
+
+if TYPE_CHECKING:
+    from rllib_ptm.play.evaluation_episodes import TaskResult
+
+
+def result_table(results: Sequence[TaskResult], title: str | None = None) -> Table:
+    """A row per task, the mean over tasks below."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("task", no_wrap=True)
+    for name in ("episodes", "wins", "win rate", "95 % interval", "return", "length"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in results:
+        low, high = row.interval
+        table.add_row(
+            row.task,
+            str(row.episodes),
+            str(row.wins),
+            f"{100 * row.win_rate:.1f} %",
+            f"{100 * low:.1f} - {100 * high:.1f} %",
+            f"{row.return_mean:.2f}",
+            f"{row.length_mean:.1f}",
+        )
+    if len(results) > 1:
+        mean = sum(row.win_rate for row in results) / len(results)
+        table.add_section()
+        table.add_row("mean", "", "", f"{100 * mean:.1f} %", "", "", "", style="bold")
+    return table
+
+
+def _record(row: TaskResult) -> dict[str, Any]:
+    low, high = row.interval
+    return {
+        "task": row.task,
+        "episodes": row.episodes,
+        "wins": row.wins,
+        "win_rate": row.win_rate,
+        "win_rate_low": low,
+        "win_rate_high": high,
+        "return_mean": row.return_mean,
+        "length_mean": row.length_mean,
+    }
+
+
+def _write_json(results: Sequence[TaskResult], path: Path) -> None:
+    path.write_text(json.dumps([_record(row) for row in results], indent=2) + "\n")
+
+
+def _write_csv(results: Sequence[TaskResult], path: Path) -> None:
+    records = [_record(row) for row in results]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(records[0]))
+        writer.writeheader()
+        writer.writerows(records)
+
+
+WRITERS: dict[str, Callable[[Sequence[TaskResult], Path], None]] = {
+    ".json": _write_json,
+    ".csv": _write_csv,
+}
+
+
+def check_result_file(path: Path) -> None:
+    """Finds out before the games whether their result can be stored.
+
+    Raises:
+        InputError: The file's ending is not known.
+    """
+    if path.suffix not in WRITERS:
+        raise InputError(
+            f"--out: expected a file name that ends in {' or '.join(WRITERS)}, found {str(path)!r}"
+        )
+
+
+def write_results(results: Sequence[TaskResult], path: Path) -> None:
+    """Writes a record per task, in the form that the file's ending names."""
+    WRITERS[path.suffix](results, path)

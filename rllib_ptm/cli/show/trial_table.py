@@ -1,0 +1,73 @@
+"""The trials of a search, the best first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from rllib_ptm.cli.read.experiment import Experiment
+from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings
+from rllib_ptm.cli.read.search_space import searched_keys
+from rllib_ptm.cli.show.progress import WIN_RATE_MEAN, flatten
+
+if TYPE_CHECKING:
+    from ray.tune import Result
+
+
+def only_the_best_counts(experiment: Experiment) -> bool:
+    """Whether the trials compete; those of a plain grid, over seeds say, each count."""
+    return not isinstance(experiment.scheduler_settings, FifoSettings)
+
+
+def best_first(experiment: Experiment, results: Sequence[Result]) -> list[Result]:
+    """The results by the last value of what they are compared by; the failed ones last."""
+    metric, mode = _compared_by(experiment)
+    sign = 1 if mode == "min" else -1
+
+    def rank(result: Result) -> tuple[bool, float]:
+        score = _number(result, metric)
+        return (result.error is not None or score is None, sign * (score or 0.0))
+
+    return sorted(results, key=rank)
+
+
+def trial_table(experiment: Experiment, results: Sequence[Result]) -> Table:
+    """A row per trial: what was tried, how far it came, and what it reached."""
+    metric, _ = _compared_by(experiment)
+    keys = searched_keys(experiment.config)
+    if isinstance(experiment.scheduler_settings, PbtSettings):
+        keys += [k for k in experiment.scheduler_settings.mutated() if k not in keys]
+    table = Table(
+        title=f"{experiment.name}: {len(results)} trials", title_justify="left", title_style="bold"
+    )
+    for name in (*keys, "iterations", metric, ""):
+        table.add_column(name, justify="right", overflow="fold")
+    for result in results:
+        config = flatten(result.config or {})
+        iterations, score = _number(result, "training_iteration"), _number(result, metric)
+        table.add_row(
+            *(_text(config.get(key)) for key in keys),
+            "-" if iterations is None else f"{iterations:.0f}",
+            "-" if score is None else f"{score:.3f}",
+            "failed" if result.error is not None else "",
+        )
+    return table
+
+
+def _compared_by(experiment: Experiment) -> tuple[str, str]:
+    settings = experiment.scheduler_settings
+    if isinstance(settings, FifoSettings):
+        return WIN_RATE_MEAN, "max"
+    return settings.metric, settings.mode
+
+
+def _number(result: Result, key: str) -> float | None:
+    value = flatten(result.metrics or {}).get(key)
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""What may be configured: every key with its type, default and legal values."""

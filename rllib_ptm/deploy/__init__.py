@@ -1,0 +1,1 @@
+"""The policy outside of training: one agent alone, and on more slots."""

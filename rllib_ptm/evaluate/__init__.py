@@ -1,0 +1,1 @@
+"""Greedy evaluation while training, and of a checkpoint's policy."""

@@ -1,0 +1,130 @@
+"""The policy of a checkpoint, playing greedily in this process and without a Ray cluster."""
+
+from __future__ import annotations
+
+import pathlib
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from ray.rllib.core.rl_module.rl_module import RLModule
+
+from envs.errors import InputError
+from envs.starcraft.backends import EnvSettings
+from envs.starcraft.tasks import parse_tasks
+from envs.starcraft.units import Units
+from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.deploy.agent_policy import policy_folder
+from rllib_ptm.deploy.slot_expansion import Slots, more_slots
+from rllib_ptm.play.env_runner import TeamEnvRunner
+from rllib_ptm.play.evaluation_episodes import TaskResult, evaluation_games, outcome, task_results
+from rllib_ptm.replay.episodes import moments
+
+# How RLlib calls the file that says how to build what a checkpoint holds.
+CONSTRUCTOR_FILE = RLModule.CLASS_AND_CTOR_ARGS_FILE_NAME
+
+
+class CheckpointPlayer:
+    """Plays a checkpoint's policy; an equal seed gives equal battles.
+
+    Args:
+        checkpoint: A folder written by ``rllib train``, Tune or ``algo.save_to_path``.
+        tasks: What to play; by default the tasks of the training. Larger teams than those of the
+            training need slots that were trained, or ``action_head: entity``.
+        backend: What plays the battles; by default that of the training.
+        save_replay_dir: A folder for the game's own replays, where the backend writes such.
+
+    Raises:
+        InputError: The folder is no checkpoint of PTM, or the tasks or the backend do not fit it.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | pathlib.Path,
+        *,
+        tasks: str | Sequence[str] | None = None,
+        backend: str | None = None,
+        save_replay_dir: str | None = None,
+    ) -> None:
+        folder = pathlib.Path(checkpoint).absolute()
+        config = _config_of(folder)
+        settings = config.env_settings
+        trained = Slots(settings.ally_slots, settings.enemy_slots)
+        changes = {"tasks": tasks, "backend": backend, "save_replay_dir": save_replay_dir}
+        config.env_config = _settings_for(config.env_config, backend or settings.backend)
+        config.env_config.update({k: v for k, v in changes.items() if v is not None})
+        self._tasks = parse_tasks(config.env_config.get("tasks", settings.tasks))
+        needed = EnvSettings(
+            tasks=tuple(task.name for task in self._tasks), backend=backend or settings.backend
+        )
+        wanted = Slots(
+            max(trained.allies, needed.ally_slots), max(trained.enemies, needed.enemy_slots)
+        )
+        config.env_config.update(max_allies=wanted.allies, max_enemies=wanted.enemies)
+        module = RLModule.from_checkpoint(policy_folder(folder), inference_only=True)
+        weights = more_slots(module.get_state(), trained, wanted, config.action_head)
+        self._runner = TeamEnvRunner(config=config, worker_index=0, num_workers=0)
+        self._runner.module.set_state(weights)
+
+    def results(self, episodes_per_task: int, seed: int) -> list[TaskResult]:
+        """Plays every task exactly so many times."""
+        games = evaluation_games(self._tasks, episodes_per_task, seed)
+        outcomes = [outcome(episode) for episode in self._runner.play_exactly(games)]
+        return task_results([task.name for task in self._tasks], outcomes)
+
+    def films(self, seed: int) -> dict[str, list[Units]]:
+        """The moments of the first game of each task, by the task's name."""
+        episodes = self._runner.play_exactly(evaluation_games(self._tasks, 1, seed))
+        of_task = {episode.task: moments(episode) for episode in episodes}
+        return {task.name: of_task[task.name] for task in self._tasks}
+
+    def close(self) -> None:
+        """Ends the battles."""
+        self._runner.stop()
+
+
+def evaluate_checkpoint(
+    checkpoint: str | pathlib.Path,
+    *,
+    tasks: str | Sequence[str] | None = None,
+    episodes_per_task: int = 100,
+    seed: int = 0,
+) -> list[TaskResult]:
+    """Plays every task exactly so many times; see ``CheckpointPlayer``.
+
+    Args:
+        checkpoint: A checkpoint's folder.
+        tasks: What to play; by default the tasks of the training.
+        episodes_per_task: Episodes of each task.
+        seed: Decides the battles.
+
+    Raises:
+        InputError: The folder is no checkpoint of PTM, or the tasks do not fit the policy.
+    """
+    player = CheckpointPlayer(checkpoint, tasks=tasks)
+    try:
+        return player.results(episodes_per_task, seed)
+    finally:
+        player.close()
+
+
+def _settings_for(env_config: Mapping[str, Any], backend: str) -> dict[str, Any]:
+    """The settings of the training that mean something to this backend."""
+    owner = {field.name: field.metadata["backend"] for field in fields(EnvSettings)}
+    return {key: value for key, value in env_config.items() if owner[key] in (None, backend)}
+
+
+def _config_of(folder: pathlib.Path) -> PTMConfig:
+    """The config with which a checkpoint was trained, for one process."""
+    file = folder / CONSTRUCTOR_FILE
+    if not file.is_file():
+        raise InputError(f"{folder}: expected a checkpoint folder with a file {CONSTRUCTOR_FILE}")
+    with file.open("rb") as stream:
+        arguments: Any = pickle.load(stream)["ctor_args_and_kwargs"]
+    state = arguments[0][0]
+    if not isinstance(state, dict) or not issubclass(state.get("class", object), PTMConfig):
+        raise InputError(f"{folder}: expected a checkpoint of PTM, found one of {state!r:.80}")
+    config = PTMConfig.from_state(state).copy(copy_frozen=False)
+    config.num_env_runners = 0
+    return config

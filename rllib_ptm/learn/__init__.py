@@ -1,0 +1,1 @@
+"""RLlib's RLModule and Learner, the optimisers, and what guards an update."""

@@ -1,0 +1,173 @@
+"""RLlib's RLModule around the networks of ``rllib_ptm.model``.
+
+To RLlib a team is one agent: its observation is a Dict of arrays, its action a MultiDiscrete.
+
+Shapes: see ``rllib_ptm.model.batch``; ``N`` teams, ``H`` width of the GRU.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.utils import make_target_network
+from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, TargetNetworkAPI
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor
+
+from envs.errors import InputError
+from envs.starcraft.team_view import num_actions, num_features
+from rllib_ptm.methods import METHODS
+from rllib_ptm.model.agent import Agent
+from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.precision import opened
+from rllib_ptm.model.q_values import QValues, TeamQ, q_values
+
+HIDDEN = "hidden"
+Q_VALUES = "q_values"
+
+
+def team_spaces(max_allies: int, max_enemies: int) -> tuple[gym.Space, gym.Space]:
+    """The team's observation and action space.
+
+    Args:
+        max_allies: A.
+        max_enemies: F; E = A + F.
+    """
+    slots, actions = max_allies + max_enemies, num_actions(max_enemies)
+    features = num_features(max_allies, max_enemies)
+    observation = gym.spaces.Dict(
+        {
+            "entities": gym.spaces.Box(-np.inf, np.inf, (slots, features), np.float32),
+            "present": gym.spaces.MultiBinary(slots),
+            "visible": gym.spaces.MultiBinary((max_allies, slots)),
+            "action_mask": gym.spaces.MultiBinary((max_allies, actions)),
+        }
+    )
+    return observation, gym.spaces.MultiDiscrete([actions] * max_allies)
+
+
+class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
+    """The shared policy of a team.
+
+    ``forward_inference`` and ``forward_exploration`` take
+    ``{"obs": {"entities": [N, E, D], "present": [N, E], "visible": [N, A, E],
+    "action_mask": [N, A, U]}, "state_in": {"hidden": [N, A, H]}}`` and give the greedy
+    ``actions`` [N, A], the utilities [N, A, U] as ``action_dist_inputs`` and ``state_out``. The
+    agents run decentralised: what one cannot see changes nothing for it. ε is the env runner's.
+
+    ``forward_train`` takes the columns of ``TeamBatch`` and gives the ``QValues``.
+    """
+
+    def __init__(self, *args: Any, inference_only: bool | None = None, **kwargs: Any) -> None:
+        # Named here, because RLModule.from_checkpoint(path, inference_only=True) passes on only
+        # what it finds in the signature.
+        super().__init__(*args, inference_only=inference_only, **kwargs)
+
+    def setup(self) -> None:
+        """Builds the networks from the spaces and ``model_config``."""
+        slots, entity_dim = self.observation_space["entities"].shape
+        agents, actions = self.observation_space["action_mask"].shape
+        sizes = self.model_config
+        # What ``forward_train`` evaluates beside the original Q values; the Learner sets it.
+        self.mined_terms: tuple[str, ...] = ()
+        self.agent = Agent(
+            entity_dim,
+            agents,
+            slots - agents,
+            actions,
+            attention_dim=sizes["attention_dim"],
+            attention_heads=sizes["attention_heads"],
+            recurrent_dim=sizes["recurrent_dim"],
+            action_head=sizes["action_head"],
+        )
+        if not self.inference_only:
+            self.mixer = MIXERS[sizes["mixer"]](
+                entity_dim,
+                agents,
+                hypernet_dim=sizes["hypernet_dim"],
+                attention_heads=sizes["attention_heads"],
+                mixing_dim=sizes["mixing_dim"],
+            )
+            self.output = METHODS[sizes["method"]].output(sizes["num_tasks"])
+
+    def make_target_networks(self) -> None:
+        """Copies the online networks; RLlib's Learner calls this once."""
+        self.target_agent = make_target_network(self.agent)
+        self.target_mixer = make_target_network(self.mixer)
+        self.target_output = make_target_network(self.output)
+
+    def online_team(self) -> TeamQ:
+        """The networks that learn."""
+        return TeamQ(self.agent, self.mixer, self.output)
+
+    def target_team(self) -> TeamQ:
+        """The networks that make the targets."""
+        return TeamQ(self.target_agent, self.target_mixer, self.target_output)
+
+    def get_target_network_pairs(self) -> list[tuple[torch.nn.Module, torch.nn.Module]]:
+        """Online network and target network, each with its statistics if it has any."""
+        return list(zip(self.online_team(), self.target_team(), strict=True))
+
+    def forward_target(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The target networks are only ever evaluated together with the online ones."""
+        raise NotImplementedError("forward_train evaluates online and target networks at once")
+
+    def get_non_inference_attributes(self) -> list[str]:
+        """What an env runner does not need."""
+        return ["mixer", "output", "target_agent", "target_mixer", "target_output"]
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes weights.
+
+        Raises:
+            InputError: They are those of other networks; RLlib would take what it finds.
+        """
+        own = {name: tuple(weight.shape) for name, weight in self.state_dict().items()}
+        given = {name: tuple(weight.shape) for name, weight in state.items()}
+        networks = {name.partition(".")[0] for name in own}  # of others it may bring what it likes
+        for name in [*own, *(n for n in given if n.partition(".")[0] in networks)]:
+            if own.get(name) != given.get(name):
+                raise InputError(
+                    f"the weights do not fit the networks: {name}: expected "
+                    f"{own.get(name, 'none')}, found {given.get(name, 'none')}"
+                )
+        super().set_state(state)
+
+    def get_initial_state(self) -> dict[str, np.ndarray]:
+        """The recurrent state of one team at an episode's start."""
+        shape = (self.agent.num_agents, self.agent.recurrent_dim)
+        return {HIDDEN: np.zeros(shape, np.float32)}
+
+    def train(self, mode: bool = True) -> PTMModule:
+        """As torch's, but at once where nothing changes: RLlib asks for it before every step."""
+        return self if mode == self.training else super().train(mode)
+
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        obs = batch[Columns.OBS]
+        present, visible, allowed = (  # a MultiBinary space samples integers
+            obs[name].bool() for name in ("present", "visible", "action_mask")
+        )
+        memory = batch[Columns.STATE_IN][HIDDEN]
+        utilities, hidden = self.agent.step(obs["entities"], present, visible, memory)
+        return {
+            Columns.ACTIONS: utilities.masked_fill(~allowed, -torch.inf).argmax(-1),
+            Columns.ACTION_DIST_INPUTS: utilities,
+            Columns.STATE_OUT: {HIDDEN: hidden},
+        }
+
+    def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, QValues]:
+        online, target = self.online_team(), self.target_team()
+        team = team_batch(batch)
+        with opened(self.model_config["learner_precision"], team.entities.device.type):
+            return {Q_VALUES: q_values(online, target, team, self.mined_terms)}
+
+
+def team_batch(columns: dict[str, Tensor]) -> TeamBatch:
+    """The batch out of RLlib's columns, in which every entry has a row for each episode."""
+    fields = {name: columns[name] for name in TeamBatch._fields}
+    return TeamBatch(**fields)._replace(num_steps=columns["num_steps"][0])

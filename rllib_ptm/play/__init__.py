@@ -1,0 +1,1 @@
+"""Plays episodes with the policy: env runner, rollout, exploration, recording."""

@@ -1,0 +1,317 @@
+"""RLlib's EnvRunner: plays battles with the policy and returns whole episodes."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import ray
+from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_AGENT_ID, DEFAULT_MODULE_ID
+from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
+from ray.rllib.env.env_runner import EnvRunner
+from ray.rllib.utils.checkpoints import Checkpointable
+from ray.rllib.utils.metrics import (
+    EPISODE_LEN_MEAN,
+    EPISODE_RETURN_MEAN,
+    NUM_AGENT_STEPS_SAMPLED,
+    NUM_AGENT_STEPS_SAMPLED_LIFETIME,
+    NUM_ENV_STEPS_SAMPLED,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    NUM_EPISODES,
+    NUM_EPISODES_LIFETIME,
+    NUM_MODULE_STEPS_SAMPLED,
+    NUM_MODULE_STEPS_SAMPLED_LIFETIME,
+    WEIGHTS_SEQ_NO,
+)
+from ray.rllib.utils.typing import StateDict
+
+from envs.starcraft.tasks import Task
+from rllib_ptm.checkpoints.episodes_in_progress import PlayState
+from rllib_ptm.learn.rl_module import HIDDEN, team_spaces
+from rllib_ptm.play.evaluation_episodes import Game, evaluation_games
+from rllib_ptm.play.exploration import Exploration
+from rllib_ptm.play.joint_moves import JointMoves
+from rllib_ptm.play.module_policy import ModulePolicy
+from rllib_ptm.play.rollout import Rollout
+from rllib_ptm.process import leave_new_arrays_unfilled
+from rllib_ptm.replay.episodes import TeamEpisode
+from rllib_ptm.tasks.draws import TASK_DRAWS
+
+# Entries of a play state beside the battles' own.
+RNG, KIND = "rng", "kind"
+# Battles that broke and were started anew, by all env runners so far.
+NUM_GAME_RESTARTS = "num_game_restarts"
+
+
+class TeamEnvRunner(EnvRunner, Checkpointable):
+    """Plays ``num_envs_per_env_runner`` battles side by side.
+
+    In training the battles go on from one ``sample`` to the next. In evaluation every ``sample``
+    plays exactly the episodes asked for, task after task, the same battles every time.
+    """
+
+    def __init__(self, *, config: Any, **kwargs: Any) -> None:
+        super().__init__(config=config, **kwargs)
+        leave_new_arrays_unfilled()
+        self._env = self.config.env_settings
+        if self.worker_index > 0 or not self.num_workers:  # a runner that plays
+            self._env.check_machine()  # not when it begins to: RLlib would start it over and over
+        self._tasks: tuple[Task, ...] = self._env.parsed_tasks
+        self._rng = np.random.default_rng(self._seed)
+        self._priorities = {task.name: 1.0 / len(self._tasks) for task in self._tasks}
+        self._weights_seq_no = 0
+        self._battles: Any = None
+        self._restarts_logged = 0
+        self._training: tuple[Rollout, ModulePolicy] | None = None
+        self._callbacks = [cls() for cls in _as_list(self.config.callbacks_class)]
+        self.module = self.config.get_rl_module_spec(
+            spaces=self.get_spaces(), inference_only=True
+        ).build()
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """The names of the tasks that are played here."""
+        return tuple(task.name for task in self._tasks)
+
+    def make_env(self) -> None:
+        """Starts the battles, where this runner is one that plays."""
+        if self._battles is None:
+            self._battles = self._env.make_battles(self.config.num_envs_per_env_runner)
+            # Of all that Ray, torch and JAX have made until now nothing becomes garbage while there
+            # is play: to search through it takes half a second, each time.
+            gc.freeze()
+
+    def get_spaces(self) -> dict[str, Any]:
+        """The team's spaces, as RLlib asks for them."""
+        spaces = team_spaces(self._env.ally_slots, self._env.enemy_slots)
+        return dict.fromkeys((INPUT_ENV_SPACES, INPUT_ENV_SINGLE_SPACES, DEFAULT_MODULE_ID), spaces)
+
+    def assert_healthy(self) -> None:
+        """Raises if the policy could not be built."""
+        assert self.module is not None
+
+    def stop(self) -> None:
+        """Ends the battles."""
+        if self._battles is not None:
+            self._battles.close()
+            gc.unfreeze()
+
+    def sample(
+        self,
+        *,
+        num_episodes: int | None = None,
+        num_timesteps: int | None = None,
+        explore: bool | None = None,
+        epsilon: float | None = None,
+        priorities: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> list[TeamEpisode]:
+        """Plays until so many episodes, or so many steps of theirs, have ended.
+
+        Args:
+            num_episodes: How many episodes; in evaluation exactly, else at least.
+            num_timesteps: At least so many steps, if ``num_episodes`` is not given.
+            explore: Whether to act ε-greedily; by default as the config says.
+            epsilon: ε; by default the config's final one.
+            priorities: The tasks' priorities, for ``task_draw: priority``.
+            **kwargs: RLlib's others; they mean nothing here.
+
+        Returns:
+            The episodes that ended.
+        """
+        self.make_env()
+        if priorities is not None:
+            self._priorities = dict(priorities)
+        explores = self.config.explore if explore is None else explore
+        chance = (self.config.epsilon_final if epsilon is None else epsilon) if explores else 0.0
+        if num_episodes is None and num_timesteps is None:
+            num_episodes = self._share_of_a_training_step()
+        if self.config.in_evaluation:
+            count = num_episodes or -(-(num_timesteps or 1) // self._env.time_limit_steps)
+            episodes = self.play_exactly(self._evaluation_schedule(count), chance)
+        else:
+            episodes = self._play_on(num_episodes, num_timesteps, chance)
+        self._log(episodes)
+        for callback in self._callbacks:
+            callback.on_sample_end(env_runner=self, metrics_logger=self.metrics, samples=episodes)
+        return episodes
+
+    def play_exactly(
+        self, schedule: Sequence[tuple[Task, int]], epsilon: float = 0.0
+    ) -> list[TeamEpisode]:
+        """Plays each task and seed of a schedule once, to the end; logs nothing."""
+        self.make_env()
+        policy = ModulePolicy(self.module, self.config.num_envs_per_env_runner)
+        rollout = Rollout(self._battles, self._env.time_limit_steps, iter(schedule))
+        self._training = None  # its battles have just been overwritten
+        episodes = []
+        while not rollout.idle:
+            episodes += rollout.step(policy, epsilon, self._rng)
+        return episodes
+
+    def _play_on(
+        self, num_episodes: int | None, num_timesteps: int | None, epsilon: float
+    ) -> list[TeamEpisode]:
+        rollout, policy = self._training = self._training or self._begin()
+        episodes: list[TeamEpisode] = []
+        steps = 0
+        while len(episodes) < (num_episodes or 0) or steps < (num_timesteps or 0):
+            ended = rollout.step(policy, epsilon, self._rng)
+            episodes += ended
+            steps += sum(len(episode) for episode in ended)
+        return episodes
+
+    def _begin(self, state: Mapping[str, np.ndarray] | None = None) -> tuple[Rollout, ModulePolicy]:
+        """New battles, or those of ``get_play_state``."""
+        self.make_env()
+        hidden = None if state is None else state[HIDDEN]
+        return (
+            Rollout(
+                self._battles,
+                self._env.time_limit_steps,
+                self._training_schedule(),
+                Exploration(
+                    self.config.num_envs_per_env_runner,
+                    self.config.joint_exploration,
+                    self.config.joint_exploration_steps,
+                    JointMoves(self.config.joint_exploration_temperature),
+                ),
+                state,
+            ),
+            ModulePolicy(self.module, self.config.num_envs_per_env_runner, hidden),
+        )
+
+    def _training_schedule(self) -> Iterator[tuple[Task, int]]:
+        draw = TASK_DRAWS[self.config.task_draw]
+        while True:
+            chance = draw(self._tasks, self._priorities)
+            task = self._tasks[self._rng.choice(len(self._tasks), p=chance)]
+            yield task, int(self._rng.integers(2**63))
+
+    def _evaluation_schedule(self, num_episodes: int) -> list[Game]:
+        rounds = -(-num_episodes // len(self._tasks))
+        games = evaluation_games(self._tasks, rounds, self.config.seed_for_evaluation)
+        return games[:num_episodes]
+
+    def _share_of_a_training_step(self) -> int:
+        return -(-self.config.episodes_per_training_step // max(self.num_workers, 1))
+
+    def _log(self, episodes: Sequence[TeamEpisode]) -> None:
+        """What RLlib counts on, also where no episode has ended."""
+        steps = sum(len(episode) for episode in episodes)
+        restarts = self._battles.num_game_restarts if self._battles else 0
+        for key, value in (
+            ((NUM_ENV_STEPS_SAMPLED,), steps),
+            ((NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID), steps),
+            ((NUM_MODULE_STEPS_SAMPLED, DEFAULT_MODULE_ID), steps),
+            ((NUM_EPISODES,), len(episodes)),
+        ):
+            self.metrics.log_value(key, value, reduce="sum")
+        for key, value in (
+            ((NUM_ENV_STEPS_SAMPLED_LIFETIME,), steps),
+            ((NUM_AGENT_STEPS_SAMPLED_LIFETIME, DEFAULT_AGENT_ID), steps),
+            ((NUM_MODULE_STEPS_SAMPLED_LIFETIME, DEFAULT_MODULE_ID), steps),
+            ((NUM_EPISODES_LIFETIME,), len(episodes)),
+            ((NUM_GAME_RESTARTS,), restarts - self._restarts_logged),
+        ):
+            self.metrics.log_value(key, value, reduce="lifetime_sum")
+        self._restarts_logged = restarts
+        window = self.config.metrics_num_episodes_for_smoothing
+        for episode in episodes:
+            self.metrics.log_value(EPISODE_RETURN_MEAN, episode.episode_return, window=window)
+            self.metrics.log_value(EPISODE_LEN_MEAN, len(episode), window=window)
+
+    def get_metrics(self) -> Any:
+        """What was logged since the last call."""
+        return self.metrics.reduce()
+
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple, dict[str, Any]]:
+        """How to build this runner again."""
+        return (), {"config": self.config}
+
+    def get_checkpointable_components(self) -> list[tuple[str, Any]]:
+        """The policy."""
+        return [(COMPONENT_RL_MODULE, self.module)]
+
+    def get_state(
+        self,
+        components: str | Collection[str] | None = None,
+        *,
+        not_components: str | Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> StateDict:
+        """The step counter, and the weights unless they are not asked for.
+
+        What is being played is not in it, see ``get_play_state``: RLlib gives this state to
+        other env runners, and they are not to play the same.
+        """
+        state: StateDict = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime}
+        if self._check_component(COMPONENT_RL_MODULE, components, not_components):
+            state[COMPONENT_RL_MODULE] = self.module.get_state(**kwargs)
+            state[WEIGHTS_SEQ_NO] = self._weights_seq_no
+        return state
+
+    def set_state(self, state: StateDict) -> None:
+        """Takes what is there; weights whenever their number is not the one held."""
+        number = state.get(WEIGHTS_SEQ_NO, 0)
+        # Also older weights are taken: after a restore they are the right ones.
+        if COMPONENT_RL_MODULE in state and (number == 0 or number != self._weights_seq_no):
+            weights = state[COMPONENT_RL_MODULE]
+            if isinstance(weights, ray.ObjectRef):
+                weights = ray.get(weights)
+            self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
+            self._weights_seq_no = number
+        if NUM_ENV_STEPS_SAMPLED_LIFETIME in state:
+            self.num_env_steps_sampled_lifetime = state[NUM_ENV_STEPS_SAMPLED_LIFETIME]
+
+    def get_play_state(self) -> PlayState:
+        """The random state and the battles in progress, as plain arrays."""
+        state = {RNG: np.array(json.dumps(self._rng.bit_generator.state))}
+        if self._training is None:
+            return state
+        rollout, policy = self._training
+        battles = rollout.get_state()
+        kind = {KIND: np.array(self._kind_of_play)}
+        return state | kind | ({} if battles is None else {HIDDEN: policy.hidden} | battles)
+
+    def set_play_state(self, state: PlayState) -> str | None:
+        """Plays on from what ``get_play_state`` gave.
+
+        Returns:
+            None, or why the battles in progress are not taken and new ones begin.
+        """
+        self._rng.bit_generator.state = json.loads(state[RNG].item())
+        self._training = None
+        if KIND not in state:  # nothing was being played
+            return None
+        if state[KIND].item() != self._kind_of_play:
+            return f"it played {state[KIND].item()}, now {self._kind_of_play}"
+        if HIDDEN not in state:
+            return f"the backend {self._env.backend!r} cannot save battles in progress"
+        self._training = self._begin(state)
+        return None
+
+    def reseed(self, salt: int) -> None:
+        """Draws other tasks and battles from here on than any runner of the same seed before."""
+        self._rng = np.random.default_rng(None if self._seed is None else [self._seed, salt])
+
+    @property
+    def _kind_of_play(self) -> str:
+        """What must be the same for battles to go on."""
+        settings = asdict(self._env) | {
+            "tasks": self.task_names,
+            "max_allies": self._env.ally_slots,
+            "max_enemies": self._env.enemy_slots,
+            "battles": self.config.num_envs_per_env_runner,
+            "recurrent_dim": self.config.recurrent_dim,
+            "exploration": list(Exploration(1).get_state()),  # what older checkpoints do not hold
+        }
+        return json.dumps(settings)
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

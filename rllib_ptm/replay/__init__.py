@@ -1,0 +1,1 @@
+"""Episodes, the replay buffer that holds them, and the batches drawn from it."""

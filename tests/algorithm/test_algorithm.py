@@ -1,0 +1,222 @@
+"""Real training in miniature, on a real Ray cluster."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from ray import tune
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.tune import CheckpointConfig, RunConfig
+
+import rllib_ptm
+from rllib_ptm import PTM, PTMConfig, TaskPriorityCallback
+from rllib_ptm.evaluate.checkpoint_player import evaluate_checkpoint
+from rllib_ptm.play.evaluation_episodes import wilson_interval
+from rllib_ptm.replay.episodes import BadEpisodeError
+
+pytestmark = pytest.mark.usefixtures("cluster")
+MakeConfig = Callable[..., PTMConfig]
+
+
+def weights_of_learner_and_runners(algorithm: PTM) -> list[dict[str, np.ndarray]]:
+    learner = algorithm.learner_group.get_state(inference_only=True)["learner"]["rl_module"]
+    runners = algorithm.env_runner_group.foreach_env_runner(lambda r: r.module.get_state())
+    acting = {k: v for k, v in learner[DEFAULT_MODULE_ID].items() if k.startswith("agent.")}
+    return [acting, *runners]
+
+
+def weights_of_learner(algorithm: PTM) -> dict[str, np.ndarray]:
+    """With the mixer, the target networks and the statistics."""
+    return algorithm.learner_group.get_state()["learner"]["rl_module"][DEFAULT_MODULE_ID]
+
+
+def assert_all_equal(weights: list[dict[str, np.ndarray]]) -> None:
+    for other in weights[1:]:
+        assert other.keys() == weights[0].keys()
+        for key, value in weights[0].items():
+            np.testing.assert_array_equal(other[key], value)
+
+
+@pytest.mark.parametrize("num_env_runners", [0, 1, 2])
+def test_training_reports_what_the_table_shows(
+    make_config: MakeConfig, num_env_runners: int
+) -> None:
+    algorithm = make_config().env_runners(num_env_runners=num_env_runners).build_algo()
+    before = weights_of_learner_and_runners(algorithm)
+    assert_all_equal(before)
+    for _ in range(2):
+        result = algorithm.train()
+    runners, learner = result["env_runners"], result["learners"][DEFAULT_MODULE_ID]
+    assert result["num_env_steps_sampled_lifetime"] >= 200
+    assert runners["win_rate"].keys() == result["priorities"].keys()
+    assert 0.0 <= runners["win_rate_mean"] <= 1.0
+    assert sum(result["priorities"].values()) == pytest.approx(1.0)
+    assert result["schedules"]["epsilon"] < 1.0
+    for key in ("loss_ori", "loss_exp", "loss_task", "grad_norm", "td_error_abs", "q_taken_mean"):
+        assert np.isfinite(learner[key])
+    after = weights_of_learner_and_runners(algorithm)
+    assert_all_equal(after)
+    assert any((before[0][key] != after[0][key]).any() for key in before[0])
+    algorithm.stop()
+
+
+def test_a_run_is_reproducible_from_its_seed(make_config: MakeConfig) -> None:
+    results = []
+    for _ in range(2):
+        algorithm = make_config().build_algo()
+        algorithm.train()
+        results.append(algorithm.train())
+        algorithm.stop()
+    one, other = (r["learners"][DEFAULT_MODULE_ID] for r in results)
+    for key in ("loss_ori", "loss_exp", "loss_task", "grad_norm"):
+        assert one[key] == other[key]
+
+
+@pytest.mark.parametrize(("method", "num_env_runners"), [("ptm", 1), ("qmix_atten_popart", 0)])
+def test_a_checkpoint_brings_everything_back(
+    make_config: MakeConfig, tmp_path: pathlib.Path, method: str, num_env_runners: int
+) -> None:
+    config = make_config(method=method).env_runners(num_env_runners=num_env_runners)
+    algorithm = config.build_algo()
+    for _ in range(2):
+        algorithm.train()
+    algorithm.save_to_path(tmp_path)
+    restored = PTM.from_checkpoint(tmp_path)
+    assert_all_equal(
+        weights_of_learner_and_runners(algorithm) + weights_of_learner_and_runners(restored)
+    )
+    assert_all_equal([weights_of_learner(algorithm), weights_of_learner(restored)])
+    assert restored.win_rates.rates() == algorithm.win_rates.rates()
+    assert restored.task_win_rate == algorithm.task_win_rate
+    assert restored.env_steps == algorithm.env_steps
+    assert restored.episodes_played == algorithm.episodes_played
+    assert len(restored.replay_buffer) == len(algorithm.replay_buffer)
+    drawn = [a.replay_buffer.sample(3, np.random.default_rng(0))[2] for a in (algorithm, restored)]
+    np.testing.assert_array_equal(drawn[0].actions, drawn[1].actions)
+    assert restored.train()["training_iteration"] == 3
+    algorithm.stop()
+    restored.stop()
+
+
+def test_a_checkpoint_is_evaluated_greedily_on_its_tasks_and_on_others(
+    make_config: MakeConfig, tmp_path: pathlib.Path
+) -> None:
+    algorithm = make_config().build_algo()
+    algorithm.train()
+    algorithm.save_to_path(tmp_path)
+    algorithm.stop()
+    results = evaluate_checkpoint(tmp_path, episodes_per_task=6)
+    assert [r.task for r in results] == ["2m_vs_2m", "3m_vs_3m", "2m_vs_3m"]
+    assert all(r.episodes == 6 for r in results)
+    assert results == evaluate_checkpoint(tmp_path, episodes_per_task=6)
+    (unseen,) = evaluate_checkpoint(tmp_path, tasks="1m_vs_2m", episodes_per_task=4)
+    assert unseen.episodes == 4
+    with pytest.raises(rllib_ptm.InputError, match="max_allies"):  # the slot head has no output
+        evaluate_checkpoint(tmp_path, tasks="4m_vs_3m", episodes_per_task=1)
+
+
+@pytest.mark.parametrize(
+    ("wins", "episodes", "low", "high"),
+    [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0)],
+)
+def test_wilson_interval(wins: int, episodes: int, low: float, high: float) -> None:
+    assert wilson_interval(wins, episodes) == pytest.approx((low, high), abs=1e-4)
+
+
+@pytest.mark.parametrize("learners", [1, 2])
+def test_what_the_driver_adds_to_a_batch(make_config: MakeConfig, learners: int) -> None:
+    """Weights by win rate, tasks by number, and groups that no two updates share."""
+    algorithm = make_config().build_algo()
+    episodes = algorithm.env_runner.sample(num_episodes=8, epsilon=1.0)
+    algorithm.config = algorithm.config.copy(copy_frozen=False).learners(num_learners=learners)
+    win_rate = {"2m_vs_3m": 0.0, "3m_vs_3m": 0.5, "2m_vs_2m": 1.0}  # in another order
+    algorithm.set_win_rates(win_rate)
+    first, again = (
+        {
+            key: np.concatenate([shard[DEFAULT_MODULE_ID][key] for shard in shards])
+            for key in shards[0][DEFAULT_MODULE_ID]
+        }
+        for shards in (algorithm._batches(episodes) for _ in range(2))
+    )
+    played = [episode.task for episode in episodes]
+    names = [task.name for task in algorithm.config.env_settings.parsed_tasks]
+    weight = np.exp([1.0 - win_rate[task] for task in played])
+    np.testing.assert_allclose(first["episode_weight"], learners * weight / weight.sum(), rtol=1e-5)
+    steps = sum(len(episode) for episode in episodes)
+    np.testing.assert_allclose(first["num_steps"], steps / learners)
+    assert first["task"].tolist() == [names.index(task) for task in played]
+    drawn = [batch[key] for batch in (first, again) for key in ("explore_group", "exploit_group")]
+    for one, other in itertools.combinations(drawn, 2):
+        assert (one != other).any()
+    np.testing.assert_array_equal(first["task"], again["task"])
+    algorithm.stop()
+
+
+def test_a_batch_with_a_bad_episode_changes_no_weight(make_config: MakeConfig) -> None:
+    algorithm = make_config(batch_size_episodes=5).build_algo()
+    good = algorithm.env_runner.sample(num_episodes=4, epsilon=1.0)[:4]
+    algorithm.replay_buffer.add(good)
+    algorithm._update()
+    before = weights_of_learner(algorithm)
+    spoilt = replace(good[0], seed=77, rewards=np.full_like(good[0].rewards, np.nan))
+    algorithm.replay_buffer.add([spoilt])
+    with pytest.raises(BadEpisodeError, match=f"'{spoilt.task}'.*seed 77.*nan"):
+        algorithm._update()
+    assert_all_equal([before, weights_of_learner(algorithm)])
+    algorithm.stop()
+
+
+class Reversed(TaskPriorityCallback):
+    """A user's own: prefers what is won most."""
+
+    def on_train_result(self, *, algorithm: Any, result: dict[str, Any], **kwargs: Any) -> None:
+        super().on_train_result(algorithm=algorithm, result=result, **kwargs)
+        algorithm.set_win_rates({t: 1.0 - c for t, c in algorithm.win_rates.rates().items()})
+
+
+def test_a_users_own_callback_decides_the_weights(make_config: MakeConfig) -> None:
+    algorithm = make_config().callbacks(Reversed).build_algo()
+    algorithm.train()
+    expected = {task: 1.0 - c for task, c in algorithm.win_rates.rates().items()}
+    assert algorithm.task_win_rate == expected
+    algorithm.stop()
+
+
+def test_tune_knows_the_algorithm_by_name(make_config: MakeConfig, tmp_path: pathlib.Path) -> None:
+    rllib_ptm.register()
+    space = make_config().to_dict() | {"mining_lambda": tune.grid_search([1.0, 10.0])}
+    results = tune.Tuner(
+        "PTM",
+        param_space=space,
+        run_config=RunConfig(
+            stop={"training_iteration": 1},
+            storage_path=str(tmp_path),
+            checkpoint_config=CheckpointConfig(checkpoint_at_end=True),
+            verbose=0,
+        ),
+    ).fit()
+    assert not results.errors
+    played = evaluate_checkpoint(results[0].checkpoint.path, episodes_per_task=2)
+    assert [row.episodes for row in played] == [2, 2, 2]
+    assert sorted(r.config["mining_lambda"] for r in results) == [1.0, 10.0]
+
+
+@pytest.mark.parametrize("method", ["ptm", "qmix_atten_popart"])
+def test_two_learners_take_the_step_of_one(make_config: MakeConfig, method: str) -> None:
+    """The same batches, drawn from the same buffer, in one shard and in two."""
+    steps = []
+    for learners in (0, 2):
+        algorithm = make_config(method=method).learners(num_learners=learners).build_algo()
+        algorithm.replay_buffer.add(algorithm.env_runner.sample(num_episodes=6, epsilon=1.0)[:6])
+        for _ in range(2):
+            algorithm._update()
+        steps.append(weights_of_learner(algorithm))
+        algorithm.stop()
+    for key, value in steps[0].items():
+        np.testing.assert_allclose(steps[1][key], value, atol=1e-5)

@@ -1,0 +1,177 @@
+"""A resumed run does what the run would have done that was not interrupted, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from conftest import wait_until
+from tracing import arrays_of, assert_same, changing, trace
+
+from rllib_ptm import PTMConfig
+from rllib_ptm.play.env_runner import KIND, TeamEnvRunner
+from rllib_ptm.replay.episodes import to_arrays
+from rllib_ptm.replay.replay_buffer import ReplayBuffer
+
+MakeConfig = Callable[..., PTMConfig]
+MakeRunner = Callable[..., TeamEnvRunner]
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(0, 0), (0, 1), *(pytest.param(n, n, marks=pytest.mark.slow) for n in (1, 2))],
+)
+def test_a_resumed_run_is_the_run_that_went_on(
+    make_config: MakeConfig, tmp_path: pathlib.Path, before: int, after: int
+) -> None:
+    """Also where one remote env runner takes the place of the local one."""
+    algorithm = changing(make_config(), before).build_algo()
+    trace(algorithm, 2)
+    algorithm.save_to_path(tmp_path)
+    expected, expected_arrays = trace(algorithm, 2), arrays_of(algorithm)
+    algorithm.stop()
+    resumed = changing(make_config(), after).build_algo()
+    resumed.restore_from_path(tmp_path)
+    assert trace(resumed, 2) == expected
+    assert_same(arrays_of(resumed), expected_arrays)
+    resumed.stop()
+
+
+def test_a_runner_plays_on_from_its_play_state(make_runner: MakeRunner) -> None:
+    runner = make_runner()
+    runner.sample(num_episodes=5, epsilon=0.5)
+    state, weights = runner.get_play_state(), runner.get_state()
+    expected = runner.sample(num_episodes=20, epsilon=0.5)
+    other = make_runner()
+    other.set_state(weights)
+    assert other.set_play_state(state) is None
+    assert_same(to_arrays(expected), to_arrays(other.sample(num_episodes=20, epsilon=0.5)))
+
+
+def test_battles_that_do_not_fit_begin_anew_and_say_so(
+    make_runner: MakeRunner, make_config: MakeConfig
+) -> None:
+    runner = make_runner()
+    runner.sample(num_episodes=1, epsilon=1.0)
+    fewer = make_runner(make_config().env_runners(num_envs_per_env_runner=4))
+    refusal = fewer.set_play_state(runner.get_play_state())
+    assert refusal is not None
+    assert '"battles": 8' in refusal
+    assert '"battles": 4' in refusal
+    assert len(fewer.sample(num_episodes=3, epsilon=1.0)) >= 3
+
+
+def test_battles_of_an_older_version_begin_anew_and_say_so(make_runner: MakeRunner) -> None:
+    runner = make_runner()
+    runner.sample(num_episodes=1)
+    state = runner.get_play_state()
+    kind = json.loads(state[KIND].item())
+    del kind["exploration"]  # was not told, and other arrays were kept
+    older = {k: v for k, v in state.items() if not k.startswith("exploration.")}
+    refusal = make_runner().set_play_state(older | {KIND: np.array(json.dumps(kind))})
+    assert refusal is not None
+    assert "exploration" in refusal
+
+
+def test_a_backend_that_cannot_save_its_battles_begins_anew_and_says_so(
+    make_runner: MakeRunner,
+) -> None:
+    runner = make_runner()
+    runner.sample(num_episodes=1, epsilon=1.0)
+    state = {k: v for k, v in runner.get_play_state().items() if k in ("rng", "kind")}
+    refusal = make_runner().set_play_state(state)
+    assert refusal == "the backend 'smax' cannot save battles in progress"
+
+
+def test_a_reseeded_runner_plays_other_battles(make_runner: MakeRunner) -> None:
+    one, other = make_runner(), make_runner()
+    other.reseed(100)
+    returns = [
+        [e.episode_return for e in runner.sample(num_episodes=6, epsilon=1.0)]
+        for runner in (one, other)
+    ]
+    assert returns[0] != returns[1]
+
+
+def test_a_restored_buffer_draws_the_same_episodes(
+    make_runner: MakeRunner, tmp_path: pathlib.Path
+) -> None:
+    episodes = make_runner().sample(num_episodes=12, epsilon=1.0)
+    buffer, restored = ReplayBuffer(7), ReplayBuffer(7)
+    buffer.add(episodes)  # it is full and has wrapped
+    buffer.save_to_path(tmp_path)
+    restored.restore_from_path(tmp_path)
+    for more in ([], episodes[:3]):
+        buffer.add(more)
+        restored.add(more)
+        drawn = [b.sample(5, np.random.default_rng(1)) for b in (buffer, restored)]
+        assert_same(to_arrays(drawn[0]), to_arrays(drawn[1]))
+
+
+# One run on a cluster of its own, as a user would start it; see the test below.
+RUN = """
+import json, os, pathlib, signal, sys
+import numpy as np, ray
+root = sys.argv[1]
+sys.path[:0] = [root, root + "/tests", root + "/tests/cases"]
+from conftest import small_config
+from conftest import wait_until
+from tracing import arrays_of, changing, trace
+from rllib_ptm.replay.replay_buffer import ReplayBuffer
+
+_, _, role, folder, num_env_runners = sys.argv
+folder = pathlib.Path(folder)
+ray.init(address="local", num_cpus=2, include_dashboard=False, logging_level="ERROR")
+algorithm = changing(small_config(), int(num_env_runners)).build_algo()
+if role == "whole":
+    trace(algorithm, 2)
+if role.startswith("killed"):
+    trace(algorithm, 2)
+    algorithm.save_to_path(folder / "checkpoint")
+    trace(algorithm, 1)
+    if role == "killed while saving":
+        ReplayBuffer.save_to_path = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        algorithm.save_to_path(folder / "checkpoint")
+    (folder / "trains").touch()
+    trace(algorithm, 1000)
+if role == "resumed":
+    algorithm.restore_from_path(folder / "checkpoint")
+reports = trace(algorithm, 2)
+np.savez(folder / f"{role}.npz", **arrays_of(algorithm))
+(folder / f"{role}.json").write_text(json.dumps(reports, default=float, sort_keys=True))
+algorithm.stop()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("death", "num_env_runners"), [("killed while saving", 0), ("killed while training", 1)]
+)
+def test_a_run_that_was_killed_goes_on_as_if_it_had_not(
+    tmp_path: pathlib.Path, death: str, num_env_runners: int
+) -> None:
+    """Processes of their own, and kill -9: nothing can be handed over but the checkpoint."""
+
+    def start(role: str) -> subprocess.Popen[bytes]:
+        root = str(pathlib.Path(__file__).parents[2])
+        arguments = [root, role, str(tmp_path), str(num_env_runners)]
+        return subprocess.Popen([sys.executable, "-c", RUN, *arguments], start_new_session=True)
+
+    assert start("whole").wait(timeout=300) == 0
+    killed = start(death)
+    if death == "killed while training":
+        wait_until((tmp_path / "trains").exists, seconds=300)
+        killed.kill()
+    assert killed.wait(timeout=300) == -signal.SIGKILL
+    assert start("resumed").wait(timeout=300) == 0
+    reports = [(tmp_path / f"{role}.json").read_text() for role in ("whole", "resumed")]
+    assert reports[0] == reports[1]
+    whole, resumed = (dict(np.load(tmp_path / f"{role}.npz")) for role in ("whole", "resumed"))
+    assert_same(whole, resumed)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from ray._common.deprecation import DEPRECATED_VALUE
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+from envs.errors import InputError
+from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.config.ptm_keys import PTMSettings
+from rllib_ptm.config.rllib_keys import _OBJECT_KEYS, RLLIB_KEYS
+
+# What is set, and what the message must hold: the place, what was found, what is legal or nearest.
+BAD: list[tuple[dict[Any, Any], list[str]]] = [
+    ({"mining_lamda": 3.0}, ["config.mining_lamda", "'mining_lambda'"]),
+    ({"num_env_runnerz": 1}, ["config.num_env_runnerz", "'num_env_runners'"]),
+    ({"method": "ptn"}, ["config.method", "'ptn'", "'ptm'", "refil"]),
+    ({"mixer": "qmx"}, ["config.mixer", "'qmx'", "'qmix'", "vdn"]),
+    ({"action_head": 3}, ["config.action_head", "str", "3"]),
+    ({"optimizer_name": "adamw"}, ["config.optimizer_name", "'adam'", "rmsprop"]),
+    ({"learner_precision": "fp16"}, ["config.learner_precision", "'fp16'", "'bf16'", "fp32"]),
+    ({"epsilon_final": 1.5}, ["config.epsilon_final", "at most 1.0", "1.5"]),
+    ({"mining_lambda": -1}, ["config.mining_lambda", "at least 0.0", "-1"]),
+    ({"mining_lambda": float("nan")}, ["config.mining_lambda", "nan"]),
+    ({"batch_size_episodes": 0}, ["config.batch_size_episodes", "at least 1", "0"]),
+    ({"batch_size_episodes": 2.5}, ["config.batch_size_episodes", "int", "2.5"]),
+    ({"batch_size_episodes": True}, ["config.batch_size_episodes", "int", "True"]),
+    ({"task_draw": "hard"}, ["config.task_draw", "priority, uniform"]),
+    ({"lr": -0.1}, ["config.lr", "more than 0.0"]),
+    ({"lr": "fast"}, ["config.lr", "'fast'", "float"]),
+    ({"gamma": 2}, ["config.gamma", "at most 1.0"]),
+    ({"num_env_runners": "two"}, ["config.num_env_runners", "'two'", "int"]),
+    ({"train_batch_size": 64}, ["config.train_batch_size", "batch_size_episodes"]),
+    ({"replay_buffer_config": {"capacity": 9}}, ["buffer_capacity_episodes"]),
+    # RLlib's own keys, which RLlib does not check
+    ({"num_envs_per_env_runner": 2.5}, ["config.num_envs_per_env_runner", "int", "2.5"]),
+    ({"num_env_runners": 10**9}, ["config.num_env_runners", "at most 10000"]),
+    ({"sample_timeout_s": "long"}, ["config.sample_timeout_s", "float", "'long'"]),
+    ({"sample_timeout_s": 0}, ["config.sample_timeout_s", "more than 0"]),
+    ({"grad_clip_by": "norn"}, ["config.grad_clip_by", "'norm'"]),
+    ({"restart_failed_env_runners": 1}, ["config.restart_failed_env_runners", "bool", "1"]),
+    ({"custom_resources_per_env_runner": [1]}, ["custom_resources_per_env_runner", "dict"]),
+    ({"log_level": "warn"}, ["config.log_level", "'warn'", "WARN"]),
+    ({"framework": "tf2"}, ["config.framework", "torch"]),
+    ({"seed": -1}, ["config.seed", "at least 0"]),
+    ({"seed": 2**40}, ["config.seed", "at most"]),
+    ({"evaluation_config": 3}, ["config.evaluation_config", "dict", "3"]),
+    ({"num_workers": -1}, ["config.num_workers", "at least 0"]),
+    ({"num_cpus_per_learner": "many"}, ["config.num_cpus_per_learner", "float", "'many'"]),
+    ({"custom_evaluation_function": "f"}, ["custom_evaluation_function", "Python"]),
+    ({"callbacks_on_train_result": 3}, ["callbacks_on_train_result", "Python"]),
+    # RLlib's keys that PTM does not read
+    ({"observation_filter": "MeanStdFilter"}, ["observation_filter", "changes nothing in PTM"]),
+    ({"clip_rewards": True}, ["config.clip_rewards", "changes nothing in PTM"]),
+    ({"clip_actions": 0}, ["config.clip_actions", "changes nothing in PTM"]),
+    ({"num_gpus": 1}, ["config.num_gpus", "num_gpus_per_learner"]),
+    ({"torch_compile_learner": True}, ["torch_compile_learner", "changes nothing in PTM"]),
+    ({7: 1}, ["config", "names", "7"]),
+    ({"env_config": {"task": "small_mt"}}, ["env_config.task", "'tasks'"]),
+    ({"env_config": {"tasks": "smal_mt"}}, ["tasks", "'smal_mt'", "'small_mt'"]),
+    ({"env_config": {"tasks": []}}, ["tasks", "empty"]),
+    ({"env_config": {"backend": "smac"}}, ["env_config.backend", "'smac'", "'smax'"]),
+    ({"env_config": {"tasks": "6m", "max_allies": 5}}, ["max_allies", "6", "5"]),
+    ({"env_config": {"tasks": ["MMM"]}}, ["'MMM'", "medivac", "smax"]),
+]
+
+
+@pytest.mark.parametrize(("values", "words"), BAD, ids=[str(next(iter(v.items()))) for v, _ in BAD])
+def test_bad_keys_and_values_are_refused_in_one_line(
+    values: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(InputError) as error:
+        PTMConfig().update_from_dict(values)
+    message = str(error.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_attributes_are_checked_too() -> None:
+    config = PTMConfig()
+    config.method = "ptn"
+    with pytest.raises(InputError, match="did you mean 'ptm'"):
+        config.validate()
+
+
+@pytest.mark.parametrize(
+    ("training", "word"),
+    [({"attention_dim": 30}, "attention_dim"), ({"hypernet_dim": 6}, "hypernet_dim")],
+)
+def test_widths_must_fit_the_heads(training: dict[str, Any], word: str) -> None:
+    with pytest.raises(InputError, match=f"config.{word}.*divisible by attention_heads = 4"):
+        PTMConfig().training(**training).validate()
+
+
+def test_another_environment_is_refused() -> None:
+    with pytest.raises(InputError, match="multi_task_sc2"):
+        PTMConfig().environment("CartPole-v1").validate()
+
+
+def test_a_config_goes_through_a_dict_and_back() -> None:
+    config = PTMConfig().environment(env_config={"tasks": "large_mt"}).training(method="refil")
+    copy = PTMConfig().update_from_dict(config.to_dict())
+    assert copy.method == "refil"
+    assert copy.env_settings.ally_slots == 10
+    copy.validate()
+
+
+def test_every_key_is_documented_and_its_default_is_legal(
+    make_config: Callable[..., PTMConfig],
+) -> None:
+    for field in fields(PTMSettings):
+        assert field.metadata["doc"]
+    PTMConfig().validate()
+    assert {field.name for field in fields(PTMSettings)} <= vars(PTMConfig()).keys()
+
+
+def test_every_key_in_the_table_is_one_of_rllibs_and_every_other_is_refused() -> None:
+    rllib = {key: value for key, value in vars(AlgorithmConfig()).items() if key[0] != "_"}
+    assert set(RLLIB_KEYS) <= set(rllib)
+    known = vars(PTMConfig())
+    for key, default in rllib.items():
+        if key not in _OBJECT_KEYS and default != DEPRECATED_VALUE:
+            PTMConfig().update_from_dict({key: known[key]})  # what is there already may be written
+        if key in RLLIB_KEYS or not isinstance(default, (bool, int, float, str)):
+            continue
+        with pytest.raises(InputError, match=rf"config.{key}: .*(changes nothing|Python)"):
+            PTMConfig().update_from_dict({key: f"not {default}"})

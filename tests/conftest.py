@@ -1,0 +1,70 @@
+"""A small policy on small battles, built without a Ray cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import ray
+from small_networks import SMALL
+
+from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.play.env_runner import TeamEnvRunner
+from rllib_ptm.replay.episodes import TeamEpisode
+
+TASKS = ["2m_vs_2m", "3m_vs_3m", "2m_vs_3m"]
+
+
+def small_config(seed: int = 3, **training: object) -> PTMConfig:
+    return (
+        PTMConfig()
+        .environment(env_config={"tasks": TASKS, "time_limit_steps": 30})
+        .training(**{**SMALL, **training})
+        .env_runners(num_envs_per_env_runner=8)
+        .reporting(min_sample_timesteps_per_iteration=100)
+        .debugging(seed=seed, log_level="ERROR")
+    )
+
+
+def wait_until(happened: Callable[[], bool], seconds: float) -> None:
+    """Waits for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"did not happen within {seconds} s"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def make_config() -> Callable[..., PTMConfig]:
+    return small_config
+
+
+@pytest.fixture
+def make_runner(make_config: Callable[..., PTMConfig]) -> Callable[..., TeamEnvRunner]:
+    def make(config: PTMConfig | None = None, worker_index: int = 0) -> TeamEnvRunner:
+        return TeamEnvRunner(
+            config=config or make_config(), worker_index=worker_index, num_workers=0
+        )
+
+    return make
+
+
+@pytest.fixture
+def episodes(make_runner: Callable[..., TeamEnvRunner]) -> list[TeamEpisode]:
+    """At least 20 episodes of random play."""
+    return make_runner().sample(num_episodes=20, epsilon=1.0)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """A Ray cluster of this machine."""
+    ray.init(
+        address="local",  # and not one that happens to run on this machine
+        num_cpus=4,
+        include_dashboard=False,
+        logging_level="ERROR",
+        log_to_driver=False,
+    )
+    yield
+    ray.shutdown()

@@ -1,0 +1,110 @@
+"""SMAX and StarCraft II describe one situation by the same record, features, masks and reward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from envs.starcraft.sc2.battles import Sc2Battles
+from envs.starcraft.smax import MAP_SIZE, SmaxBattles
+from envs.starcraft.spawn import draw_spawn
+from envs.starcraft.tasks import Task, parse_tasks
+from envs.starcraft.team_view import allowed_actions, reward, team_view
+from envs.starcraft.units import Units
+from sc2_backend.arena import approach
+from sc2_backend.conftest import MakeBattles
+
+# Of the unit types that both know, those with the same numbers; SMAX counts shields as health, and
+# its other types differ by that.
+TASKS = ("3m_vs_4m", "2M2zg_vs_1M1m2zg", "4m")
+
+
+class Mirror:
+    """SMAX in the situations of battles on StarCraft II."""
+
+    def __init__(self, other: Sc2Battles, uniform_ranges: bool) -> None:
+        self._smax = SmaxBattles(other.num_battles, 4, 4, uniform_ranges)
+
+    def begin(self, tasks: list[Task], seeds: list[int]) -> Units:
+        return self._smax.reset(np.arange(len(tasks)), tasks, seeds)
+
+    def put(self, units: Units) -> Units:
+        """Its own record of units that stand, live and wait as these do."""
+        state = self._smax._state.state
+        program = self._smax._program
+        period = np.asarray(program.smax.unit_type_weapon_cooldowns)[np.asarray(state.unit_types)]
+        state = replace(
+            state,
+            unit_positions=jnp.asarray(units.position + MAP_SIZE / 2, jnp.float32),
+            unit_health=jnp.asarray(units.health),
+            unit_alive=jnp.asarray(units.alive),
+            unit_weapon_cooldowns=jnp.asarray(units.cooldown * period, jnp.float32),
+        )
+        self._smax._state = replace(self._smax._state, state=state)
+        mirrored = self._smax.reset(np.zeros(0, np.int64), [], [])
+        # What SMAX tells after a step only, and what was done before.
+        return replace(
+            mirrored, cooldown=units.cooldown, last_action=units.last_action, step=units.step
+        )
+
+
+def situations(
+    make: MakeBattles, uniform_ranges: bool
+) -> Iterator[tuple[Units, Units, Units, Units]]:
+    """Before and after each step, on StarCraft II and mirrored on SMAX."""
+    battles = make(list(TASKS), 3, uniform_ranges=uniform_ranges)
+    mirror = Mirror(battles, uniform_ranges)
+    tasks = list(parse_tasks(TASKS))
+    rng = np.random.default_rng(0)
+    for seed in (0, 10):
+        seeds = [seed, seed + 1, seed + 2]
+        before = battles.reset(np.arange(3), tasks, seeds)
+        mirror.begin(tasks, seeds)
+        for step in range(20):
+            actions = approach(before)
+            if step % 3 == 0:
+                mask = allowed_actions(before)
+                actions = np.where(mask, rng.random(mask.shape), -1.0).argmax(-1)
+            after = battles.step(actions)
+            yield before, after, mirror.put(before), mirror.put(after)
+            before = after
+
+
+@pytest.mark.parametrize("uniform_ranges", [False, True])
+def test_one_situation_is_the_same_on_both(make: MakeBattles, uniform_ranges: bool) -> None:
+    hits = deaths = 0
+    for before, after, mirrored_before, mirrored in situations(make, uniform_ranges):
+        for name, array in vars(after).items():
+            there = getattr(mirrored, name)
+            assert array.dtype == there.dtype, name
+            assert array.shape == there.shape, name
+            np.testing.assert_allclose(array, there, atol=2e-6, err_msg=name)
+        view, mirrored_view = team_view(after), team_view(mirrored)
+        np.testing.assert_allclose(view.entities, mirrored_view.entities, atol=2e-6)
+        for name in ("present", "visible", "action_mask"):
+            here, there = getattr(view, name), getattr(mirrored_view, name)
+            np.testing.assert_array_equal(here, there, err_msg=name)
+        earned = reward(before, after)
+        np.testing.assert_allclose(earned, reward(mirrored_before, mirrored), rtol=1e-5)
+        hits += int((earned > 0).sum())
+        deaths += int((before.alive & ~after.alive).sum())
+    assert hits > 10  # it was worth comparing
+    assert deaths > 5
+
+
+def test_both_begin_in_the_same_places_and_slots(make: MakeBattles) -> None:
+    battles = make(list(TASKS), 3)
+    tasks = list(parse_tasks(TASKS))
+    smax = Mirror(battles, False).begin(tasks, [4, 5, 6])
+    units = battles.reset(np.arange(3), tasks, [4, 5, 6])
+    for name in ("present", "unit_type", "health", "max_health", "sight_range", "attack_range"):
+        np.testing.assert_array_equal(getattr(units, name), getattr(smax, name), err_msg=name)
+    # Both push apart what stands in each other, each in its own way.
+    np.testing.assert_allclose(units.position, smax.position, atol=1.0)
+    for battle, (task, seed) in enumerate(zip(tasks, (4, 5, 6), strict=True)):
+        spawn = draw_spawn(task, 4, 4, np.random.default_rng(seed))
+        np.testing.assert_allclose(units.position[battle], spawn.position, atol=1.0)

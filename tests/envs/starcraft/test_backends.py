@@ -1,0 +1,98 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from envs.errors import InputError
+from envs.settings import read_config
+from envs.starcraft.backends import EnvSettings
+
+
+def settings(**values: Any) -> EnvSettings:
+    return read_config(EnvSettings, values, "env_config")
+
+
+@pytest.mark.parametrize(
+    ("values", "slots"),
+    [
+        ({}, (6, 6)),
+        ({"tasks": "5m_vs_6m"}, (5, 6)),
+        ({"tasks": "large_mt"}, (10, 11)),
+        ({"tasks": ["3s5z_vs_3s6z", "11m_vs_2m"]}, (11, 9)),
+        ({"tasks": "5m_vs_6m", "max_allies": 11}, (11, 6)),
+        ({"tasks": "5m_vs_6m", "max_allies": 5, "max_enemies": 100}, (5, 100)),
+        ({"max_allies": None}, (6, 6)),
+        # A setting of another backend may stand there with its default.
+        ({"step_mul": 8}, (6, 6)),
+        # A medivac names the ally that it heals by an enemy's number.
+        ({"backend": "sc2", "tasks": "1md4m_vs_3m"}, (5, 5)),
+        ({"backend": "sc2", "tasks": "3m_vs_1md1m"}, (3, 2)),
+        ({"backend": "sc2", "tasks": ["1md1m", "9m_vs_2m"]}, (9, 9)),
+        ({"backend": "sc2", "tasks": "1md1m", "max_allies": 7}, (7, 7)),
+    ],
+)
+def test_slots_are_what_the_tasks_need_or_more(
+    values: dict[str, Any], slots: tuple[int, int]
+) -> None:
+    read = settings(**values)
+    assert (read.ally_slots, read.enemy_slots) == slots
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        ({"task": "3m"}, ["env_config.task", "did you mean 'tasks'?"]),
+        ({"tasks": "smal_mt"}, ["'smal_mt'", "did you mean 'small_mt'?"]),
+        ({"tasks": []}, ["the list is empty"]),
+        ({"tasks": 5}, ["env_config.tasks: expected str or tuple, found 5"]),
+        ({"tasks": ["3m", "3m"]}, ["3m stands twice"]),
+        ({"tasks": "1c"}, ["task '1c'", "'smax' does not know colossus", "it knows", "marine"]),
+        ({"tasks": "MMM2"}, ["does not know medivac"]),
+        ({"backend": "smac"}, ["env_config.backend", "did you mean 'smax'?"]),
+        ({"backend": None}, ["env_config.backend: expected str, found None"]),
+        ({"max_allies": 5}, ["env_config.max_allies: the tasks need 6 slots, found 5"]),
+        ({"max_enemies": 5}, ["env_config.max_enemies: the tasks need 6 slots, found 5"]),
+        ({"max_allies": 0}, ["env_config.max_allies: expected at least 1"]),
+        ({"max_allies": 101}, ["env_config.max_allies: expected", "at most 100, found 101"]),
+        ({"max_allies": 6.0}, ["env_config.max_allies: expected int or null, found 6.0"]),
+        ({"max_allies": True}, ["env_config.max_allies: expected int or null, found True"]),
+        ({"time_limit_steps": 0}, ["env_config.time_limit_steps: expected at least 1"]),
+        ({"time_limit_steps": "100"}, ["env_config.time_limit_steps: expected int, found '100'"]),
+        ({"uniform_ranges": 1}, ["env_config.uniform_ranges: expected bool, found 1"]),
+        ({"step_mul": 11}, ["env_config.step_mul: only backend 'sc2' has this setting", "'smax'"]),
+        ({"difficulty": "5"}, ["env_config.difficulty: only backend 'sc2'"]),
+        ({"save_replay_dir": "replays"}, ["env_config.save_replay_dir: only backend 'sc2'"]),
+        ({"backend": "sc2", "difficulty": "a"}, ["env_config.difficulty: 'a' is unknown", "A"]),
+        ({"backend": "sc2", "difficulty": 7}, ["env_config.difficulty: expected str, found 7"]),
+        ({"backend": "sc2", "step_mul": 0}, ["env_config.step_mul: expected at least 1"]),
+        (
+            {"backend": "sc2", "request_time_limit_s": 0},
+            ["env_config.request_time_limit_s: expected more than 0"],
+        ),
+        (
+            {"backend": "sc2", "tasks": "1md4m_vs_3m", "max_enemies": 4},
+            ["env_config.max_enemies: the tasks need 5 slots, found 4"],
+        ),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(values: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(InputError) as error:
+        settings(**values)
+    message = str(error.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_settings_must_be_a_mapping() -> None:
+    with pytest.raises(InputError, match="env_config: expected a mapping"):
+        read_config(EnvSettings, ["small_mt"], "env_config")  # type: ignore[arg-type]
+
+
+def test_settings_make_battles_of_their_slots() -> None:
+    read = settings(tasks=["5m_vs_6m"], max_allies=11, max_enemies=11, uniform_ranges=True)
+    battles = read.make_battles(1)
+    assert (battles.num_battles, battles.max_allies, battles.max_enemies) == (1, 11, 11)
+    units = battles.reset(np.zeros(1, np.int64), read.parsed_tasks, [0])
+    assert set(units.attack_range[units.present]) == {6.0}
+    assert set(units.sight_range[units.present]) == {9.0}

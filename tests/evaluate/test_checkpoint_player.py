@@ -1,0 +1,197 @@
+"""A checkpoint's policy in battles of its own: other tasks, more slots, films, one agent alone."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ray.rllib.core.rl_module.rl_module import RLModule
+from small_networks import SMALL
+
+import envs
+from envs.starcraft.team_view import FIRST_ATTACK, TeamView, feature_widths, team_view
+from rllib_ptm import AgentPolicy, InputError, PTMConfig, policy_folder
+from rllib_ptm.deploy.slot_expansion import EMBEDDING, Slots, more_slots
+from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer, evaluate_checkpoint
+
+README = pathlib.Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> dict[str, pathlib.Path]:
+    """Of a policy of each action head, trained for one iteration on small_mt."""
+    folders = {}
+    for head in ("slot", "entity"):
+        config = (
+            PTMConfig()
+            .environment(env_config={"tasks": "small_mt", "time_limit_steps": 30})
+            .training(**{**SMALL, "action_head": head})
+            .env_runners(num_envs_per_env_runner=8)
+            .reporting(min_sample_timesteps_per_iteration=100)
+            .debugging(seed=1, log_level="ERROR")
+        )
+        algorithm = config.build_algo()
+        algorithm.train()
+        folders[head] = tmp_path_factory.mktemp(head)
+        algorithm.save_to_path(folders[head])
+        algorithm.stop()
+    return folders
+
+
+def module_of(checkpoint: pathlib.Path) -> RLModule:
+    return RLModule.from_checkpoint(policy_folder(checkpoint), inference_only=True)
+
+
+@pytest.mark.parametrize("head", ["slot", "entity"])
+def test_unseen_tasks_and_task_sets(checkpoints: dict[str, pathlib.Path], head: str) -> None:
+    for tasks in (["3m_vs_3m", "1m_vs_6m"], "3m_vs_4m"):
+        results = evaluate_checkpoint(checkpoints[head], tasks=tasks, episodes_per_task=5)
+        assert [r.task for r in results] == ([tasks] if isinstance(tasks, str) else tasks)
+        assert [r.episodes for r in results] == [5] * len(results)
+
+
+def test_larger_teams_need_the_entity_head(checkpoints: dict[str, pathlib.Path]) -> None:
+    (result,) = evaluate_checkpoint(checkpoints["entity"], tasks="7m_vs_8m", episodes_per_task=3)
+    assert result.episodes == 3
+    with pytest.raises(InputError, match=r"need 7 ally and 8 enemy slots.*action_head: entity"):
+        evaluate_checkpoint(checkpoints["slot"], tasks="7m_vs_8m", episodes_per_task=1)
+
+
+def test_replays_are_for_backends_that_write_them(checkpoints: dict[str, pathlib.Path]) -> None:
+    with pytest.raises(InputError, match=r"save_replay_dir: only backend 'sc2' has this setting"):
+        CheckpointPlayer(checkpoints["slot"], save_replay_dir="replays")
+
+
+def test_a_new_column_is_the_mean_of_those_that_were_trained(
+    checkpoints: dict[str, pathlib.Path],
+) -> None:
+    state = module_of(checkpoints["entity"]).get_state()
+    trained, wanted = Slots(6, 6), Slots(8, 9)
+    wider = more_slots(state, trained, wanted, "entity")
+    assert {k for k in state if wider[k] is not state[k]} == {EMBEDDING}
+
+    def columns(weight: np.ndarray, slots: Slots) -> dict[str, np.ndarray]:
+        widths = feature_widths(*slots)
+        parts = np.split(weight, np.cumsum(list(widths.values()))[:-1], axis=1)
+        return dict(zip(widths, parts, strict=True))
+
+    old, new = columns(state[EMBEDDING], trained), columns(wider[EMBEDDING], wanted)
+    assert old.keys() == new.keys()
+    for name, part in old.items():
+        np.testing.assert_array_equal(new[name][:, : part.shape[1]], part)
+        first = FIRST_ATTACK if name in ("may_do", "did_last") else 0
+        mean = part[:, first:].mean(1)
+        for column in new[name][:, part.shape[1] :].T:
+            np.testing.assert_allclose(column, mean, rtol=1e-6)
+
+
+def test_new_slots_that_are_empty_change_nothing(checkpoints: dict[str, pathlib.Path]) -> None:
+    """The wider policy, in battles whose units all have tags that were trained."""
+    narrow, trained, wanted = module_of(checkpoints["entity"]), Slots(6, 6), Slots(7, 8)
+    state = more_slots(narrow.get_state(), trained, wanted, "entity")
+    wide = type(narrow)(
+        observation_space=envs_space(wanted),
+        action_space=None,
+        inference_only=True,
+        model_config=narrow.model_config,
+    )
+    wide.set_state(state)
+    env = envs.parallel_env("small_mt")
+    observations, _ = env.reset(seed=4)
+    utilities = []
+    for module, slots in ((narrow, trained), (wide, wanted)):
+        agent = env.agents[0]
+        slot = env.possible_agents.index(agent)
+        observation = widen_observation(observations[agent], trained, slots)
+        policy = AgentPolicy(module, slot)
+        policy.act(observation)
+        utilities.append(policy._hidden[0, slot])
+    torch.testing.assert_close(utilities[0], utilities[1])
+
+
+def envs_space(slots: Slots) -> object:
+    from rllib_ptm.learn.rl_module import team_spaces
+
+    return team_spaces(*slots)[0]
+
+
+def widen_observation(observation: Any, old: Slots, new: Slots) -> dict[str, np.ndarray]:
+    """The same moment with empty slots behind the old ones, and zeros in their columns."""
+    widths = feature_widths(*old)
+    parts = np.split(observation["entities"], np.cumsum(list(widths.values()))[:-1], axis=1)
+    wider = [
+        np.pad(part, ((0, 0), (0, width - part.shape[1])))
+        for part, width in zip(parts, feature_widths(*new).values(), strict=True)
+    ]
+    rows = [*range(old.allies), *range(new.allies, new.allies + old.enemies)]
+    entities = np.zeros((sum(new), sum(p.shape[1] for p in wider)), np.float32)
+    entities[rows] = np.concatenate(wider, axis=1)
+    visible = np.zeros(sum(new), bool)
+    visible[rows] = observation["visible"]
+    mask = np.pad(observation["action_mask"], (0, new.enemies - old.enemies))
+    return {"entities": entities, "visible": visible, "action_mask": mask}
+
+
+def test_a_film_shows_the_first_game_of_each_task(
+    checkpoints: dict[str, pathlib.Path],
+) -> None:
+    player = CheckpointPlayer(checkpoints["slot"], tasks=["2m_vs_3m", "3m_vs_2m"])
+    films = player.films(seed=3)
+    alone = {row.task: row for row in player.results(1, seed=3)}
+    player.close()
+    assert list(films) == ["2m_vs_3m", "3m_vs_2m"]
+    for task, moments in films.items():
+        assert len(moments) == alone[task].length_mean + 1
+        assert moments[0].position.shape == (12, 2)
+        assert [int(units.step) for units in moments] == list(range(len(moments)))
+
+
+def test_the_policy_alone_has_no_mixer(checkpoints: dict[str, pathlib.Path]) -> None:
+    module = module_of(checkpoints["slot"])
+    assert module.inference_only
+    assert not any("mixer" in name or "target" in name for name in module.state_dict())
+    whole = RLModule.from_checkpoint(policy_folder(checkpoints["slot"]))
+    acting = {k: v for k, v in whole.state_dict().items() if k.startswith("agent.")}
+    torch.testing.assert_close(dict(module.state_dict()), acting)
+
+
+def test_agents_alone_do_what_the_team_does(checkpoints: dict[str, pathlib.Path]) -> None:
+    """Each agent has its own observation; the team's policy has the table and who sees what."""
+    from rllib_ptm.play.module_policy import ModulePolicy
+
+    module = module_of(checkpoints["slot"])
+    env: Any = envs.parallel_env("5m_vs_6m", max_allies=6)
+    observations, _ = env.reset(seed=7)
+    policies = {a: AgentPolicy(module, i) for i, a in enumerate(env.possible_agents)}
+    team = ModulePolicy(module, 1)
+    for _ in range(12):
+        view = team_view(env._units)
+        utilities = team.utilities(TeamView._make(array[None] for array in view))
+        best = np.where(view.action_mask, utilities[0], -np.inf).argmax(-1)
+        actions = {a: policies[a].act(observations[a]) for a in env.agents}
+        assert actions == {a: best[env.possible_agents.index(a)] for a in env.agents}
+        observations, _, _, _, _ = env.step(actions)
+
+
+def test_what_the_readme_says_of_the_policy_runs(
+    checkpoints: dict[str, pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    (block,) = [block for block in blocks if "RLModule.from_checkpoint" in block]
+    code, replaced = re.subn(r'"results/[^"]*"', repr(str(checkpoints["slot"])), block)
+    assert replaced == 1
+    guard = (
+        "\nimport ray, sys; assert not ray.is_initialized(); "
+        "assert not any('mixer' in key for key in module.state_dict())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code + guard], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "won" in done.stdout

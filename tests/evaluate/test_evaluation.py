@@ -1,0 +1,145 @@
+"""Evaluation while training: every task its episodes, whoever plays them and whatever dies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import ray
+
+from rllib_ptm import PTM, InputError, PTMConfig
+from rllib_ptm.evaluate.runner_group import EvaluationIncompleteError
+
+MakeConfig = Callable[..., PTMConfig]
+RUNNERS = [
+    {},
+    {"evaluation_num_env_runners": 2},
+    {"evaluation_num_env_runners": 2, "evaluation_parallel_to_training": True},
+]
+
+
+def with_evaluation(config: PTMConfig, **more: Any) -> PTMConfig:
+    config.delay_between_env_runner_restarts_s = 0.0
+    return config.evaluation(**{"evaluation_interval": 1, "evaluation_duration": 5, **more})
+
+
+def evaluate(algorithm: PTM) -> dict[str, Any]:
+    return algorithm.evaluate()["env_runners"]
+
+
+@pytest.fixture
+def build(make_config: MakeConfig, cluster: None) -> Iterator[Callable[..., PTM]]:
+    algorithms: list[PTM] = []
+
+    def make(**more: Any) -> PTM:
+        for algorithm in algorithms:  # the last one's runners hold the cluster's cores
+            algorithm.stop()
+        algorithms[:] = [with_evaluation(make_config(), **more).build_algo()]
+        return algorithms[0]
+
+    yield make
+    for algorithm in algorithms:
+        algorithm.stop()
+
+
+def kill(algorithm: PTM, *runners: int) -> None:
+    group = algorithm.eval_env_runner_group
+    for number in runners:
+        ray.kill(group._worker_manager.actors()[number], no_restart=False)
+
+
+def test_the_games_are_the_same_whoever_plays_them(build: Callable[..., PTM]) -> None:
+    seen = []
+    for more in RUNNERS:
+        algorithm = build(**more)
+        first = algorithm.train()["evaluation"]["env_runners"]
+        assert first["episodes"] == dict.fromkeys(algorithm.win_rates.rates(), 5)
+        for task, wins in first["wins"].items():
+            assert first["win_rate"][task] == wins / 5
+        assert first["win_rate_mean"] == pytest.approx(sum(first["win_rate"].values()) / 3)
+        seen.append((first, evaluate(algorithm)))
+    alone, two, beside = seen
+    assert alone == two
+    assert alone[0] == alone[1]
+    # Beside the training the policy of the iteration's start is played, which nothing has taught.
+    assert beside[1] == alone[1]
+    assert beside[0] != alone[0]
+
+
+def test_only_iterations_that_evaluate_report_it(build: Callable[..., PTM]) -> None:
+    algorithm = build(evaluation_interval=2)
+    assert ["evaluation" in algorithm.train() for _ in range(4)] == [False, True, False, True]
+
+
+def test_evaluation_changes_nothing_in_the_training(
+    make_config: MakeConfig, build: Callable[..., PTM]
+) -> None:
+    watched, plain = build(), make_config().build_algo()
+    for algorithm in (watched, plain):
+        algorithm.train()
+    plain.evaluate()  # without a group of its own
+    losses = [a.train()["learners"]["default_policy"]["total_loss"] for a in (watched, plain)]
+    plain.stop()
+    assert losses[0] == losses[1]
+
+
+def test_other_tasks_on_the_slots_of_the_training(build: Callable[..., PTM]) -> None:
+    algorithm = build(evaluation_config={"env_config": {"tasks": ["1m_vs_1m", "1m_vs_3m"]}})
+    assert evaluate(algorithm)["episodes"] == {"1m_vs_1m": 5, "1m_vs_3m": 5}
+
+
+def test_what_a_dead_runner_leaves_is_played_by_the_others(build: Callable[..., PTM]) -> None:
+    algorithm = build(evaluation_num_env_runners=2)
+    before = evaluate(algorithm)
+    kill(algorithm, 2)
+    start = time.monotonic()
+    assert evaluate(algorithm) == before
+    kill(algorithm, 1, 2)
+    assert evaluate(algorithm) == before  # as soon as one of them is back
+    assert time.monotonic() - start < 60
+
+
+def test_nobody_to_play_is_an_error_in_time(build: Callable[..., PTM]) -> None:
+    algorithm = build(
+        evaluation_num_env_runners=1,
+        evaluation_sample_timeout_s=2.0,
+        evaluation_error_after_n_consecutive_skips=2,
+    )
+    (actor,) = algorithm.eval_env_runner_group._worker_manager.actors().values()
+    ray.kill(actor, no_restart=True)
+    start = time.monotonic()
+    assert algorithm.evaluate() == {}
+    with pytest.raises(EvaluationIncompleteError, match="15 of 15 evaluation games were not"):
+        algorithm.evaluate()
+    assert time.monotonic() - start < 20
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"evaluation_duration": "auto"}, "config.evaluation_duration: expected int"),
+        ({"evaluation_duration": 0}, "config.evaluation_duration: expected at least 1"),
+        (
+            {"evaluation_duration_unit": "timesteps"},
+            "evaluation_duration_unit: 'timesteps' is unknown; legal: episodes",
+        ),
+        ({"evaluation_config": {"explore": True}}, "evaluation_config.explore: expected false"),
+        ({"evaluation_config": {"explor": False}}, "'explor' is unknown; did you mean 'explore'"),
+        (
+            {"evaluation_config": {"env_config": {"tasks": "4m_vs_4m"}}},
+            "config.evaluation_config: env_config.max_allies: the tasks need 4 slots, found 3",
+        ),
+        (
+            {"evaluation_config": {"env_config": {"max_allies": 9}}},
+            "config.evaluation_config: env_config.max_allies: expected 3, as in training, found 9",
+        ),
+    ],
+)
+def test_what_cannot_be_evaluated(
+    more: dict[str, Any], message: str, make_config: MakeConfig
+) -> None:
+    with pytest.raises(InputError) as error:
+        make_config().update_from_dict(more).validate()
+    assert message in str(error.value)

@@ -1,0 +1,272 @@
+"""RLlib's Learner, built without a cluster: its loss and its step are those of the plain model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import draw
+import numpy as np
+import plain
+import pytest
+import torch
+from draw import Sizes
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES_LIFETIME
+from torch import Tensor, nn
+
+from envs.starcraft.team_view import FIRST_ATTACK, num_features
+from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.learn.learner import PTMLearner
+from rllib_ptm.learn.rl_module import PTMModule, team_spaces
+from rllib_ptm.methods import METHODS
+from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.popart import STEP, PopArt, TaskOutput
+
+SIDE = 2  # slots of either side
+SIZES = Sizes(
+    lengths=(3, 1, 4, 2),
+    agents=SIDE,
+    enemies=SIDE,
+    entity_dim=num_features(SIDE, SIDE),
+    moves=FIRST_ATTACK,
+)
+LR, GRAD_CLIP, GAMMA, LAMBDA, ANNEAL_STEPS = 5e-4, 0.05, 0.97, 7.0, 1000
+WEIGHTS_OF = ("agent", "mixer", "output")
+each_output = pytest.mark.parametrize("method", ["ptm", "qmix_atten_popart"])
+
+
+def build(method: str = "ptm", seed: int = 1, **training: Any) -> PTMLearner:
+    config = PTMConfig().debugging(seed=seed, log_level="ERROR")
+    config.training(
+        method=method,
+        lr=LR,
+        gamma=GAMMA,
+        grad_clip=GRAD_CLIP,
+        alpha_anneal_steps=ANNEAL_STEPS,
+        attention_dim=8,
+        attention_heads=draw.HEADS,
+        recurrent_dim=6,
+        hypernet_dim=8,
+        mixing_dim=5,
+    )
+    config.training(mining_lambda=LAMBDA, target_update_interval_episodes=10)
+    config.training(**training)
+    learner = config.build_learner(spaces={DEFAULT_MODULE_ID: team_spaces(SIDE, SIDE)})
+    learner.build()
+    return learner
+
+
+def module_of(learner: PTMLearner) -> PTMModule:
+    return learner.module[DEFAULT_MODULE_ID].unwrapped()
+
+
+def popart_of(learner: PTMLearner) -> PopArt:
+    output = module_of(learner).output
+    assert isinstance(output, PopArt)
+    return output
+
+
+def online(learner: PTMLearner) -> dict[str, Tensor]:
+    """The online weights and statistics as they are now."""
+    module = module_of(learner)
+    return {
+        f"{part}.{name}": weight.detach().clone()
+        for part in WEIGHTS_OF
+        for name, weight in module.get_submodule(part).state_dict().items()
+    }
+
+
+def update(learner: PTMLearner, seed: int, env_steps: int = 0, episodes: int = 0) -> dict[str, Any]:
+    """One update on a random batch; its metrics."""
+    columns = {name: value.numpy() for name, value in draw.batch(SIZES, seed)._asdict().items()}
+    columns["num_steps"] = np.full(len(SIZES.lengths), columns["num_steps"], np.float32)
+    results = learner.update(
+        batch=MultiAgentBatch(
+            {DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=sum(SIZES.lengths)
+        ),
+        timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: env_steps, NUM_EPISODES_LIFETIME: episodes},
+    )
+    return {name: stats.peek() for name, stats in results[DEFAULT_MODULE_ID].items()}
+
+
+def plain_team(module: PTMModule, prefix: str = "") -> plain.Team:
+    """A copy of the weights in float64."""
+    states = (module.get_submodule(prefix + part).state_dict(keep_vars=True) for part in WEIGHTS_OF)
+    agent, mixer, output = (
+        {
+            name: weight.detach().double().requires_grad_(isinstance(weight, nn.Parameter))
+            for name, weight in state.items()
+        }
+        for state in states
+    )
+    return plain.Team(agent, mixer, draw.HEADS, "slot", "qmix", output)
+
+
+def rounded(batch: TeamBatch) -> TeamBatch:
+    """The numbers that are left of the batch in float32."""
+    return TeamBatch(*(v.float().double() if v.is_floating_point() else v for v in batch))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_loss_clipping_and_step(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PopArt, "adapt", TaskOutput.adapt)  # the gradient's step alone
+    learner = build(method)
+    module = module_of(learner)
+    for target in module.target_team():
+        for weight in target.parameters():
+            weight.mul_(1.5)  # so that it matters which network makes the targets
+    team, target_team = plain_team(module), plain_team(module, "target_")
+    before = online(learner)
+    metrics = update(learner, seed=0, env_steps=ANNEAL_STEPS // 4)
+
+    losses = plain.Losses(team, target_team, rounded(draw.batch(SIZES, 0)), GAMMA, 0.75, LAMBDA)
+    loss = plain.TOTAL_LOSS[method](losses)
+    assert metrics["total_loss"] == pytest.approx(loss.item(), rel=1e-5)
+    assert metrics["loss_ori"] == pytest.approx(
+        losses.of_all_steps(plain.q_original).item(), rel=1e-5
+    )
+
+    weights = {
+        f"{part}.{name}": weight
+        for part in WEIGHTS_OF
+        for name, weight in getattr(team, part).items()
+        if weight.requires_grad
+    }
+    gradients = torch.autograd.grad(loss, list(weights.values()))
+    norm = torch.nn.utils.get_total_norm(gradients)
+    assert norm > GRAD_CLIP
+    assert metrics["grad_norm"] == pytest.approx(norm.item(), rel=1e-5)
+    # RMSprop's first step, with the gradient clipped.
+    after = online(learner)
+    for name, gradient in zip(weights, gradients, strict=True):
+        clipped = gradient * GRAD_CLIP / norm
+        step = LR * clipped / ((0.01 * clipped.square()).sqrt() + 1e-5)
+        expected = before[name] - step
+        torch.testing.assert_close(after[name].double(), expected, rtol=0, atol=2e-6)
+
+
+def test_the_statistics_move_by_the_targets_of_each_update() -> None:
+    learner = build("qmix_atten_popart")
+    seed = 3  # plays two of the three tasks
+    module, batch = module_of(learner), rounded(draw.batch(SIZES, seed))
+    teams = plain_team(module), plain_team(module, "target_")
+    update(learner, seed)
+    of_task: list[list[Tensor]] = [[] for _ in range(draw.TASKS)]
+    for episode in plain.episodes(batch):
+        of_task[episode.task].append(plain.targets(*teams, episode, GAMMA))
+    assert not all(of_task)
+    mean = [STEP * torch.cat(y).mean().item() if y else 0.0 for y in of_task]
+    assert popart_of(learner).mean.tolist() == pytest.approx(mean, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("env_steps", "alpha"),
+    [(0, 1.0), (ANNEAL_STEPS // 2, 0.5), (ANNEAL_STEPS, 0.0), (5 * ANNEAL_STEPS, 0.0)],
+)
+def test_mining_goes_from_exploration_to_exploitation(env_steps: int, alpha: float) -> None:
+    learner = build("ptm")
+    module, batch = module_of(learner), rounded(draw.batch(SIZES, 0))
+    losses = plain.Losses(
+        plain_team(module), plain_team(module, "target_"), batch, GAMMA, alpha, LAMBDA
+    )
+    expected = plain.ptm(losses).item()
+    assert update(learner, 0, env_steps)["total_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_small_gradients_are_not_scaled() -> None:
+    learner = build(grad_clip=1e6)
+    metrics = update(learner, seed=0)
+    left = [weight.grad for weight in module_of(learner).parameters() if weight.grad is not None]
+    assert torch.nn.utils.get_total_norm(left).item() == pytest.approx(metrics["grad_norm"])
+
+
+def is_copied(learner: PTMLearner) -> bool:
+    """Whether the target networks are the online ones; either all are or none is."""
+    module = module_of(learner)
+    same = {
+        all(
+            torch.equal(weight, target.state_dict()[name])
+            for name, weight in network.state_dict().items()
+        )
+        for network, target in zip(module.online_team(), module.target_team(), strict=True)
+        if network.state_dict()
+    }
+    assert len(same) == 1
+    return same.pop()
+
+
+@each_output
+def test_target_networks_are_copied_every_so_many_episodes(method: str) -> None:
+    learner = build(method, target_update_interval_episodes=10)
+    assert is_copied(learner)
+    # Counted from the last copy: 12 is the first at or beyond 10, 22 the first beyond 12 + 10.
+    episodes = [1, 9, 12, 13, 20, 21, 22, 23, 40]
+    copied = [
+        update(learner, seed, episodes=n) and is_copied(learner) for seed, n in enumerate(episodes)
+    ]
+    assert [n for n, done in zip(episodes, copied, strict=True) if done] == [12, 22, 40]
+
+
+@each_output
+def test_an_update_leaves_the_target_networks_alone(method: str) -> None:
+    learner = build(method)
+    team = module_of(learner).target_team()
+    targets = [weight for network in team for weight in network.state_dict().values()]
+    before = [weight.clone() for weight in targets]
+    update(learner, seed=0)
+    assert all(torch.equal(*pair) for pair in zip(before, targets, strict=True))
+    assert not any(weight.requires_grad for weight in targets)
+
+
+def train(learner: PTMLearner, updates: range) -> dict[str, Tensor]:
+    """So many updates, each two episodes later than the one before; the weights after them."""
+    for n in updates:
+        update(learner, seed=n, env_steps=40 * n, episodes=2 * n)
+    return online(learner)
+
+
+def test_updates_are_reproducible_from_a_seed() -> None:
+    one, again, other = (train(build(seed=seed), range(4)) for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not any(torch.equal(one[name], other[name]) for name in one)
+
+
+@each_output
+def test_a_restored_learner_goes_on_as_if_nothing_had_happened(method: str) -> None:
+    learner = build(method)
+    train(learner, range(6))  # the target networks were copied, the optimiser has a memory
+    restored = build(method, seed=2)
+    restored.set_state(learner.get_state())
+    # The next copy is due within these.
+    one, other = (train(each, range(6, 12)) for each in (learner, restored))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("action_head", ACTION_HEADS)
+@pytest.mark.parametrize("mixer", MIXERS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_learns_with_every_mixer_and_head(
+    method: str, mixer: str, action_head: str
+) -> None:
+    learner = build(method, mixer=mixer, action_head=action_head)
+    before = online(learner)
+    for n in range(2):
+        metrics = update(learner, seed=n)
+    assert np.isfinite(metrics["total_loss"])
+    after = online(learner)
+    moved = {name.partition(".")[0] for name in before if not before[name].equal(after[name])}
+    networks = module_of(learner).online_team()._asdict().items()
+    assert moved == {name for name, network in networks if network.state_dict()}
+
+
+def test_without_mining_ptm_is_qmix_atten_step_for_step() -> None:
+    ptm, qmix_atten = build("ptm", mining_lambda=0.0), build("qmix_atten")
+    for n in range(12):
+        ours, theirs = train(ptm, range(n, n + 1)), train(qmix_atten, range(n, n + 1))
+        for name, weight in theirs.items():
+            torch.testing.assert_close(ours[name], weight, rtol=1e-4, atol=1e-5)
+    mined = train(build("ptm"), range(12))
+    assert not torch.allclose(mined["agent.embed.weight"], theirs["agent.embed.weight"], atol=1e-3)
