@@ -23,7 +23,7 @@ from ray.rllib.utils.metrics import (
 
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import Game, Outcome, outcome, task_results
-from rllib_ptm.tasks.callback import EPISODES, WIN_RATE, WIN_RATE_MEAN, WINS
+from rllib_ptm.tasks.metrics import EPISODES, WIN_RATE, WIN_RATE_MEAN, WINS
 
 _SECONDS_BETWEEN_PROBES = 0.2
 

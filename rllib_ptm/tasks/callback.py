@@ -10,10 +10,7 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
-# Keys of the metrics, each with an entry per task.
-WINS, EPISODES, WIN_RATE = "wins", "episodes", "win_rate"
-WIN_RATE_MEAN = "win_rate_mean"
-PRIORITIES = "priorities"
+from rllib_ptm.tasks.metrics import EPISODES, PRIORITIES, WIN_RATE, WIN_RATE_MEAN, WINS
 
 
 class TaskPriorityCallback(RLlibCallback):
