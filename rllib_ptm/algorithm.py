@@ -42,6 +42,7 @@ from rllib_ptm.methods import METHODS
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.sampling_timeout import Patience
+from rllib_ptm.ray_private import is_requested
 from rllib_ptm.replay.batches import learner_batches
 from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
@@ -228,7 +229,7 @@ class PTM(SavesWhole, EvaluatesGreedily):
     ) -> Any:
         """RLlib's state and the driver's own: win rates, random state, updates still owed."""
         state = super().get_state(components, not_components=not_components, **kwargs)
-        if self._check_component(DRIVER, components, not_components):
+        if is_requested(self, DRIVER, components, not_components):
             state[DRIVER] = {
                 "win_rates": self.win_rates.get_state(),
                 "task_win_rate": self.task_win_rate,
@@ -237,7 +238,7 @@ class PTM(SavesWhole, EvaluatesGreedily):
                 "updates_owed": self._updates_owed,
             }
         for name in (REPLAY_BUFFER, PLAY):  # they write their arrays themselves
-            if self._check_component(name, components, not_components):
+            if is_requested(self, name, components, not_components):
                 state[name] = {}
         return state
 

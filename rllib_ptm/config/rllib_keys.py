@@ -13,6 +13,7 @@ from envs.errors import InputError, unknown_name
 from envs.settings import check_value, read_config, setting
 from envs.starcraft.backends import EnvSettings
 from rllib_ptm.config.ptm_keys import PTMSettings
+from rllib_ptm.ray_private import config_attribute
 
 _Rule = tuple[Any, dict[str, Any]]
 _COUNT = {"at_least": 0}
@@ -148,7 +149,7 @@ def _attribute(key: Any) -> str:
     """The attribute of a config that a key stands for."""
     if not isinstance(key, str):
         raise InputError(f"config: expected keys that are names, found {key!r}")
-    return AlgorithmConfig._translate_special_keys(key, warn_deprecated=False)
+    return config_attribute(key)
 
 
 def _check_key(config: AlgorithmConfig, key: str, name: str, value: Any) -> None:

@@ -23,6 +23,7 @@ from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.q_values import ORIGINAL
 from rllib_ptm.process import keep_freed_memory, leave_new_arrays_unfilled
+from rllib_ptm.ray_private import set_learning_rate
 
 LAST_TARGET_UPDATE = "last_target_update_episode"
 
@@ -125,8 +126,7 @@ class PTMLearner(TorchLearner):
         # with another one, as population based training does, means it from the first step on; a
         # schedule's rate follows from the steps, and is the checkpoint's.
         if not isinstance(self.config.lr, list):
-            for optimizer in self._named_optimizers.values():
-                self._set_optimizer_lr(optimizer, lr=self.config.lr)
+            set_learning_rate(self, self.config.lr)
 
     def _team_modules(self) -> list[PTMModule]:
         return [self.module[module_id].unwrapped() for module_id in self.module.keys()]  # noqa: SIM118

@@ -12,6 +12,8 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.utils.actor_manager import FaultTolerantActorManager, RemoteCallResults
 
+from rllib_ptm.ray_private import replace_learner_manager
+
 
 class LearnerLostError(RuntimeError):
     """A remote learner died or does not answer; training cannot go on without it."""
@@ -20,7 +22,7 @@ class LearnerLostError(RuntimeError):
 def with_time_limit(group: LearnerGroup, seconds: float) -> LearnerGroup:
     """The same learners, asked with a time limit; a local learner needs none."""
     if group.is_remote:
-        group._worker_manager = _TimedLearners(group._workers, seconds)
+        replace_learner_manager(group, lambda learners: _TimedLearners(learners, seconds))
     return group
 
 

@@ -38,6 +38,7 @@ from rllib_ptm.play.joint_moves import JointMoves
 from rllib_ptm.play.module_policy import ModulePolicy
 from rllib_ptm.play.rollout import Rollout
 from rllib_ptm.process import leave_new_arrays_unfilled
+from rllib_ptm.ray_private import is_requested, runner_seed
 from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.tasks.draws import TASK_DRAWS
 
@@ -61,7 +62,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         if self.worker_index > 0 or not self.num_workers:  # a runner that plays
             self._env.check_machine()  # not when it begins to: RLlib would start it over and over
         self._tasks: tuple[Task, ...] = self._env.parsed_tasks
-        self._rng = np.random.default_rng(self._seed)
+        self._rng = np.random.default_rng(runner_seed(self))
         self._priorities = {task.name: 1.0 / len(self._tasks) for task in self._tasks}
         self._weights_seq_no = 0
         self._battles: Any = None
@@ -250,7 +251,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         other env runners, and they are not to play the same.
         """
         state: StateDict = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime}
-        if self._check_component(COMPONENT_RL_MODULE, components, not_components):
+        if is_requested(self, COMPONENT_RL_MODULE, components, not_components):
             state[COMPONENT_RL_MODULE] = self.module.get_state(**kwargs)
             state[WEIGHTS_SEQ_NO] = self._weights_seq_no
         return state
@@ -297,7 +298,8 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
 
     def reseed(self, salt: int) -> None:
         """Draws other tasks and battles from here on than any runner of the same seed before."""
-        self._rng = np.random.default_rng(None if self._seed is None else [self._seed, salt])
+        seed = runner_seed(self)
+        self._rng = np.random.default_rng(None if seed is None else [seed, salt])
 
     @property
     def _kind_of_play(self) -> str:

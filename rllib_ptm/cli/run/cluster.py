@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from envs.errors import InputError
 from rllib_ptm.cli.read.options import ClusterOptions
+from rllib_ptm.ray_private import container_cpus
 
 if TYPE_CHECKING:
     from ray.tune import PlacementGroupFactory
@@ -49,9 +50,7 @@ def quieten_ray(options: ClusterOptions) -> None:
 
 def machine_cores() -> int:
     """The cores that this process may use: those of a container or of ``taskset``, if fewer."""
-    from ray._private.utils import get_num_cpus  # what ray.init() itself counts
-
-    cores = int(get_num_cpus())
+    cores = container_cpus()
     if hasattr(os, "sched_getaffinity"):
         cores = min(cores, len(os.sched_getaffinity(0)))
     return max(1, cores)

@@ -1,0 +1,179 @@
+"""Every private name of Ray and RLlib that this package uses.
+
+A private name may change in any release of Ray, so all of them stand here, with the version in
+which each was read. ``CALLED`` lists what is called or read, always through a function of this
+module. ``OVERRIDDEN`` lists methods of RLlib that our classes override; RLlib calls them.
+``INTERNAL`` lists what has no underscore but no stable interface either.
+
+``tests/package/test_ray_private.py`` checks that each name is still there, and that no other
+module uses one that is missing here. To move to another release of Ray: run that test, read the
+source of each name once more, then change ``READ_IN``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from ray.rllib.core.learner.learner import Learner
+    from ray.rllib.core.learner.learner_group import LearnerGroup
+    from ray.rllib.env.env_runner import EnvRunner
+    from ray.rllib.utils.checkpoints import Checkpointable
+
+READ_IN = "2.60.0"
+
+
+class PrivateName(NamedTuple):
+    """One name.
+
+    Attributes:
+        owner: The module that defines it, or ``module:Class``.
+        name: The function, method or attribute.
+        purpose: What it is used for.
+        read_in: The version of Ray in whose source it was read.
+    """
+
+    owner: str
+    name: str
+    purpose: str
+    read_in: str = READ_IN
+
+
+CALLED = (
+    PrivateName(
+        "ray._private.utils",
+        "get_num_cpus",
+        "counts the CPUs of a container as ray.init() does; there is no public way",
+    ),
+    PrivateName(
+        "ray.rllib.algorithms.algorithm_config:AlgorithmConfig",
+        "_translate_special_keys",
+        "maps keys of a config dict to attributes: 'callbacks' -> 'callbacks_class'",
+    ),
+    PrivateName(
+        "ray.rllib.core.learner.learner_group:LearnerGroup",
+        "_worker_manager",
+        "replaced by a manager with a time limit: RLlib waits for its learners without one",
+    ),
+    PrivateName(
+        "ray.rllib.core.learner.learner_group:LearnerGroup",
+        "_workers",
+        "the remote learners, which that manager takes over",
+    ),
+    PrivateName(
+        "ray.rllib.core.learner.learner:Learner",
+        "_named_optimizers",
+        "all optimisers, to set their learning rate after a restore",
+    ),
+    PrivateName(
+        "ray.rllib.core.learner.torch.torch_learner:TorchLearner",
+        "_set_optimizer_lr",
+        "sets the learning rate of an optimiser",
+    ),
+    PrivateName(
+        "ray.rllib.env.env_runner:EnvRunner",
+        "_seed",
+        "the seed that RLlib derives for each env runner",
+    ),
+    PrivateName(
+        "ray.rllib.utils.checkpoints:Checkpointable",
+        "_check_component",
+        "tells which parts of a state are asked for; RLlib's own get_state methods call it",
+    ),
+)
+
+OVERRIDDEN = (
+    PrivateName(
+        "ray.rllib.algorithms.algorithm:Algorithm",
+        "_before_evaluate",
+        "syncs weights and waits; RLlib's own sync may be dropped",
+    ),
+    PrivateName(
+        "ray.rllib.algorithms.algorithm_config:AlgorithmConfig",
+        "_model_config_auto_includes",
+        "passes network sizes to the RLModule",
+    ),
+    PrivateName(
+        "ray.rllib.core.rl_module.rl_module:RLModule",
+        "_forward",
+        "acting; RLlib documents it for overriding",
+    ),
+    PrivateName(
+        "ray.rllib.core.rl_module.rl_module:RLModule",
+        "_forward_train",
+        "training; RLlib documents it for overriding",
+    ),
+)
+
+_ACTOR_MANAGER = "ray.rllib.utils.actor_manager:FaultTolerantActorManager"
+_ENV_RUNNERS = "ray.rllib.env.env_runner_group:EnvRunnerGroup"
+
+INTERNAL = (
+    PrivateName(_ACTOR_MANAGER, "foreach_actor", "overridden: adds the time limit"),
+    PrivateName(_ACTOR_MANAGER, "healthy_actor_ids", "overridden: a lost learner is an error"),
+    PrivateName(_ACTOR_MANAGER, "actor_ids", "numbers of all learners"),
+    PrivateName(_ACTOR_MANAGER, "num_actors", "number of learners"),
+    PrivateName(_ACTOR_MANAGER, "set_actor_state", "marks a learner that raised as healthy"),
+    PrivateName(_ENV_RUNNERS, "foreach_env_runner", "plays, evaluates, saves and restores"),
+    PrivateName(_ENV_RUNNERS, "healthy_env_runner_ids", "which runners evaluate"),
+    PrivateName(_ENV_RUNNERS, "healthy_worker_ids", "which runners save their episodes"),
+    PrivateName(_ENV_RUNNERS, "local_env_runner", "plays if there is no remote one"),
+    PrivateName(_ENV_RUNNERS, "num_remote_env_runners", "whether the local one plays"),
+    PrivateName(_ENV_RUNNERS, "probe_unhealthy_env_runners", "brings back lost runners"),
+    PrivateName(_ENV_RUNNERS, "sync_weights", "with a time limit, or RLlib drops syncs"),
+    PrivateName("ray.rllib.callbacks.utils", "make_callback", "calls the user's callbacks"),
+    PrivateName("ray.rllib.core.learner.utils", "make_target_network", "copies an online network"),
+)
+
+
+def container_cpus() -> int:
+    """The number of CPUs that ``ray.init()`` would count: a container's limit, if there is one."""
+    from ray._private.utils import get_num_cpus
+
+    return int(get_num_cpus())
+
+
+def config_attribute(key: str) -> str:
+    """The attribute of an ``AlgorithmConfig`` that a key of a config dict sets."""
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+    return AlgorithmConfig._translate_special_keys(key, warn_deprecated=False)
+
+
+def replace_learner_manager(group: LearnerGroup, manager: Callable[[list[Any]], Any]) -> None:
+    """Replaces the object through which a group of remote learners is called.
+
+    Args:
+        group: The learners; they must be remote.
+        manager: Makes the new object from the list of Ray actors.
+    """
+    group._worker_manager = manager(group._workers)
+
+
+def set_learning_rate(learner: Learner, lr: float) -> None:
+    """Sets the learning rate of all optimisers of a learner."""
+    for optimizer in learner._named_optimizers.values():
+        learner._set_optimizer_lr(optimizer, lr=lr)
+
+
+def runner_seed(runner: EnvRunner) -> int | None:
+    """The seed that RLlib derived for this env runner; None if the config sets no seed."""
+    return runner._seed
+
+
+def is_requested(
+    owner: Checkpointable,
+    component: str,
+    components: str | Collection[str] | None,
+    not_components: str | Collection[str] | None,
+) -> bool:
+    """Whether a call of ``get_state`` asks for a component.
+
+    Args:
+        owner: The object whose state is asked for.
+        component: The component's name.
+        components: What the call asks for; None = everything.
+        not_components: What the call leaves out.
+    """
+    return owner._check_component(component, components, not_components)

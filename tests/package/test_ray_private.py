@@ -1,0 +1,118 @@
+"""Every private name of Ray that is used stands in one table, and is still there."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+import rllib_ptm
+from rllib_ptm import ray_private
+from rllib_ptm.ray_private import CALLED, INTERNAL, OVERRIDDEN, PrivateName
+
+PACKAGE = Path(rllib_ptm.__file__).parent
+TABLE = Path(ray_private.__file__)
+OF_NAMEDTUPLE = {"_asdict", "_fields", "_replace", "_make"}
+
+
+def parsed() -> Iterator[tuple[Path, ast.Module]]:
+    """Our own files, but the table."""
+    for file in PACKAGE.rglob("*.py"):
+        if file != TABLE:
+            yield file, ast.parse(file.read_text())
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def own_names(trees: list[ast.Module]) -> set[str]:
+    """What our own code defines or assigns."""
+    names = set()
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                names.add(node.name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+                    names.add(node.attr)
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                names.add(node.target.id)
+    return names
+
+
+def is_there(private: PrivateName) -> bool:
+    """Whether the owner defines it; instance attributes are found in the class's source."""
+    module, _, class_name = private.owner.partition(":")
+    owner: Any = importlib.import_module(module)
+    if not class_name:
+        return hasattr(owner, private.name)
+    owner = getattr(owner, class_name)
+    return private.name in vars(owner) or f"self.{private.name}" in inspect.getsource(owner)
+
+
+@pytest.mark.parametrize("private", [*CALLED, *OVERRIDDEN, *INTERNAL], ids=lambda p: p.name)
+def test_it_is_still_there(private: PrivateName) -> None:
+    assert is_there(private), f"Ray {ray.__version__}: {private.owner} has no {private.name}"
+
+
+def test_each_was_read_in_the_installed_version() -> None:
+    for private in (*CALLED, *OVERRIDDEN, *INTERNAL):
+        assert private.read_in == ray.__version__, f"read {private.owner}.{private.name} again"
+
+
+def test_each_has_a_purpose_and_stands_once() -> None:
+    table = [*CALLED, *OVERRIDDEN, *INTERNAL]
+    assert all(private.purpose for private in table)
+    assert len({(private.owner, private.name) for private in table}) == len(table)
+
+
+def test_no_other_file_uses_a_private_name() -> None:
+    files = list(parsed())
+    own = own_names([tree for _, tree in files]) | OF_NAMEDTUPLE
+    found = []
+    for file, tree in files:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in own:
+                found.append(f"{file}:{node.lineno}: {node.attr}")
+            elif isinstance(node, ast.ImportFrom) and "._" in (node.module or ""):
+                found.append(f"{file}:{node.lineno}: {node.module}")
+    # Reading the original from within an override is part of the override.
+    overridden = {private.name for private in OVERRIDDEN}
+    assert [place for place in found if place.split(": ")[1] not in overridden] == []
+
+
+def our_classes() -> Iterator[type]:
+    """Our classes that have a base class in Ray."""
+    for file, tree in parsed():
+        module = importlib.import_module(
+            ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
+                ".__init__"
+            )
+        )
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                cls = getattr(module, node.name)
+                if any(base.__module__.startswith("ray.") for base in cls.__mro__):
+                    yield cls
+
+
+def test_nothing_else_of_ray_is_overridden() -> None:
+    """Also by accident: an attribute of ours that has the name of one of Ray's replaces it."""
+    found = set()
+    for cls in our_classes():
+        bases = [base for base in cls.__mro__ if base.__module__.startswith("ray.")]
+        tree = ast.parse(inspect.getsource(cls).strip())
+        ours = {name for name in own_names([tree]) | set(vars(cls)) if is_private(name)}
+        for base in bases:
+            source = inspect.getsource(base)
+            for name in ours:
+                if name in vars(base) or f"self.{name} " in source or f"self.{name}:" in source:
+                    found.add(name)
+    assert found - {"_abc_impl"} == {private.name for private in OVERRIDDEN}
