@@ -19,6 +19,7 @@ from rllib_ptm.model.masks import draw_group, everyone
 from rllib_ptm.model.mixer import QMixer
 from rllib_ptm.model.precision import opened
 from rllib_ptm.model.q_values import TeamQ, q_values
+from rllib_ptm.model.sizes import NetworkSizes
 
 GAMMA, MINING_LAMBDA, GRAD_CLIP, LR = 0.99, 10.0, 10.0, 5e-4
 SIGHT = 0.7  # chance that an agent sees another entity
@@ -85,7 +86,8 @@ def draw_batch(shape: Shape, seed: int = 0, device: str = "cpu") -> TeamBatch:
 def build_networks(slots: int, method: str, num_tasks: int, device: str) -> TeamQ:
     """The paper's networks: D = 128, 4 heads, GRU 64, mixing width 32."""
     features, actions = num_features(slots, slots), num_actions(slots)
-    agent, mixer = Agent(features, slots, slots, actions), QMixer(features, slots)
+    agent = Agent(features, slots, slots, actions, NetworkSizes())
+    mixer = QMixer(features, slots, NetworkSizes())
     output = METHODS[method].output(num_tasks)
     return TeamQ(agent.to(device), mixer.to(device), output.to(device))
 

@@ -40,6 +40,7 @@ from rllib_ptm.learn.rl_module import PTMModule
 from rllib_ptm.learn.schedules import linear
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.popart import TaskOutput
+from rllib_ptm.model.sizes import NetworkSizes
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.sampling_timeout import Patience
 from rllib_ptm.ray_private import is_requested
@@ -104,11 +105,7 @@ class PTMConfig(CheckedConfig):
             "method",
             "mixer",
             "action_head",
-            "attention_dim",
-            "attention_heads",
-            "recurrent_dim",
-            "hypernet_dim",
-            "mixing_dim",
+            *NetworkSizes.names(),
             "learner_precision",
         )
         return {

@@ -26,6 +26,7 @@ from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.mixer import MIXERS
 from rllib_ptm.model.precision import opened
 from rllib_ptm.model.q_values import QValues, TeamQ, q_values
+from rllib_ptm.model.sizes import NetworkSizes
 
 HIDDEN = "hidden"
 Q_VALUES = "q_values"
@@ -72,7 +73,8 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         """Builds the networks from the spaces and ``model_config``."""
         slots, entity_dim = self.observation_space["entities"].shape
         agents, actions = self.observation_space["action_mask"].shape
-        sizes = self.model_config
+        config = self.model_config
+        sizes = NetworkSizes.from_config(config)
         # What ``forward_train`` evaluates beside the original Q values; the Learner sets it.
         self.mined_terms: tuple[str, ...] = ()
         self.agent = Agent(
@@ -80,20 +82,12 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
             agents,
             slots - agents,
             actions,
-            attention_dim=sizes["attention_dim"],
-            attention_heads=sizes["attention_heads"],
-            recurrent_dim=sizes["recurrent_dim"],
-            action_head=sizes["action_head"],
+            sizes,
+            config["action_head"],
         )
         if not self.inference_only:
-            self.mixer = MIXERS[sizes["mixer"]](
-                entity_dim,
-                agents,
-                hypernet_dim=sizes["hypernet_dim"],
-                attention_heads=sizes["attention_heads"],
-                mixing_dim=sizes["mixing_dim"],
-            )
-            self.output = METHODS[sizes["method"]].output(sizes["num_tasks"])
+            self.mixer = MIXERS[config["mixer"]](entity_dim, agents, sizes)
+            self.output = METHODS[config["method"]].output(config["num_tasks"])
 
     def make_target_networks(self) -> None:
         """Copies the online networks; RLlib's Learner calls this once."""

@@ -17,6 +17,7 @@ from rllib_ptm.model.gru import PackedGRU
 from rllib_ptm.model.linear import linear_relu
 from rllib_ptm.model.native.attention import Layer, attention, attention_serves
 from rllib_ptm.model.precision import at_full_precision
+from rllib_ptm.model.sizes import NetworkSizes
 
 
 class SlotHead(nn.Module):
@@ -94,9 +95,7 @@ class Agent(nn.Module):
         num_agents: A.
         num_enemies: Number of enemy slots, E - A.
         num_actions: U.
-        attention_dim: Width of the embedding and of the attention.
-        attention_heads: Its number of heads.
-        recurrent_dim: Width of the GRU.
+        sizes: Widths of embedding, attention and GRU.
         action_head: A key of ``ACTION_HEADS``.
     """
 
@@ -106,15 +105,14 @@ class Agent(nn.Module):
         num_agents: int,
         num_enemies: int,
         num_actions: int,
-        attention_dim: int = 128,
-        attention_heads: int = 4,
-        recurrent_dim: int = 64,
+        sizes: NetworkSizes,
         action_head: str = "slot",
     ) -> None:
         super().__init__()
+        attention_dim, recurrent_dim = sizes.attention_dim, sizes.recurrent_dim
         self.num_agents = num_agents
         self.recurrent_dim = recurrent_dim
-        self._heads = attention_heads
+        self._heads = sizes.attention_heads
         self.embed = nn.Linear(entity_dim, attention_dim)
         self.query = nn.Linear(attention_dim, attention_dim, bias=False)
         self.key = nn.Linear(attention_dim, attention_dim, bias=False)

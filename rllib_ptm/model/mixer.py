@@ -21,6 +21,7 @@ from rllib_ptm.model.attention import attend_summed, attention_scores, masked_so
 from rllib_ptm.model.linear import linear_relu
 from rllib_ptm.model.native.attention import Layer, attention, attention_serves
 from rllib_ptm.model.precision import at_full_precision, widened
+from rllib_ptm.model.sizes import NetworkSizes
 
 
 class Mix(NamedTuple):
@@ -164,27 +165,18 @@ class QMixer(nn.Module):
     Args:
         entity_dim: D.
         num_agents: A.
-        hypernet_dim: Width of each hypernetwork.
-        attention_heads: Its number of heads.
-        mixing_dim: X.
+        sizes: Widths of the hypernetworks and of the mixing network.
     """
 
-    def __init__(
-        self,
-        entity_dim: int,
-        num_agents: int,
-        hypernet_dim: int = 128,
-        attention_heads: int = 4,
-        mixing_dim: int = 32,
-    ) -> None:
+    def __init__(self, entity_dim: int, num_agents: int, sizes: NetworkSizes) -> None:
         super().__init__()
         self.num_agents = num_agents
-        sizes = entity_dim, hypernet_dim, attention_heads, mixing_dim
-        softmaxed = HyperNetwork if mixing_dim > 1 else OnlyNumber
-        self.first_weights = softmaxed(*sizes)
-        self.first_bias = HyperNetwork(*sizes)
-        self.final_weights = softmaxed(*sizes)
-        self.state_value = HyperNetwork(*sizes)
+        widths = entity_dim, sizes.hypernet_dim, sizes.attention_heads, sizes.mixing_dim
+        softmaxed = HyperNetwork if sizes.mixing_dim > 1 else OnlyNumber
+        self.first_weights = softmaxed(*widths)
+        self.first_bias = HyperNetwork(*widths)
+        self.final_weights = softmaxed(*widths)
+        self.state_value = HyperNetwork(*widths)
 
     def forward(self, entities: Tensor, present: Tensor, mixes: Sequence[Mix]) -> list[Tensor]:
         """Q_tot [F] of each mix.
@@ -223,10 +215,8 @@ class VDNMixer(nn.Module):
         return [mix.utilities.flatten(1).sum(-1) for mix in mixes]
 
 
-def _vdn(
-    entity_dim: int, num_agents: int, hypernet_dim: int, attention_heads: int, mixing_dim: int
-) -> nn.Module:
+def _vdn(entity_dim: int, num_agents: int, sizes: NetworkSizes) -> nn.Module:
     return VDNMixer()
 
 
-MIXERS: dict[str, Callable[..., nn.Module]] = {"qmix": QMixer, "vdn": _vdn}
+MIXERS: dict[str, Callable[[int, int, NetworkSizes], nn.Module]] = {"qmix": QMixer, "vdn": _vdn}

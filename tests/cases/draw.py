@@ -20,8 +20,12 @@ from rllib_ptm.model.masks import everyone
 from rllib_ptm.model.mixer import MIXERS
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.q_values import TeamQ
+from rllib_ptm.model.sizes import NetworkSizes
 
 HEADS = 2  # of the attention
+WIDTHS = NetworkSizes(
+    attention_dim=8, attention_heads=HEADS, recurrent_dim=6, hypernet_dim=8, mixing_dim=5
+)
 TASKS = 3
 
 
@@ -76,10 +80,8 @@ def agent(sizes: Sizes, seed: int, action_head: str = "slot") -> Agent:
         sizes.agents,
         sizes.enemies,
         sizes.actions,
-        attention_dim=8,
-        attention_heads=HEADS,
-        recurrent_dim=6,
-        action_head=action_head,
+        WIDTHS,
+        action_head,
     ).double()
 
 
@@ -112,9 +114,7 @@ def networks(
 ) -> TeamQ:
     """An agent, a mixer and what follows it, narrow and random, in float64."""
     first = agent(sizes, seed, action_head)
-    mix = MIXERS[mixer](
-        sizes.entity_dim, sizes.agents, hypernet_dim=8, attention_heads=HEADS, mixing_dim=5
-    )
+    mix = MIXERS[mixer](sizes.entity_dim, sizes.agents, WIDTHS)
     last = output(TASKS).double()
     for weight in last.state_dict().values():  # the variances among them stay positive
         weight.copy_(torch.rand(TASKS) + 0.3)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rllib_ptm.model.masks import everyone, other_group, same_group
 from rllib_ptm.model.mixer import MIXERS, HyperNetwork, Mix, QMixer
+from rllib_ptm.model.sizes import NetworkSizes
 
 every_mixer = pytest.mark.parametrize("mixer", MIXERS)
 few = settings(max_examples=25, deadline=None)
@@ -128,7 +129,8 @@ def test_one_mixing_weight_is_one() -> None:
     """X = 1: a softmax over one number is 1, so that two of the hypernetworks are not asked."""
     scene = Scene(Sizes(lengths=(2, 3), agents=3, enemies=2, entity_dim=5), seed=1)
     torch.manual_seed(0)
-    short, whole = (QMixer(5, 3, 8, 2, 1).double() for _ in range(2))
+    sizes = NetworkSizes(hypernet_dim=8, attention_heads=2, mixing_dim=1)
+    short, whole = (QMixer(5, 3, sizes).double() for _ in range(2))
     for name in ("first_weights", "final_weights"):
         setattr(whole, name, HyperNetwork(5, 8, 2, 1).double())
     whole.load_state_dict(short.state_dict(), strict=False)

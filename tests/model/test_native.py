@@ -32,6 +32,7 @@ from rllib_ptm.model.native.gru import gru
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.precision import opened
 from rllib_ptm.model.q_values import TeamQ, q_values
+from rllib_ptm.model.sizes import NetworkSizes
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 # This processor; and those whose vectors hold 8 and 4 floats.
@@ -71,8 +72,9 @@ def networks(sizes: Sizes, seed: int, action_head: str, mixing: int = MIXING) ->
     """Of hidden widths that fill vectors, in float32."""
     torch.manual_seed(seed)
     shape = (sizes.entity_dim, sizes.agents, sizes.enemies, sizes.actions)
-    agent = Agent(*shape, WIDTH, HEADS, RECURRENT, action_head)
-    return TeamQ(agent, QMixer(*shape[:2], WIDTH, HEADS, mixing), TaskOutput())
+    widths = NetworkSizes(WIDTH, HEADS, RECURRENT, hypernet_dim=WIDTH, mixing_dim=mixing)
+    agent = Agent(*shape, widths, action_head)
+    return TeamQ(agent, QMixer(*shape[:2], widths), TaskOutput())
 
 
 def learned(
@@ -257,7 +259,7 @@ def test_what_is_not_a_number_is_not_hidden(calls: mock.Mock, broken: str) -> No
 @needs_compiler
 @pytest.mark.parametrize(("width", "recurrent"), [(24, 32), (64, 20)])
 def test_other_hidden_widths_are_torchs(calls: mock.Mock, width: int, recurrent: int) -> None:
-    agent = Agent(9, 2, 2, 5, width, HEADS, recurrent)
+    agent = Agent(9, 2, 2, 5, NetworkSizes(width, HEADS, recurrent))
     agent.step(
         torch.randn(3, 4, 9),
         torch.ones(3, 4, dtype=torch.bool),

@@ -25,6 +25,7 @@ from rllib_ptm.model.masks import everyone, observed, other_group, same_group
 from rllib_ptm.model.mixer import QMixer
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.q_values import EXPLOITATION, ORIGINAL, TeamQ, q_values
+from rllib_ptm.model.sizes import NetworkSizes
 
 GAMMA = 0.99
 NUM_AGENTS, NUM_ENEMIES, NUM_ACTIONS, ENTITY_DIM = 3, 4, 10, 19
@@ -69,9 +70,9 @@ def renamed(theirs: Mapping[str, Tensor], prefix: str, names: Mapping[str, str])
 
 def load_team(arrays: Mapping[str, Tensor], which: str) -> TeamQ:
     """The networks with the reference's weights."""
-    agent = Agent(ENTITY_DIM, NUM_AGENTS, NUM_ENEMIES, NUM_ACTIONS)
+    agent = Agent(ENTITY_DIM, NUM_AGENTS, NUM_ENEMIES, NUM_ACTIONS, NetworkSizes())
     agent.load_state_dict(renamed(arrays, f"{which}.agent", AGENT))
-    mixer = QMixer(ENTITY_DIM, NUM_AGENTS)
+    mixer = QMixer(ENTITY_DIM, NUM_AGENTS, NetworkSizes())
     for our_name, their_name in HYPERNETWORKS.items():
         weights = renamed(arrays, f"{which}.mixer.{their_name}", HYPERNETWORK)
         mixer.get_submodule(our_name).load_state_dict(weights)
