@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from envs.multi_task_sc2_v0 import parallel_env as parallel_env
     from envs.starcraft.backends import EnvSettings as EnvSettings
     from envs.starcraft.battles import Battles as Battles
-    from envs.starcraft.film import write_film as write_film
     from envs.starcraft.render import picture as picture
     from envs.starcraft.tasks import TASK_SETS as TASK_SETS
     from envs.starcraft.tasks import Task as Task
     from envs.starcraft.tasks import parse_tasks as parse_tasks
     from envs.starcraft.units import Units as Units
+    from envs.starcraft.video import write_film as write_film
+    from envs.starcraft.video import write_video as write_video
 
 # Public name -> the module it lives in. A name may not be that of a module of this package.
 _HOME = {
@@ -35,7 +36,8 @@ _HOME = {
     "parallel_env": "multi_task_sc2_v0",
     "parse_tasks": "starcraft.tasks",
     "picture": "starcraft.render",
-    "write_film": "starcraft.film",
+    "write_film": "starcraft.video",
+    "write_video": "starcraft.video",
 }
 
 __all__ = sorted(_HOME)

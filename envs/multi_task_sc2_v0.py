@@ -310,8 +310,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         after = self._battles.step(self._chosen(actions))[0]
         self._units = after
         over = bool(decided(after))
-        broken = bool(self._battles.broken[0])
-        out_of_time = broken or int(after.step) >= self.settings.time_limit_steps
+        failed = bool(self._battles.failed[0])
+        out_of_time = failed or int(after.step) >= self.settings.time_limit_steps
         team_reward = float(reward(before, after))
         info: dict[str, Any] = {"task": task.name}
         if over or out_of_time:

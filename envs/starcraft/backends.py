@@ -11,7 +11,7 @@ from envs.settings import setting
 from envs.starcraft.battles import Battles
 from envs.starcraft.sc2.settings import GameSettings
 from envs.starcraft.tasks import Task, parse_tasks
-from envs.starcraft.team_frame import in_team_frame
+from envs.starcraft.team_frame import wrap_in_team_frame
 from envs.starcraft.team_view import MEDIVAC
 from envs.starcraft.units import UNIT_TYPES
 
@@ -163,4 +163,4 @@ class EnvSettings(GameSettings):
     def make_battles(self, num_battles: int) -> Battles:
         """Starts N battles of the chosen backend."""
         battles = BACKENDS[self.backend].make(num_battles, self)
-        return in_team_frame(battles) if self.team_frame else battles
+        return wrap_in_team_frame(battles) if self.team_frame else battles

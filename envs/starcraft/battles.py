@@ -27,7 +27,7 @@ class Battles(Protocol):
     max_enemies: int
 
     @property
-    def broken(self) -> BoolArray:
+    def failed(self) -> BoolArray:
         """[N] bool; what played the battle died in the last step.
 
         Its record is then that of the step before, and it is to be started anew with ``reset``.

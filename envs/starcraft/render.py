@@ -78,7 +78,7 @@ def picture(units: Units, task_name: str, width: int = 720) -> npt.NDArray[np.ui
     return np.asarray(_Canvas(width, _view([units])).draw(units, task_name))
 
 
-def film_frames(moments: Sequence[Units], task_name: str, width: int) -> list[Image.Image]:
+def video_frames(moments: Sequence[Units], task_name: str, width: int) -> list[Image.Image]:
     """A picture of each moment of one battle, all with the same view.
 
     Args:

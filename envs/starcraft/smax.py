@@ -42,7 +42,7 @@ from envs.starcraft.units import (
     UNIT_TYPES,
     IntArray,
     Units,
-    no_units,
+    empty_units,
 )
 
 
@@ -91,10 +91,10 @@ class SmaxBattles:
         self.num_battles = num_battles
         self.max_allies = max_allies
         self.max_enemies = max_enemies
-        self.broken = np.zeros(num_battles, bool)  # a simulation in this process does not break
+        self.failed = np.zeros(num_battles, bool)  # a simulation in this process does not break
         self.num_game_restarts = 0
         self._program = _program(max_allies, max_enemies, uniform_ranges)
-        self._units = no_units(num_battles, max_allies, max_enemies)
+        self._units = empty_units(num_battles, max_allies, max_enemies)
         self._keys, self._state = self._program.start(
             np.zeros(num_battles, np.uint32),
             np.zeros((num_battles, max_allies + max_enemies), np.int32),

@@ -28,10 +28,10 @@ SYMMETRIES = np.stack(
 # [8]: what undoes each of them.
 INVERSE = np.array([(SYMMETRIES == matrix.T).all((1, 2)).argmax() for matrix in SYMMETRIES])
 # [8, 4]: what becomes of each move: the one whose vector the turned vector equals.
-_TURNED_MOVE = (_MOVES @ SYMMETRIES.transpose(0, 2, 1) @ _MOVES.T).argmax(-1)
+_TRANSFORMED_MOVE = (_MOVES @ SYMMETRIES.transpose(0, 2, 1) @ _MOVES.T).argmax(-1)
 
 
-def turned_units(units: Units, symmetry: IntArray) -> Units:
+def transform_units(units: Units, symmetry: IntArray) -> Units:
     """The same battles on maps that are turned or mirrored.
 
     Args:
@@ -39,18 +39,18 @@ def turned_units(units: Units, symmetry: IntArray) -> Units:
         symmetry: [N] index into ``SYMMETRIES``.
     """
     matrix = SYMMETRIES[symmetry].astype(np.float32)  # N,2,2
-    move_before = _TURNED_MOVE[INVERSE[symmetry]][:, None]  # N,1,4
+    move_before = _TRANSFORMED_MOVE[INVERSE[symmetry]][:, None]  # N,1,4
     return replace(
         units,
         position=units.position @ matrix.transpose(0, 2, 1),
         can_move=np.take_along_axis(units.can_move, move_before, axis=-1),
-        last_action=turned_actions(units.last_action.astype(np.int64), symmetry).astype(np.int8),
+        last_action=transform_actions(units.last_action.astype(np.int64), symmetry).astype(np.int8),
     )
 
 
-def turned_actions(actions: IntArray, symmetry: IntArray) -> IntArray:
+def transform_actions(actions: IntArray, symmetry: IntArray) -> IntArray:
     """What does on the turned maps the same as ``actions`` on these; [N, A] both."""
     is_move = (actions >= FIRST_MOVE) & (actions < FIRST_ATTACK)
     move = np.where(is_move, actions - FIRST_MOVE, 0)
-    turned = np.take_along_axis(_TURNED_MOVE[symmetry], move, axis=-1) + FIRST_MOVE
+    turned = np.take_along_axis(_TRANSFORMED_MOVE[symmetry], move, axis=-1) + FIRST_MOVE
     return np.where(is_move, turned, actions)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from envs.starcraft.battles import Battles, Resumable
-from envs.starcraft.symmetry import INVERSE, SYMMETRIES, turned_actions, turned_units
+from envs.starcraft.symmetry import INVERSE, SYMMETRIES, transform_actions, transform_units
 from envs.starcraft.tasks import Task
 from envs.starcraft.units import BoolArray, IntArray, Units
 
@@ -20,7 +20,7 @@ SYMMETRY = "symmetry"  # in a saved state
 _START = np.array([-np.cos(np.pi / 8), np.sin(np.pi / 8)])
 
 
-def in_team_frame(battles: Battles) -> TeamFrame:
+def wrap_in_team_frame(battles: Battles) -> TeamFrame:
     """The battles in the team's frame; they can be saved where the backend's can."""
     if isinstance(battles, Resumable):
         return ResumableTeamFrame(battles)
@@ -44,9 +44,9 @@ class TeamFrame:
         self._symmetry = np.zeros(battles.num_battles, np.int64)  # [N], of the map
 
     @property
-    def broken(self) -> BoolArray:
-        """[N] bool; see ``Battles.broken``."""
-        return self._battles.broken
+    def failed(self) -> BoolArray:
+        """[N] bool; see ``Battles.failed``."""
+        return self._battles.failed
 
     @property
     def num_game_restarts(self) -> int:
@@ -59,12 +59,12 @@ class TeamFrame:
         allies = units.position[which, : self.max_allies].sum(1)  # towards their centre
         turned = np.einsum("sij,nj->nsi", SYMMETRIES, allies)  # N,8,2
         self._symmetry[which] = (turned @ _START).argmax(-1)
-        return turned_units(units, self._symmetry)
+        return transform_units(units, self._symmetry)
 
     def step(self, actions: IntArray) -> Units:
         """Plays one step of every battle; see ``Battles.step``."""
-        units = self._battles.step(turned_actions(actions, INVERSE[self._symmetry]))
-        return turned_units(units, self._symmetry)
+        units = self._battles.step(transform_actions(actions, INVERSE[self._symmetry]))
+        return transform_units(units, self._symmetry)
 
     def close(self) -> None:
         """Ends whatever runs the battles."""
@@ -84,4 +84,4 @@ class ResumableTeamFrame(TeamFrame):
         assert isinstance(self._battles, Resumable)
         own = dict(state)
         self._symmetry = own.pop(SYMMETRY)
-        return turned_units(self._battles.set_state(own), self._symmetry)
+        return transform_units(self._battles.set_state(own), self._symmetry)

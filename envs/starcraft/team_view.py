@@ -33,7 +33,7 @@ MAX_RETURN = 20.0
 
 # The one type that flies, and that heals instead of shooting.
 MEDIVAC = UNIT_TYPES.index("medivac")
-SHOOTS_UP = np.isin(UNIT_TYPES, ("marine", "stalker", "hydralisk"))
+ATTACKS_AIR = np.isin(UNIT_TYPES, ("marine", "stalker", "hydralisk"))
 # A medivac heals what is alive in the narrow sense: neither machines nor other medivacs.
 BIOLOGICAL = np.isin(
     UNIT_TYPES, ("marine", "marauder", "zealot", "hydralisk", "zergling", "baneling")
@@ -86,7 +86,7 @@ def num_features(max_allies: int, max_enemies: int) -> int:
 
 def team_view(units: Units) -> TeamView:
     """What the team sees of N battles at one moment."""
-    distance, both_alive = _pairs(units)
+    distance, both_alive = _pairwise(units)
     visible = both_alive & (distance < units.sight_range[..., : units.max_allies, None])
     action_mask = _action_mask(units, distance, both_alive)
     return TeamView(_entities(units, action_mask), units.present, visible, action_mask)
@@ -94,7 +94,7 @@ def team_view(units: Units) -> TeamView:
 
 def allowed_actions(units: Units) -> BoolArray:
     """[N, A, U] bool, the ``action_mask`` of ``team_view`` alone."""
-    return _action_mask(units, *_pairs(units))
+    return _action_mask(units, *_pairwise(units))
 
 
 def targets(units: Units, actions: IntArray) -> IntArray:
@@ -107,7 +107,7 @@ def targets(units: Units, actions: IntArray) -> IntArray:
     return np.where(actions >= FIRST_ATTACK, slot, -1)
 
 
-def _pairs(units: Units) -> tuple[FloatArray, BoolArray]:
+def _pairwise(units: Units) -> tuple[FloatArray, BoolArray]:
     """[N, A, E] of every agent and entity: how far apart, and whether both live."""
     allies, alive = units.max_allies, units.alive
     x, y = units.position[..., 0], units.position[..., 1]
@@ -121,11 +121,11 @@ def _action_mask(units: Units, distance: FloatArray, both_alive: BoolArray) -> B
     """[N, A, U] from the distances [N, A, E] and who lives."""
     living = units.alive[..., : units.max_allies, None]
     in_range = both_alive & (distance < units.attack_range[..., : units.max_allies, None])
-    columns = [~living, living, units.can_move & living, _may_target(units, in_range)]
+    columns = [~living, living, units.can_move & living, _target_mask(units, in_range)]
     return np.concatenate(columns, axis=-1)
 
 
-def _may_target(units: Units, in_range: BoolArray) -> BoolArray:
+def _target_mask(units: Units, in_range: BoolArray) -> BoolArray:
     """[N, A, F] whom 6 + k may name, from who is in range [N, A, E]."""
     allies = units.max_allies
     attack = in_range[..., allies:]
@@ -134,7 +134,7 @@ def _may_target(units: Units, in_range: BoolArray) -> BoolArray:
         return attack
     ally_type = units.unit_type[..., :allies]
     heals = flies[..., :allies, None]
-    reaches = SHOOTS_UP[ally_type][..., None] | ~flies[..., None, allies:]
+    reaches = ATTACKS_AIR[ally_type][..., None] | ~flies[..., None, allies:]
     attack = attack & reaches & ~heals
     heal = in_range[..., :allies] & heals & BIOLOGICAL[ally_type][..., None, :]
     slots = min(allies, attack.shape[-1])

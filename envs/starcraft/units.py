@@ -92,7 +92,7 @@ class Units:
         return replace(self, **{f.name: function(getattr(self, f.name)) for f in fields(self)})
 
 
-def no_units(num_battles: int, max_allies: int, max_enemies: int) -> Units:
+def empty_units(num_battles: int, max_allies: int, max_enemies: int) -> Units:
     """The record of N battles that have not begun."""
     n, e = num_battles, max_allies + max_enemies
     stat = np.zeros((n, e), np.float32)

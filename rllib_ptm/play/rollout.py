@@ -32,7 +32,7 @@ class Policy(Protocol):
 class Rollout:
     """N battles that are played on and on.
 
-    A battle that breaks (``Battles.broken``) begins anew, with its task and its seed; what was
+    A battle that breaks (``Battles.failed``) begins anew, with its task and its seed; what was
     played of it is dropped.
 
     Args:
@@ -119,7 +119,7 @@ class Rollout:
         ends = decided(after)
         over = ends | (after.step >= self._time_limit)
         playing = np.array([task is not None for task in self._tasks])
-        broken = self._battles.broken & playing
+        broken = self._battles.failed & playing
         ended = np.flatnonzero(over & playing & ~broken).tolist()
         self._units = after
         if not (ended or broken.any()):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from envs.starcraft.units import Units, no_units
+from envs.starcraft.units import Units, empty_units
 from rllib_ptm.play.recording import Recording
 
 BATTLES, ALLIES, ENEMIES, LIMIT = 3, 2, 2, 4
@@ -15,7 +15,7 @@ BATTLES, ALLIES, ENEMIES, LIMIT = 3, 2, 2, 4
 
 def moment(number: int) -> Units:
     """What is told apart by its number: health, and the steps of battles that began at 0, 1, 2."""
-    units = no_units(BATTLES, ALLIES, ENEMIES)
+    units = empty_units(BATTLES, ALLIES, ENEMIES)
     begun = np.arange(BATTLES, dtype=np.int16)
     health = np.full_like(units.health, number) + begun[:, None]
     return replace(units, health=health, step=np.int16(number) - begun)

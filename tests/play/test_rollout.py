@@ -76,9 +76,9 @@ class Breaking(SmaxBattles):
     def step(self, actions: IntArray) -> Units:
         before = self._units
         after = super().step(actions)
-        self.broken = np.isin(np.arange(self.num_battles), self._breaks.get(self._steps, []))
+        self.failed = np.isin(np.arange(self.num_battles), self._breaks.get(self._steps, []))
         self._steps += 1
-        lost = np.flatnonzero(self.broken)
+        lost = np.flatnonzero(self.failed)
         for name, array in vars(after).items():
             array = array.copy()
             array[lost] = getattr(before, name)[lost]

@@ -2,7 +2,7 @@
 
 Each battle has a game process of its own, started when the battle first begins. A step asks all
 games at once, so N games take about as long as the slowest. A game that breaks is ended at once;
-its battle is reported as broken and gets a new game when it is reset.
+its battle is reported as failed and gets a new game when it is reset.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from envs.starcraft.sc2.unit_types import ranges
 from envs.starcraft.spawn import Spawn, draw_spawn
 from envs.starcraft.tasks import Task
 from envs.starcraft.team_view import NO_OP, STOP, allowed_actions
-from envs.starcraft.units import NO_ACTION_YET, IntArray, Units, no_units
+from envs.starcraft.units import NO_ACTION_YET, IntArray, Units, empty_units
 
 START_ATTEMPTS = 3
 
@@ -63,14 +63,14 @@ class Sc2Battles:
         self.num_battles = num_battles
         self.max_allies = max_allies
         self.max_enemies = max_enemies
-        self.broken = np.zeros(num_battles, bool)
+        self.failed = np.zeros(num_battles, bool)
         self.num_game_restarts = 0
         self._settings = settings
         self._installation = find_installation(settings.game_version)
         if settings.save_replay_dir is not None:
             _make_folder(settings.save_replay_dir)
         self._sight, self._reach = ranges(uniform_ranges)
-        self._units = no_units(num_battles, self.max_allies, self.max_enemies)
+        self._units = empty_units(num_battles, self.max_allies, self.max_enemies)
         self._games: list[Game | None] = [None] * num_battles
         self._event_loop = EventLoop()
         # Also where ``close`` is never called: when the battles are dropped, and at exit.
@@ -93,7 +93,7 @@ class Sc2Battles:
             self._write_spawn(spawn, row)
             begin.append(self._begin(battle, spawn, int(rng.integers(2**32)), row[0]))
         self._event_loop.run_all(begin)
-        self.broken = self.broken & ~np.isin(np.arange(self.num_battles), which)
+        self.failed = self.failed & ~np.isin(np.arange(self.num_battles), which)
         self._units = units
         return units
 
@@ -104,15 +104,15 @@ class Sc2Battles:
         nothing = np.where(before.alive[:, : self.max_allies], STOP, NO_OP)
         chosen = np.where(allowed, actions, nothing)
         units = before.map(np.copy)
-        broken = np.zeros(self.num_battles, bool)
+        failed = np.zeros(self.num_battles, bool)
         self._event_loop.run_all(
-            self._step(battle, chosen[battle], units[battle], broken)
+            self._step(battle, chosen[battle], units[battle], failed)
             for battle, game in enumerate(self._games)
             if game is not None
         )
-        units.last_action[~broken] = actions[~broken]
-        units.step[~broken] += 1
-        self.broken = broken
+        units.last_action[~failed] = actions[~failed]
+        units.step[~failed] += 1
+        self.failed = failed
         self._units = units
         return units
 
@@ -159,13 +159,13 @@ class Sc2Battles:
             else:
                 return
 
-    async def _step(self, battle: int, actions: IntArray, into: Units, broken: np.ndarray) -> None:
+    async def _step(self, battle: int, actions: IntArray, into: Units, failed: np.ndarray) -> None:
         game = self._games[battle]
         assert game is not None
         try:
             await game.step(actions, into)
         except GameError as error:
-            broken[battle] = True
+            failed[battle] = True
             await self._give_up(battle, error)
 
     async def _give_up(self, battle: int, error: GameError) -> None:

@@ -45,9 +45,9 @@ def evaluate(checkpoint: Path, chosen: EvaluateChoices) -> None:
         try:
             results = player.results(chosen.episodes, chosen.seed)
             if chosen.render is not None:
-                from envs.starcraft.film import write_film
+                from envs.starcraft.video import write_video
 
-                write_film(chosen.render, player.films(chosen.seed))
+                write_video(chosen.render, player.films(chosen.seed))
         finally:
             player.close()
     console.print(result_table(results))
@@ -71,10 +71,10 @@ def _check_files(chosen: EvaluateChoices) -> None:
     if chosen.out is not None:
         check_result_file(chosen.out)
     if chosen.render is not None:
-        from envs.starcraft.film import check_film_file
+        from envs.starcraft.video import check_video_file
 
         try:
-            check_film_file(chosen.render)
+            check_video_file(chosen.render)
         except InputError as error:
             raise InputError(f"--render: {error}") from None
     for option, file in (("--out", chosen.out), ("--render", chosen.render)):

@@ -9,7 +9,7 @@ from situations import start
 from envs.starcraft.backends import EnvSettings
 from envs.starcraft.battles import Resumable
 from envs.starcraft.smax import SmaxBattles
-from envs.starcraft.symmetry import INVERSE, SYMMETRIES, turned_actions, turned_units
+from envs.starcraft.symmetry import INVERSE, SYMMETRIES, transform_actions, transform_units
 from envs.starcraft.tasks import parse_task
 from envs.starcraft.team_frame import TeamFrame
 from envs.starcraft.team_view import FIRST_ATTACK, FIRST_MOVE, NO_OP, STOP, reward, team_view
@@ -43,13 +43,13 @@ def test_the_symmetries_are_those_of_a_square() -> None:
 @pytest.mark.parametrize("move", range(4))
 def test_a_turned_move_goes_where_the_turned_map_has_that_direction(move: int) -> None:
     actions = np.full((8, 1), FIRST_MOVE + move)
-    turned = turned_actions(actions, ALL)[:, 0] - FIRST_MOVE
+    turned = transform_actions(actions, ALL)[:, 0] - FIRST_MOVE
     np.testing.assert_array_equal(COMPASS[turned], SYMMETRIES @ COMPASS[move])
 
 
 def test_other_actions_stay() -> None:
     actions = np.tile([-1, NO_OP, STOP, FIRST_ATTACK, FIRST_ATTACK + 10], (8, 1))
-    np.testing.assert_array_equal(turned_actions(actions, ALL), actions)
+    np.testing.assert_array_equal(transform_actions(actions, ALL), actions)
 
 
 def test_turned_there_and_back_units_are_as_before() -> None:
@@ -58,8 +58,8 @@ def test_turned_there_and_back_units_are_as_before() -> None:
         team_view(units).action_mask[..., NO_OP], NO_OP, FIRST_MOVE + ALL[:, None] % 4
     )
     units = battles.step(actions)
-    there = turned_units(units, ALL)
-    back = turned_units(there, INVERSE[ALL])
+    there = transform_units(units, ALL)
+    back = transform_units(there, INVERSE[ALL])
     np.testing.assert_array_equal(back.position, units.position)
     np.testing.assert_array_equal(back.can_move, units.can_move)
     np.testing.assert_array_equal(back.last_action, units.last_action)
@@ -69,13 +69,13 @@ def test_turned_there_and_back_units_are_as_before() -> None:
 def test_what_is_seen_reached_and_earned_does_not_depend_on_the_frame() -> None:
     battles, before = start(["5m_vs_6m"] * 8)
     after = battles.step(np.where(before.present[:, :11], FIRST_MOVE, NO_OP))
-    view, turned = team_view(after), team_view(turned_units(after, ALL))
+    view, turned = team_view(after), team_view(transform_units(after, ALL))
     np.testing.assert_array_equal(turned.visible, view.visible)
     np.testing.assert_array_equal(
         turned.action_mask[..., FIRST_ATTACK:], view.action_mask[..., FIRST_ATTACK:]
     )
     np.testing.assert_array_equal(
-        reward(turned_units(before, ALL), turned_units(after, ALL)), reward(before, after)
+        reward(transform_units(before, ALL), transform_units(after, ALL)), reward(before, after)
     )
 
 
@@ -83,7 +83,7 @@ def test_at_the_edge_the_way_out_is_barred_in_every_frame() -> None:
     _, units = start(["1m_vs_1m"] * 8)
     ally = units.present[:, :11]
     can_move = np.where(ally[..., None], [True, True, False, True], False)  # not to the east
-    turned = turned_units(replace(units, can_move=can_move), ALL)
+    turned = transform_units(replace(units, can_move=can_move), ALL)
     barred = np.argmin(turned.can_move[ally], axis=-1)
     np.testing.assert_array_equal(COMPASS[barred], SYMMETRIES @ COMPASS[2])
     np.testing.assert_array_equal(turned.can_move[ally].sum(-1), 3)

@@ -103,14 +103,14 @@ def test_a_game_that_breaks_is_told_and_the_others_play_on(
     before = battles.reset(np.arange(3), [parse_task("3m")] * 3, [0, 1, 2])
     provoke(installation, "crash")
     after = battles.step(np.full((3, 3), STOP))
-    assert battles.broken.sum() == 1
-    (lost,) = np.flatnonzero(battles.broken)
+    assert battles.failed.sum() == 1
+    (lost,) = np.flatnonzero(battles.failed)
     assert "the game's process ended: exit status -9" in caplog.text
-    assert after.step[battles.broken].tolist() == [0]
-    assert after.step[~battles.broken].tolist() == [1, 1]
+    assert after.step[battles.failed].tolist() == [0]
+    assert after.step[~battles.failed].tolist() == [1, 1]
     np.testing.assert_array_equal(after.position[lost], before.position[lost])
     again = battles.step(np.full((3, 3), STOP))  # without a game it stays as it is
-    assert not battles.broken.any()
+    assert not battles.failed.any()
     units = battles.reset(np.array([lost]), [parse_task("3m")], [9])
     assert units.step[lost] == 0
     assert units.alive[lost].sum() == 6
@@ -189,7 +189,7 @@ def test_ten_games_start_at_the_same_moment(make: MakeBattles, installation: Pat
     for battles in sets:
         for _ in range(3):
             units = battles.step(approach(units))
-        assert not battles.broken.any()
+        assert not battles.failed.any()
         assert battles.num_game_restarts == 0
     assert len(processes_of(installation)) == 20  # ten games and their watchdogs
 

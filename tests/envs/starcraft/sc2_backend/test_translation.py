@@ -17,7 +17,7 @@ from envs.starcraft.sc2.observation import can_move, pathing_grid
 from envs.starcraft.sc2.spawn import create, match_slots, sides
 from envs.starcraft.sc2.unit_types import learner_ids
 from envs.starcraft.tasks import parse_task
-from envs.starcraft.units import UNIT_TYPES, no_units
+from envs.starcraft.units import UNIT_TYPES, empty_units
 from sc2_backend.arena import approach, by_hand
 from sc2_backend.conftest import MakeBattles
 
@@ -72,7 +72,7 @@ def test_units_get_slots_of_their_side_and_type() -> None:
 
 
 def test_orders_are_those_of_smac() -> None:
-    units = no_units(1, 7, 7)[0]
+    units = empty_units(1, 7, 7)[0]
     units.unit_type[6] = UNIT_TYPES.index("medivac")
     units.position[:7] = 1.0, 2.0
     tags = {slot: 100 + slot for slot in range(14)}
@@ -163,7 +163,7 @@ def test_a_replay_that_cannot_be_had_stops_nobody(
     units = battles.reset(np.zeros(1, int), [parse_task("2m")], [0])
     provoke(installation, "crash")
     battles.step(approach(units))
-    assert battles.broken.all()
+    assert battles.failed.all()
     assert "the replay lacks the last battle" in caplog.text
     battles.reset(np.zeros(1, int), [parse_task("2m")], [0])
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from PIL import Image
 
 from envs.errors import InputError
-from envs.starcraft.render import film_frames
+from envs.starcraft.render import video_frames
 from envs.starcraft.units import Units
 
 _LAST_PICTURE_S = 2.0  # so that one sees how a battle ended
 
 
-def write_film(
+def write_video(
     path: str | Path,
     battles: Mapping[str, Sequence[Units]],
     *,
@@ -36,24 +36,35 @@ def write_film(
         InputError: The ending is another one, or what makes MP4 files is not installed.
     """
     path = Path(path)
-    check_film_file(path)
+    check_video_file(path)
     frames, seconds = [], []
     for task_name, moments in battles.items():
-        frames += film_frames(moments, task_name, width)
+        frames += video_frames(moments, task_name, width)
         seconds += [1 / frames_per_second] * len(moments)
         seconds[-1] = max(seconds[-1], _LAST_PICTURE_S)
-    FILM_WRITERS[path.suffix](path, frames, seconds)
+    VIDEO_WRITERS[path.suffix](path, frames, seconds)
 
 
-def check_film_file(path: Path) -> None:
+def write_film(
+    path: str | Path,
+    battles: Mapping[str, Sequence[Units]],
+    *,
+    width: int = 480,
+    frames_per_second: float = 4.0,
+) -> None:
+    """The earlier name of ``write_video``."""
+    write_video(path, battles, width=width, frames_per_second=frames_per_second)
+
+
+def check_video_file(path: Path) -> None:
     """Finds out before the battles whether a film of them can be written.
 
     Raises:
         InputError: The ending is not known, or what it needs is not installed.
     """
-    if path.suffix not in FILM_WRITERS:
+    if path.suffix not in VIDEO_WRITERS:
         raise InputError(
-            f"expected a file name that ends in {' or '.join(FILM_WRITERS)}, found {str(path)!r}"
+            f"expected a file name that ends in {' or '.join(VIDEO_WRITERS)}, found {str(path)!r}"
         )
     if path.suffix == ".mp4" and find_spec("imageio_ffmpeg") is None:
         raise InputError(
@@ -87,7 +98,7 @@ def _write_mp4(path: Path, frames: Sequence[Image.Image], seconds: Sequence[floa
     writer.close()
 
 
-FILM_WRITERS: dict[str, Callable[[Path, Sequence[Image.Image], Sequence[float]], None]] = {
+VIDEO_WRITERS: dict[str, Callable[[Path, Sequence[Image.Image], Sequence[float]], None]] = {
     ".gif": _write_gif,
     ".mp4": _write_mp4,
 }

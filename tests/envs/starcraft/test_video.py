@@ -12,9 +12,9 @@ from PIL import Image
 from situations import units_by_hand
 
 from envs.errors import InputError
-from envs.starcraft import film
-from envs.starcraft.film import write_film
+from envs.starcraft import video
 from envs.starcraft.units import Units
+from envs.starcraft.video import write_video
 
 HEIGHT = 269  # of a film 240 pixels wide
 
@@ -32,7 +32,7 @@ def battles() -> dict[str, list[Units]]:
 
 def test_a_gif_has_a_frame_for_each_moment(battles: dict[str, list[Units]], tmp_path: Path) -> None:
     path = tmp_path / "battles.gif"
-    write_film(path, battles, width=240, frames_per_second=5.0)
+    write_video(path, battles, width=240, frames_per_second=5.0)
     with Image.open(path) as picture:
         assert picture.n_frames == 5  # type: ignore[attr-defined]
         assert picture.info["loop"] == 0
@@ -47,7 +47,7 @@ def test_a_gif_has_a_frame_for_each_moment(battles: dict[str, list[Units]], tmp_
 
 def test_an_mp4_lasts_as_long(battles: dict[str, list[Units]], tmp_path: Path) -> None:
     path = tmp_path / "battles.mp4"
-    write_film(path, battles, width=240, frames_per_second=5.0)
+    write_video(path, battles, width=240, frames_per_second=5.0)
     reader = imageio_ffmpeg.read_frames(str(path))
     about = next(reader)
     assert about["size"] == (240, HEIGHT + 1)
@@ -59,11 +59,11 @@ def test_an_mp4_lasts_as_long(battles: dict[str, list[Units]], tmp_path: Path) -
 @pytest.mark.parametrize("name", ["battle.avi", "battle"])
 def test_another_ending_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"expected a file name that ends in \.gif or \.mp4"):
-        film.check_film_file(Path(name))
+        video.check_video_file(Path(name))
 
 
 def test_without_ffmpeg_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(film, "find_spec", lambda name: None)
-    film.check_film_file(Path("battle.gif"))
+    monkeypatch.setattr(video, "find_spec", lambda name: None)
+    video.check_video_file(Path("battle.gif"))
     with pytest.raises(InputError, match=r"pip install 'rllib-ptm\[film\]', or name a \.gif file"):
-        film.check_film_file(Path("battle.mp4"))
+        video.check_video_file(Path("battle.mp4"))
