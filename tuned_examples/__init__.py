@@ -1,1 +1,1 @@
-"""Experiments that are ready to run: `rllib example list` names them."""
+"""Experiment files that are ready to run; `rllib example list` lists them."""
