@@ -1,6 +1,6 @@
-# Installs, trains and tests, in a virtual environment of its own (.venv). `make` lists the targets.
+# Installs the project in a virtual environment (.venv), trains and tests. `make` lists the targets.
 #
-# On a machine without an NVIDIA GPU the CPU build of torch spares gigabytes of CUDA packages:
+# Without an NVIDIA GPU, use the CPU build of torch. It avoids gigabytes of CUDA packages:
 #   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make train
 
 PYTHON ?= python3
@@ -12,29 +12,29 @@ BIN := .venv/bin
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
-install: .venv/installed ## make .venv, once
+install: .venv/installed ## create .venv and install everything, once
 
-train: .venv/installed ## train on an example; another one: make train EXAMPLE=file.yaml
+train: .venv/installed ## train the quick example; for another one: make train EXAMPLE=file.yaml
 	$(BIN)/rllib train file $(EXAMPLE)
 
-test: .venv/installed ## lint, types and the fast tests, two files at a time
+test: .venv/installed ## run the linter, the type checker and the fast tests, two test files at a time
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile
 
-test-slow: .venv/installed ## the tests that take minutes
+test-slow: .venv/installed ## run the tests that take minutes
 	$(BIN)/pytest -m slow
 
-clean: ## remove .venv and what tools left behind; results/ stays
+clean: ## remove .venv, builds and caches; keep results/
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# Touched last, so an installation that was interrupted begins again.
+# Created last, so make repeats an installation that was interrupted.
 .venv/installed: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Python 3.11 or newer is needed, but PYTHON=$(PYTHON) is not. For example: make train PYTHON=python3.12" >&2; exit 1; }
+	  echo "Python 3.11 or newer is needed, but PYTHON=$(PYTHON) is older. Example: make train PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	  echo "$(PYTHON) cannot make virtual environments. On Debian: apt install python3-venv" >&2; exit 1; }
+	  echo "$(PYTHON) cannot create virtual environments. On Debian: apt install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --constraint constraints.txt --editable '.[dev]'
 	@touch $@
