@@ -10,7 +10,7 @@ from envs.errors import InputError, unknown_name
 
 
 def examples_folder() -> Path:
-    """Where the example files lie: in the installed package, or beside it in a source tree."""
+    """The folder of the examples: in the installed package, or beside it in a source tree."""
     package = Path(str(files("rllib_ptm")))
     installed = package / "tuned_examples"
     return installed if installed.is_dir() else package.parent / "tuned_examples"
@@ -25,7 +25,7 @@ def example(name: str) -> Path:
     """The file of one example.
 
     Raises:
-        InputError: There is none of that name.
+        InputError: There is no example of that name.
     """
     known = examples()
     if name not in known:
@@ -34,13 +34,13 @@ def example(name: str) -> Path:
 
 
 def description(path: Path) -> str:
-    """What an example says of itself: its first line, a comment."""
+    """An example's own description: the comment in its first line."""
     with path.open(encoding="utf-8") as file:
         return file.readline().removeprefix("#").strip()
 
 
 def find_experiment_file(path: Path) -> Path:
-    """The file that a user means: the one at that path, or the installed example of that name.
+    """The file at that path, or else the installed example of that name.
 
     Args:
         path: A path, or ``tuned_examples/NAME.yaml`` or ``NAME.yaml`` for an example.

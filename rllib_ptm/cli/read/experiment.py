@@ -20,7 +20,7 @@ from rllib_ptm.cli.read.scheduler_settings import PbtSettings, SchedulerSettings
 from rllib_ptm.cli.read.schedulers import read_scheduler
 from rllib_ptm.cli.read.search_space import variants
 from rllib_ptm.cli.read.stop_keys import StopKey, check_stop, legal_stop_keys
-from rllib_ptm.cli.read.yaml_file import read_yaml
+from rllib_ptm.cli.read.text import read_yaml
 
 _NAME = re.compile(r"\w[\w.+=-]{0,99}")
 ALGORITHMS = ("PTM",)

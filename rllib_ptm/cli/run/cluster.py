@@ -10,42 +10,48 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from envs.errors import InputError
-from rllib_ptm.cli.read.options import ClusterOptions
+from rllib_ptm.cli.read.options import TrainOptions
 from rllib_ptm.ray_private import container_cpus
 
 if TYPE_CHECKING:
     from ray.tune import PlacementGroupFactory
 
-# Ray reads these as it is imported. Whoever has set one keeps it.
+# Ray reads these when it is imported. A value that the user has set stays.
 _ENVIRONMENT: Mapping[str, str] = {
     "RAY_AUTH_MODE": "disabled",  # a token in the home folder protects nothing on a local cluster
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray's is 15: torch's threads then starve, and wait for one another, beside any other program.
+    # Ray's default is 15. Then torch's threads get no core beside any other program, and each
+    # thread waits for the others.
     "RAY_worker_niceness": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean what they mean where the user stands
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without it, Ray warns about its own future
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths start at the user's working directory
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without it, Ray prints a warning on its future
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer output prints boxes at any verbosity
-    # Tune would end a run whose scheduler compares evaluations, which not every iteration has.
-    # That the key comes at all is checked before.
+    # A scheduler may compare evaluations, which only some iterations report: Tune would end the
+    # run there. The experiment's check makes sure that the key exists.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
 }
+_MOST_THREADS = 8  # networks as small as these keep no more threads busy
 
 
-# Networks as small as these keep no more threads busy.
-_MOST_THREADS = 8
+def import_ray(verbose: int = 0, *, joins_cluster: bool = False) -> None:
+    """Imports Ray so that it prints no more than was asked for.
 
-
-def quieten_ray(options: ClusterOptions) -> None:
-    """Imports Ray, and keeps it from saying more than the verbosity asks for."""
+    Args:
+        verbose: 0 = nothing, 1 = information, 2 = everything.
+        joins_cluster: The cluster runs already, so the user's own token is needed.
+    """
     for name, value in _ENVIRONMENT.items():
-        if name != "RAY_AUTH_MODE" or options.address is None:
+        if name != "RAY_AUTH_MODE" or not joins_cluster:
             os.environ.setdefault(name, value)
     import ray.rllib
     import ray.tune  # noqa: F401
 
-    # Only now: importing Ray sets its loggers up.
-    for logger in ("ray", "ray.tune", "ray.rllib"):
-        logging.getLogger(logger).setLevel(options.log_level)
+    for logger in ("ray", "ray.tune", "ray.rllib"):  # importing Ray has set these up
+        logging.getLogger(logger).setLevel(_log_level(verbose))
+
+
+def _log_level(verbose: int) -> int:
+    return (logging.CRITICAL, logging.INFO, logging.DEBUG)[min(verbose, 2)]
 
 
 def machine_cores() -> int:
@@ -56,17 +62,17 @@ def machine_cores() -> int:
     return max(1, cores)
 
 
-def share_out_cores(configs: list[dict[str, Any]], cores: int, trials: int = 1) -> int:
+def main_process_cores(configs: list[dict[str, Any]], cores: int, trials: int = 1) -> int:
     """The ``num_cpus_for_main_process`` that gives torch the cores the other processes leave.
 
-    Under Tune torch runs on as many threads as its process has cores, which is one unless
-    RLlib is told otherwise. One core stays free where there are more than two: a thread that
-    has to wait for a core holds up all others.
+    Under Tune, torch runs as many threads as its process has cores, which is one unless RLlib is
+    told otherwise. One core stays free if there are more than two: a thread that has to wait for
+    a core delays all others.
 
     Args:
         configs: The config of each trial.
-        cores: What there is to share.
-        trials: How many trials share it at a time.
+        cores: The cores of all trials.
+        trials: How many trials run at once.
     """
     others = 0.0
     for config in configs:
@@ -79,7 +85,7 @@ def share_out_cores(configs: list[dict[str, Any]], cores: int, trials: int = 1) 
 
 
 def needed_resources(configs: list[dict[str, Any]]) -> dict[str, float]:
-    """What the largest trial takes, for example ``{"CPU": 4, "GPU": 1}``."""
+    """The resources of the largest trial, for example ``{"CPU": 4, "GPU": 1}``."""
     needed: dict[str, float] = {}
     for config in configs:
         for kind, amount in _request(config).required_resources.items():
@@ -95,33 +101,35 @@ def _request(config: dict[str, Any]) -> PlacementGroupFactory:
 
 @contextmanager
 def ray_cluster(
-    options: ClusterOptions, needed: Mapping[str, float], cores: int, trials: int = 1
+    options: TrainOptions, needed: Mapping[str, float], cores: int, trials: int = 1
 ) -> Iterator[None]:
-    """Starts or joins a cluster for as long as the block runs.
+    """Starts or joins a cluster for the time of the block.
 
     Args:
-        options: How to reach or start it.
-        needed: What the largest trial takes.
-        cores: What the trials may take together. A started cluster claims at least what they need:
+        options: The address of a running cluster, or the size of one to start.
+        needed: The resources of the largest trial.
+        cores: The cores of all trials. A started cluster claims at least what the trials need:
             more processes than cores are slow, but a trial that never starts is worse.
-        trials: How many have to run at a time.
+        trials: How many trials have to run at once.
 
     Raises:
         InputError: The cluster cannot be reached, or is too small for a trial.
     """
     import ray
 
+    address = options.ray_address
     start: dict[str, Any] = {"num_cpus": None, "num_gpus": None}
-    if options.address is not None:
-        _check_reachable(options.address)
+    if address is not None:
+        _check_reachable(address)
     else:
         claimed = max(cores, trials * int(needed.get("CPU", 1)))
-        start = {"num_cpus": claimed, "num_gpus": options.num_gpus, "include_dashboard": False}
+        gpus = options.ray_num_gpus
+        start = {"num_cpus": claimed, "num_gpus": gpus, "include_dashboard": False}
     try:
         ray.init(
-            address=options.address or "local",
-            log_to_driver=options.verbosity > 0,
-            logging_level=options.log_level,
+            address=address or "local",
+            log_to_driver=options.verbose > 0,
+            logging_level=_log_level(options.verbose),
             **start,
         )
     except ConnectionError as error:
@@ -134,7 +142,7 @@ def ray_cluster(
 
 
 def _check_reachable(address: str) -> None:
-    """Looks whether anything answers there; Ray itself would try for many minutes."""
+    """Checks that the address answers. Ray itself would try for many minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "/" in host:
         raise InputError(f"--ray-address: expected HOST:PORT, found {address!r}")

@@ -1,4 +1,4 @@
-"""Ctrl-C during training: finish the iteration, save a checkpoint, end so that it can go on.
+"""Ctrl-C while training: finish the iteration, save a checkpoint, and end so that it can resume.
 
 Tune alone would end at once, and a run without regular checkpoints would be lost.
 """
@@ -20,15 +20,15 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
-# One for the process: Tune stores the scheduler and the callback in files of their own, so after
-# a restore the two know each other only through this.
+# One for the process. Tune stores the scheduler and the callback in separate files, so after a
+# restore they share nothing else.
 INTERRUPTED = threading.Event()
 
 
 class _Pausing(TrialScheduler):
-    """Stands before a scheduler: once interrupted, pauses each trial, which saves a checkpoint.
+    """Placed before a scheduler: after Ctrl-C it pauses each trial, which saves a checkpoint.
 
-    An iteration that does not report the metric, such as one without an evaluation, goes by unseen.
+    It hides iterations that do not report the metric, such as those without an evaluation.
     """
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
@@ -45,7 +45,7 @@ class _Pausing(TrialScheduler):
             super().on_trial_complete(tune_controller, trial, result)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Called by Tune for the next trial to start or to go on with."""
+        """Called by Tune for the next trial to start or to resume."""
         return None if INTERRUPTED.is_set() else super().choose_trial_to_run(tune_controller)
 
 
@@ -58,11 +58,14 @@ class PausingASHA(_Pausing, AsyncHyperBandScheduler):
 
 
 class PausingPBT(_Pausing, PopulationBasedTraining):
-    """Lets the worst trials go on from the best ones' checkpoints, with changed settings."""
+    """Population based training (Jaderberg et al., 2017).
+
+    The worst trials continue from the best ones' checkpoints, with changed settings.
+    """
 
 
 class InterruptCallback(Callback):
-    """Takes over Ctrl-C from Tune until every trial is paused; a second one ends at once."""
+    """Handles Ctrl-C in place of Tune until every trial is paused; a second one ends at once."""
 
     def setup(self, *args: Any, **info: Any) -> None:
         """Called by Tune before the first trial, after it has set its own handler."""

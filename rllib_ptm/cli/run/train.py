@@ -1,4 +1,4 @@
-"""``rllib train``: runs experiments through Ray Tune, shows how they go, reports how they ended."""
+"""``rllib train``: runs experiments through Ray Tune, shows progress, and reports the results."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from rich.console import Console
 from envs.errors import InputError
 from rllib_ptm.cli.read.config_check import check_config
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.options import TrainChoices
+from rllib_ptm.cli.read.options import TrainOptions
 from rllib_ptm.cli.run.cluster import (
+    import_ray,
     machine_cores,
+    main_process_cores,
     needed_resources,
-    quieten_ray,
     ray_cluster,
-    share_out_cores,
 )
-from rllib_ptm.cli.show.report import report_interrupted, report_trial
-from rllib_ptm.cli.show.trial_table import best_first, only_the_best_counts, trial_table
+from rllib_ptm.cli.show.trial_report import report_interrupted, report_trial
+from rllib_ptm.cli.show.trial_table import best_first, trial_table, trials_compete
 
 if TYPE_CHECKING:
     from ray.tune import ResultGrid
@@ -31,29 +31,30 @@ FAILED = 1
 INTERRUPTED_BY_USER = 130
 
 
-def train(experiments: Sequence[Experiment], chosen: TrainChoices) -> int:
-    """Trains the experiments one after the other, and plays what they have learnt.
+def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
+    """Trains the experiments one after the other, and plays the trained policies.
 
     Args:
-        experiments: What to train; checked so far as can be without Ray.
-        chosen: What else the command line says.
+        experiments: What to train, already checked as far as possible without Ray.
+        options: The options of the command.
 
     Returns:
-        The exit code: 0, 1 where a trial failed, 130 after Ctrl-C.
+        The exit code: 0, 1 if a trial failed, 130 after Ctrl-C.
 
     Raises:
-        InputError: Something cannot be used; nothing has been started then.
+        InputError: Something cannot be used; then nothing has been started.
     """
     console = Console()
-    storage = _storage_folder(chosen.storage_path)
-    quieten_ray(chosen.cluster)
+    storage = _storage_folder(options.storage_path)
+    import_ray(options.verbose, joins_cluster=options.ray_address is not None)
     with console.status("Checking the experiment"):
         for experiment in experiments:
             check_config(experiment)
-        experiments = [_with_cores(experiment, chosen) for experiment in experiments]
-        if chosen.resume:
+        cores = options.ray_num_cpus or machine_cores()
+        experiments = [_with_cores(experiment, cores) for experiment in experiments]
+        if options.resume:
             _check_resumable(experiments, storage)
-    finished, interrupted = _train_all(experiments, storage, chosen, console)
+    finished, interrupted = _train_all(experiments, storage, options, console)
     codes = [0]
     for experiment, grid in finished:
         results = best_first(experiment, [grid[index] for index in range(len(grid))])
@@ -63,34 +64,32 @@ def train(experiments: Sequence[Experiment], chosen: TrainChoices) -> int:
             if interrupted:
                 report_interrupted(experiment, result, console)
                 codes.append(INTERRUPTED_BY_USER)
-            elif number == 0 or result.error is not None or not only_the_best_counts(experiment):
-                learnt = report_trial(experiment, result, chosen.evaluation_episodes, console)
-                codes.append(0 if learnt else FAILED)
+            elif number == 0 or result.error is not None or not trials_compete(experiment):
+                trained = report_trial(experiment, result, options.evaluation_episodes, console)
+                codes.append(0 if trained else FAILED)
     return max(codes)
 
 
 def _train_all(
-    experiments: Sequence[Experiment],
-    storage: Path,
-    chosen: TrainChoices,
-    console: Console,
+    experiments: Sequence[Experiment], storage: Path, options: TrainOptions, console: Console
 ) -> tuple[list[tuple[Experiment, ResultGrid]], bool]:
     """Returns the results of each experiment that was begun, and whether Ctrl-C ended them."""
     from rllib_ptm import register
     from rllib_ptm.cli.run.interrupt import INTERRUPTED
-    from rllib_ptm.cli.run.tune_run import fit, fit_on, has_run
+    from rllib_ptm.cli.run.tune_run import fit, has_run, resume
 
     needed = needed_resources([variant for e in experiments for variant in e.variants()])
-    finished = []
+    cores = options.ray_num_cpus or machine_cores()
     trials = max(experiment.max_concurrent_trials or 1 for experiment in experiments)
-    with ray_cluster(chosen.cluster, needed, _cores(chosen), trials):
+    finished = []
+    with ray_cluster(options, needed, cores, trials):
         register()
         for experiment in experiments:
             _announce(experiment, storage, console)
-            if chosen.resume and has_run(experiment, storage):
-                grid = fit_on(experiment, storage)
+            if options.resume and has_run(experiment, storage):
+                grid = resume(experiment, storage)
             else:
-                grid = fit(experiment, storage, plain=chosen.cluster.verbosity > 0)
+                grid = fit(experiment, storage, plain=options.verbose > 0)
             finished.append((experiment, grid))
             if INTERRUPTED.is_set():
                 break
@@ -118,22 +117,18 @@ def _announce(experiment: Experiment, storage: Path, console: Console) -> None:
     )
 
 
-def _cores(chosen: TrainChoices) -> int:
-    return chosen.cluster.num_cpus or machine_cores()
-
-
-def _with_cores(experiment: Experiment, chosen: TrainChoices) -> Experiment:
-    """The experiment, with the cores shared out where it does not say how."""
+def _with_cores(experiment: Experiment, cores: int) -> Experiment:
+    """The experiment, with the main process's share of the cores if it does not set that."""
     key = "num_cpus_for_main_process"
     if key in experiment.config:
         return experiment
     trials = experiment.max_concurrent_trials or 1
-    cores = share_out_cores(list(experiment.variants()), _cores(chosen), trials)
-    return replace(experiment, config={**experiment.config, key: cores})
+    share = main_process_cores(list(experiment.variants()), cores, trials)
+    return replace(experiment, config={**experiment.config, key: share})
 
 
 def _storage_folder(path: str) -> Path:
-    """Returns the folder as an absolute path; makes it where it is missing.
+    """Returns the folder as an absolute path, and creates it if it is missing.
 
     Raises:
         InputError: It is not a folder of this machine that can be written to.

@@ -1,4 +1,4 @@
-"""Hands experiments to Ray Tune."""
+"""Runs experiments with Ray Tune."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ray.tune import CheckpointConfig, FailureConfig, ResultGrid, RunConfig, Tun
 
 from envs.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.schedulers import SCHEDULERS
 from rllib_ptm.cli.read.search_space import tune_space
 from rllib_ptm.cli.run.interrupt import InterruptCallback
-from rllib_ptm.cli.run.live_progress import LiveProgress
+from rllib_ptm.cli.run.live_display import LiveDisplay
+from rllib_ptm.cli.run.schedulers import make_scheduler
 
 _RECORD = "experiment.json"
 
@@ -25,7 +25,7 @@ def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
     Args:
         experiment: What to train.
         storage: The folder that holds a folder per experiment.
-        plain: Lines in place of the live table.
+        plain: Print lines in place of the live table.
     """
     folder = storage / experiment.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
         tune_config=TuneConfig(
             num_samples=experiment.num_samples,
             max_concurrent_trials=experiment.max_concurrent_trials,
-            scheduler=SCHEDULERS[experiment.scheduler].make(experiment.scheduler_settings),
+            scheduler=make_scheduler(experiment.scheduler_settings),
         ),
         run_config=RunConfig(
             name=experiment.name,
@@ -44,18 +44,18 @@ def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
             stop=experiment.stop,
             checkpoint_config=CheckpointConfig(**asdict(experiment.checkpoint)),
             failure_config=FailureConfig(max_failures=experiment.max_failures),
-            callbacks=[LiveProgress(experiment.name, experiment.stop, plain), InterruptCallback()],
+            callbacks=[LiveDisplay(experiment.name, experiment.stop, plain), InterruptCallback()],
             verbose=0,
         ),
     )
     with warnings.catch_warnings():
-        # Tune would have its actors used again, which RLlib's Algorithm does not support.
+        # Tune advises to reuse its actors, which RLlib's Algorithm does not support.
         warnings.filterwarnings("ignore", "Consider boosting PBT performance", UserWarning)
         return tuner.fit()
 
 
-def fit_on(experiment: Experiment, storage: Path) -> ResultGrid:
-    """Goes on with an experiment's interrupted and failed trials, from their last checkpoints."""
+def resume(experiment: Experiment, storage: Path) -> ResultGrid:
+    """Continues an experiment's interrupted and failed trials from their last checkpoints."""
     path = str(storage / experiment.name)
     return Tuner.restore(path, trainable=experiment.algorithm, resume_errored=True).fit()
 
@@ -67,10 +67,10 @@ def has_run(experiment: Experiment, storage: Path) -> bool:
 
 
 def check_unchanged(experiment: Experiment, storage: Path) -> None:
-    """Makes sure that the experiment is still the one that was begun.
+    """Checks that the experiment is the one that was begun.
 
     Raises:
-        InputError: It has changed; Tune would go on with the old settings without a word.
+        InputError: It has changed. Tune would silently continue with the old settings.
     """
     before = json.loads((storage / experiment.name / _RECORD).read_text())
     now = json.loads(_record(experiment))

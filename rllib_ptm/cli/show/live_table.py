@@ -1,4 +1,4 @@
-"""The live table of a training run, and the plain lines that take its place in a log."""
+"""The live table of a training run, and the plain lines that replace it in a log."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rllib_ptm.cli.show.progress import (
-    EPISODES,
-    LEARNER,
-    PRIORITY,
-    STEPS,
-    WIN_RATE,
-    WIN_RATE_MEAN,
-    TrialProgress,
-    clock_text,
+from rllib_ptm.cli.show.trial_progress import TrialProgress, clock_text
+from rllib_ptm.tasks.metrics import (
+    ENV_STEPS,
+    EPISODES_PATH,
+    LEARNER_PATH,
+    LENGTH_MEAN_PATH,
+    PRIORITY_PATH,
+    RETURN_MEAN_PATH,
+    SCHEDULE_PATH,
+    WIN_RATE_MEAN_PATH,
+    WIN_RATE_PATH,
 )
 
+# Heading -> key. A run's method decides which of the losses it reports.
 _LEARNER_COLUMNS: Mapping[str, str] = {
     "loss": "total_loss",
     "original": "loss_ori",
@@ -36,11 +39,11 @@ _PANEL_WIDTH = 88
 
 
 def live_table(trials: Iterable[TrialProgress], notice: str = "") -> RenderableType:
-    """Everything that one looks at while training runs, a panel per running trial.
+    """A panel for each running trial.
 
     Args:
-        trials: The trials that run.
-        notice: A line below, where something has to be said.
+        trials: The running trials.
+        notice: A line below the panels, if not empty.
     """
     panels: list[RenderableType] = [_panel(trial) for trial in trials]
     if not panels:
@@ -81,19 +84,19 @@ def _counters(trial: TrialProgress) -> Table:
     return _columns(
         {
             "iteration": _count(trial.number("training_iteration")),
-            "env steps": _count(trial.number(STEPS)),
-            "steps/s": _count(trial.speed(STEPS)),
-            "episodes": _count(trial.number(EPISODES)),
-            "return": _decimal(trial.number("env_runners/episode_return_mean")),
-            "length": _decimal(trial.number("env_runners/episode_len_mean")),
-            "ε": _decimal(trial.number("schedules/epsilon")),
-            "α": _decimal(trial.number("schedules/alpha")),
+            "env steps": _count(trial.number(ENV_STEPS)),
+            "steps/s": _count(trial.speed(ENV_STEPS)),
+            "episodes": _count(trial.number(EPISODES_PATH)),
+            "return": _decimal(trial.number(RETURN_MEAN_PATH)),
+            "length": _decimal(trial.number(LENGTH_MEAN_PATH)),
+            "ε": _decimal(trial.number(SCHEDULE_PATH + "epsilon")),
+            "α": _decimal(trial.number(SCHEDULE_PATH + "alpha")),
         }
     )
 
 
 def _tasks(trial: TrialProgress) -> Table:
-    win_rates, priorities = trial.per_task(WIN_RATE), trial.per_task(PRIORITY)
+    win_rates, priorities = trial.per_task(WIN_RATE_PATH), trial.per_task(PRIORITY_PATH)
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("task", no_wrap=True)
     table.add_column("win rate", justify="right")
@@ -102,13 +105,13 @@ def _tasks(trial: TrialProgress) -> Table:
     for task in {**win_rates, **priorities}:
         rate = win_rates.get(task)
         table.add_row(task, _percent(rate), _bar(rate), _decimal(priorities.get(task)))
-    mean = trial.number(WIN_RATE_MEAN)
+    mean = trial.number(WIN_RATE_MEAN_PATH)
     table.add_row("mean", _percent(mean), _bar(mean), "", style="bold")
     return table
 
 
 def _learner(trial: TrialProgress) -> RenderableType:
-    values = {name: trial.number(LEARNER + key) for name, key in _LEARNER_COLUMNS.items()}
+    values = {name: trial.number(LEARNER_PATH + key) for name, key in _LEARNER_COLUMNS.items()}
     known = {name: _decimal(value, 3) for name, value in values.items() if value is not None}
     return _columns(known) if known else Text("collecting episodes to learn from", style="dim")
 
@@ -125,14 +128,14 @@ def _bar(rate: float | None) -> ProgressBar:
 
 def plain_line(trial: TrialProgress) -> str:
     """One line of a log, without escape codes."""
-    rates = trial.per_task(WIN_RATE)
+    rates = trial.per_task(WIN_RATE_PATH)
     tasks = ", ".join(f"{task} {_percent(rate)}" for task, rate in rates.items())
     return (
         f"[{clock_text(trial.clock() - trial.started)}] {trial.name}: "
         f"iteration {_count(trial.number('training_iteration'))}, "
-        f"{_count(trial.number(STEPS))} env steps, "
-        f"{_count(trial.speed(STEPS))} steps/s, "
-        f"win rate {_percent(trial.number(WIN_RATE_MEAN))} ({tasks}), "
+        f"{_count(trial.number(ENV_STEPS))} env steps, "
+        f"{_count(trial.speed(ENV_STEPS))} steps/s, "
+        f"win rate {_percent(trial.number(WIN_RATE_MEAN_PATH))} ({tasks}), "
         f"left about {clock_text(trial.seconds_left())}"
     )
 

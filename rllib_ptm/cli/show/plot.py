@@ -1,4 +1,4 @@
-"""The picture of a run: a win-rate curve per task, and how the final policy does."""
+"""Draws a run: a curve of the win rate of each task, and the win rates of the final policy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rllib_ptm.cli.show.progress import STEPS, WIN_RATE
+from rllib_ptm.tasks.metrics import ENV_STEPS, WIN_RATE_PATH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +20,8 @@ def plot_win_rates(
 
     Args:
         table: A row per iteration, a column per result key; see ``read_progress``.
-        final_win_rates: The greedy win rate of the checkpoint that is played in the end, by task.
-        title: What was trained.
+        final_win_rates: The greedy win rate of the final policy, by task.
+        title: The name of the experiment.
         out: The PNG file to write.
     """
     import matplotlib as mpl
@@ -48,10 +48,10 @@ def _draw(axes: Axes, table: pd.DataFrame, final_win_rates: Mapping[str, float])
     import matplotlib as mpl
     from matplotlib.ticker import EngFormatter, PercentFormatter
 
-    trained = [c.removeprefix(WIN_RATE) for c in table.columns if c.startswith(WIN_RATE)]
+    trained = [c.removeprefix(WIN_RATE_PATH) for c in table.columns if c.startswith(WIN_RATE_PATH)]
     tasks = [*trained, *(task for task in final_win_rates if task not in trained)]
-    colours = mpl.color_sequences["petroff10"]  # told apart by colour-blind eyes, too
-    steps = table[STEPS]
+    colours = mpl.color_sequences["petroff10"]  # colour-blind readers can tell them apart
+    steps = table[ENV_STEPS]
     for index, task in enumerate(tasks):
         colour, label = colours[index % len(colours)], task
         if task in final_win_rates:
@@ -67,7 +67,7 @@ def _draw(axes: Axes, table: pd.DataFrame, final_win_rates: Mapping[str, float])
                 zorder=3,
                 linestyle="none",
             )
-        curve = table[WIN_RATE + task] if task in trained else steps * float("nan")
+        curve = table.get(WIN_RATE_PATH + task, steps * float("nan"))
         axes.plot(steps, curve, color=colour, linewidth=2, label=label)
     axes.set_xlabel("environment steps")
     axes.set_ylabel("win rate")

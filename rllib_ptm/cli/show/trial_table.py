@@ -11,20 +11,21 @@ from rich.table import Table
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings
 from rllib_ptm.cli.read.search_space import searched_keys
-from rllib_ptm.cli.show.progress import WIN_RATE_MEAN, flatten
+from rllib_ptm.cli.show.trial_progress import flatten
+from rllib_ptm.tasks.metrics import WIN_RATE_MEAN_PATH
 
 if TYPE_CHECKING:
     from ray.tune import Result
 
 
-def only_the_best_counts(experiment: Experiment) -> bool:
-    """Whether the trials compete; those of a plain grid, over seeds say, each count."""
+def trials_compete(experiment: Experiment) -> bool:
+    """Whether only the best trial matters. In a plain grid, over seeds say, each one does."""
     return not isinstance(experiment.scheduler_settings, FifoSettings)
 
 
 def best_first(experiment: Experiment, results: Sequence[Result]) -> list[Result]:
-    """The results by the last value of what they are compared by; the failed ones last."""
-    metric, mode = _compared_by(experiment)
+    """The results, sorted by the last value of the metric that ranks them; failed ones last."""
+    metric, mode = _ranked_by(experiment)
     sign = 1 if mode == "min" else -1
 
     def rank(result: Result) -> tuple[bool, float]:
@@ -35,8 +36,8 @@ def best_first(experiment: Experiment, results: Sequence[Result]) -> list[Result
 
 
 def trial_table(experiment: Experiment, results: Sequence[Result]) -> Table:
-    """A row per trial: what was tried, how far it came, and what it reached."""
-    metric, _ = _compared_by(experiment)
+    """A row per trial: its settings, its iterations, and its metric."""
+    metric, _ = _ranked_by(experiment)
     keys = searched_keys(experiment.config)
     if isinstance(experiment.scheduler_settings, PbtSettings):
         keys += [k for k in experiment.scheduler_settings.mutated() if k not in keys]
@@ -57,10 +58,10 @@ def trial_table(experiment: Experiment, results: Sequence[Result]) -> Table:
     return table
 
 
-def _compared_by(experiment: Experiment) -> tuple[str, str]:
+def _ranked_by(experiment: Experiment) -> tuple[str, str]:
     settings = experiment.scheduler_settings
     if isinstance(settings, FifoSettings):
-        return WIN_RATE_MEAN, "max"
+        return WIN_RATE_MEAN_PATH, "max"
     return settings.metric, settings.mode
 
 

@@ -22,7 +22,7 @@ from rllib_ptm import PTMConfig
 from rllib_ptm.cli.main import main
 from rllib_ptm.cli.read.examples import examples
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.options import TrainChoices
+from rllib_ptm.cli.read.options import TrainOptions
 from rllib_ptm.cli.run import train
 from rllib_ptm.cli.run.cluster import needed_resources
 
@@ -217,7 +217,7 @@ def fuzz_commands(seeds: range, runs: list[Any], capsys: pytest.CaptureFixture[s
 
 
 def assert_no_word_is_ignored(
-    words: list[str], experiments: Sequence[Experiment], chosen: TrainChoices
+    words: list[str], experiments: Sequence[Experiment], chosen: TrainOptions
 ) -> None:
     for option, value in itertools.pairwise(words):
         if option in FIELDS:

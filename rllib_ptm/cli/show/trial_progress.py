@@ -1,4 +1,4 @@
-"""What is known of a trial while it trains: its last result, its speed, the time that is left."""
+"""The state of a trial while it trains: its last result, its speed, and the time that is left."""
 
 from __future__ import annotations
 
@@ -10,15 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rllib_ptm.cli.read.stop_keys import STOP_KEYS
+from rllib_ptm.tasks.metrics import ENV_STEPS
 
-STEPS = "num_env_steps_sampled_lifetime"
-EPISODES = "env_runners/num_episodes_lifetime"
-WIN_RATE = "env_runners/win_rate/"
-WIN_RATE_MEAN = "env_runners/win_rate_mean"
-PRIORITY = "priorities/"
-LEARNER = "learners/default_policy/"
-
-# Speeds are those of the last minute: training is slower once learning has started.
+# A speed is that of the last minute, because training slows down when learning starts.
 _WINDOW_S = 60.0
 
 
@@ -39,8 +33,8 @@ class TrialProgress:
 
     Attributes:
         name: The trial's name.
-        stop: The conditions of which the first one reached ends the run.
-        clock: Seconds that only ever grow; another one in tests.
+        stop: The stop conditions; the first one that is met ends the run.
+        clock: A monotonic clock, in seconds; tests replace it.
         latest: The last result, flat.
     """
 
@@ -54,31 +48,31 @@ class TrialProgress:
         self._window: deque[tuple[float, dict[str, float]]] = deque()
 
     def update(self, result: Mapping[str, Any]) -> None:
-        """Takes in the result of one iteration."""
+        """Adds the result of one iteration."""
         self.latest = flatten(result)
         now = self.clock()
-        counters = {key: self.number(key) for key in (*self.stop, STEPS)}
+        counters = {key: self.number(key) for key in (*self.stop, ENV_STEPS)}
         self._window.append((now, {k: v for k, v in counters.items() if v is not None}))
-        # Two results always stay, so that a slow run has a speed too.
+        # Two results always stay, so that a slow run also has a speed.
         while len(self._window) > 2 and now - self._window[1][0] > _WINDOW_S:
             self._window.popleft()
 
     def number(self, key: str) -> float | None:
-        """The last value of a result key; None where it is absent or not a number yet."""
+        """The last value of a result key; None if it is missing or not a number."""
         value = self.latest.get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
             return None
         return float(value)
 
     def speed(self, key: str) -> float | None:
-        """How much a counter grows in a second; None before two results."""
+        """The growth of a counter per second; None before two results."""
         (start, first), (end, last) = self._window[0], self._window[-1]
         if key not in first or key not in last or end <= start:
             return None
         return (last[key] - first[key]) / (end - start)
 
     def seconds_left(self) -> float | None:
-        """Estimated time until the first stop condition is met; None where nobody can tell."""
+        """Estimated time until the first stop condition is met; None if it cannot be estimated."""
         if not self._window:
             return None
         since_update = self.clock() - self._window[-1][0]
@@ -89,18 +83,15 @@ class TrialProgress:
                 estimates.append((target - value) / speed - since_update)
         return max(0.0, min(estimates)) if estimates else None
 
-    def per_task(self, prefix: str) -> dict[str, float]:
-        """The values under a prefix, by task, for example ``{"5m_vs_6m": 0.4}``."""
-        values = {}
-        for key in self.latest:
-            value = self.number(key) if key.startswith(prefix) else None
-            if value is not None:
-                values[key.removeprefix(prefix)] = value
-        return values
+    def per_task(self, path: str) -> dict[str, float]:
+        """The numbers under a path, by task, for example ``{"5m_vs_6m": 0.4}``."""
+        keys = [key for key in self.latest if key.startswith(path)]
+        values = {key.removeprefix(path): self.number(key) for key in keys}
+        return {task: value for task, value in values.items() if value is not None}
 
 
 def clock_text(seconds: float | None) -> str:
-    """Seconds as people read them: ``02:05``, ``1:02:05``, or ``--:--`` where unknown."""
+    """Seconds as ``02:05`` or ``1:02:05``; ``--:--`` for None."""
     if seconds is None:
         return "--:--"
     minutes, rest = divmod(round(seconds), 60)

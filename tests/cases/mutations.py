@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from rllib_ptm.cli.read.former import FORMER_OPTIONS
+from rllib_ptm.cli.read.removed_options import REMOVED_OPTIONS
 from rllib_ptm.cli.read.search_space import SPACES
 
 VALUES: tuple[Any, ...] = (
@@ -191,8 +191,8 @@ def _another(words: list[str], rng: random.Random) -> list[str]:
     return [word if rng.random() < 1 / max(len(words), 1) else w for w in words]
 
 
-def _former(words: list[str], rng: random.Random) -> list[str]:
-    return [*words, rng.choice(list(FORMER_OPTIONS)), *rng.choice(([], ["1"]))]
+def _removed(words: list[str], rng: random.Random) -> list[str]:
+    return [*words, rng.choice(list(REMOVED_OPTIONS)), *rng.choice(([], ["1"]))]
 
 
 def _twice(words: list[str], rng: random.Random) -> list[str]:
@@ -214,7 +214,7 @@ _COMMAND: list[Callable[[list[str], random.Random], list[str]]] = [
     _misspelt,
     _another,
     _another,
-    _former,
+    _removed,
     _twice,
     _shuffled,
 ]

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from rllib_ptm.cli.read.experiment import CheckpointSettings
 from rllib_ptm.cli.show.plot import plot_win_rates
-from rllib_ptm.cli.show.report import checkpoint_to_play, read_progress
-from rllib_ptm.cli.show.results import result_table, write_results
+from rllib_ptm.cli.show.task_table import task_table, write_results
+from rllib_ptm.cli.show.trial_report import checkpoint_to_play, read_progress
 from rllib_ptm.play.evaluation_episodes import TaskResult
 
 RESULTS = [
@@ -25,7 +25,7 @@ RESULTS = [
 
 
 def test_the_table_has_a_row_per_task_and_the_mean(capsys: pytest.CaptureFixture[str]) -> None:
-    Console(width=100).print(result_table(RESULTS))
+    Console(width=100).print(task_table(RESULTS))
     lines = capsys.readouterr().out.splitlines()
     cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if "│" in line]
     assert cells == [

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rllib_ptm.cli.show.report import FINAL_SEED
+from rllib_ptm.cli.show.trial_report import FINAL_SEED
 
 TINY = """
 tiny:

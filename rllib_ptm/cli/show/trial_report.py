@@ -1,4 +1,4 @@
-"""What the user gets when a trial has ended: a table, a picture, and where everything lies."""
+"""The report of a trial that has ended: a table, a plot, and the paths of its files."""
 
 from __future__ import annotations
 
@@ -12,53 +12,52 @@ from rich.markup import escape
 
 from rllib_ptm.cli.read.experiment import CheckpointSettings, Experiment
 from rllib_ptm.cli.show.plot import plot_win_rates
-from rllib_ptm.cli.show.progress import flatten
-from rllib_ptm.cli.show.results import result_table, write_results
+from rllib_ptm.cli.show.task_table import task_table, write_results
+from rllib_ptm.cli.show.trial_progress import flatten
 
 if TYPE_CHECKING:
     import pandas as pd
     from ray.tune import Checkpoint, Result
 
-# Of the final games: far from those by which a checkpoint may have been chosen.
+# The final battles. Their seeds differ from those that may have chosen the checkpoint.
 FINAL_SEED = 1_000_000
-RESULTS_JSON, RESULTS_CSV = "result.json", "progress.csv"  # as Tune names them
+RESULTS_JSON, RESULTS_CSV = "result.json", "progress.csv"  # Tune's names
 
 
 def report_trial(experiment: Experiment, result: Result, episodes: int, console: Console) -> bool:
-    """Plays a trial's best checkpoint, or its last, and shows what came of it.
+    """Plays a trial's best checkpoint, or its last, and shows the results.
 
     Args:
         experiment: What was trained.
         result: A trial that has ended.
-        episodes: Greedy games per task.
-        console: Where to write.
+        episodes: Greedy episodes of each task.
+        console: Where to print.
 
     Returns:
-        False where the trial failed, so that there is nothing to play.
+        False if the trial failed; then there is nothing to play.
     """
     folder = Path(result.path)
     if result.error is not None or result.checkpoint is None:
         _report_failure(experiment, result, folder)
         return False
     chosen, which = checkpoint_to_play(experiment.checkpoint, result)
-    checkpoint = Path(chosen.path)
-    with console.status(f"Playing {episodes} games of each task"):
+    with console.status(f"Playing {episodes} episodes of each task"):
         from rllib_ptm.evaluate.checkpoint_player import evaluate_checkpoint
 
-        games = evaluate_checkpoint(str(checkpoint), episodes_per_task=episodes, seed=FINAL_SEED)
-    picture, stored = folder / "win_rate.png", folder / "final.json"
-    final = {row.task: row.win_rate for row in games}
-    plot_win_rates(read_progress(folder), final, experiment.name, picture)
-    write_results(games, stored)
+        rows = evaluate_checkpoint(chosen.path, episodes_per_task=episodes, seed=FINAL_SEED)
+    plot, stored = folder / "win_rate.png", folder / "final.json"
+    final = {row.task: row.win_rate for row in rows}
+    plot_win_rates(read_progress(folder), final, experiment.name, plot)
+    write_results(rows, stored)
     console.print()
-    console.print(result_table(games, f"{experiment.name}: greedy games of the {which} checkpoint"))
+    console.print(task_table(rows, f"{experiment.name}: greedy games of the {which} checkpoint"))
     _print_paths(
         console,
         {
-            "checkpoint": checkpoint,
+            "checkpoint": chosen.path,
             "results": folder / RESULTS_CSV,
             "TensorBoard": folder,
-            "win rates": picture,
+            "win rates": plot,
             "final games": stored,
         },
     )
@@ -66,7 +65,7 @@ def report_trial(experiment: Experiment, result: Result, episodes: int, console:
 
 
 def checkpoint_to_play(settings: CheckpointSettings, result: Result) -> tuple[Checkpoint, str]:
-    """The checkpoint with the best score, where the experiment names one; else the last.
+    """The checkpoint with the best score if the experiment names a score; else the last.
 
     Returns:
         The checkpoint, and which it is: "best" or "last".
@@ -75,7 +74,7 @@ def checkpoint_to_play(settings: CheckpointSettings, result: Result) -> tuple[Ch
     scored = []
     for checkpoint, metrics in result.best_checkpoints or []:
         scores = flatten(metrics)
-        if attribute in scores:  # not every iteration has an evaluation
+        if attribute in scores:  # only some iterations have an evaluation
             scored.append((scores[attribute], checkpoint))
     if not scored:
         return result.checkpoint, "last"
@@ -84,10 +83,10 @@ def checkpoint_to_play(settings: CheckpointSettings, result: Result) -> tuple[Ch
 
 
 def read_progress(folder: Path) -> pd.DataFrame:
-    """Reads a trial's results, a row per iteration, and writes them anew as ``progress.csv``.
+    """Reads a trial's results, a row per iteration, and rewrites ``progress.csv`` from them.
 
-    Tune's own CSV file has the columns of the first iteration only, when nothing has been
-    learnt yet, and gets rows that do not fit its head when a run goes on with other columns.
+    Tune's own CSV file has only the columns of the first iteration, before anything is learnt.
+    If a run resumes with other columns, its rows do not fit the head.
     """
     import pandas as pd
 
@@ -99,27 +98,27 @@ def read_progress(folder: Path) -> pd.DataFrame:
 
 
 def report_interrupted(experiment: Experiment, result: Result, console: Console) -> None:
-    """Says what an interrupted run has left, and how to go on."""
-    saved = Path(result.checkpoint.path) if result.checkpoint else "none"
+    """Shows the files of an interrupted run, and how to resume it."""
+    saved = result.checkpoint.path if result.checkpoint else "none"
     state = "finished" if (result.metrics or {}).get("done") else "interrupted"
     console.print(f"[yellow]{experiment.name}: {state}[/yellow]")
     _print_paths(console, {"checkpoint": saved, "results": Path(result.path) / RESULTS_CSV})
-    console.print("The same command with --resume goes on from there.")
+    console.print("The same command with --resume continues from there.")
 
 
 def _report_failure(experiment: Experiment, result: Result, folder: Path) -> None:
     log = folder / "error.txt"
     where = log if log.is_file() else folder
     Console(stderr=True).print(
-        f"[red]{experiment.name}: a trial failed:[/red] {escape(_gist(result.error))}\n"
+        f"[red]{experiment.name}: a trial failed:[/red] {escape(_cause(result.error))}\n"
         f"The whole story: {escape(str(where))}",
         highlight=False,
         soft_wrap=True,
     )
 
 
-def _gist(error: Exception | None) -> str:
-    """The last line of a traceback that names an exception: notes may follow it."""
+def _cause(error: Exception | None) -> str:
+    """The last line of a traceback that names an exception. Notes may follow it."""
     lines = str(error or "it left no checkpoint").strip().splitlines()
     named = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Exit)\b", line)]
     return (named or lines)[-1]

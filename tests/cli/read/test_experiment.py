@@ -9,7 +9,7 @@ import pytest
 from envs.errors import InputError
 from rllib_ptm.cli.read.experiment import read_experiments
 from rllib_ptm.cli.read.search_space import variants
-from rllib_ptm.cli.read.yaml_file import read_yaml
+from rllib_ptm.cli.read.text import read_yaml
 
 TWO_EXPERIMENTS = """
 first:

@@ -14,11 +14,10 @@ from ray import tune
 
 from envs.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment, read_experiment
-from rllib_ptm.cli.read.schedulers import SCHEDULERS
 from rllib_ptm.cli.read.search_space import SPACES, extremes, searched_keys, tune_space, variants
 from rllib_ptm.cli.run.interrupt import PausingASHA, PausingFIFO, PausingPBT
-from rllib_ptm.cli.run.population import WithinBounds
-from rllib_ptm.cli.show.trial_table import best_first, only_the_best_counts
+from rllib_ptm.cli.run.schedulers import WithinBounds, make_scheduler
+from rllib_ptm.cli.show.trial_table import best_first, trials_compete
 
 TINY: dict[str, Any] = {
     "run": "PTM",
@@ -110,9 +109,9 @@ def experiment(**more: Any) -> Experiment:
 )
 def test_schedulers_by_name(name: str, settings: dict[str, Any], kind: type) -> None:
     checked = experiment(scheduler=name, scheduler_config=settings)
-    made = SCHEDULERS[checked.scheduler].make(checked.scheduler_settings)
+    made = make_scheduler(checked.scheduler_settings)
     assert type(made) is kind
-    assert only_the_best_counts(checked) == (kind is not PausingFIFO)
+    assert trials_compete(checked) == (kind is not PausingFIFO)
 
 
 @pytest.mark.parametrize(

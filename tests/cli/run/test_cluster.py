@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rllib_ptm.cli.run.cluster import machine_cores, needed_resources, share_out_cores
+from rllib_ptm.cli.run.cluster import machine_cores, main_process_cores, needed_resources
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from rllib_ptm.cli.run.cluster import machine_cores, needed_resources, share_out
 def test_torch_gets_what_the_other_processes_leave(
     config: dict[str, Any], cores: int, expected: int
 ) -> None:
-    assert share_out_cores([config], cores) == expected
+    assert main_process_cores([config], cores) == expected
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_torch_gets_what_the_other_processes_leave(
 def test_trials_that_run_at_once_share(
     config: dict[str, Any], cores: int, trials: int, expected: int
 ) -> None:
-    assert share_out_cores([config], cores, trials) == expected
+    assert main_process_cores([config], cores, trials) == expected
 
 
 def test_the_hungriest_trial_decides() -> None:
     configs = [{"num_env_runners": n, "num_cpus_for_main_process": 2} for n in (0, 3)]
-    assert share_out_cores(configs, 8) == 4
+    assert main_process_cores(configs, 8) == 4
     assert needed_resources(configs)["CPU"] == 5
 
 

@@ -1,4 +1,4 @@
-"""Feeds the live table from Tune's events."""
+"""Shows the live table while Tune runs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from rich.live import Live
 
 from rllib_ptm.cli.run.interrupt import INTERRUPTED
 from rllib_ptm.cli.show.live_table import live_table, plain_line
-from rllib_ptm.cli.show.progress import TrialProgress
+from rllib_ptm.cli.show.trial_progress import TrialProgress
 
 _SECONDS_BETWEEN_LINES = 10.0
 _INTERRUPTED_NOTICE = "Finishing the iteration and saving a checkpoint. Ctrl-C again ends at once."
 
 
-class LiveProgress(Callback):
-    """Shows one live table, or now and then a line where the output is no terminal.
+class LiveDisplay(Callback):
+    """Shows one live table, or prints a line every ten seconds if the output is not a terminal.
 
-    Tune pickles its callbacks before it starts, so nothing that draws is made before ``setup``.
+    Tune pickles its callbacks before it starts, so ``setup`` makes everything that draws.
 
     Args:
         experiment_name: The title.
         stop: The stop conditions, for the time that is left.
-        plain: Lines even on a terminal, for example beside Ray's own log.
+        plain: Print lines even on a terminal, for example beside Ray's own log.
     """
 
     def __init__(self, experiment_name: str, stop: Mapping[str, float], plain: bool) -> None:
@@ -55,7 +55,7 @@ class LiveProgress(Callback):
     def on_trial_start(
         self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Called by Tune when a trial's process is up."""
+        """Called by Tune when a trial's process has started."""
         name = self._experiment_name
         if not self._single:
             name = f"{name} {trial.experiment_tag}"
@@ -78,14 +78,10 @@ class LiveProgress(Callback):
         """Called by Tune when a trial has met a stop condition."""
         self._running.pop(trial.trial_id, None)
 
-    def on_trial_error(
-        self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any
-    ) -> None:
-        """Called by Tune when a trial has failed."""
-        self._running.pop(trial.trial_id, None)
+    on_trial_error = on_trial_complete  # called by Tune when a trial has failed
 
     def on_experiment_end(self, trials: Sequence[Trial], **info: Any) -> None:
-        """Called by Tune at the very end, also of an interrupted run."""
+        """Called by Tune at the end, also that of an interrupted run."""
         if self._live is not None:
             self._live.stop()
             self._live = None

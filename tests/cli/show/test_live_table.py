@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from rllib_ptm.cli.show.live_table import live_table, plain_line
-from rllib_ptm.cli.show.progress import TrialProgress, clock_text
+from rllib_ptm.cli.show.trial_progress import TrialProgress, clock_text
 
 
 class Clock:

@@ -1,10 +1,10 @@
-"""Shows and stores how a policy does, task by task."""
+"""The results of an evaluation, task by task: as a table and as a file."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,11 @@ from envs.errors import InputError
 if TYPE_CHECKING:
     from rllib_ptm.play.evaluation_episodes import TaskResult
 
+_RESULT_FILES = (".json", ".csv")
 
-def result_table(results: Sequence[TaskResult], title: str | None = None) -> Table:
-    """A row per task, the mean over tasks below."""
+
+def task_table(results: Sequence[TaskResult], title: str | None = None) -> Table:
+    """A row per task, and the mean over tasks below."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("task", no_wrap=True)
     for name in ("episodes", "wins", "win rate", "95 % interval", "return", "length"):
@@ -40,6 +42,31 @@ def result_table(results: Sequence[TaskResult], title: str | None = None) -> Tab
     return table
 
 
+def check_result_file(path: Path) -> None:
+    """Checks the file's name before the evaluation starts.
+
+    Raises:
+        InputError: The file's ending is unknown.
+    """
+    if path.suffix not in _RESULT_FILES:
+        raise InputError(
+            f"--out: expected a file name that ends in {' or '.join(_RESULT_FILES)}, "
+            f"found {str(path)!r}"
+        )
+
+
+def write_results(results: Sequence[TaskResult], path: Path) -> None:
+    """Writes a record per task, as JSON or CSV according to the file's ending."""
+    records = [_record(row) for row in results]
+    if path.suffix == ".json":
+        path.write_text(json.dumps(records, indent=2) + "\n")
+        return
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(records[0]))
+        writer.writeheader()
+        writer.writerows(records)
+
+
 def _record(row: TaskResult) -> dict[str, Any]:
     low, high = row.interval
     return {
@@ -52,38 +79,3 @@ def _record(row: TaskResult) -> dict[str, Any]:
         "return_mean": row.return_mean,
         "length_mean": row.length_mean,
     }
-
-
-def _write_json(results: Sequence[TaskResult], path: Path) -> None:
-    path.write_text(json.dumps([_record(row) for row in results], indent=2) + "\n")
-
-
-def _write_csv(results: Sequence[TaskResult], path: Path) -> None:
-    records = [_record(row) for row in results]
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(records[0]))
-        writer.writeheader()
-        writer.writerows(records)
-
-
-WRITERS: dict[str, Callable[[Sequence[TaskResult], Path], None]] = {
-    ".json": _write_json,
-    ".csv": _write_csv,
-}
-
-
-def check_result_file(path: Path) -> None:
-    """Finds out before the games whether their result can be stored.
-
-    Raises:
-        InputError: The file's ending is not known.
-    """
-    if path.suffix not in WRITERS:
-        raise InputError(
-            f"--out: expected a file name that ends in {' or '.join(WRITERS)}, found {str(path)!r}"
-        )
-
-
-def write_results(results: Sequence[TaskResult], path: Path) -> None:
-    """Writes a record per task, in the form that the file's ending names."""
-    WRITERS[path.suffix](results, path)
