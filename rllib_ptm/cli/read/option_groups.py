@@ -65,7 +65,7 @@ def _check_options(
         InputError: An option stands twice, possibly by another of its names.
     """
     _, rest, order = command.make_parser(context).parse_args(args=list(words))
-    options = [p for p in order if p.param_type_name == "option" and not p.is_eager]
+    options: list[Any] = [p for p in order if p.param_type_name == "option" and not p.is_eager]
     for option in options:
         if options.count(option) > 1 and not option.count:
             found = [word.partition("=")[0] for word in words]
