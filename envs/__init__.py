@@ -9,8 +9,9 @@ importing it costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from envs.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from envs.errors import InputError as InputError
@@ -25,32 +26,19 @@ if TYPE_CHECKING:
     from envs.starcraft.video import write_film as write_film
     from envs.starcraft.video import write_video as write_video
 
-# Public name -> the module it lives in. A name may not be that of a module of this package.
-_HOME = {
-    "Battles": "starcraft.battles",
-    "EnvSettings": "starcraft.backends",
-    "InputError": "errors",
-    "TASK_SETS": "starcraft.tasks",
-    "Task": "starcraft.tasks",
-    "Units": "starcraft.units",
-    "parallel_env": "multi_task_sc2_v0",
-    "parse_tasks": "starcraft.tasks",
-    "picture": "starcraft.render",
-    "write_film": "starcraft.video",
-    "write_video": "starcraft.video",
+_HOMES = {
+    "Battles": "envs.starcraft.battles",
+    "EnvSettings": "envs.starcraft.backends",
+    "InputError": "envs.errors",
+    "TASK_SETS": "envs.starcraft.tasks",
+    "Task": "envs.starcraft.tasks",
+    "Units": "envs.starcraft.units",
+    "parallel_env": "envs.multi_task_sc2_v0",
+    "parse_tasks": "envs.starcraft.tasks",
+    "picture": "envs.starcraft.render",
+    "write_film": "envs.starcraft.video",
+    "write_video": "envs.starcraft.video",
 }
 
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    """Loads a public name when it is first used."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+__all__ = sorted(_HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -28,6 +28,7 @@ from rllib_ptm.cli.read.options import (
 )
 from rllib_ptm.cli.read.removed_options import REMOVED_COMMANDS, replacement
 from rllib_ptm.cli.read.text import read_json_object
+from rllib_ptm.process import set_environment_variables
 
 _INPUT_ERROR = 2
 _INTERRUPTED = 130
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 1 if a run failed, 2 if the input cannot be used, 130 after Ctrl-C.
     """
+    set_environment_variables()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return app(args=words, prog_name="rllib", standalone_mode=False) or 0

@@ -22,7 +22,7 @@ from rllib_ptm.learn.schedules import linear
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.q_values import ORIGINAL
-from rllib_ptm.process import keep_freed_memory, leave_new_arrays_unfilled
+from rllib_ptm.process import prepare_learner_process
 from rllib_ptm.ray_private import set_learning_rate
 
 LAST_TARGET_UPDATE = "last_target_update_episode"
@@ -33,8 +33,7 @@ class PTMLearner(TorchLearner):
 
     def build(self) -> None:
         """Builds the module, its target networks and the optimiser."""
-        keep_freed_memory()
-        leave_new_arrays_unfilled()
+        prepare_learner_process()
         super().build()
         self._alpha = 1.0
         self._last_target_update = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -37,7 +36,11 @@ from rllib_ptm.play.exploration import Exploration
 from rllib_ptm.play.joint_moves import JointMoves
 from rllib_ptm.play.module_policy import ModulePolicy
 from rllib_ptm.play.rollout import Rollout
-from rllib_ptm.process import leave_new_arrays_unfilled
+from rllib_ptm.process import (
+    freeze_existing_objects,
+    prepare_env_runner_process,
+    unfreeze_objects,
+)
 from rllib_ptm.ray_private import is_requested, runner_seed
 from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.tasks.draws import TASK_DRAWS
@@ -57,7 +60,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
-        leave_new_arrays_unfilled()
+        prepare_env_runner_process()
         self._env = self.config.env_settings
         if self.worker_index > 0 or not self.num_workers:  # a runner that plays
             self._env.check_machine()  # not when it begins to: RLlib would start it over and over
@@ -82,9 +85,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         """Starts the battles, where this runner is one that plays."""
         if self._battles is None:
             self._battles = self._env.make_battles(self.config.num_envs_per_env_runner)
-            # Of all that Ray, torch and JAX have made until now nothing becomes garbage while there
-            # is play: to search through it takes half a second, each time.
-            gc.freeze()
+            freeze_existing_objects()
 
     def get_spaces(self) -> dict[str, Any]:
         """The team's spaces, as RLlib asks for them."""
@@ -99,7 +100,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         """Ends the battles."""
         if self._battles is not None:
             self._battles.close()
-            gc.unfreeze()
+            unfreeze_objects()
 
     def sample(
         self,

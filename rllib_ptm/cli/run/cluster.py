@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from envs.errors import InputError
 from rllib_ptm.cli.read.options import TrainOptions
+from rllib_ptm.process import set_environment_variables
 from rllib_ptm.ray_private import container_cpus
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def ray_cluster(
     start: dict[str, Any] = {"num_cpus": None, "num_gpus": None}
     if address is not None:
         _check_reachable(address)
+        start["runtime_env"] = {"env_vars": set_environment_variables()}
     else:
         claimed = max(cores, trials * int(needed.get("CPU", 1)))
         gpus = options.ray_num_gpus

@@ -1,0 +1,123 @@
+"""Process-wide settings are made where a process starts, and not by an import."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import ray
+
+from rllib_ptm import process
+
+# What an import of ours must leave as it is; "before" stands where the import goes.
+PROCESS_STATE = """
+import gc, json, logging, os, signal, sys
+{before}
+
+def state():
+    handlers = {{s.name: repr(signal.getsignal(s)) for s in signal.valid_signals()
+                 if isinstance(s, signal.Signals)}}
+    root = logging.getLogger()
+    return {{
+        "environment": dict(os.environ),
+        "frozen": gc.get_freeze_count(),
+        "collector": [gc.isenabled(), *gc.get_threshold()],
+        "signals": handlers,
+        "logging": [root.level, *map(repr, root.handlers)],
+        "own loggers": [logging.getLogger(name).level for name in ("envs", "rllib_ptm")],
+        "path": sys.path,
+        "stubs": [name for name, module in sys.modules.items()
+                  if name.startswith("jaxmarl") and module.__spec__ is None],
+        "fills": torch.utils.deterministic.fill_uninitialized_memory if {torch} else None,
+    }}
+
+first = state()
+{imports}
+print(json.dumps([first, state()]))
+"""
+
+
+def without(*names: str) -> dict[str, str]:
+    """This process's variables, but these."""
+    return {key: value for key, value in os.environ.items() if key not in names}
+
+
+def before_and_after(imports: str, before: str = "") -> list[dict]:
+    """The state of a new process before and after it runs some imports."""
+    torch = "import torch" in before
+    code = PROCESS_STATE.format(imports=imports, before=before, torch=torch)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=without(*process.ENVIRONMENT),
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_an_import_of_the_packages_changes_nothing() -> None:
+    first, after = before_and_after("import rllib_ptm, envs, rllib_ptm.cli.main")
+    assert after == first
+
+
+def test_the_use_of_the_names_changes_nothing() -> None:
+    # Ray and RLlib change some of it themselves, so they are imported before.
+    before = "import ray.rllib, ray.tune, torch, jax; from ray.rllib.algorithms import Algorithm"
+    names = "from rllib_ptm import PTM, PTMConfig, AgentPolicy, TaskPriorityCallback\n"
+    environments = "from envs import Battles, TASK_SETS"
+    first, after = before_and_after(names + environments, before)
+    assert after == first
+
+
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    assert process.set_environment_variables() == {"GOMP_SPINCOUNT": "7", "JAX_PLATFORMS": "cpu"}
+    assert (os.environ["GOMP_SPINCOUNT"], os.environ["JAX_PLATFORMS"]) == ("7", "cpu")
+
+
+def test_the_command_sets_them_before_torch_is_loaded() -> None:
+    code = (
+        "import os, sys, rllib_ptm.cli.main as cli; cli.main(['example', 'list']); "
+        "print(os.environ['GOMP_SPINCOUNT'], os.environ['JAX_PLATFORMS'], 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=without(*process.ENVIRONMENT),
+    )
+    assert done.stdout.splitlines()[-1] == "10000 cpu False"
+
+
+@ray.remote
+class Worker:
+    """A process of a cluster that was started without our variables."""
+
+    def prepare(self) -> dict[str, str | None]:
+        process.prepare_env_runner_process()
+        return {name: os.environ.get(name) for name in process.ENVIRONMENT}
+
+
+@pytest.fixture
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as context:
+        for name in process.ENVIRONMENT:
+            context.delenv(name, raising=False)
+        yield
+
+
+def test_an_env_runner_sets_them_in_a_process_of_ours_alone(
+    plain_environment: None, cluster: None
+) -> None:
+    process.prepare_env_runner_process()
+    assert not process.ENVIRONMENT.keys() & os.environ.keys()
+    worker = Worker.remote()
+    assert ray.get(worker.prepare.remote())["JAX_PLATFORMS"] == "cpu"
+    ray.kill(worker)
