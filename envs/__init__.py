@@ -9,9 +9,9 @@ importing it costs nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from envs.lazy_names import lazy_names
+import lazy_loader
 
 if TYPE_CHECKING:
     from envs.errors import InputError as InputError
@@ -26,19 +26,23 @@ if TYPE_CHECKING:
     from envs.starcraft.video import write_film as write_film
     from envs.starcraft.video import write_video as write_video
 
-_HOMES = {
-    "Battles": "envs.starcraft.battles",
-    "EnvSettings": "envs.starcraft.backends",
-    "InputError": "envs.errors",
-    "TASK_SETS": "envs.starcraft.tasks",
-    "Task": "envs.starcraft.tasks",
-    "Units": "envs.starcraft.units",
-    "parallel_env": "envs.multi_task_sc2_v0",
-    "parse_tasks": "envs.starcraft.tasks",
-    "picture": "envs.starcraft.render",
-    "write_film": "envs.starcraft.video",
-    "write_video": "envs.starcraft.video",
-}
+_load, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "errors": ["InputError"],
+        "multi_task_sc2_v0": ["parallel_env"],
+        "starcraft.backends": ["EnvSettings"],
+        "starcraft.battles": ["Battles"],
+        "starcraft.render": ["picture"],
+        "starcraft.tasks": ["TASK_SETS", "Task", "parse_tasks"],
+        "starcraft.units": ["Units"],
+        "starcraft.video": ["write_film", "write_video"],
+    },
+)
 
-__all__ = sorted(_HOMES)
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name when it is first used."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _load(name)

@@ -12,6 +12,8 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import lazy_loader
+
 if TYPE_CHECKING:
     from envs.errors import InputError as InputError
     from rllib_ptm.algorithm import PTM as PTM
@@ -20,15 +22,6 @@ if TYPE_CHECKING:
     from rllib_ptm.deploy.agent_policy import policy_folder as policy_folder
     from rllib_ptm.tasks.callback import TaskPriorityCallback as TaskPriorityCallback
 
-__all__ = [
-    "PTM",
-    "AgentPolicy",
-    "InputError",
-    "PTMConfig",
-    "TaskPriorityCallback",
-    "policy_folder",
-    "register",
-]
 __version__ = "0.1.0"
 
 
@@ -45,26 +38,41 @@ def _require_own_envs() -> None:
 
 
 _require_own_envs()
-from envs.lazy_names import lazy_names  # noqa: E402
 
-_load, __dir__ = lazy_names(
+_load, *_ = lazy_loader.attach(
     __name__,
-    {
-        "AgentPolicy": "rllib_ptm.deploy.agent_policy",
-        "InputError": "envs.errors",
-        "PTM": "rllib_ptm.algorithm",
-        "PTMConfig": "rllib_ptm.algorithm",
-        "TaskPriorityCallback": "rllib_ptm.tasks.callback",
-        "policy_folder": "rllib_ptm.deploy.agent_policy",
+    submod_attrs={
+        "algorithm": ["PTM", "PTMConfig"],
+        "deploy.agent_policy": ["AgentPolicy", "policy_folder"],
+        "tasks.callback": ["TaskPriorityCallback"],
     },
 )
+__all__ = [
+    "PTM",
+    "AgentPolicy",
+    "InputError",
+    "PTMConfig",
+    "TaskPriorityCallback",
+    "policy_folder",
+    "register",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Loads a public name."""
+    """Loads a public name when it is first used."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "InputError":
+        from envs.errors import InputError
+
+        return InputError
     if name in ("PTM", "PTMConfig"):
         register()
     return _load(name)
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def register() -> None:

@@ -14,11 +14,15 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from importlib import metadata, resources
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import envs
+import rllib_ptm
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK_EXAMPLE = "ptm_small_mt_quick.yaml"  # the one that `make train` runs
@@ -166,6 +170,14 @@ def test_importing_is_cheap(module: str) -> None:
     done = run_python(f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("package", [envs, rllib_ptm])
+def test_public_names_are_listed_and_found(package: ModuleType) -> None:
+    assert set(package.__all__) <= set(dir(package))
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        package.nonsense  # noqa: B018
 
 
 def test_of_jaxmarl_smax_alone_is_imported_and_nothing_printed() -> None:

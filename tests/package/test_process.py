@@ -96,7 +96,6 @@ def test_the_command_sets_them_before_torch_is_loaded() -> None:
     assert done.stdout.splitlines()[-1] == "10000 cpu False"
 
 
-@ray.remote
 class Worker:
     """A process of a cluster that was started without our variables."""
 
@@ -118,6 +117,6 @@ def test_an_env_runner_sets_them_in_a_process_of_ours_alone(
 ) -> None:
     process.prepare_env_runner_process()
     assert not process.ENVIRONMENT.keys() & os.environ.keys()
-    worker = Worker.remote()
+    worker = ray.remote(Worker).remote()
     assert ray.get(worker.prepare.remote())["JAX_PLATFORMS"] == "cpu"
     ray.kill(worker)

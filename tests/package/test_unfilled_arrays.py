@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import draw
 import pytest
 import torch
 from draw import Sizes
-from test_learner_against_plain import build
+from ray.rllib.core import DEFAULT_MODULE_ID
 from torch import Tensor
 
+from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.learn.rl_module import team_spaces
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.q_values import q_values
@@ -53,7 +55,9 @@ def test_nothing_is_read_before_it_is_written(
     assert filled.isfinite().all()
 
 
-def test_a_learner_leaves_new_arrays_as_they_are(filling: None) -> None:
-    build()
+def test_a_learner_leaves_new_arrays_as_they_are(
+    filling: None, make_config: Callable[..., PTMConfig]
+) -> None:
+    make_config().build_learner(spaces={DEFAULT_MODULE_ID: team_spaces(2, 2)}).build()
     torch.full((1237,), 7.0)  # what a next array of that size then finds, if it is not filled
     assert not torch.empty(1237).isnan().all()
