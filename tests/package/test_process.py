@@ -96,14 +96,6 @@ def test_the_command_sets_them_before_torch_is_loaded() -> None:
     assert done.stdout.splitlines()[-1] == "10000 cpu False"
 
 
-class Worker:
-    """A process of a cluster that was started without our variables."""
-
-    def prepare(self) -> dict[str, str | None]:
-        process.prepare_env_runner_process()
-        return {name: os.environ.get(name) for name in process.ENVIRONMENT}
-
-
 @pytest.fixture
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as context:
@@ -117,6 +109,14 @@ def test_an_env_runner_sets_them_in_a_process_of_ours_alone(
 ) -> None:
     process.prepare_env_runner_process()
     assert not process.ENVIRONMENT.keys() & os.environ.keys()
+
+    class Worker:
+        def prepare(self) -> dict[str, str | None]:
+            for name in process.ENVIRONMENT:
+                os.environ.pop(name, None)  # as on a node that others have started
+            process.prepare_env_runner_process()
+            return {name: os.environ.get(name) for name in process.ENVIRONMENT}
+
     worker = ray.remote(Worker).remote()
-    assert ray.get(worker.prepare.remote())["JAX_PLATFORMS"] == "cpu"
+    assert ray.get(worker.prepare.remote()) == process.ENVIRONMENT
     ray.kill(worker)
