@@ -1,11 +1,12 @@
-"""How near an update comes to what the machine can do, and where the rest goes.
+"""Multiply-adds per second of an update against a large matrix product, and its time by stage.
 
-``ptm`` with all its masks in float32, 32 episodes of 40 steps, no padding. The multiply-adds that
-the update needs are counted by formula: every matrix product of the networks as they are
-evaluated, forward, and twice again for the gradient of its two factors (once where the factor is
-the batch). What is done again to spare memory (``rllib_ptm/model/native/attention.cpp``) does not
-count. What the machine can do is what a product of two large matrices reaches in the same
-run. Then the seconds by stage, and by kind of operation (of a run under the profiler).
+The update is one of ``ptm`` with all its masks, in float32, on 32 episodes of 40 steps without
+padding. A formula counts the multiply-adds that the update needs: each matrix product of the
+networks once for the forward pass and twice for the gradients of its two factors (once if one
+factor is the batch). Recomputation that saves memory (``rllib_ptm/model/native/attention.cpp``)
+does not count. The reference is the rate of a product of two large matrices in the same run.
+
+Further tables show the time by stage, and by kind of operation under the profiler.
 
 Shapes: see ``rllib_ptm.model.batch``.
 """
@@ -18,7 +19,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from measure import Work, print_table, seconds_in_turn, shares
+from measure import Work, interleaved_seconds, print_table, shares
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from workload import Shape, Update, draw_batch
@@ -27,9 +28,10 @@ from envs.starcraft.team_view import num_actions, num_features
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.process import keep_freed_memory
 
-TEAM_SIZES, ROUNDS, SIDE = (6, 11), 5, 2048
+TEAM_SIZES, ROUNDS, MATRIX_SIZE = (6, 11), 5, 2048
 WIDTH, HEADS, RECURRENT, MIXING = 128, 4, 64, 32
-# Masks of ptm: M*, M_D, M_I, M_O for utilities and first layer; M* and M_D for the others.
+# Masks of ptm: M*, M_D, M_I and M_O for the utilities and the mixer's first layer; M* and M_D for
+# the mixer's other hypernetworks.
 MASKS, OTHER_MASKS = 4, 2
 KINDS = {
     "attention in C++": ("_Attention", "_AttentionBackward"),
@@ -41,17 +43,17 @@ KINDS = {
 
 
 def _forward(slots: int, frames: int, masks: int, other_masks: int, agent: bool) -> Counter[str]:
-    """Multiply-adds of one network forward, those of the embedding of the batch apart."""
+    """Counts the multiply-adds of a forward pass; ``batch`` is the embedding of the batch."""
     agents, entities = slots, 2 * slots
     embedding = entities * num_features(slots, slots) * WIDTH
-    # Queries, mapped back to where the entities are, and their products with the entities.
+    # Queries, folded with the keys' weights, and their products with the embedded entities.
     scores = 2 * agents * WIDTH * WIDTH + agents * HEADS * entities * WIDTH
     if agent:
         rows = masks * agents
         value = entities * WIDTH * WIDTH + rows * entities * WIDTH
         outputs = WIDTH * RECURRENT + 6 * RECURRENT * RECURRENT + RECURRENT * num_actions(slots)
         return Counter(batch=frames * embedding, rest=frames * (scores + value + rows * outputs))
-    value = entities * HEADS * MIXING  # of the last layer, at once
+    value = entities * HEADS * MIXING  # value, output and last layer are folded
     first = scores + WIDTH * value + masks * agents * value
     pooled = HEADS * entities * WIDTH + HEADS * WIDTH * MIXING
     others = 3 * (scores + other_masks * pooled)
@@ -60,17 +62,17 @@ def _forward(slots: int, frames: int, masks: int, other_masks: int, agent: bool)
 
 
 def multiply_adds(slots: int, episodes: int, steps: int) -> int:
-    """Of one update: the online networks forward and backward, the target networks forward."""
-    frames, moments = episodes * steps, episodes * (steps + 1)
-    online = _forward(slots, moments, MASKS, 0, agent=True)
+    """Counts one update: online networks forward and backward, target networks forward."""
+    frames, time_steps = episodes * steps, episodes * (steps + 1)
+    online = _forward(slots, time_steps, MASKS, 0, agent=True)
     online += _forward(slots, frames, MASKS, OTHER_MASKS, agent=False)
-    target = _forward(slots, moments, 1, 0, agent=True)
+    target = _forward(slots, time_steps, 1, 0, agent=True)
     target += _forward(slots, frames, 1, 1, agent=False)
     return 2 * online["batch"] + 3 * online["rest"] + target.total()
 
 
 class Stages:
-    """Adds up the seconds of each stage of an update."""
+    """Sums the seconds of each stage over several updates."""
 
     def __init__(self, update: Update) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -90,7 +92,7 @@ class Stages:
         module.register_forward_hook(end)
 
     def __call__(self, batch: TeamBatch) -> None:
-        """One update."""
+        """Runs one update."""
         start = time.perf_counter()
         loss = self._update.loss(batch)
         evaluated = time.perf_counter()
@@ -102,14 +104,14 @@ class Stages:
         self.seconds["all"] += time.perf_counter() - start
 
 
-def by_kind(work: Work) -> dict[str, float]:
-    """Seconds of each kind of operation."""
-    with profile(activities=[ProfilerActivity.CPU]) as found:
+def seconds_by_kind(work: Work) -> dict[str, float]:
+    """Returns the seconds of each kind of operation, by the profiler."""
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
         work()
     kind_of = {name: kind for kind, names in KINDS.items() for name in names}
     seconds: dict[str, float] = defaultdict(float)
-    for event in found.key_averages():
-        kind = kind_of.get(event.key.removeprefix("aten::"), "element by element, and all else")
+    for event in profiler.key_averages():
+        kind = kind_of.get(event.key.removeprefix("aten::"), "element-wise and other")
         seconds[kind] += event.self_cpu_time_total / 1e6
     return seconds
 
@@ -117,27 +119,29 @@ def by_kind(work: Work) -> dict[str, float]:
 def main() -> None:
     """Prints the tables."""
     keep_freed_memory()
-    where, rows = [], []
+    share_rows, rate_rows = [], []
     for slots in TEAM_SIZES:
         shape, update = Shape.full(slots), Update(slots)
         batch = draw_batch(shape)
         one_update = partial(update, batch)
-        product = partial(torch.matmul, *torch.randn(2, SIDE, SIDE))
-        seconds = seconds_in_turn({"update": one_update, "product": product}, ROUNDS)
+        product = partial(torch.matmul, *torch.randn(2, MATRIX_SIZE, MATRIX_SIZE))
+        seconds = interleaved_seconds({"update": one_update, "product": product}, ROUNDS)
         stages = Stages(update)
         for _ in range(ROUNDS):
             stages(batch)
         whole = stages.seconds.pop("all")
         stages.seconds["losses, packing, masks"] = whole - sum(stages.seconds.values())
-        kinds = by_kind(one_update)
-        for what, table in (("stage", stages.seconds), ("kind", kinds)):
-            where += [(f"{slots} v {slots}", what, n, share) for n, _, share in shares(table)]
+        kinds = seconds_by_kind(one_update)
+        for grouping, table in (("stage", stages.seconds), ("kind", kinds)):
+            share_rows += [
+                (f"{slots} v {slots}", grouping, name, share) for name, _, share in shares(table)
+            ]
         needed = multiply_adds(slots, len(shape.lengths), max(shape.lengths)) / 1e9
-        rates = needed / seconds["update"], SIDE**3 / 1e9 / seconds["product"]
-        rows.append((f"{slots} v {slots}", needed, *rates, rates[0] / rates[1]))
-    print_table("Where an update's time goes", ("team size", "by", "what", "share"), where)
+        rates = needed / seconds["update"], MATRIX_SIZE**3 / 1e9 / seconds["product"]
+        rate_rows.append((f"{slots} v {slots}", needed, *rates, rates[0] / rates[1]))
+    print_table("Time of an update", ("team size", "by", "part", "share"), share_rows)
     columns = ("team size", "billion multiply-adds", "per second", "large product", "ratio")
-    print_table("One ptm update against the machine", columns, rows)
+    print_table("One ptm update against a large product", columns, rate_rows)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,20 @@
-"""How the time of an update and of an env step grows.
+"""Scaling of the time of an update and of an env step.
 
-- with the team size, 3 to 30 a side (16 episodes of 20 steps; 16 battles with random actions and
-  the features of ``envs.starcraft.team_view``),
-- with the batch size, 4 to 64 episodes (of 20 steps at 6 against 6),
-- with the number of tasks, 1 to 30, within 11 slots a side and 8 against 8 on average: 30 episodes,
-  of every task alike many, with priorities from win rates; and the same under PopArt, which has
-  statistics and weights for each task.
+- Team size: 3 to 30 per side (16 episodes of 20 steps; 16 battles with random actions, including
+  the features of ``envs.starcraft.team_view``).
+- Batch size: 4 to 64 episodes (of 20 steps, 6 against 6).
+- Number of tasks: 1 to 30, in 11 slots per side, 8 against 8 on average. The batch has 30 episodes,
+  equally many of each task, with priorities from win rates. PopArt, which has statistics and
+  weights per task, is measured separately.
 
-The exponent is that of the power law through the points: 1 = as the number itself, 0 = not at
-all.
+The exponent is that of a power law fitted to the points: 1 = proportional, 0 = constant.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from measure import Work, print_table, seconds_in_turn
+from measure import Work, interleaved_seconds, print_table
 from workload import Shape, Update, draw_batch
 
 from envs.starcraft.smax import SmaxBattles
@@ -30,29 +29,29 @@ EPISODES, STEPS, BATTLES, SLOTS, ROUNDS = 16, 20, 16, 11, 5
 METHODS = {"update": "ptm", "update, PopArt": "qmix_atten_popart"}
 
 
-def updating(slots: int, episodes: int) -> Work:
-    """An update with all slots in use."""
+def update_work(slots: int, episodes: int) -> Work:
+    """Returns an update with a unit in every slot."""
     update, batch = Update(slots), draw_batch(Shape.full(slots, episodes, STEPS))
     return lambda: update(batch)
 
 
-def updating_tasks(names: list[str], method: str) -> Work:
-    """The episodes' weights and an update, on episodes of these tasks in turn."""
+def multi_task_update_work(names: list[str], method: str) -> Work:
+    """Returns an update on episodes of these tasks, including the episodes' priorities."""
     task = torch.arange(max(NUM_TASKS)) % len(names)  # B
     teams = tuple(len(parse_task(names[i]).allies) for i in task.tolist())
-    drawn = draw_batch(Shape(SLOTS, teams, (STEPS,) * len(teams)))._replace(task=task)
+    batch = draw_batch(Shape(SLOTS, teams, (STEPS,) * len(teams)))._replace(task=task)
     update = Update(SLOTS, method, num_tasks=len(names))
     win_rates = WinRates(names, window_episodes=128)
 
-    def weigh_and_update() -> None:
+    def run() -> None:
         rates = torch.tensor(list(win_rates.rates().values()))
-        update(drawn._replace(episode_weight=task_priorities(rates[task])))
+        update(batch._replace(episode_weight=task_priorities(rates[task])))
 
-    return weigh_and_update
+    return run
 
 
-def stepping(slots: int, names: list[str]) -> Work:
-    """The first STEPS steps of battles of these tasks, and the priorities of the tasks once."""
+def step_work(slots: int, names: list[str]) -> Work:
+    """Returns STEPS steps of new battles of these tasks, with one computation of priorities."""
     battles = SmaxBattles(BATTLES, slots, slots)
     rng = np.random.default_rng(0)
     tasks = [parse_task(name) for name in names]
@@ -69,21 +68,21 @@ def stepping(slots: int, names: list[str]) -> Work:
 
 
 def task_names(number: int) -> list[str]:
-    """Different tasks within the slots, 8 against 8 on average, those closest to it first."""
+    """Returns distinct tasks that fit the slots, those closest to 8 against 8 first."""
     pairs = [(a, e) for a in range(5, SLOTS + 1) for e in range(5, SLOTS + 1)]
     pairs.sort(key=lambda pair: (abs(sum(pair) - 16), abs(pair[0] - pair[1])))
     return [f"{a}m_vs_{e}m" for a, e in pairs[:number]]
 
 
 def exponent(seconds: dict[int, float]) -> float:
-    """The slope in a log-log plot."""
+    """Returns the slope in a log-log plot."""
     return float(np.polyfit(np.log(list(seconds)), np.log(list(seconds.values())), 1)[0])
 
 
-def measured(what: str, unit: str, per: int, work: dict[int, Work]) -> list[tuple]:
-    """A row for each number, then one with the exponent; times in ms per ``per``."""
-    found = seconds_in_turn({str(n): do for n, do in work.items()}, ROUNDS)
-    seconds = {n: found[str(n)] for n in work}
+def measure_rows(what: str, unit: str, per: int, work: dict[int, Work]) -> list[tuple]:
+    """Returns a row per number and one with the exponent; times are in ms, divided by ``per``."""
+    by_name = interleaved_seconds({str(n): run for n, run in work.items()}, ROUNDS)
+    seconds = {n: by_name[str(n)] for n in work}
     rows: list[tuple] = [(what, unit, n, 1e3 * s / per, "") for n, s in seconds.items()]
     return [*rows, (what, unit, "", "", exponent(seconds))]
 
@@ -94,19 +93,21 @@ def main() -> None:
     played = BATTLES * STEPS
     tasks = {n: task_names(n) for n in NUM_TASKS}
     rows = [
-        *measured("update", "team size", 1, {n: updating(n, EPISODES) for n in TEAM_SIZES}),
-        *measured("update", "episodes", 1, {n: updating(6, n) for n in BATCHES}),
+        *measure_rows("update", "team size", 1, {n: update_work(n, EPISODES) for n in TEAM_SIZES}),
+        *measure_rows("update", "episodes", 1, {n: update_work(6, n) for n in BATCHES}),
     ]
     for name, method in METHODS.items():
-        work = {n: updating_tasks(names, method) for n, names in tasks.items()}
-        rows += measured(name, "tasks", 1, work)
+        work = {n: multi_task_update_work(names, method) for n, names in tasks.items()}
+        rows += measure_rows(name, "tasks", 1, work)
     rows += [
-        *measured("env step", "team size", played, {n: stepping(n, [f"{n}m"]) for n in TEAM_SIZES}),
-        *measured(
-            "env step", "tasks", played, {n: stepping(SLOTS, names) for n, names in tasks.items()}
+        *measure_rows(
+            "env step", "team size", played, {n: step_work(n, [f"{n}m"]) for n in TEAM_SIZES}
+        ),
+        *measure_rows(
+            "env step", "tasks", played, {n: step_work(SLOTS, names) for n, names in tasks.items()}
         ),
     ]
-    print_table("Growth", ("of an", "with", "number", "ms", "exponent"), rows)
+    print_table("Scaling", ("time of", "with", "number", "ms", "exponent"), rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Times pieces of work in turn, and prints tables."""
+"""Timing of interleaved work, and tables."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from rich.table import Table
 Work = Callable[[], object]
 
 
-def seconds_in_turn(work: Mapping[str, Work], rounds: int) -> dict[str, float]:
-    """The median seconds of each piece of work.
+def interleaved_seconds(work: Mapping[str, Work], rounds: int) -> dict[str, float]:
+    """Returns the median wall time of each piece of work, in seconds.
 
-    They take turns, so that what else runs on the machine meets all of them alike. A first round,
-    which allocates and compiles, does not count.
+    The pieces run in turn, round by round, so that other load on the machine affects all of them
+    equally. An additional first round, which allocates and compiles, does not count.
 
     Args:
-        work: What to do, by name.
-        rounds: How often each is done.
+        work: The functions to time, by name.
+        rounds: How many times each function is timed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds + 1):
-        for name, do in work.items():
+        for name, run in work.items():
             start = time.perf_counter()
-            do()
+            run()
             seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(each[1:]) for name, each in seconds.items()}
 
 
 def shares(seconds: Mapping[str, float]) -> list[tuple[str, float, float]]:
-    """What, its seconds and its share of all, the largest first."""
+    """Returns name, seconds and share of the total, in descending order."""
     whole = sum(seconds.values())
     ordered = sorted(seconds.items(), key=lambda item: -item[1])
-    return [(what, each, each / whole) for what, each in ordered]
+    return [(name, each, each / whole) for name, each in ordered]
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Prints a table; its numbers have at least three significant digits, its title the cores."""
+    """Prints a table with three or more significant digits; the title tells the number of cores."""
     cores = len(os.sched_getaffinity(0))
     table = Table(title=f"{title} ({cores} cores)", title_justify="left")
     for name in columns:

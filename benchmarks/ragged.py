@@ -1,10 +1,11 @@
-"""What padding costs: batches as training has them against batches that have none.
+"""Cost of padding: ragged batches, as in training, against batches without padding.
 
-32 episodes of 8 to 40 steps, 17 or so on average, of mixed teams, on 6 and on 11 slots a side, each
-batch of other lengths; against 32 equally long episodes with all slots in use and about as many
-steps, the same in every update. In float32 and in bf16. The ratio is that of the time for each
-valid step: 1 where padding and changing shapes cost nothing, below 1 where smaller teams even cost
-less.
+A ragged batch has 32 episodes of 8 to 40 steps, about 17 on average, of mixed team sizes, in 6 or
+11 slots per side. Each batch has different lengths. The reference is one batch of 32 equally long
+episodes with a unit in every slot and about as many steps. Both run in float32 and in bf16.
+
+The ratio compares the time per valid step. It is 1 if padding and changing shapes cost nothing, and
+below 1 if smaller teams also take less time.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ import itertools
 import statistics
 from collections.abc import Sequence
 
-from measure import Work, print_table, seconds_in_turn
+from measure import Work, interleaved_seconds, print_table
 from workload import Shape, Update, draw_batch, training_lengths
 
 from rllib_ptm.process import keep_freed_memory
 
 EPISODES, ROUNDS = 32, 8
 PRECISIONS = ("fp32", "bf16")
-# Slots a side, and the team sizes of the tasks.
+# Slots per side, and the team sizes of the tasks.
 TASK_SETS = {"small_mt": (6, (5, 6, 5)), "large_mt": (11, (5, 8, 10, 5, 8, 10))}
 
 
-def shapes_of(slots: int, teams: Sequence[int]) -> dict[str, list[Shape]]:
-    """The shapes of the batches of each kind, in turn."""
+def batch_shapes(slots: int, teams: Sequence[int]) -> dict[str, list[Shape]]:
+    """Returns the shapes of the batches of each kind, in the order of use."""
     lengths = [tuple(training_lengths(EPISODES, seed)) for seed in range(ROUNDS + 1)]
     mixed = tuple(teams[i % len(teams)] for i in range(EPISODES))
     steps = round(statistics.median(map(sum, lengths)) / EPISODES)
@@ -36,8 +37,8 @@ def shapes_of(slots: int, teams: Sequence[int]) -> dict[str, list[Shape]]:
     }
 
 
-def updates(slots: int, shapes: Sequence[Shape], precision: str) -> Work:
-    """One update, on the next of these shapes."""
+def update_work(slots: int, shapes: Sequence[Shape], precision: str) -> Work:
+    """Returns an update that cycles through batches of these shapes."""
     update = Update(slots, precision=precision)
     batches = itertools.cycle([draw_batch(shape) for shape in shapes])
     return lambda: update(next(batches))
@@ -48,11 +49,11 @@ def main() -> None:
     keep_freed_memory()
     rows = []
     for name, (slots, teams) in TASK_SETS.items():
-        shapes = shapes_of(slots, teams)
+        shapes = batch_shapes(slots, teams)
         steps = {k: statistics.median(s.valid_steps for s in each) for k, each in shapes.items()}
         for precision in PRECISIONS:
-            work = {kind: updates(slots, each, precision) for kind, each in shapes.items()}
-            seconds = seconds_in_turn(work, ROUNDS)
+            work = {kind: update_work(slots, each, precision) for kind, each in shapes.items()}
+            seconds = interleaved_seconds(work, ROUNDS)
             each = {kind: 1e6 * seconds[kind] / steps[kind] for kind in work}
             for kind in work:
                 ratio = each[kind] / each["no padding"]

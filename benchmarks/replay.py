@@ -1,10 +1,11 @@
-"""The replay buffer: memory of large_mt episodes, time of a batch, time of adding one.
+"""The replay buffer: memory of large_mt episodes, time to make a batch, time to add an episode.
 
-Episodes of 20 steps on the slots of large_mt (10 allies, 11 enemies), with random contents and
-all slots in use. A batch is 32 episodes, drawn, turned into features and padded (``collate``).
-Adding to a full buffer of that size, and to one of a hundredth of it.
+Episodes have 20 steps, the slots of large_mt (10 allies, 11 enemies), a unit in every slot and
+random contents. A batch is 32 episodes: drawn, converted to features and padded (``collate``).
+Episodes are added to a full buffer and to a full buffer of a hundredth of its capacity.
 
-The ratio is what was found over what is allowed; of adding, to the large buffer over to the small.
+The ratio is the measured value over the limit. For adding, it is the time of the large buffer over
+that of the small one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import gc
 import tracemalloc
 
 import numpy as np
-from measure import print_table, seconds_in_turn
+from measure import interleaved_seconds, print_table
 
 from envs.starcraft.team_view import num_actions
 from envs.starcraft.units import Units
@@ -26,7 +27,7 @@ GOAL_MB, GOAL_MS = 150.0, 5.0
 
 
 def random_episode(rng: np.random.Generator) -> TeamEpisode:
-    """An episode whose every number is random."""
+    """Returns an episode with random contents."""
     moving, fixed = (STEPS + 1, ALLIES + ENEMIES), (1, ALLIES + ENEMIES)
     full = rng.uniform(40, 100, fixed).astype(np.float32)
     actions = rng.integers(num_actions(ENEMIES), size=(STEPS, ALLIES), dtype=np.int8)
@@ -62,7 +63,7 @@ def main() -> None:
     tracemalloc.stop()
     small.add([random_episode(rng) for _ in range(CAPACITY // 100)])
     new = [[random_episode(rng) for _ in range(ADDED)] for _ in range(2 * (ROUNDS + 1))]
-    seconds = seconds_in_turn(
+    seconds = interleaved_seconds(
         {
             "draw": lambda: full.sample(BATCH, rng),
             "batch": lambda: collate(full.sample(BATCH, rng)),
@@ -72,14 +73,14 @@ def main() -> None:
         ROUNDS,
     )
     added = {size: seconds[f"add to a {size} buffer"] for size in ("small", "full")}
-    grows = added["full"] / added["small"]
+    growth = added["full"] / added["small"]
     rows = [
         (f"{CAPACITY} episodes, MB", megabytes, GOAL_MB, megabytes / GOAL_MB),
         (f"draw {BATCH}, ms", 1e3 * seconds["draw"], GOAL_MS, 1e3 * seconds["draw"] / GOAL_MS),
         (f"a batch of {BATCH}, ms", 1e3 * seconds["batch"], "", ""),
-        ("add one, µs", *(1e6 * added[size] / ADDED for size in ("full", "small")), grows),
+        ("add one, µs", *(1e6 * added[size] / ADDED for size in ("full", "small")), growth),
     ]
-    columns = ("what", "found", "at most (adding: small buffer)", "ratio")
+    columns = ("quantity", "measured", "limit (adding: small buffer)", "ratio")
     print_table("Replay buffer", columns, rows)
 
 

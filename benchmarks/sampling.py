@@ -1,11 +1,12 @@
-"""How fast training episodes are sampled: env steps per second with the policy in the loop.
+"""Sampling speed: env steps per second of training episodes, with the policy.
 
-5m_vs_5m, the paper's networks, ε = 0.05, N battles side by side, one process:
+All three run 5m_vs_5m with N parallel battles in one process:
 
-- ours: ``TeamEnvRunner.sample``: features, policy, battles, whole episodes.
-- SMAX's own compiled step with random actions (``battles.py`` says how), at the same N.
-- RLlib's stock ``SingleAgentEnvRunner`` stepping N battles, each an environment of its own, with
-  the same module and the features of ``envs.starcraft.team_view``.
+- ours: ``TeamEnvRunner.sample`` with features, policy (the paper's networks, ε = 0.05), battles and
+  complete episodes.
+- SMAX alone: SMAX's own compiled step with random actions, as in ``battles.py``.
+- stock runner: RLlib's ``SingleAgentEnvRunner`` with N environments of one battle each, the same
+  module and the features of ``envs.starcraft.team_view``.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from battles import STEPS, native_round
-from measure import Work, print_table, seconds_in_turn
+from battles import STEPS, smax_round
+from measure import Work, interleaved_seconds, print_table
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
@@ -35,8 +36,8 @@ BATTLES, ROUNDS, TASK, SIZE = (8, 64), 7, "5m_vs_5m", 5
 STOCK_STEPS = 5
 
 
-class ModuleWithTime(PTMModule):
-    """Our module as the stock runner calls it: with a time dimension of 1 behind the battles."""
+class ModuleWithTimeAxis(PTMModule):
+    """Our module for the stock runner, whose inputs have a time axis of length 1."""
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         obs = {name: value[:, 0] for name, value in batch[Columns.OBS].items()}
@@ -44,8 +45,8 @@ class ModuleWithTime(PTMModule):
         return {k: v if k == Columns.STATE_OUT else v[:, None] for k, v in out.items()}
 
 
-class TeamEnv(gym.Env):
-    """One battle as a single agent's environment, as RLlib would have it."""
+class SingleBattleEnv(gym.Env):
+    """One battle as a single-agent environment."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._settings = EnvSettings(tasks=TASK)
@@ -66,15 +67,15 @@ class TeamEnv(gym.Env):
         return self._observation(), {}
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
-        """Plays a step."""
+        """Takes a step."""
         before, self._units = self._units, self._battles.step(np.asarray(action)[None])
         over = bool(self._units.step[0] >= self._settings.time_limit_steps)
         earned = float(reward(before, self._units)[0])
         return self._observation(), earned, bool(decided(self._units)[0]), over, {}
 
 
-def config_of(num_battles: int) -> PTMConfig:
-    """The paper's networks on one task."""
+def make_config(num_battles: int) -> PTMConfig:
+    """Returns a config with the paper's networks and one task."""
     return (
         PTMConfig()
         .environment(env_config={"tasks": TASK})
@@ -84,12 +85,12 @@ def config_of(num_battles: int) -> PTMConfig:
 
 
 def stock_runner(num_battles: int) -> SingleAgentEnvRunner:
-    """RLlib's own runner, with our module."""
-    register_env("team", TeamEnv)
-    config = config_of(num_battles)
+    """Returns RLlib's stock runner with our module."""
+    register_env("team", SingleBattleEnv)
+    config = make_config(num_battles)
     config.env = "team"
-    config.callbacks(RLlibCallback)  # ours read what their episodes do not have
-    config.rl_module(rl_module_spec=RLModuleSpec(module_class=ModuleWithTime))
+    config.callbacks(RLlibCallback)  # our callbacks read fields that RLlib's episodes lack
+    config.rl_module(rl_module_spec=RLModuleSpec(module_class=ModuleWithTimeAxis))
     return SingleAgentEnvRunner(config=config)
 
 
@@ -99,8 +100,8 @@ def main() -> None:
     logging.disable(logging.WARNING)
     rows = []
     for num_battles in BATTLES:
-        ours = TeamEnvRunner(config=config_of(num_battles), worker_index=0, num_workers=0)
-        native, stock = native_round(num_battles, SIZE), stock_runner(num_battles)
+        ours = TeamEnvRunner(config=make_config(num_battles), worker_index=0, num_workers=0)
+        smax, stock = smax_round(num_battles, SIZE), stock_runner(num_battles)
         played: list[int] = []
 
         def sample(runner: TeamEnvRunner = ours, num_battles: int = num_battles) -> None:
@@ -110,20 +111,20 @@ def main() -> None:
         stock_steps = num_battles * STOCK_STEPS
         work: dict[str, Work] = {
             "ours": sample,
-            "native": native,
+            "smax": smax,
             "stock": functools.partial(stock.sample, num_timesteps=stock_steps),
         }
-        seconds = seconds_in_turn(work, ROUNDS)
+        seconds = interleaved_seconds(work, ROUNDS)
         speed = {
             "ours": float(np.mean(played[1:])) / seconds["ours"],
-            "native": num_battles * STEPS / seconds["native"],
+            "smax": num_battles * STEPS / seconds["smax"],
             "stock": stock_steps / seconds["stock"],
         }
-        ratios = speed["ours"] / speed["native"], speed["ours"] / speed["stock"]
+        ratios = speed["ours"] / speed["smax"], speed["ours"] / speed["stock"]
         rows.append((num_battles, *speed.values(), *ratios))
         stock.stop()
         ours.stop()
-    columns = ("battles", "ours", "native SMAX", "stock runner", "ours / native", "ours / stock")
+    columns = ("battles", "ours", "SMAX alone", "stock runner", "ours / SMAX", "ours / stock")
     print_table(f"Env steps per second on {TASK}", columns, rows)
 
 

@@ -1,16 +1,16 @@
-"""Throughput of sampling and learning over 1, 2 and 4 env runners, and what an episode weighs.
+"""Throughput with 1, 2 and 4 env runners, and the driver's costs per episode.
 
-First the env runners only play, then they play and the learner learns, in turns as ever. Playing
-counts steps of battles a second without updates; learning counts gradient steps a second of
-updating; in all counts steps a second of training. The networks are the paper's, the tasks
-small_mt, 32 battles an env runner, a batch of 32 episodes, one update for two episodes.
+First the env runners sample without updates. Then sampling and updates take turns, as in training.
+The first table shows env steps per second of sampling only, updates per second of update time, and
+env steps per second of training. The networks are the paper's; the tasks are small_mt. Each env
+runner has 32 battles, a batch has 32 episodes, and there is one update per two episodes.
 
-The second table is what the driver handles: bytes of an episode as it comes from an env runner,
-as it lies in the replay buffer, and as the learner's batch has it, and the driver's seconds.
+The second table shows the size of an episode as an env runner sends it, in the replay buffer and in
+the learner's batch, and the driver's time to receive it and to make a batch.
 
-Torch computes on one thread. Env runners need a core each, so on fewer cores the ratios say how
-well they share, not how well they scale. Pin the cores to compare machines (under two minutes on
-two free cores): ``taskset -c 0,1 python benchmarks/scale_out.py``
+Torch uses one thread. Each env runner needs a core. With fewer cores the ratios show how well the
+env runners share them, not how well they scale. Pin the cores to compare machines (under two
+minutes on two free cores): ``taskset -c 0,1 python benchmarks/scale_out.py``
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ BATCH = 32
 
 
 class TimedPTM(PTM):
-    """Adds up what the updates take, and leaves them out where they are not wanted."""
+    """PTM that measures the time of its updates and can skip them."""
 
-    learns = True
-    seconds_updating = 0.0
+    updates_enabled = True
+    update_seconds = 0.0
     updates = 0
 
     def _update(self) -> None:
-        if self.learns:
+        if self.updates_enabled:
             start = time.perf_counter()
             super()._update()
-            self.seconds_updating += time.perf_counter() - start
+            self.update_seconds += time.perf_counter() - start
             self.updates += 1
 
 
 def build(num_env_runners: int, tasks: str = "small_mt") -> TimedPTM:
-    """The paper's networks."""
+    """Builds an algorithm with the paper's networks."""
     config = (
         PTMConfig(algo_class=TimedPTM)
         .environment(env_config={"tasks": tasks})
@@ -70,21 +70,21 @@ def build(num_env_runners: int, tasks: str = "small_mt") -> TimedPTM:
 
 
 def throughput(num_env_runners: int, seconds: float) -> tuple[float, float, float]:
-    """Steps a second of playing, updates a second of updating, steps a second of training."""
+    """Returns the rates of sampling only, of updates and of training, per second."""
     algorithm = build(num_env_runners)
-    while algorithm.updates == 0:  # compiles, and fills the buffer until updates begin
+    while algorithm.updates == 0:  # compiles, and fills the buffer until updates start
         algorithm.train()
-    algorithm.learns = False
-    playing = steps_per_second(algorithm, seconds)
-    algorithm.learns, algorithm.seconds_updating, algorithm.updates = True, 0.0, 0
-    in_all = steps_per_second(algorithm, seconds)
-    updating = algorithm.updates / algorithm.seconds_updating
+    algorithm.updates_enabled = False
+    sampling_rate = steps_per_second(algorithm, seconds)
+    algorithm.updates_enabled, algorithm.update_seconds, algorithm.updates = True, 0.0, 0
+    training_rate = steps_per_second(algorithm, seconds)
+    update_rate = algorithm.updates / algorithm.update_seconds
     algorithm.stop()
-    return playing, updating, in_all
+    return sampling_rate, update_rate, training_rate
 
 
 def steps_per_second(algorithm: PTM, seconds: float) -> float:
-    """Trains for so long."""
+    """Trains for this time; returns env steps per second."""
     steps, start = algorithm.env_steps, time.perf_counter()
     while time.perf_counter() - start < seconds:
         algorithm.train()
@@ -92,17 +92,17 @@ def steps_per_second(algorithm: PTM, seconds: float) -> float:
 
 
 def seconds_for(work: Callable[[], Any], rounds: int = 5) -> float:
-    """The best of several rounds."""
-    taken = []
+    """Returns the shortest time of several rounds."""
+    times = []
     for _ in range(rounds):
         start = time.perf_counter()
         work()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
-def weigh(tasks: str) -> list[str]:
-    """One row of the second table."""
+def driver_costs(tasks: str) -> list[str]:
+    """Returns a row of the second table."""
     algorithm = build(0, tasks)
     episodes = algorithm.env_runner.sample(num_episodes=4 * BATCH, epsilon=1.0)[: 4 * BATCH]
     sent = pickle.dumps(episodes, protocol=5)
@@ -122,10 +122,50 @@ def weigh(tasks: str) -> list[str]:
     return [tasks, *(f"{figure:,.1f}" for figure in figures)]
 
 
+def throughput_table(seconds: float) -> Table:
+    """Measures every number of env runners, for ``seconds`` per phase."""
+    cores = len(os.sched_getaffinity(0))
+    table = Table(title=f"small_mt, {cores} cores, {seconds:g} s per phase")
+    columns = ("steps/s sampling", "ratio", "updates/s", "steps/s training", "ratio")
+    for name in ("env runners", *columns):
+        table.add_column(name, justify="right")
+    measured = {number: throughput(number, seconds) for number in ENV_RUNNERS}
+    first_sampling, _, first_training = measured[ENV_RUNNERS[0]]
+    for number, (sampling_rate, update_rate, training_rate) in measured.items():
+        table.add_row(
+            str(number),
+            f"{sampling_rate:,.0f}",
+            f"{sampling_rate / first_sampling:.2f}",
+            f"{update_rate:.1f}",
+            f"{training_rate:,.0f}",
+            f"{training_rate / first_training:.2f}",
+        )
+    return table
+
+
+def cost_table() -> Table:
+    """Measures the driver's costs of every task set."""
+    table = Table(title=f"Driver costs, random actions, batch of {BATCH}")
+    for name in (
+        "tasks",
+        "steps per episode",
+        "kB sent",
+        "kB in the buffer",
+        "kB in the batch",
+        "kB of weights",
+        "µs to receive",
+        "ms to make a batch",
+    ):
+        table.add_column(name, justify="right")
+    for tasks in TASK_SETS:
+        table.add_row(*driver_costs(tasks))
+    return table
+
+
 def main() -> None:
     """Prints both tables."""
-    parser = argparse.ArgumentParser(description="Measures throughput over env runners.")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="for each phase")
+    parser = argparse.ArgumentParser(description="Measures throughput with several env runners.")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="duration of each phase")
     seconds = parser.parse_args().seconds
     torch.set_num_threads(1)
     ray.init(
@@ -136,32 +176,8 @@ def main() -> None:
         log_to_driver=False,
     )
     console = Console()
-    cores = len(os.sched_getaffinity(0))
-    table = Table(title=f"small_mt, {cores} cores, {seconds:g} s each")
-    for name in ("env runners", "steps/s playing", "ratio", "updates/s", "steps/s in all", "ratio"):
-        table.add_column(name, justify="right")
-    first: tuple[float, float, float] | None = None
-    for number in ENV_RUNNERS:
-        playing, updating, whole = throughput(number, seconds)
-        first = first or (playing, updating, whole)
-        figures = (f"{playing:,.0f}", f"{playing / first[0]:.2f}", f"{updating:.1f}")
-        table.add_row(str(number), *figures, f"{whole:,.0f}", f"{whole / first[2]:.2f}")
-    console.print(table)
-    table = Table(title=f"what the driver handles, random play, batch of {BATCH}")
-    for name in (
-        "tasks",
-        "steps an episode",
-        "kB sent",
-        "kB in the buffer",
-        "kB in the batch",
-        "kB of weights",
-        "µs to receive",
-        "ms to make a batch",
-    ):
-        table.add_column(name, justify="right")
-    for tasks in TASK_SETS:
-        table.add_row(*weigh(tasks))
-    console.print(table)
+    console.print(throughput_table(seconds))
+    console.print(cost_table())
 
 
 if __name__ == "__main__":

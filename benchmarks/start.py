@@ -1,7 +1,7 @@
-"""How long it takes from ``rllib train file`` to the end of the first iteration.
+"""Time from ``rllib train file`` to the end of the first iteration.
 
-The quick example, in a process of its own, with the compilation cache warm: a first run, which
-does not count, warms it. Each run is interrupted (Ctrl-C) after its first iteration.
+The quick example runs in a separate process. The first run fills the compilation cache; the second
+run measures the time with a warm cache. Each run is interrupted (Ctrl-C) after its first iteration.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 from measure import print_table
 
 EXAMPLE = Path(__file__).parents[1] / "tuned_examples" / "ptm_small_mt_quick.yaml"
-GOAL_S, PATIENCE_S = 20.0, 300.0
-ITERATION = "env steps"  # every line of progress has it
+GOAL_S, EXIT_TIMEOUT_S = 20.0, 300.0
+PROGRESS_TEXT = "env steps"  # every progress line contains it
 
 
 def seconds_to_first_iteration() -> float:
-    """Starts a run, waits for its first line of progress, ends it."""
+    """Starts a run, waits for its first progress line, and interrupts it."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "rllib_ptm.cli.main", "train", "file", str(EXAMPLE)]
         start = time.perf_counter()
@@ -32,23 +32,23 @@ def seconds_to_first_iteration() -> float:
             text=True,
         ) as run:
             assert run.stdout is not None
-            seen = []
+            output = []
             try:
                 for line in run.stdout:
-                    seen.append(line)
-                    if ITERATION in line and "until" not in line:
+                    output.append(line)
+                    if PROGRESS_TEXT in line and "until" not in line:
                         return time.perf_counter() - start
             finally:
                 run.send_signal(signal.SIGINT)
-                run.communicate(timeout=PATIENCE_S)
-    raise RuntimeError("no iteration was reported:\n" + "".join(seen))
+                run.communicate(timeout=EXIT_TIMEOUT_S)
+    raise RuntimeError("the run reported no iteration:\n" + "".join(output))
 
 
 def main() -> None:
     """Prints the table."""
-    found = {name: seconds_to_first_iteration() for name in ("first run", "warm cache")}
-    rows = [(name, seconds, seconds / GOAL_S) for name, seconds in found.items()]
-    print_table("To the first iteration", ("run", "seconds", f"over {GOAL_S:.0f} s"), rows)
+    measured = {name: seconds_to_first_iteration() for name in ("first run", "warm cache")}
+    rows = [(name, seconds, seconds / GOAL_S) for name, seconds in measured.items()]
+    print_table("Time to the first iteration", ("run", "seconds", f"over {GOAL_S:.0f} s"), rows)
 
 
 if __name__ == "__main__":

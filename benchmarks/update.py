@@ -1,13 +1,14 @@
-"""How long an update takes: networks, losses, gradient, clipping, optimiser.
+"""Time of an update: networks, losses, gradient, clipping, optimiser.
 
-``ptm`` with all its masks, of 32 episodes of 40 steps at 6 against 6 and 11 against 11, no
-padding; D = 128, 4 heads, GRU 64. In float32 and with ``learner_precision: bf16``, beside the same
-without the compiled networks, beside ``qmix_atten``, and beside the plain implementation of
-``tests/cases/plain.py``, which puts the paper into code without a thought of speed. That one gets
-2 episodes of 4 steps; what is compared is the time for each valid step.
+An update of ``ptm`` with all its masks on 32 episodes of 40 steps without padding, 6 against 6 and
+11 against 11; D = 128, 4 heads, GRU of 64. It runs in float32 and with ``learner_precision: bf16``.
+The script compares it with the same update without the C++ networks, with ``qmix_atten``, and with
+the plain implementation in ``tests/cases/plain.py``, which follows the paper's equations without
+regard to speed. The plain implementation gets 2 episodes of 4 steps, so the comparison is per valid
+step.
 
-The comparison with the published REFIL code is told in ``benchmarks/README.md``: that code is no
-part of this project.
+``benchmarks/README.md`` describes the comparison with the published REFIL code, which is not part
+of this project.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from measure import Work, print_table, seconds_in_turn
+from measure import Work, interleaved_seconds, print_table
 from workload import GAMMA, MINING_LAMBDA, Shape, Update, draw_batch
 
 from rllib_ptm.model.batch import TeamBatch
@@ -35,21 +36,21 @@ VARIANTS = {
     "qmix_atten, fp32": ("qmix_atten", "fp32"),
     "qmix_atten, bf16": ("qmix_atten", "bf16"),
 }
-TORCH_ALONE = ("ptm, fp32", "ptm, bf16")
+TORCH_ONLY = ("ptm, fp32", "ptm, bf16")
 
 
-def in_torch_alone(work: Work) -> Work:
-    """The same without the compiled networks."""
+def without_native(work: Work) -> Work:
+    """Returns the same work in torch only, without the C++ networks."""
 
-    def alone() -> None:
+    def run() -> None:
         with mock.patch.object(library, "library", return_value=None):
             work()
 
-    return alone
+    return run
 
 
 def plain_update(slots: int, batch: TeamBatch) -> Work:
-    """The same as ``ptm, fp32`` in the plain implementation, without the optimiser's step."""
+    """Returns ``ptm, fp32`` in the plain implementation, without the optimiser's step."""
     update = Update(slots)
     online, target = (
         plain.Team(
@@ -81,16 +82,16 @@ def main() -> None:
         for name, (method, precision) in VARIANTS.items():
             update = Update(slots, method, precision=precision)
             work[name] = partial(update, batch)
-        work |= {f"{name}, torch alone": in_torch_alone(work[name]) for name in TORCH_ALONE}
-        seconds = seconds_in_turn(work, ROUNDS)
+        work |= {f"{name}, torch only": without_native(work[name]) for name in TORCH_ONLY}
+        seconds = interleaved_seconds(work, ROUNDS)
         name = "plain implementation"
-        seconds |= seconds_in_turn({name: plain_update(slots, draw_batch(small))}, rounds=1)
+        seconds |= interleaved_seconds({name: plain_update(slots, draw_batch(small))}, rounds=1)
         per_step = {n: s / shape.valid_steps for n, s in seconds.items()}
         per_step[name] = seconds[name] / small.valid_steps
         for n, each in per_step.items():
             speed = per_step[name] / each
             rows.append((f"{slots} v {slots}", n, 1e3 * seconds[n], 1e6 * each, speed))
-    columns = ("team size", "update", "ms", "µs per valid step", "times the plain speed")
+    columns = ("team size", "update", "ms", "µs per valid step", "speed over plain")
     print_table("One update of 32 episodes of 40 steps", columns, rows)
 
 

@@ -1,8 +1,8 @@
-"""Where the time of ``Algorithm.train()`` goes.
+"""Time of ``Algorithm.train()`` by stage.
 
-The settings of the quick example on small_mt without its evaluations, one process, 30 s: stepping
-and acting (the rollout), learning (networks, losses, gradient, optimiser), and all that RLlib, the
-replay buffer, the making of batches and logging add.
+The quick example trains on small_mt without evaluations, in one process, for 30 s. The stages are
+stepping and acting (the rollout), learning (networks, losses, gradient, optimiser), and the rest:
+RLlib, the replay buffer, batches and logging.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from rllib_ptm.play.rollout import Rollout
 
 EXAMPLE = Path(__file__).parents[1] / "tuned_examples" / "ptm_small_mt_quick.yaml"
 SECONDS, WARM_UP_S = 30.0, 15.0
-# What counts as which; calls within calls count once.
-WATCHED = (
+# Stage, class and method. No timed method calls another one.
+TIMED_METHODS = (
     ("stepping and acting", Rollout, "step"),
     ("learning", PTMLearner, "_uncompiled_update"),
     ("drawing and padding batches", PTM, "_batches"),
 )
 
 
-def watch(seconds: dict[str, float], stage: str, owner: type, method: str) -> None:
-    """Adds up the time that a method takes."""
+def time_method(seconds: dict[str, float], stage: str, owner: type, method: str) -> None:
+    """Replaces a method by one that adds its time to a stage."""
     original = getattr(owner, method)
 
     @functools.wraps(original)
@@ -53,13 +53,13 @@ def main() -> None:
     config = PTMConfig().environment(experiment["env"]).debugging(log_level="ERROR")
     config.update_from_dict({**experiment["config"], "evaluation_interval": None})
     seconds: dict[str, float] = defaultdict(float)
-    for stage, owner, method in WATCHED:
-        watch(seconds, stage, owner, method)
+    for stage, owner, method in TIMED_METHODS:
+        time_method(seconds, stage, owner, method)
     ray.init(address="local", include_dashboard=False, log_to_driver=False)
     try:
         algorithm = config.build_algo()
         begun = time.perf_counter()
-        while time.perf_counter() - begun < WARM_UP_S:  # compiles, and fills the first batch
+        while time.perf_counter() - begun < WARM_UP_S:  # compiles, and fills the replay buffer
             algorithm.train()
         seconds.clear()
         begun, steps = time.perf_counter(), algorithm.env_steps
@@ -69,7 +69,7 @@ def main() -> None:
         algorithm.stop()
     finally:
         ray.shutdown()
-    seconds["all else: RLlib, logging"] = whole - sum(seconds.values())
+    seconds["other: RLlib, logging"] = whole - sum(seconds.values())
     rows: list[tuple] = [*shares(seconds)]
     useful = (seconds["stepping and acting"] + seconds["learning"]) / whole
     rows += [

@@ -1,4 +1,4 @@
-"""Networks, batches and updates of known shapes, for the benchmarks; needs torch and numpy alone.
+"""Networks, batches and updates of given shapes for the benchmarks; needs only torch and numpy.
 
 Shapes: see ``rllib_ptm.model.batch``.
 """
@@ -27,12 +27,12 @@ SIGHT = 0.7  # chance that an agent sees another entity
 
 @dataclass(frozen=True)
 class Shape:
-    """How large a batch is.
+    """The size of a batch.
 
     Attributes:
-        slots: Ally slots, and as many enemy slots.
-        teams: Units a side of each of the B episodes, at most ``slots``.
-        lengths: Steps of each of the B episodes.
+        slots: Number of ally slots and of enemy slots.
+        teams: [B] units per side in each episode, at most ``slots``.
+        lengths: [B] steps of each episode.
     """
 
     slots: int
@@ -41,50 +41,50 @@ class Shape:
 
     @classmethod
     def full(cls, slots: int, episodes: int = 32, steps: int = 40) -> Shape:
-        """Nothing is padding: all slots hold a unit, all episodes are equally long."""
+        """A batch without padding: every slot has a unit, all episodes are equally long."""
         return cls(slots, (slots,) * episodes, (steps,) * episodes)
 
     @property
     def valid_steps(self) -> int:
-        """Steps that are played, of all episodes."""
+        """Number of steps of all episodes, without padding."""
         return sum(self.lengths)
 
 
 def draw_batch(shape: Shape, seed: int = 0, device: str = "cpu") -> TeamBatch:
-    """Random features, masks, actions and rewards, in float32."""
-    dice = torch.Generator().manual_seed(seed)
+    """Returns random features, masks, actions and rewards, in float32."""
+    rng = torch.Generator().manual_seed(seed)
     lengths, slots = torch.tensor(shape.lengths), shape.slots
     episodes, steps = len(lengths), int(lengths.max())
-    actions, moments = num_actions(slots), (episodes, steps + 1)
+    actions, time_steps = num_actions(slots), (episodes, steps + 1)
     slot = torch.arange(2 * slots) % slots
     present = slot < torch.tensor(shape.teams)[:, None]
-    visible = torch.rand((*moments, slots, 2 * slots), generator=dice) < SIGHT
+    visible = torch.rand((*time_steps, slots, 2 * slots), generator=rng) < SIGHT
     own = torch.arange(slots)
     visible[:, :, own, own] = True
-    action_mask = torch.rand((*moments, slots, actions), generator=dice) < 0.5
+    action_mask = torch.rand((*time_steps, slots, actions), generator=rng) < 0.5
     action_mask[..., 1] = True
-    features = torch.randn((*moments, 2 * slots, num_features(slots, slots)), generator=dice)
+    features = torch.randn((*time_steps, 2 * slots, num_features(slots, slots)), generator=rng)
     valid = torch.arange(steps) < lengths[:, None]
     batch = TeamBatch(
         entities=features * present[:, None, :, None],
         present=present,
         visible=visible & everyone(present, slots)[:, None],
         action_mask=action_mask,
-        actions=(torch.rand(action_mask.shape, generator=dice) * action_mask).argmax(-1)[:, :-1],
-        rewards=torch.rand((episodes, steps), generator=dice),
+        actions=(torch.rand(action_mask.shape, generator=rng) * action_mask).argmax(-1)[:, :-1],
+        rewards=torch.rand((episodes, steps), generator=rng),
         terminated=torch.arange(1, steps + 1) == lengths[:, None],
         valid=valid,
         episode_weight=torch.full((episodes,), 1.0 / episodes),
         num_steps=valid.sum(),
-        explore_group=draw_group(present, dice),
-        exploit_group=draw_group(present, dice),
+        explore_group=draw_group(present, rng),
+        exploit_group=draw_group(present, rng),
         task=torch.zeros(episodes, dtype=torch.int64),
     )
     return TeamBatch(*(value.to(device) for value in batch))
 
 
 def build_networks(slots: int, method: str, num_tasks: int, device: str) -> TeamQ:
-    """The paper's networks: D = 128, 4 heads, GRU 64, mixing width 32."""
+    """Returns the paper's networks: D = 128, 4 heads, GRU of 64, mixing width 32."""
     features, actions = num_features(slots, slots), num_actions(slots)
     agent = Agent(features, slots, slots, actions, NetworkSizes())
     mixer = QMixer(features, slots, NetworkSizes())
@@ -93,15 +93,15 @@ def build_networks(slots: int, method: str, num_tasks: int, device: str) -> Team
 
 
 class Update:
-    """One gradient step: Q values, losses, gradient, clipping, RMSprop, statistics of the targets.
+    """One gradient step: Q-values, losses, gradient, clipping, RMSprop, target statistics.
 
     Args:
-        slots: Ally slots, and as many enemy slots.
+        slots: Number of ally slots and of enemy slots.
         method: A row of ``METHODS``.
-        alpha: α of Eq. 14; between 0 and 1 ``ptm`` evaluates all its masks.
+        alpha: α of Eq. 14. Strictly between 0 and 1, ``ptm`` evaluates all its masks.
         precision: As ``learner_precision`` in the config.
-        device: Where.
-        num_tasks: How many tasks a batch may name.
+        device: Device of the networks.
+        num_tasks: Number of tasks that a batch may contain.
     """
 
     def __init__(
@@ -124,14 +124,14 @@ class Update:
             group["lr"] = LR
 
     def __call__(self, batch: TeamBatch) -> None:
-        """Takes the step."""
+        """Takes one gradient step."""
         loss = self.loss(batch)
         loss.total.backward()
         self.apply()
         self.online.output.adapt(loss.targets, batch.valid, batch.task)
 
     def loss(self, batch: TeamBatch) -> MethodLoss:
-        """The method's loss."""
+        """Returns the method's loss."""
         with opened(self._precision, self._device):
             q = q_values(self.online, self.target, batch, tuple(self.method.mined(self.alpha)))
         return method_loss(
@@ -148,8 +148,8 @@ class Update:
 def training_lengths(
     episodes: int, seed: int = 0, shortest: int = 8, longest: int = 40
 ) -> Sequence[int]:
-    """Lengths as battles have them: most near 15, a few up to the longest."""
-    dice = torch.Generator().manual_seed(seed)
-    tail = torch.empty(episodes).exponential_(1 / 10, generator=dice)
+    """Returns lengths as battles have them: most near 15, a few up to ``longest``."""
+    rng = torch.Generator().manual_seed(seed)
+    tail = torch.empty(episodes).exponential_(1 / 10, generator=rng)
     lengths = (shortest + tail).clamp(max=longest).int().tolist()
     return [longest, shortest, *lengths[2:]]
