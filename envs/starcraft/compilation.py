@@ -1,37 +1,57 @@
-"""How the programs of battles are compiled, and where they are kept."""
+"""How JAX compiles the programs of battles, where they run and where they are cached."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jax
+from platformdirs import user_cache_path
 
-# XLA hands sums to YNNPACK, where such a call takes longer than all the sums of a few units do.
+# XLA passes sums to YNNPACK. One such call takes longer than all the sums over a few units.
 _WITHOUT_YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
+def battle_device() -> jax.Device:
+    """The device that battles run on: the CPU, unless ``JAX_PLATFORMS`` excludes it.
+
+    Battles are small and sequential, so a GPU plays them more slowly.
+    """
+    platforms = jax.config.jax_platforms  # type: ignore[attr-defined]
+    excludes_cpu = bool(platforms) and "cpu" not in platforms.split(",")
+    return jax.local_devices(backend=None if excludes_cpu else "cpu")[0]
+
+
 def compiled(battle: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of one battle, compiled for many: every argument has one more axis, the first."""
-    return jax.jit(jax.vmap(battle), compiler_options=_compiler_options())
+    """Vectorises a function of one battle over a new leading axis N, and compiles it.
+
+    The result runs on ``battle_device``, whatever JAX's default device is.
+    """
+    return jax.jit(
+        jax.vmap(battle),
+        out_shardings=jax.sharding.SingleDeviceSharding(battle_device()),
+        compiler_options=_compiler_options(),
+    )
 
 
 def keep_compiled_programs() -> None:
-    """Keeps compiled programs on disk, so that the next start is quick; a user's choice stands."""
+    """Turns on JAX's cache of compiled programs on disk, unless the user has set its folder.
+
+    The cache is a setting of the whole process. It saves the compilation at the next start.
+    """
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(home / "rllib_ptm" / "jax"))
+        folder = user_cache_path("rllib_ptm") / "jax"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 @cache
 def _compiler_options() -> dict[str, str]:
-    """Those of ours that this version of XLA knows; it would not compile with another."""
+    """Our options that this version of XLA knows; XLA refuses to compile with an unknown one."""
     try:
-        jax.jit(lambda: 0, compiler_options=_WITHOUT_YNNPACK).lower().compile()
+        with jax.default_device(battle_device()):
+            jax.jit(lambda: 0, compiler_options=_WITHOUT_YNNPACK).lower().compile()
     except jax.errors.JaxRuntimeError:
         return {}
     return _WITHOUT_YNNPACK

@@ -191,7 +191,9 @@ def test_of_jaxmarl_smax_alone_is_imported_and_nothing_printed() -> None:
     "imports", ["envs.starcraft.smax, jaxmarl", "jaxmarl, envs.starcraft.smax"]
 )
 def test_whoever_imports_jaxmarl_gets_the_whole_of_it(imports: str) -> None:
-    same = "type(jaxmarl.make('HeuristicEnemySMAX')) is envs.starcraft.smax.HeuristicEnemySMAX"
+    same = (
+        "type(jaxmarl.make('HeuristicEnemySMAX')) is envs.starcraft.smax_import.HeuristicEnemySMAX"
+    )
     done = run_python(f"import {imports}; print({same})")
     assert done.stdout.splitlines()[-1:] == ["True"], done.stderr
 
