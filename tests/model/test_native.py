@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import platform
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,7 +29,7 @@ from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.gru import PackedGRU
 from rllib_ptm.model.mixer import QMixer
 from rllib_ptm.model.native import attention as native_attention
-from rllib_ptm.model.native import library
+from rllib_ptm.model.native import compiler, library, structs
 from rllib_ptm.model.native.attention import Layer, attention, attention_serves
 from rllib_ptm.model.native.gru import gru
 from rllib_ptm.model.popart import TaskOutput
@@ -54,7 +57,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("native")
     paths = {machine: folder / f"{machine}.so" for machine in {*MACHINES, *BF16_MACHINES}}
     with ThreadPoolExecutor() as pool:  # each compiler is a process of its own
-        list(pool.map(lambda m: library.compile_library(paths[m], machine=m), paths))
+        list(pool.map(lambda m: compiler.compile_library(paths[m], processor=m), paths))
     return paths
 
 
@@ -105,15 +108,15 @@ def largest_error(found: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
 @needs_compiler
 @pytest.mark.parametrize("sizes", SHAPES)
 @pytest.mark.parametrize("action_head", ACTION_HEADS)
-@pytest.mark.parametrize("width_to_keep", [WIDTH, WIDTH + 1])  # what is needed on the way back
+@pytest.mark.parametrize("width_to_save", [WIDTH, WIDTH + 1])  # saved, computed again
 def test_values_and_all_gradients_are_those_of_torch(
     calls: mock.Mock,
     monkeypatch: pytest.MonkeyPatch,
-    width_to_keep: int,
+    width_to_save: int,
     action_head: str,
     sizes: Sizes,
 ) -> None:
-    monkeypatch.setattr(native_attention, "_WIDTH_TO_KEEP", width_to_keep)
+    monkeypatch.setattr(native_attention, "_MIN_WIDTH_TO_SAVE", width_to_save)
     team, target = (networks(sizes, seed, action_head) for seed in (1, 2))
     batch = draw.batch(sizes, 3)
     found = learned(team, target, in_format(batch, torch.float32))
@@ -355,20 +358,78 @@ def test_the_recurrence_refuses_what_does_not_fit(rows: list[int], message: str)
         gru(torch.randn(5, 16), torch.randn(2, 16), rows, weights)
 
 
+@needs_compiler
+def test_both_sides_declare_the_same_fields(compiled: dict[str, Path]) -> None:
+    structs.check_structs(ctypes.CDLL(str(compiled["native"])))
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            [("inputs", "p"), ("bias", "p"), ("recurrent", "p"), ("bias_new", "p")],
+            "GRUWeights, field 1: .*'bias'.*'recurrent'",
+        ),
+        (
+            [("inputs", "p"), ("recurrent", "p"), ("bias", "p")],
+            "GRUWeights, field 3: .*None.*'bias_new'",
+        ),
+        (
+            [("inputs", "p"), ("recurrent", "i"), ("bias", "p"), ("bias_new", "p")],
+            "GRUWeights, field 1: .*size=4.*size=8",
+        ),
+        (
+            [*((n, "p") for n in ("inputs", "recurrent", "bias", "bias_new", "more"))],
+            "GRUWeights, field 4: .*'more'.*None",
+        ),
+    ],
+)
+def test_a_structure_with_other_fields_is_refused(
+    compiled: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    fields: list[tuple[str, str]],
+    message: str,
+) -> None:
+    types = {"p": ctypes.c_void_p, "i": ctypes.c_int32}
+    declared = {"_fields_": [(name, types[kind]) for name, kind in fields]}
+    wrong = type("GRUWeights", (ctypes.Structure,), declared)
+    monkeypatch.setattr(structs, "STRUCTS", (*structs.STRUCTS[:3], wrong))
+    with pytest.raises(structs.StructMismatchError, match=message):
+        library.load(compiled["native"])
+
+
 @pytest.fixture
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Forgets what was loaded; what there is to be compiled is small."""
-    monkeypatch.setattr(library, "FOLDER", tmp_path)
-    functions = ("bool has_bf16() { return false; }", "long attention_kept() { return 0; }")
-    (tmp_path / "small.cpp").write_text("\n".join(f'extern "C" {f}' for f in functions))
+    """Starts with an empty cache and nothing loaded; replaces the code by a little."""
+    real, small = compiler.FOLDER, tmp_path / "code"
+    small.mkdir()
+    for name in ("structs.h", "structs.cpp"):
+        shutil.copy(real / name, small)
+    functions = ("bool has_bf16() { return 0; }", "long attention_saved_floats() { return 0; }")
+    (small / "small.cpp").write_text("\n".join(f'extern "C" {f}' for f in functions))
+    monkeypatch.setattr(compiler, "FOLDER", small)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
     library.library.cache_clear()
     yield
     library.library.cache_clear()
 
 
+def install_compiler(path: Path, version: str, compiling: str) -> Path:
+    """A script that answers ``--version`` and else runs a command; returns its log of runs."""
+    runs = path.with_suffix(".log")
+    runs.touch()
+    path.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && {{ echo "{version}"; exit; }}\n'
+        f'echo run >> "{runs}"\n{compiling}\n'
+    )
+    path.chmod(path.stat().st_mode | stat.S_IEXEC)
+    return runs
+
+
 @needs_compiler
-def test_it_is_compiled_once(fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_it_is_compiled_once(fresh: None, tmp_path: Path) -> None:
     assert isinstance(library.library(), ctypes.CDLL)
     (made,) = (tmp_path / "rllib_ptm" / "native").iterdir()
     before = made.stat()
@@ -377,53 +438,139 @@ def test_it_is_compiled_once(fresh: None, tmp_path: Path, monkeypatch: pytest.Mo
     assert made.stat() == before
 
 
+@needs_compiler
+def test_processes_that_start_together_compile_once(
+    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "slow"
+    runs = install_compiler(slow, "slow", 'sleep 0.3\nexec g++ "$@"')
+    monkeypatch.setenv("CXX", str(slow))
+    with ThreadPoolExecutor(4) as pool:  # each takes the lock like a process
+        loaded = list(pool.map(lambda _: library._load_or_compile(), range(4)))
+    assert all(isinstance(x, ctypes.CDLL) for x in loaded)
+    assert runs.read_text() == "run\n"
+
+
 def test_it_can_be_switched_off(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(library.SWITCH, "0")
     assert library.library() is None
+
+
+def silent_the_second_time(caplog: pytest.LogCaptureFixture) -> bool:
+    """Whether another process would neither load the code nor warn."""
+    caplog.clear()
+    library.library.cache_clear()
+    return library.library() is None and not caplog.records
 
 
 def test_no_compiler_is_said(
     fresh: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.delenv("CXX", raising=False)
     with caplog.at_level(logging.WARNING):
         assert library.library() is None
-    assert "No C++ compiler (g++) was found" in caplog.text
+        assert "No C++ compiler (g++) was found" in caplog.text
+        assert len(caplog.records) == 1
+        assert silent_the_second_time(caplog)
+
+
+@pytest.mark.parametrize("version", ["Apple clang version 17.0.0", "Debian clang version 14.0.6"])
+def test_clang_is_said_and_not_tried(
+    fresh: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    version: str,
+) -> None:
+    runs = install_compiler(tmp_path / "g++", version, "exit 0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with caplog.at_level(logging.WARNING):
+        assert library.library() is None
+        assert "needs GCC, but g++ is clang" in caplog.text
+        assert len(caplog.records) == 1
+        assert silent_the_second_time(caplog)
+    assert not runs.read_text()
+
+
+@needs_compiler
+def test_where_cxx_is_clang_gxx_is_used(
+    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_compiler(tmp_path / "clang++", "clang version 19.1.0", "exit 1")
+    monkeypatch.setenv("CXX", str(tmp_path / "clang++"))
+    assert isinstance(library.library(), ctypes.CDLL)
 
 
 def test_why_compiling_failed_is_said(
     fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    compiler = tmp_path / "broken"
-    compiler.write_text("#!/bin/sh\n[ $1 = --version ] || { echo no such header >&2; exit 1; }\n")
-    compiler.chmod(compiler.stat().st_mode | stat.S_IEXEC)
-    monkeypatch.setenv("CXX", str(compiler))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    broken = tmp_path / "broken"
+    runs = install_compiler(broken, "", "echo no such header >&2; exit 1")
+    monkeypatch.setenv("CXX", str(broken))
     with caplog.at_level(logging.WARNING):
         assert library.library() is None
-    assert "no such header" in caplog.text
-    assert not list((tmp_path / "cache").rglob("*.so"))
+        assert "no such header" in caplog.text
+        assert silent_the_second_time(caplog)
+    assert runs.read_text() == "run\n"
+    assert not list(tmp_path.rglob("*.so"))
+
+
+def test_a_failure_is_tried_again_after_a_day(
+    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    runs = install_compiler(broken, "", "exit 1")
+    monkeypatch.setenv("CXX", str(broken))
+    assert library.library() is None
+    (failure,) = (tmp_path / "rllib_ptm" / "native").iterdir()
+    day_before = failure.stat().st_mtime - 24 * 3600 - 1
+    os.utime(failure, (day_before, day_before))
+    library.library.cache_clear()
+    assert library.library() is None
+    assert runs.read_text() == "run\nrun\n"
+
+
+def test_of_processes_that_start_together_one_tries_and_warns(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    runs = install_compiler(broken, "", "sleep 0.5; exit 1")
+    command = "from rllib_ptm.model.native.library import library; assert library() is None"
+    environment = {**os.environ, "CXX": str(broken), "XDG_CACHE_HOME": str(tmp_path)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", command], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    printed = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert "".join(printed).count("The networks run in torch alone") == 1
+    assert runs.read_text() == "run\n"
+
+
+def test_a_cache_that_cannot_be_written_is_said(
+    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with caplog.at_level(logging.WARNING):
+        assert library.library() is None
+    assert "The networks run in torch alone" in caplog.text
 
 
 @needs_compiler
-@pytest.mark.parametrize("compiler", ["env g++", "no-such-compiler"])
+@pytest.mark.parametrize("command", ["env g++", "no-such-compiler"])
 def test_a_compiler_has_arguments_or_is_not_there(
-    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiler: str
+    fresh: None, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    monkeypatch.setenv("CXX", compiler)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXX", command)
     assert isinstance(library.library(), ctypes.CDLL)
 
 
 @needs_compiler
-def test_what_is_damaged_is_compiled_once_more(
-    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    damaged = tmp_path / "rllib_ptm" / "native" / f"{library._fingerprint(['g++'])}.so"
+def test_what_is_damaged_is_compiled_once_more(fresh: None, tmp_path: Path) -> None:
+    name = f"{compiler.fingerprint(compiler.installed_compilers())}.so"
+    damaged = tmp_path / "rllib_ptm" / "native" / name
     damaged.parent.mkdir(parents=True)
     damaged.touch()
-    monkeypatch.delenv("CXX", raising=False)
     assert isinstance(library.library(), ctypes.CDLL)
     assert damaged.stat().st_size > 0

@@ -1,5 +1,5 @@
-"""Attention and GRU in C++, for a CPU: as the torch code beside this package, and faster.
+"""Attention and GRU in C++ for a CPU: the same results as the torch code in ``model``, faster.
 
-Everything here is optional. Where there is no C++ compiler, on a GPU, in other formats than float32
-and where a hidden width does not fill the machine's vectors, the networks are evaluated by torch.
+This package is optional. Torch evaluates the networks where there is no GCC, on a GPU, in formats
+other than float32, and for hidden widths that do not fill the machine's vectors.
 """

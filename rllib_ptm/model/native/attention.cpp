@@ -1,224 +1,248 @@
-// Attention of agents over entities with its gradient; called by attention.py.
+// Attention of agents over entities and the gradient of its weights; called by attention.py.
 //
-// Each thread takes blocks of frames and goes through all stages with one before it takes the
-// next, so that hardly more than inputs, results and their gradients leaves the cache. Forward, the
-// next block is for whoever is free; on the way back, the next part is: gradients are summed over
-// the blocks of a part, the same ones in every run, and then over the parts. There a thread does
-// the way forward again, but for what takes longer to compute than to read.
-// Shapes: see attention_block.h.
+// attention_block.h has the equations and the shape legend. Each thread takes a block of frames
+// through all stages before it takes the next block, so that only inputs, results and their
+// gradients leave the cache. The backward pass computes the stages of the forward pass again, except
+// those that were saved. It sums gradients in `partial_sums` parts. A part always gets the same
+// blocks, so that the result does not depend on which thread computes it.
 #include <omp.h>
 
 #include "attention_block.h"
 
 namespace {
 
-// Gradients of all weights, one behind the other; that of the embedding is transposed, [D, W].
+// The gradients of all weights, one after the other. That of the embedding is transposed: [D, W].
 struct Gradients {
   float *embed, *embed_bias, *query, *key, *value, *output, *bias;
 
   Gradients() = default;
-  Gradients(float* place, const Shape& s) {
+  Gradients(float* start, const Shape& s) {
     const auto next = [&](long size) {
-      float* here = place;
-      place += size;
+      float* here = start;
+      start += size;
       return here;
     };
     embed = next(s.features * s.width);
     embed_bias = next(s.width);
     query = next(s.width * s.width);
     key = next(s.width * s.width);
-    value = next(s.pooled ? 0 : s.values * s.width);
-    output = next(s.output * s.taken);
-    bias = next(s.biased ? s.results : 0);
+    value = next(s.pooled ? 0 : s.value_columns * s.width);
+    output = next(s.output * s.attended_columns);
+    bias = next(s.has_bias ? s.result_columns : 0);
   }
 };
 
-// The weights as the products of the way back need them.
-struct BackFactors {
-  Factor query, value, output;
-  std::vector<Factor> key;
+// The weights, packed for the products of the backward pass.
+struct BackwardWeights {
+  PackedMatrix query, value, output;
+  std::vector<PackedMatrix> key;  // one for each head
 
-  BackFactors(const Shape& s, const Weights& w)
-      : query({w.query, s.width, 1}, s.width, s.width, s.narrow),
-        value({w.value, s.width, 1}, s.pooled ? 0 : s.values, s.width, s.narrow),
-        output({w.output, s.taken, 1}, s.output, s.taken, s.narrow) {
+  BackwardWeights(const Shape& s, const AttentionWeights& w)
+      : query({w.query, s.width, 1}, s.width, s.width, s.use_bf16),
+        value({w.value, s.width, 1}, s.pooled ? 0 : s.value_columns, s.width, s.use_bf16),
+        output({w.output, s.attended_columns, 1}, s.output, s.attended_columns, s.use_bf16) {
     for (long h = 0; h < s.heads; ++h)
-      key.emplace_back(Matrix{w.key + h * s.key * s.width, 1, s.width}, s.width, s.key, s.narrow);
+      key.emplace_back(Matrix{w.key + h * s.head_width * s.width, 1, s.width}, s.width,
+                       s.head_width, s.use_bf16);
   }
 };
 
+// sum [columns] += the rows of x [rows, columns].
 void add_rows(float* sum, const float* x, long rows, long columns) {
   for (long r = 0; r < rows; ++r)
     for (long c = 0; c < columns; c += kLanes) at(sum + c) += at(x + r * columns + c);
 }
 
+// The backward pass of one block of frames.
 class GradientBlock : public AttentionBlock {
  public:
-  GradientBlock(const Shape& shape, const Factors& factors, const BackFactors& back,
-                const Weights& weights)
-      : AttentionBlock(shape, factors, weights), back(back) {}
+  GradientBlock(const Shape& shape, const ForwardWeights& packed, const BackwardWeights& backward,
+                const AttentionWeights& weights)
+      : AttentionBlock(shape, packed, weights), backward(backward) {}
 
-  // Where the gradients of the weights are summed from now on.
-  void sum_at(float* place) { to = Gradients(place, s); }
+  // From now on, gradients of the weights are added to `sums` [all weights].
+  void add_to(float* sums) { gradients = Gradients(sums, s); }
 
-  // Kept may be null; grad_embedded is where nobody else read the embedded entities.
-  void run(const float* entities, const bool* masks, const float* result, float* kept,
-           const float* grad_result, const float* grad_embedded, long frames) {
-    begin(kept, frames);
+  // Adds the gradients of one block. `saved` may be null. So may grad_embedded, the gradient of the
+  // embedded entities [F, E, W] from their other uses.
+  void run(const float* entities, const bool* masks, const float* result, float* saved,
+           const float* grad_result, const float* grad_embedded_result, long frames) {
+    begin(saved, frames);
     embed(entities, frames);
-    if (!kept) project(frames);
-    map_back(frames);
-    for (long f = 0; !kept && f < frames; ++f) score(f);
-    const float* grad_taken = s.output ? through_output(result, grad_result, frames) : grad_result;
-    if (s.biased)
-      add_rows(to.bias, s.output ? of_output.data() : grad_result, frames * s.rows, s.results);
+    if (!saved) compute_queries_and_values(frames);
+    map_queries(frames);
+    for (long f = 0; !saved && f < frames; ++f) compute_exp_scores(f);
+    const float* grad_attended_values =
+        s.output ? backward_output(result, grad_result, frames) : grad_result;
+    if (s.has_bias)
+      add_rows(gradients.bias, s.output ? grad_output.data() : grad_result,
+               frames * s.attended_rows, s.result_columns);
     for (long f = 0; f < frames; ++f) {
-      weigh(masks + f * s.masks * s.agents * s.entities, f);
-      if (s.output) take(f, &taken[f * s.rows * s.taken]);
-      through_weights(grad_taken + f * s.rows * s.taken, f);
+      compute_weights(masks + f * s.masks * s.agents * s.entities, f);
+      if (s.output) attend(f, &attended[f * s.attended_rows * s.attended_columns]);
+      backward_attention(grad_attended_values + f * s.attended_rows * s.attended_columns, f);
     }
     if (s.output)
-      large.gradient(to.output, s.taken, {of_output.data(), 1, s.output}, taken.data(), s.taken,
-                     s.output, s.taken, frames * s.rows);
-    through_values_and_scores(frames);
-    through_embedding(entities, grad_embedded, frames);
+      product.add_gradient(gradients.output, s.attended_columns, {grad_output.data(), 1, s.output},
+                           attended.data(), s.attended_columns, s.output, s.attended_columns,
+                           frames * s.attended_rows);
+    backward_values_and_queries(frames);
+    backward_embedding(entities, grad_embedded_result, frames);
   }
 
  private:
-  // -> the gradient of what was taken, [F * rows, T].
-  const float* through_output(const float* result, const float* grad_result, long frames) {
-    const long rows = frames * s.rows, O = s.output;
+  // Through the output layer -> the gradient of the attended values, [F * attended_rows, T].
+  const float* backward_output(const float* result, const float* grad_result, long frames) {
+    const long rows = frames * s.attended_rows, O = s.output;
     for (long i = 0; i < rows * O; i += kLanes) {
       const Vector x = at(grad_result + i);
-      at(&of_output[i]) = s.rectified ? (at(result + i) <= 0.0f ? Vector{} : x) : x;
+      at(&grad_output[i]) = s.rectified ? (at(result + i) <= 0.0f ? Vector{} : x) : x;
     }
-    large(of_taken.data(), s.taken, {of_output.data(), O, 1}, back.output, rows);
-    return of_taken.data();
+    product(grad_attended.data(), s.attended_columns, {grad_output.data(), O, 1}, backward.output,
+            rows);
+    return grad_attended.data();
   }
 
-  // Of frame f, from what was taken to values (or embedded entities), mapped queries and entities.
-  void through_weights(const float* grad_taken, long f) {
-    const long W = s.width, P = s.places, E = s.entities, rows = s.agents * s.heads;
-    float* of_entities = &of_embedded[f * E * W];
-    if (s.pooled) lay_across(f);
-    else transpose(values_t.data(), P, values_of(f), s.values, E, s.values);
-    const float* across = s.pooled ? embedded_t.data() : values_t.data();
-    float* of_values_here = s.pooled ? of_entities : &of_values[f * E * s.values];
-    for (long h = 0; h < s.products; ++h) {
-      const float* of_head = grad_taken + h * s.next_taken;
-      product(&of_used[h * P], s.next_used, {of_head, s.next_row, 1}, across + h * s.value * P, P,
-              s.product_rows, P, s.value);
-      product(of_values_here + h * s.value, s.values, {used() + h * P, 1, s.next_used}, of_head,
-              s.next_row, E, s.value, s.product_rows);
+  // In frame f, from the attended values to the values (pooled: the embedded entities), and through
+  // the scores to the embedded entities and the mapped queries.
+  void backward_attention(const float* grad_attended_values, long f) {
+    const long W = s.width, P = s.padded_entities, E = s.entities, rows = s.agents * s.heads;
+    float* grad_entities = &grad_embedded[f * E * W];
+    if (s.pooled) transpose_embedded(f);
+    else
+      transpose(values_transposed.data(), P, frame_values(f), s.value_columns, E, s.value_columns);
+    const float* transposed = s.pooled ? embedded_transposed.data() : values_transposed.data();
+    float* grad_frame_values = s.pooled ? grad_entities : &grad_values[f * E * s.value_columns];
+    for (long h = 0; h < s.num_products; ++h) {
+      const float* grad_head = grad_attended_values + h * s.attended_head_stride;
+      multiply(&grad_value_weights[h * P], s.weights_stride, {grad_head, s.attended_stride, 1},
+               transposed + h * s.head_value * P, P, s.product_rows, P, s.head_value);
+      multiply(grad_frame_values + h * s.head_value, s.value_columns,
+               {value_weights() + h * P, 1, s.weights_stride}, grad_head, s.attended_stride, E,
+               s.head_value, s.product_rows);
     }
-    through_softmax(scores + f * rows * P);
-    product(of_entities, W, {of_scores.data(), 1, P}, &mapped[f * rows * W], W, E, W, rows,
-            s.pooled);
-    product(&of_mapped[f * rows * W], W, {of_scores.data(), P, 1}, &embedded[f * E * W], W, rows,
-            W, E);
+    backward_softmax(exp_scores + f * rows * P);
+    multiply(grad_entities, W, {grad_scores.data(), 1, P}, &mapped_queries[f * rows * W], W, E, W,
+             rows, s.pooled);
+    multiply(&grad_mapped_queries[f * rows * W], W, {grad_scores.data(), P, 1},
+             &embedded[f * E * W], W, rows, W, E);
   }
 
-  // p (g - Σ p g), summed over the masks; nothing for scores that were out of reach.
-  void through_softmax(const float* scores) {
-    const long P = s.places;
-    std::memset(of_scores.data(), 0, 4 * of_scores.size());
-    const long of_mask = s.agents * s.heads, rows = s.masks * of_mask;
-    sums_of(sums.data(), rows, [&](long row) {
-      const float *weight = &weights[row * P], *grad = &of_used[used_row[row] * P];
+  // The gradient of the scores, p (g - sum(p g)) with weights p and their gradient g, summed over
+  // the masks. Clamped scores get no gradient.
+  void backward_softmax(const float* exponentials) {
+    const long P = s.padded_entities;
+    std::memset(grad_scores.data(), 0, 4 * grad_scores.size());
+    const long mask_rows = s.agents * s.heads, rows = s.masks * mask_rows;
+    lane_sums(sums.data(), rows, [&](long row) {
+      const float* weight = &weights[row * P];
+      const float* grad = &grad_value_weights[value_weight_row[row] * P];
       Vector sum{};
       for (long e = 0; e < P; e += kLanes) sum += at(weight + e) * at(grad + e);
       return sum;
     });
     for (long row = 0; row < rows; ++row) {
-      const float *weight = &weights[row * P], *grad = &of_used[used_row[row] * P];
-      float* of_score = &of_scores[row % of_mask * P];
+      const float* weight = &weights[row * P];
+      const float* grad = &grad_value_weights[value_weight_row[row] * P];
+      float* grad_score = &grad_scores[row % mask_rows * P];
       for (long e = 0; e < P; e += kLanes)
-        at(of_score + e) += at(weight + e) * (at(grad + e) - sums[row]);
+        at(grad_score + e) += at(weight + e) * (at(grad + e) - sums[row]);
     }
     const Vector highest = exponential(Vector{} + kReach), lowest = exponential(Vector{} - kReach);
-    for (long i = 0; i < of_scores.size(); i += kLanes) {
-      Vector& x = at(&of_scores[i]);
-      x = at(scores + i) >= highest ? Vector{} : x;
-      x = at(scores + i) <= lowest ? Vector{} : x;
+    for (long i = 0; i < grad_scores.size(); i += kLanes) {
+      Vector& x = at(&grad_scores[i]);
+      x = at(exponentials + i) >= highest ? Vector{} : x;
+      x = at(exponentials + i) <= lowest ? Vector{} : x;
     }
   }
 
-  void through_values_and_scores(long frames) {
+  // Through the layers of values, keys and queries to the embedded entities.
+  void backward_values_and_queries(long frames) {
     const long W = s.width, H = s.heads, rows = frames * s.entities, agents = frames * s.agents;
     if (!s.pooled) {
-      large(of_embedded.data(), W, {of_values.data(), s.values, 1}, back.value, rows, true);
-      large.gradient(to.value, W, {of_values.data(), 1, s.values}, embedded.data(), W, s.values, W,
-                     rows);
+      product(grad_embedded.data(), W, {grad_values.data(), s.value_columns, 1}, backward.value,
+              rows, true);
+      product.add_gradient(gradients.value, W, {grad_values.data(), 1, s.value_columns},
+                           embedded.data(), W, s.value_columns, W, rows);
     }
     for (long h = 0; h < H; ++h) {
-      large(&of_queries[h * s.key], W, {&of_mapped[h * W], H * W, 1}, back.key[h], agents);
-      large.gradient(to.key + h * s.key * W, W, {queries + h * s.key, 1, W}, &of_mapped[h * W],
-                     H * W, s.key, W, agents);
+      product(&grad_queries[h * s.head_width], W, {&grad_mapped_queries[h * W], H * W, 1},
+              backward.key[h], agents);
+      product.add_gradient(gradients.key + h * s.head_width * W, W,
+                           {queries + h * s.head_width, 1, W}, &grad_mapped_queries[h * W], H * W,
+                           s.head_width, W, agents);
     }
-    large.gradient(to.query, W, {of_queries.data(), 1, W}, team.data(), W, W, W, agents);
-    large(of_team.data(), W, {of_queries.data(), W, 1}, back.query, agents);
+    product.add_gradient(gradients.query, W, {grad_queries.data(), 1, W}, embedded_agents.data(), W,
+                         W, W, agents);
+    product(grad_embedded_agents.data(), W, {grad_queries.data(), W, 1}, backward.query, agents);
     for (long f = 0; f < frames; ++f)
       for (long i = 0; i < s.agents * W; i += kLanes)
-        at(&of_embedded[f * s.entities * W + i]) += at(&of_team[f * s.agents * W + i]);
+        at(&grad_embedded[f * s.entities * W + i]) +=
+            at(&grad_embedded_agents[f * s.agents * W + i]);
   }
 
-  void through_embedding(const float* entities, const float* grad_embedded, long frames) {
+  void backward_embedding(const float* entities, const float* grad_embedded_result, long frames) {
     const long W = s.width, rows = frames * s.entities;
     for (long i = 0; i < rows * W; i += kLanes) {
-      Vector& x = at(&of_embedded[i]);
-      if (grad_embedded) x += at(grad_embedded + i);
+      Vector& x = at(&grad_embedded[i]);
+      if (grad_embedded_result) x += at(grad_embedded_result + i);
       x = at(&embedded[i]) <= 0.0f ? Vector{} : x;
     }
-    add_rows(to.embed_bias, of_embedded.data(), rows, W);
-    large.gradient(to.embed, W, {entities, 1, s.features}, of_embedded.data(), W, s.features, W,
-                   rows);
+    add_rows(gradients.embed_bias, grad_embedded.data(), rows, W);
+    product.add_gradient(gradients.embed, W, {entities, 1, s.features}, grad_embedded.data(), W,
+                         s.features, W, rows);
   }
 
-  const BackFactors& back;
-  Gradients to{};
-  Array of_output{s.block * s.rows * s.output}, of_taken{s.block * s.rows * s.taken};
-  Array of_embedded{s.block * s.entities * s.width};
-  Array of_values{s.pooled ? 0 : s.block * s.entities * s.values};
-  Array of_mapped{s.block * s.agents * s.heads * s.width};
-  Array of_queries{s.block * s.agents * s.width}, of_team{s.block * s.agents * s.width};
+  const BackwardWeights& backward;
+  Gradients gradients{};
+  Array grad_output{s.block_frames * s.attended_rows * s.output};            // F,M,A,O or F,M,O
+  Array grad_attended{s.block_frames * s.attended_rows * s.attended_columns};  // F,M,A,T or F,M,T
+  Array grad_embedded{s.block_frames * s.entities * s.width};                // F,E,W
+  Array grad_values{s.pooled ? 0 : s.block_frames * s.entities * s.value_columns};  // F,E,H * V
+  Array grad_mapped_queries{s.block_frames * s.agents * s.heads * s.width};  // F,A,H,W
+  Array grad_queries{s.block_frames * s.agents * s.width};                   // F,A,H,K
+  Array grad_embedded_agents{s.block_frames * s.agents * s.width};           // F,A,W
   // Of one frame:
-  Array values_t{s.values * s.places};            // H * V,P
-  Array of_used{s.rows * s.heads * s.places};     // M,A,H,P, or M,H,P of the pooled
-  Array of_scores{s.agents * s.heads * s.places};  // A,H,P
+  Array values_transposed{s.value_columns * s.padded_entities};                 // H * V,P
+  Array grad_value_weights{s.attended_rows * s.heads * s.padded_entities};  // M,A,H,P; pooled M,H,P
+  Array grad_scores{s.agents * s.heads * s.padded_entities};                    // A,H,P
 };
 
 }  // namespace
 
-extern "C" bool has_bf16() { return bf16::allowed(); }
+// Whether products with weights can be computed in bf16 here.
+extern "C" bool has_bf16() { return bf16::enable(); }
 
-// Floats of a frame that are kept.
-extern "C" int64_t attention_kept(const Sizes* sizes) { return Shape(*sizes).kept; }
+// Floats per frame that the forward pass saves for the backward pass.
+extern "C" int64_t attention_saved_floats(const AttentionSizes* sizes) {
+  return Shape(*sizes).saved_floats;
+}
 
-// entities [F, E, D], masks [F, M, A, E] -> result [F, rows, O or T], embedded [F, E, W] or null,
-// and what the way back takes from here [F, kept], or null.
-extern "C" void attention_forward(const Sizes* sizes, const Weights* weights,
+// entities [F, E, D], masks [F, M, A, E] -> result [F, attended_rows, O or T]; embedded [F, E, W],
+// or null; and what the backward pass uses, saved [F, saved_floats], or null.
+extern "C" void attention_forward(const AttentionSizes* sizes, const AttentionWeights* weights,
                                   const float* entities, const bool* masks, float* result,
-                                  float* embedded, float* kept) {
+                                  float* embedded, float* saved) {
   const Shape s(*sizes);
-  const Factors factors(s, *weights);
+  const ForwardWeights packed(s, *weights);
 #pragma omp parallel num_threads(s.threads)
   {
-    AttentionBlock block(s, factors, *weights);
+    AttentionBlock block(s, packed, *weights);
 #pragma omp for schedule(dynamic)
-    for (long start = 0; start < s.frames; start += s.block) {
-      const long frames = std::min<long>(s.block, s.frames - start);
-      float* to = result + start * s.rows * s.results;
-      float* taken = s.output ? block.taken.data() : to;
-      block.begin(kept ? kept + start * s.kept : nullptr, frames);
+    for (long start = 0; start < s.frames; start += s.block_frames) {
+      const long frames = std::min<long>(s.block_frames, s.frames - start);
+      float* block_result = result + start * s.attended_rows * s.result_columns;
+      float* attended = s.output ? block.attended.data() : block_result;
+      block.begin(saved ? saved + start * s.saved_floats : nullptr, frames);
       block.embed(entities + start * s.entities * s.features, frames);
-      block.project(frames);
-      block.map_back(frames);
+      block.compute_queries_and_values(frames);
+      block.map_queries(frames);
       for (long f = 0; f < frames; ++f) {
-        block.score(f);
-        block.weigh(masks + (start + f) * s.masks * s.agents * s.entities, f);
-        block.take(f, taken + f * s.rows * s.taken);
+        block.compute_exp_scores(f);
+        block.compute_weights(masks + (start + f) * s.masks * s.agents * s.entities, f);
+        block.attend(f, attended + f * s.attended_rows * s.attended_columns);
       }
-      block.finish(to, frames);
+      block.compute_results(block_result, frames);
       if (embedded)
         std::memcpy(embedded + start * s.entities * s.width, block.embedded.data(),
                     4 * frames * s.entities * s.width);
@@ -226,28 +250,30 @@ extern "C" void attention_forward(const Sizes* sizes, const Weights* weights,
   }
 }
 
-// Adds to gradients [parts, all weights]; kept and grad_embedded may be null, and the result where
-// it is not rectified.
-extern "C" void attention_backward(const Sizes* sizes, const Weights* weights,
+// Adds to gradients [partial_sums, parameters], where `parameters` counts all weights. `saved` and
+// grad_embedded may be null; so may `result`, unless the layer is rectified.
+extern "C" void attention_backward(const AttentionSizes* sizes, const AttentionWeights* weights,
                                    const float* entities, const bool* masks, const float* result,
-                                   float* kept, const float* grad_result,
+                                   float* saved, const float* grad_result,
                                    const float* grad_embedded, float* gradients,
                                    int64_t parameters) {
   const Shape s(*sizes);
-  const Factors factors(s, *weights);
-  const BackFactors back(s, *weights);
+  const ForwardWeights packed(s, *weights);
+  const BackwardWeights backward(s, *weights);
 #pragma omp parallel num_threads(s.threads)
   {
-    GradientBlock block(s, factors, back, *weights);
+    GradientBlock block(s, packed, backward, *weights);
 #pragma omp for schedule(dynamic)
-    for (long part = 0; part < s.parts; ++part) {
-      block.sum_at(gradients + part * parameters);
-      for (long start = part * s.block; start < s.frames; start += s.parts * s.block) {
-        const long frames = std::min<long>(s.block, s.frames - start);
+    for (long part = 0; part < s.partial_sums; ++part) {
+      block.add_to(gradients + part * parameters);
+      for (long start = part * s.block_frames; start < s.frames;
+           start += s.partial_sums * s.block_frames) {
+        const long frames = std::min<long>(s.block_frames, s.frames - start);
         block.run(entities + start * s.entities * s.features,
                   masks + start * s.masks * s.agents * s.entities,
-                  s.rectified ? result + start * s.rows * s.results : nullptr,
-                  kept ? kept + start * s.kept : nullptr, grad_result + start * s.rows * s.results,
+                  s.rectified ? result + start * s.attended_rows * s.result_columns : nullptr,
+                  saved ? saved + start * s.saved_floats : nullptr,
+                  grad_result + start * s.attended_rows * s.result_columns,
                   grad_embedded ? grad_embedded + start * s.entities * s.width : nullptr, frames);
       }
     }

@@ -1,13 +1,13 @@
-"""Attention of agents over entities, from features to what each agent takes, in one call.
+"""Attention of agents over entities, from features to the result of the output layer, in one call.
 
-The same as ``rllib_ptm.model.attention`` and the linear layers around it, in C++: see
-``attention.cpp``. Shapes: see ``batch``; ``W`` width of an embedded entity, ``H`` heads, ``V``
-columns of a head's value, ``X`` columns of the result.
+It computes the same as ``rllib_ptm.model.attention`` and the linear layers around it, in C++:
+``attention_block.h`` has the equations. Shapes: see ``batch``; ``W`` width of an embedded entity,
+``H`` heads, ``V`` columns of a head's value, ``T`` columns of the attended values, ``X`` columns of
+the result.
 """
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any, NamedTuple
 
 import torch
@@ -19,17 +19,17 @@ from rllib_ptm.model.native.calls import (
     LANES,
     addresses,
     call,
-    differentiates,
-    narrow,
-    parts,
+    can_compute,
+    needs_gradient,
+    num_partial_sums,
     require_shape,
-    serves,
-    structure,
+    use_bf16,
 )
+from rllib_ptm.model.native.structs import AttentionSizes, AttentionWeights
 
 
 class Layer(NamedTuple):
-    """An attention layer's weights, and what is taken by them.
+    """An attention layer: its weights, and how the attended values are reduced.
 
     Attributes:
         embed: [W, D]; a ReLU follows.
@@ -37,12 +37,12 @@ class Layer(NamedTuple):
         query: [W, W].
         key: [W, W].
         heads: H.
-        value: [H * V, W]; None = the embedded entities themselves are taken, by all agents
-            together: the weights are summed over the agents.
-        output: [X, columns of what is taken]; None = no layer follows.
-        bias: [X], added in the end.
-        summed: What is taken is summed over the heads: V columns instead of H * V.
-        rectified: A ReLU follows; for an output layer with a bias only.
+        value: [H * V, W]; None = the embedded entities are the values of every head, and the
+            attention weights are summed over the agents.
+        output: [X, T]; None = there is no output layer.
+        bias: [X], added to the result.
+        summed: The attended values are summed over the heads: T = V instead of H * V.
+        rectified: A ReLU follows; only for an output layer with a bias.
     """
 
     embed: Tensor
@@ -57,39 +57,34 @@ class Layer(NamedTuple):
     rectified: bool = False
 
 
-# From this width on it takes less time to keep queries, values and scores for the way back than to
+# From this width on it is faster to save queries, values and scores for the backward pass than to
 # compute them again.
-_WIDTH_TO_KEEP = 96
-_WEIGHTS = ("embed", "embed_bias", "query", "key", "value", "output", "bias")
-_SIZES = (
-    *("frames", "agents", "entities", "features", "masks", "width", "heads", "value", "output"),
-    *("biased", "pooled", "summed", "rectified", "threads", "parts", "narrow"),
-)
-_Weights = structure("_Weights", dict.fromkeys(_WEIGHTS, ctypes.c_void_p))
-_Sizes = structure("_Sizes", dict.fromkeys(_SIZES, ctypes.c_int64))
+_MIN_WIDTH_TO_SAVE = 96
 
 
 def attention_serves(entities: Tensor, layer: Layer) -> bool:
-    """Whether ``attention`` can be had for this layer; otherwise torch is to be asked."""
+    """Whether ``attention`` can evaluate this layer; otherwise torch has to."""
     width = len(layer.embed)
-    value = width if layer.value is None else len(layer.value) // layer.heads
+    head_value = _head_value(layer)
     if layer.summed and layer.output is None:
-        value = 0  # filled up, so any number of columns will do
-    return not entities.requires_grad and serves(
-        entities, whole=(width, layer.heads * value), quarters=(width // layer.heads, value)
+        head_value = 0  # it is padded, so any number of columns will do
+    return not entities.requires_grad and can_compute(
+        entities,
+        full_vectors=(width, layer.heads * head_value),
+        quarter_vectors=(width // layer.heads, head_value),
     )
 
 
 def attention(
     entities: Tensor, masks: Tensor, layer: Layer, embedded: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """What is taken from the entities, and the embedded entities if they are asked for.
+    """The result of an attention layer and, if asked for, the embedded entities.
 
     Args:
         entities: [F, E, D] float32.
         masks: [F, M, A, E] bool.
-        layer: What to take.
-        embedded: Whether the embedded entities are needed, too.
+        layer: The layer.
+        embedded: Whether to return the embedded entities, too.
 
     Returns:
         [F, M, A, X], or [F, M, X] without values; and [F, E, W] or None.
@@ -98,51 +93,57 @@ def attention(
         ValueError: The shapes do not fit each other. C++ would read and write anywhere.
     """
     _require_fit(entities, masks, layer)
-    filled = _filled_up(layer)
+    padded = _pad_result(layer)
     scale = (len(layer.query) // layer.heads) ** -0.5
-    weights = (layer.embed, layer.embed_bias, layer.query * scale, layer.key)
-    more = (filled.value, filled.output, filled.bias)
-    keep = differentiates(*weights, *more) and len(layer.embed) >= _WIDTH_TO_KEEP
-    result, of_entities = _Attention.apply(filled, entities, masks, embedded, keep, *weights, *more)
-    columns = _columns(layer)
-    # Even a slice of the whole would cost a copy on the way back.
-    return result if result.shape[-1] == columns else result[..., :columns], of_entities
+    weights = (
+        *(layer.embed, layer.embed_bias, layer.query * scale, layer.key),
+        *(padded.value, padded.output, padded.bias),
+    )
+    save = needs_gradient(*weights) and len(layer.embed) >= _MIN_WIDTH_TO_SAVE
+    result, entities_embedded = _Attention.apply(padded, entities, masks, embedded, save, *weights)
+    columns = _result_columns(layer)
+    if result.shape[-1] != columns:  # even a slice of all columns would copy the gradient
+        result = result[..., :columns]
+    return result, entities_embedded
 
 
-def _taken(layer: Layer) -> int:
-    """Columns of what is taken: V or H * V, where V is W if the entities themselves are."""
-    of_head = len(layer.embed) if layer.value is None else len(layer.value) // layer.heads
-    return of_head if layer.summed else layer.heads * of_head
+def _head_value(layer: Layer) -> int:
+    """V; W if the embedded entities are the values."""
+    return len(layer.embed) if layer.value is None else len(layer.value) // layer.heads
 
 
-def _columns(layer: Layer) -> int:
+def _attended_columns(layer: Layer) -> int:
+    """T."""
+    return _head_value(layer) * (1 if layer.summed else layer.heads)
+
+
+def _result_columns(layer: Layer) -> int:
     """X."""
-    return _taken(layer) if layer.output is None else len(layer.output)
+    return _attended_columns(layer) if layer.output is None else len(layer.output)
 
 
-def _filled_up(layer: Layer) -> Layer:
-    """The same with columns of zero behind the result's, so that they fill whole vectors."""
+def _pad_result(layer: Layer) -> Layer:
+    """The same layer with columns of zeros appended to its result, up to whole vectors."""
     value = layer.value
     if layer.summed and layer.output is None:
-        value = _whole_vectors(value, layer.heads)
-    output, bias = _whole_vectors(layer.output), _whole_vectors(layer.bias)
-    return layer._replace(value=value, output=output, bias=bias)
+        value = _pad_rows(value, layer.heads)
+    return layer._replace(value=value, output=_pad_rows(layer.output), bias=_pad_rows(layer.bias))
 
 
-def _whole_vectors(weight: Tensor | None, heads: int = 1) -> Tensor | None:
-    """[H * X, ...] with rows of zero behind the X of each head."""
-    more = 0 if weight is None else -(len(weight) // heads) % LANES
-    if weight is None or not more:
+def _pad_rows(weight: Tensor | None, heads: int = 1) -> Tensor | None:
+    """[H * X, ...] with rows of zeros appended to the X of each head, up to whole vectors."""
+    missing = 0 if weight is None else -(len(weight) // heads) % LANES
+    if weight is None or not missing:
         return weight
-    of_head = weight.unflatten(0, (heads, -1))  # H,X,...
-    return F.pad(of_head, (0, 0) * (weight.dim() - 1) + (0, more)).flatten(0, 1)
+    by_head = weight.unflatten(0, (heads, -1))  # H,X,...
+    return F.pad(by_head, (0, 0) * (weight.dim() - 1) + (0, missing)).flatten(0, 1)
 
 
 def _require_fit(entities: Tensor, masks: Tensor, layer: Layer) -> None:
     frames, slots, features = entities.shape
     num_masks, agents = masks.shape[1:3]
     width, heads = len(layer.embed), layer.heads
-    whole_heads = 0 if layer.value is None else len(layer.value) // heads * heads
+    value_columns = 0 if layer.value is None else len(layer.value) // heads * heads
     if min(slots, features, num_masks, agents) < 1:
         raise ValueError(
             f"entities {tuple(entities.shape)} or masks {tuple(masks.shape)} are empty"
@@ -151,17 +152,17 @@ def _require_fit(entities: Tensor, masks: Tensor, layer: Layer) -> None:
         raise ValueError("rectified: expected with an output and a bias")
     if layer.summed and layer.value is None:
         raise ValueError("summed: expected with a value")
-    seen_by = (frames, num_masks, min(agents, slots), slots)
-    require_shape("masks", masks, seen_by, torch.bool)
+    mask_shape = (frames, num_masks, min(agents, slots), slots)
+    require_shape("masks", masks, mask_shape, torch.bool)
     for name, tensor, shape in (
         ("entities", entities, (frames, slots, features)),
         ("embed", layer.embed, (width, features)),
         ("embed_bias", layer.embed_bias, (width,)),
         ("query", layer.query, (width // heads * heads, width)),
         ("key", layer.key, (width, width)),
-        ("value", layer.value, (whole_heads, width)),
-        ("output", layer.output, (_columns(layer), _taken(layer))),
-        ("bias", layer.bias, (_columns(layer),)),
+        ("value", layer.value, (value_columns, width)),
+        ("output", layer.output, (_result_columns(layer), _attended_columns(layer))),
+        ("bias", layer.bias, (_result_columns(layer),)),
     ):
         require_shape(name, tensor, shape)
 
@@ -174,21 +175,27 @@ class _Attention(torch.autograd.Function):
         entities: Tensor,
         masks: Tensor,
         with_embedded: bool,
-        keep: bool,
+        save: bool,
         *weights: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
-        """What is taken, and the embedded entities or None; see ``attention``."""
+        """The result, and the embedded entities or None; see ``attention``.
+
+        The weights come in the order of ``AttentionWeights``.
+        """
         entities, masks = entities.contiguous(), masks.contiguous()
         weights = tuple(w if w is None else w.contiguous() for w in weights)
         sizes = _sizes(layer, entities, masks)
         rows = masks.shape[1:2] if sizes.pooled else masks.shape[1:3]
-        result = entities.new_empty(len(entities), *rows, _columns(layer))
+        result = entities.new_empty(len(entities), *rows, _result_columns(layer))
         embedded = entities.new_empty(*entities.shape[:2], sizes.width) if with_embedded else None
-        held = _Weights(*addresses(weights))
-        size = call("attention_kept", sizes) if keep else 0
-        kept = entities.new_empty(len(entities), size) if keep else None
-        call("attention_forward", sizes, held, entities, masks, result, embedded, kept)
-        ctx.save_for_backward(entities, masks, result if layer.rectified else None, kept, *weights)
+        saved_floats = call("attention_saved_floats", sizes) if save else 0
+        saved = entities.new_empty(len(entities), saved_floats) if save else None
+        weight_addresses = AttentionWeights(*addresses(weights))
+        call(
+            "attention_forward",
+            *(sizes, weight_addresses, entities, masks, result, embedded, saved),
+        )
+        ctx.save_for_backward(entities, masks, result if layer.rectified else None, saved, *weights)
         ctx.sizes, ctx.result_shape = sizes, result.shape
         ctx.set_materialize_grads(False)
         return result, embedded
@@ -196,46 +203,45 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        """The gradients of the weights, in the order of ``Weights`` in attention_block.h."""
-        entities, masks, result, kept, *weights = ctx.saved_tensors
+        """The gradients of the weights, in the order of ``AttentionWeights``."""
+        entities, masks, result, saved, *weights = ctx.saved_tensors
         sizes = ctx.sizes
         grad_result, grad_embedded = grad_outputs
         if grad_result is None:
             grad_result = entities.new_zeros(ctx.result_shape)
         grad_result = grad_result.contiguous()
         grad_embedded = None if grad_embedded is None else grad_embedded.contiguous()
-        given = [w for w in weights if w is not None]
-        counts = [w.numel() for w in given]
-        grads = entities.new_zeros(sizes.parts, sum(counts))
+        existing = [w for w in weights if w is not None]
+        counts = [w.numel() for w in existing]
+        sums = entities.new_zeros(sizes.partial_sums, sum(counts))
         call(
             "attention_backward",
-            *(sizes, _Weights(*addresses(weights)), entities, masks, result, kept),
-            *(grad_result, grad_embedded, grads, sum(counts)),
+            *(sizes, AttentionWeights(*addresses(weights)), entities, masks, result, saved),
+            *(grad_result, grad_embedded, sums, sum(counts)),
         )
-        embed, *others = grads.sum(0).split(counts)
-        of_weight = iter(grad.view_as(w) for grad, w in zip(others, given[1:], strict=True))
-        of_embed = embed.view(sizes.features, sizes.width).T
-        rest = (None if w is None else next(of_weight) for w in weights[1:])
-        return None, None, None, None, None, of_embed, *rest
+        embed, *others = sums.sum(0).split(counts)
+        grads = iter(grad.view_as(w) for grad, w in zip(others, existing[1:], strict=True))
+        grad_embed = embed.view(sizes.features, sizes.width).T  # C++ sums it transposed
+        other_grads = (None if w is None else next(grads) for w in weights[1:])
+        return None, None, None, None, None, grad_embed, *other_grads
 
 
-def _sizes(layer: Layer, entities: Tensor, masks: Tensor) -> ctypes.Structure:
-    width = len(layer.embed)
-    return _Sizes(
+def _sizes(layer: Layer, entities: Tensor, masks: Tensor) -> AttentionSizes:
+    return AttentionSizes(
         frames=len(entities),
         agents=masks.shape[2],
         entities=entities.shape[1],
         features=entities.shape[2],
         masks=masks.shape[1],
-        width=width,
+        width=len(layer.embed),
         heads=layer.heads,
-        value=width if layer.value is None else len(layer.value) // layer.heads,
+        head_value=_head_value(layer),
         output=0 if layer.output is None else len(layer.output),
-        biased=layer.bias is not None,
+        has_bias=layer.bias is not None,
         pooled=layer.value is None,
         summed=layer.summed,
         rectified=layer.rectified,
         threads=torch.get_num_threads(),
-        parts=parts(),
-        narrow=narrow(),
+        partial_sums=num_partial_sums(),
+        use_bf16=use_bf16(),
     )

@@ -16,26 +16,19 @@ from torch.autograd.function import once_differentiable
 from rllib_ptm.model.native.calls import (
     addresses,
     call,
-    differentiates,
-    narrow,
-    parts,
+    can_compute,
+    needs_gradient,
+    num_partial_sums,
     require_shape,
-    serves,
-    structure,
+    use_bf16,
 )
-
-_COUNTS = ("steps", "inputs", "width", "threads", "parts", "narrow")
-# The array of rows lives as long as the structure that points to it.
-_Rows = ctypes.POINTER(ctypes.c_int64)
-_Sizes = structure("_Sizes", {**dict.fromkeys(_COUNTS, ctypes.c_int64), "rows": _Rows})
-_Weights = structure(
-    "_Weights", dict.fromkeys(("inputs", "recurrent", "bias", "bias_new"), ctypes.c_void_p)
-)
+from rllib_ptm.model.native.structs import GRUSizes, GRUWeights
 
 
 def gru_serves(inputs: Tensor, hidden: Tensor) -> bool:
-    """Whether ``gru`` can be had for these widths; otherwise torch is to be asked."""
-    return inputs.dtype is hidden.dtype and serves(inputs, (inputs.shape[1], hidden.shape[1]))
+    """Whether ``gru`` can evaluate inputs [R, I] and states [..., H]; otherwise torch has to."""
+    widths = (inputs.shape[1], hidden.shape[1])
+    return inputs.dtype is hidden.dtype and can_compute(inputs, full_vectors=widths)
 
 
 def gru(
@@ -50,12 +43,29 @@ def gru(
         inputs: [R, I] float32.
         start: [rows of the first step, H], the state before it.
         rows_per_step: How many rows each step has; never more than the step before.
-        weights: Of the inputs [3H, I], of the state [3H, H], their bias [3H], and the bias [H]
-            that stands behind the product of n and the state. The parts of 3H: r, z, n.
+        weights: Of the inputs [3H, I]; of the state [3H, H]; the sum of their biases [3H], without
+            the recurrent bias of n; and that bias [H], which r multiplies. The parts of 3H are r,
+            z, n.
 
     Raises:
         ValueError: The shapes do not fit each other. C++ would read and write anywhere.
     """
+    _require_fit(inputs, start, rows_per_step, weights)
+    sizes = GRUSizes(
+        steps=len(rows_per_step),
+        inputs=inputs.shape[1],
+        width=start.shape[1],
+        threads=torch.get_num_threads(),
+        partial_sums=num_partial_sums(),
+        use_bf16=use_bf16(),
+        rows=(ctypes.c_int64 * len(rows_per_step))(*rows_per_step),
+    )
+    return _GRU.apply(inputs, start, sizes, needs_gradient(inputs, start, *weights), *weights)
+
+
+def _require_fit(
+    inputs: Tensor, start: Tensor, rows_per_step: Sequence[int], weights: tuple[Tensor, ...]
+) -> None:
     columns, width = inputs.shape[1], start.shape[1]
     first = rows_per_step[0] if rows_per_step else 0
     for name, tensor, shape in (
@@ -71,9 +81,6 @@ def gru(
         raise ValueError(f"rows_per_step is empty or rises: {list(rows_per_step)}")
     if rows_per_step[-1] < 0:
         raise ValueError(f"rows_per_step has negative numbers: {list(rows_per_step)}")
-    counts = (len(rows_per_step), columns, width, torch.get_num_threads(), parts(), narrow())
-    sizes = _Sizes(*counts, (ctypes.c_int64 * len(rows_per_step))(*rows_per_step))
-    return _GRU.apply(inputs, start, sizes, differentiates(inputs, start, *weights), *weights)
 
 
 class _GRU(torch.autograd.Function):
@@ -82,18 +89,18 @@ class _GRU(torch.autograd.Function):
         ctx: Any,
         inputs: Tensor,
         start: Tensor,
-        sizes: ctypes.Structure,
-        keep: bool,
+        sizes: GRUSizes,
+        save: bool,
         *weights: Tensor,
     ) -> Tensor:
-        """The states [R, H]; see ``gru``. ``keep``: the gates [R, 4H] too, for the gradient."""
+        """The states [R, H]; see ``gru``. ``save``: r, z, n, u [R, 4H] for the gradient, too."""
         inputs, start = inputs.contiguous(), start.contiguous()
         weights = tuple(w.contiguous() for w in weights)
         width = start.shape[1]
         states = inputs.new_empty(len(inputs), width)
-        kept = inputs.new_empty(len(inputs), 4 * width) if keep else None
-        call("gru_forward", sizes, _Weights(*addresses(weights)), inputs, start, states, kept)
-        ctx.save_for_backward(inputs, start, states, kept, *weights)
+        saved = inputs.new_empty(len(inputs), 4 * width) if save else None
+        call("gru_forward", sizes, GRUWeights(*addresses(weights)), inputs, start, states, saved)
+        ctx.save_for_backward(inputs, start, states, saved, *weights)
         ctx.sizes = sizes
         return states
 
@@ -101,14 +108,14 @@ class _GRU(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of inputs, first state and weights."""
-        inputs, start, states, kept, *weights = ctx.saved_tensors
+        inputs, start, states, saved, *weights = ctx.saved_tensors
         counts = [w.numel() for w in weights]
-        grads = inputs.new_zeros(ctx.sizes.parts, sum(counts))
+        sums = inputs.new_zeros(ctx.sizes.partial_sums, sum(counts))
         grad_inputs, grad_start = torch.empty_like(inputs), torch.zeros_like(start)
         call(
             "gru_backward",
-            *(ctx.sizes, _Weights(*addresses(weights)), inputs, start, states, kept),
-            *(grad_outputs[0].contiguous(), grad_inputs, grad_start, grads, sum(counts)),
+            *(ctx.sizes, GRUWeights(*addresses(weights)), inputs, start, states, saved),
+            *(grad_outputs[0].contiguous(), grad_inputs, grad_start, sums, sum(counts)),
         )
-        of_weight = zip(grads.sum(0).split(counts), weights, strict=True)
-        return grad_inputs, grad_start, None, None, *(grad.view_as(w) for grad, w in of_weight)
+        grads = zip(sums.sum(0).split(counts), weights, strict=True)
+        return grad_inputs, grad_start, None, None, *(grad.view_as(w) for grad, w in grads)

@@ -1,8 +1,8 @@
-"""Compiles the C++ code at its first use on a machine, and loads it.
+"""Loads the compiled C++ code. Its first use on a machine compiles it.
 
-What was compiled is kept beside the battles' compiled programs, in ``~/.cache/rllib_ptm``, under a
-name that tells the code, the compiler and the processor: machines that share a home directory do
-not meet.
+The result is stored in ``~/.cache/rllib_ptm/native``. Its name depends on the code, the compilers
+and the processor, so that machines may share a home directory. A failure is recorded there as well:
+one process logs it, and the others use torch without another try.
 """
 
 from __future__ import annotations
@@ -10,107 +10,101 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import hashlib
 import logging
 import os
-import platform
-import shlex
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Sequence
+import time
 from pathlib import Path
+
+import platformdirs
+from filelock import FileLock
+
+from rllib_ptm.model.native.compiler import (
+    CompilerError,
+    choose_gcc,
+    compile_library,
+    fingerprint,
+    installed_compilers,
+)
+from rllib_ptm.model.native.structs import check_structs
 
 logger = logging.getLogger(__name__)
 
-# 0: networks are evaluated by torch in any case.
+# The environment variable that switches the compiled code off: 0 = torch evaluates all networks.
 SWITCH = "RLLIB_PTM_NATIVE"
-FOLDER = Path(__file__).parent
-_FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fopenmp", "-shared", "-fPIC")
-# Characters of what the compiler says that are logged: the last ones.
-_LOGGED = 1000
+# A failure is tried again after a day: it may have been a full disk.
+_FAILURE_SECONDS = 24 * 3600
+# How long a process waits for another one that compiles, which takes about half a minute.
+_LOCK_SECONDS = 600
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled code; None if it is switched off, or if it cannot be had, which is logged."""
+    """The compiled code; None if it is switched off or cannot be had, which is logged.
+
+    Raises:
+        StructMismatchError: Python and C++ declare different structures.
+    """
     if os.environ.get(SWITCH, "1") == "0":
         return None
-    compiler = _compiler()
-    if compiler is None:
-        logger.warning("No C++ compiler (g++) was found: the networks run in torch alone, slower.")
-        return None
     try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rllib_ptm"
-        path = cache / "native" / f"{_fingerprint(compiler)}.so"
-        if path.exists():
-            with contextlib.suppress(OSError, AttributeError):  # damaged: compiled once more, below
-                return load(path)
-        compile_library(path, compiler)
-        return load(path)
-    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:  # RuntimeError: no home
-        reason = str(getattr(error, "stderr", None) or error).strip()[-_LOGGED:]
-        command = " ".join(compiler)
-        logger.warning("The networks run in torch alone, slower: %s failed: %s", command, reason)
+        return _load_or_compile()
+    except OSError as error:
+        logger.warning("The networks run in torch alone, slower: %s", error)
         return None
-
-
-def _compiler() -> list[str] | None:
-    """The command that $CXX names, or g++, whichever is there."""
-    for command in (shlex.split(os.environ.get("CXX", "")), ["g++"]):
-        if command and shutil.which(command[0]):
-            return command
-    return None
 
 
 def load(path: Path) -> ctypes.CDLL:
-    """Loads what was compiled."""
+    """Loads a compiled library.
+
+    Raises:
+        StructMismatchError: Python and C++ declare different structures.
+        OSError: It is missing or damaged.
+    """
     loaded = ctypes.CDLL(str(path))
+    check_structs(loaded)
     loaded.has_bf16.restype = ctypes.c_bool
-    loaded.attention_kept.restype = ctypes.c_int64
+    loaded.attention_saved_floats.restype = ctypes.c_int64
     return loaded
 
 
-def compile_library(
-    path: Path, compiler: Sequence[str] = ("g++",), machine: str = "native"
-) -> None:
-    """Compiles the C++ code; whoever else does so at the same time does no harm.
-
-    Args:
-        path: Where to put it.
-        compiler: A GCC, and arguments for it.
-        machine: For which processors, as GCC's ``-march``.
-
-    Raises:
-        subprocess.CalledProcessError: It cannot be compiled.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        made = Path(folder) / path.name
-        command = [*compiler, *_FLAGS, f"-march={machine}", *map(str, _code("*.cpp"))]
-        _run([*command, "-o", str(made)])
-        with made.open("rb") as file:
-            os.fsync(file.fileno())  # or a power failure could leave half of it under its name
-        made.replace(path)
-
-
-def _code(pattern: str) -> list[Path]:
-    return sorted(FOLDER.glob(pattern))
+def _load_or_compile() -> ctypes.CDLL | None:
+    compilers = installed_compilers()
+    path = _cache_folder() / "native" / f"{fingerprint(compilers)}.so"
+    failure = path.with_suffix(".failed")
+    with contextlib.suppress(OSError):  # missing or damaged: compiled below
+        return load(path)
+    if not _failed_lately(failure):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # One process compiles. The others wait for its result.
+        with FileLock(path.parent.with_suffix(".lock"), timeout=_LOCK_SECONDS):
+            with contextlib.suppress(OSError):
+                return load(path)
+            if not _failed_lately(failure):
+                try:
+                    compile_library(path, choose_gcc(compilers).command)
+                    return load(path)
+                except CompilerError as error:
+                    _record_failure(failure, error)
+                    return None
+    logger.info("The networks run in torch alone, slower: see %s", failure)
+    return None
 
 
-def _run(command: Sequence[str]) -> str:
-    done = subprocess.run(
-        command, check=True, capture_output=True, text=True, encoding="utf-8", errors="replace"
+def _cache_folder() -> Path:
+    folder = platformdirs.user_cache_path("rllib_ptm")
+    if folder.parts[0] == "~":
+        raise FileNotFoundError("There is no home directory to store the compiled code in")
+    return folder
+
+
+def _failed_lately(failure: Path) -> bool:
+    return failure.exists() and time.time() - failure.stat().st_mtime < _FAILURE_SECONDS
+
+
+def _record_failure(failure: Path, error: CompilerError) -> None:
+    failure.write_text(f"{error}\n", "utf-8")
+    logger.warning(
+        "The networks run in torch alone, slower. %s. Processes on this machine do not try again "
+        "for a day, unless %s is deleted.",
+        *(error, failure),
     )
-    return done.stdout
-
-
-def _fingerprint(compiler: Sequence[str]) -> str:
-    """Of the code, the compiler and the processor."""
-    parts = [platform.machine(), *compiler, _run([*compiler, "--version"]), *_FLAGS]
-    parts += [path.read_text("utf-8") for path in _code("*.[ch]*")]
-    processor = Path("/proc/cpuinfo")
-    if processor.exists():
-        lines = processor.read_text("utf-8", "replace").splitlines()
-        parts += sorted({x for x in lines if x.startswith(("flags", "Features", "model name"))})
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,15 +1,16 @@
-// Products of float32 matrices that lie in the cache, on one thread.
+// Products of float32 matrices that lie in the cache, on one thread: C (+)= A B.
 #pragma once
 
 #include "vectors.h"
 
-// Its rows, and its columns, may lie any distance apart.
+// The left factor. Strides are in floats, so a transposed matrix is only another pair of strides.
 struct Matrix {
   const float* data;
-  long row, column;
+  long row_stride, column_stride;
 };
 
-// A tile of C is held in registers: of 32 (16 before AVX-512), 24 (12) are for it.
+// A tile of C is summed in registers. Its kTileRows x kTileVectors vectors take 24 of the 32
+// registers of AVX-512, and 12 of the 16 of AVX; columns of B and elements of A take the others.
 constexpr int kTileRows = 6;
 #if defined(__AVX__) && !defined(__AVX512F__)
 constexpr int kTileVectors = 2;
@@ -17,57 +18,63 @@ constexpr int kTileVectors = 2;
 constexpr int kTileVectors = 4;
 #endif
 
+// One tile: C [R, N vectors] (+)= A [R, depth] B [depth, N vectors].
 template <int lanes, int R, int N, bool add>
-inline void tile(float* c, long row, const float* a, long a_row, long a_column, const float* b,
-                 long b_row, long depth) {
+inline void multiply_tile(float* c, long c_stride, const float* a, long a_row_stride,
+                          long a_column_stride, const float* b, long b_stride, long depth) {
   using V = typename VectorOf<lanes>::type;
   V sum[R][N] = {};
-  do {  // not `while`: GCC then keeps the sums in registers from the first to the last
-    V of_b[N];
-    for (int n = 0; n < N; ++n) of_b[n] = at<lanes>(b + n * lanes);
+  do {  // not `while`: with `do`, GCC keeps the sums in registers through the whole loop
+    V b_row[N];
+    for (int n = 0; n < N; ++n) b_row[n] = at<lanes>(b + n * lanes);
     for (int r = 0; r < R; ++r)
-      for (int n = 0; n < N; ++n) sum[r][n] += a[r * a_row] * of_b[n];
-    a += a_column;
-    b += b_row;
+      for (int n = 0; n < N; ++n) sum[r][n] += a[r * a_row_stride] * b_row[n];
+    a += a_column_stride;
+    b += b_stride;
   } while (--depth > 0);
   for (int r = 0; r < R; ++r)
     for (int n = 0; n < N; ++n) {
-      V& to = at<lanes>(c + r * row + n * lanes);
+      V& to = at<lanes>(c + r * c_stride + n * lanes);
       if constexpr (add) to += sum[r][n];
       else to = sum[r][n];
     }
 }
 
-// All rows of N vectors of columns; what is left of the rows, in lower tiles.
+// All rows of N vectors of columns. Tiles of R rows come first, then lower tiles for the remainder.
 template <int lanes, int R, int N>
-inline void column_of_tiles(float* c, long row, const float* a, long a_row, long a_column,
-                            const float* b, long b_row, long rows, long depth, bool add) {
-  for (; rows >= R; rows -= R, c += R * row, a += R * a_row)
+inline void multiply_tile_column(float* c, long c_stride, const float* a, long a_row_stride,
+                                 long a_column_stride, const float* b, long b_stride, long rows,
+                                 long depth, bool add) {
+  for (; rows >= R; rows -= R, c += R * c_stride, a += R * a_row_stride)
     if (add)
-      tile<lanes, R, N, true>(c, row, a, a_row, a_column, b, b_row, depth);
+      multiply_tile<lanes, R, N, true>(c, c_stride, a, a_row_stride, a_column_stride, b, b_stride,
+                                       depth);
     else
-      tile<lanes, R, N, false>(c, row, a, a_row, a_column, b, b_row, depth);
+      multiply_tile<lanes, R, N, false>(c, c_stride, a, a_row_stride, a_column_stride, b, b_stride,
+                                        depth);
   if constexpr (R > 1)
     if (rows)
-      column_of_tiles<lanes, R * 2 / 3, N>(c, row, a, a_row, a_column, b, b_row, rows, depth, add);
+      multiply_tile_column<lanes, R * 2 / 3, N>(c, c_stride, a, a_row_stride, a_column_stride, b,
+                                                b_stride, rows, depth, add);
 }
 
-// C [rows, columns] (+)= A [rows, depth] B [depth, columns]. The columns are a multiple of 4; the
-// distance from a row to the next is `row` in C and `b_row` in B.
-inline void product(float* c, long row, Matrix a, const float* b, long b_row, long rows,
-                    long columns, long depth, bool add = false) {
+// C [rows, columns] (+)= A [rows, depth] B [depth, columns]. `columns` is a multiple of 4.
+inline void multiply(float* c, long c_stride, Matrix a, const float* b, long b_stride, long rows,
+                     long columns, long depth, bool add = false) {
   long done = 0;
   const auto fill = [&](auto lanes, auto tile_rows, auto vectors) {
     for (; done + lanes * vectors <= columns; done += lanes * vectors)
-      column_of_tiles<lanes, tile_rows, vectors>(c + done, row, a.data, a.row, a.column, b + done,
-                                                 b_row, rows, depth, add);
+      multiply_tile_column<lanes, tile_rows, vectors>(c + done, c_stride, a.data, a.row_stride,
+                                                      a.column_stride, b + done, b_stride, rows,
+                                                      depth, add);
   };
   using std::integral_constant;
-  constexpr integral_constant<int, kLanes> whole;
+  constexpr integral_constant<int, kLanes> all_lanes;
   constexpr integral_constant<int, 1> one;
-  fill(whole, integral_constant<int, kTileRows>{}, integral_constant<int, kTileVectors>{});
-  fill(whole, integral_constant<int, 2 * kTileRows>{}, integral_constant<int, kTileVectors / 2>{});
-  fill(whole, integral_constant<int, 2 * kTileRows>{}, one);
+  fill(all_lanes, integral_constant<int, kTileRows>{}, integral_constant<int, kTileVectors>{});
+  fill(all_lanes, integral_constant<int, 2 * kTileRows>{},
+       integral_constant<int, kTileVectors / 2>{});
+  fill(all_lanes, integral_constant<int, 2 * kTileRows>{}, one);
   fill(integral_constant<int, 8>{}, integral_constant<int, kTileRows>{}, one);
   fill(integral_constant<int, 4>{}, integral_constant<int, kTileRows>{}, one);
 }

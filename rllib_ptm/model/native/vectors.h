@@ -1,4 +1,4 @@
-// Vectors of floats as wide as the machine's registers, and what is computed with them.
+// Vectors of floats as wide as the machine's registers, and the operations on them.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <new>
 #include <type_traits>
 
+// Floats in a vector register.
 #if defined(__AVX512F__)
 constexpr int kLanes = 16;
 #elif defined(__AVX__)
@@ -21,10 +22,10 @@ struct VectorOf {
   typedef float type __attribute__((vector_size(4 * lanes), aligned(4), may_alias));
 };
 using Vector = VectorOf<kLanes>::type;
-typedef int32_t Integers __attribute__((vector_size(4 * kLanes)));
-typedef int8_t Bytes __attribute__((vector_size(kLanes), aligned(1), may_alias));
+typedef int32_t IntVector __attribute__((vector_size(4 * kLanes)));
+typedef int8_t ByteVector __attribute__((vector_size(kLanes), aligned(1), may_alias));
 
-// The vector that begins at p.
+// The vector that begins at p; it need not be aligned.
 template <int lanes = kLanes>
 inline typename VectorOf<lanes>::type& at(float* p) {
   return *reinterpret_cast<typename VectorOf<lanes>::type*>(p);
@@ -34,8 +35,8 @@ inline const typename VectorOf<lanes>::type& at(const float* p) {
   return *reinterpret_cast<const typename VectorOf<lanes>::type*>(p);
 }
 
-// Memory of one thread, with anything in it. It begins where a line of the cache does, or each load
-// of a vector would touch two of them.
+// An uninitialised array of floats that one thread owns. It is aligned to a cache line, because a
+// vector load from an unaligned array touches two lines.
 class Array {
  public:
   Array() = default;
@@ -58,16 +59,17 @@ class Array {
   long size_ = 0;
 };
 
-// Where x is not a number, it stays so in all that follows.
-inline Vector between(Vector x, float low, float high) {
+// Both keep NaN, so that a broken weight shows in the result.
+inline Vector clamp(Vector x, float low, float high) {
   x = x < low ? Vector{} + low : x;
   return x > high ? Vector{} + high : x;
 }
-inline Vector rectified(Vector x) { return x < 0.0f ? Vector{} : x; }
+inline Vector relu(Vector x) { return x < 0.0f ? Vector{} : x; }
 
-// e^x for |x| <= 87, to 2e-7 of it: 2^n e^r, and a polynomial for the second (Cephes' expf).
+// e^x for |x| <= 87, with a relative error of 2e-7: 2^n e^r, with a polynomial for e^r (the expf of
+// the Cephes library).
 inline Vector exponential(Vector x) {
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: whoever adds it drops the fraction
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it drops the fraction
   const Vector shifted = x * 1.44269504f + kRound;
   const Vector n = shifted - kRound;
   const Vector r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -77,27 +79,28 @@ inline Vector exponential(Vector x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  return p * (Vector)(((Integers)shifted << 23) + (127 << 23));
+  return p * (Vector)(((IntVector)shifted << 23) + (127 << 23));
 }
 
-// Exchanges, across the diagonal of a square, the lanes whose numbers differ by `distance`.
+// Swaps lane i + distance of x with lane i of y, for every i whose bit `distance` is not set. It is
+// one step of transposing a square of vectors.
 template <int distance>
-inline void exchange(Vector& x, Vector& y) {
-  Integers of_x, of_y;
+inline void swap_lanes(Vector& x, Vector& y) {
+  IntVector first_lanes, second_lanes;  // lanes of y count from kLanes on
   for (int i = 0; i < kLanes; ++i) {
-    of_x[i] = i & distance ? i - distance + kLanes : i;
-    of_y[i] = i & distance ? i + kLanes : i + distance;
+    first_lanes[i] = i & distance ? i - distance + kLanes : i;
+    second_lanes[i] = i & distance ? i + kLanes : i + distance;
   }
-  const Vector first = __builtin_shuffle(x, y, of_x);
-  y = __builtin_shuffle(x, y, of_y);
+  const Vector first = __builtin_shuffle(x, y, first_lanes);
+  y = __builtin_shuffle(x, y, second_lanes);
   x = first;
 }
 
-// Lane i: the sum of the lanes of x[i].
-inline Vector sums_of(Vector (&x)[kLanes]) {
+// Lane i of the result is the sum of the lanes of x[i].
+inline Vector lane_sums(Vector (&x)[kLanes]) {
   const auto add = [&](auto distance) {
     for (int i = 0; i < kLanes; i += 2 * distance) {
-      exchange<distance>(x[i], x[i + distance]);
+      swap_lanes<distance>(x[i], x[i + distance]);
       x[i] += x[i + distance];
     }
   };
@@ -108,37 +111,38 @@ inline Vector sums_of(Vector (&x)[kLanes]) {
   return x[0];
 }
 
-// The sums of so many vectors; there is room for those that fill the last vector of sums.
+// sums[i] = the sum of the lanes of vector_at(i), for i < count. `sums` has room for count rounded
+// up to whole vectors.
 template <class VectorAt>
-inline void sums_of(float* sums, long many, VectorAt vector) {
-  for (long first = 0; first < many; first += kLanes) {
+inline void lane_sums(float* sums, long count, VectorAt vector_at) {
+  for (long first = 0; first < count; first += kLanes) {
     Vector x[kLanes];
-    for (int i = 0; i < kLanes; ++i) x[i] = first + i < many ? vector(first + i) : Vector{};
-    at(sums + first) = sums_of(x);
+    for (int i = 0; i < kLanes; ++i) x[i] = first + i < count ? vector_at(first + i) : Vector{};
+    at(sums + first) = lane_sums(x);
   }
 }
 
 inline void transpose_square(Vector (&x)[kLanes]) {
-  const auto all = [&](auto distance) {
+  const auto swap_all = [&](auto distance) {
     for (int i = 0; i < kLanes; ++i)
-      if (!(i & distance)) exchange<distance>(x[i], x[i + distance]);
+      if (!(i & distance)) swap_lanes<distance>(x[i], x[i + distance]);
   };
-  all(std::integral_constant<int, 1>{});
-  all(std::integral_constant<int, 2>{});
-  if constexpr (kLanes > 4) all(std::integral_constant<int, 4>{});
-  if constexpr (kLanes > 8) all(std::integral_constant<int, 8>{});
+  swap_all(std::integral_constant<int, 1>{});
+  swap_all(std::integral_constant<int, 2>{});
+  if constexpr (kLanes > 4) swap_all(std::integral_constant<int, 4>{});
+  if constexpr (kLanes > 8) swap_all(std::integral_constant<int, 8>{});
 }
 
-// [rows, columns] -> [columns, padded]; what stands behind the rows is zero. The columns are a
-// multiple of kLanes.
-inline void transpose(float* to, long padded, const float* from, long from_row, long rows,
+// [rows, columns], `stride` apart -> [columns, padded_rows]. The padding becomes zero. `columns` is
+// a multiple of kLanes.
+inline void transpose(float* to, long padded_rows, const float* from, long stride, long rows,
                       long columns) {
-  for (long r = 0; r < padded; r += kLanes)
+  for (long r = 0; r < padded_rows; r += kLanes)
     for (long c = 0; c < columns; c += kLanes) {
       Vector x[kLanes];
       for (int i = 0; i < kLanes; ++i)
-        x[i] = r + i < rows ? at(from + (r + i) * from_row + c) : Vector{};
+        x[i] = r + i < rows ? at(from + (r + i) * stride + c) : Vector{};
       transpose_square(x);
-      for (int i = 0; i < kLanes; ++i) at(to + (c + i) * padded + r) = x[i];
+      for (int i = 0; i < kLanes; ++i) at(to + (c + i) * padded_rows + r) = x[i];
     }
 }

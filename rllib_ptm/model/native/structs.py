@@ -1,0 +1,109 @@
+"""The structures that Python passes to C++, and the check that both sides declare the same fields.
+
+``structs.h`` declares them for C++ and says what each field means.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from typing import NamedTuple
+
+
+class AttentionSizes(ctypes.Structure):
+    """The sizes of an attention layer."""
+
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in (
+            *("frames", "agents", "entities", "features", "masks", "width", "heads", "head_value"),
+            *("output", "has_bias", "pooled", "summed", "rectified"),
+            *("threads", "partial_sums", "use_bf16"),
+        )
+    ]
+
+
+class AttentionWeights(ctypes.Structure):
+    """The weights of an attention layer: addresses of contiguous float32 arrays, or None."""
+
+    _fields_ = [
+        (name, ctypes.c_void_p)
+        for name in ("embed", "embed_bias", "query", "key", "value", "output", "bias")
+    ]
+
+
+class GRUSizes(ctypes.Structure):
+    """The sizes of a GRU over packed frames. The array of rows lives as long as the structure."""
+
+    _fields_ = [
+        *(
+            (name, ctypes.c_int64)
+            for name in ("steps", "inputs", "width", "threads", "partial_sums", "use_bf16")
+        ),
+        ("rows", ctypes.POINTER(ctypes.c_int64)),
+    ]
+
+
+class GRUWeights(ctypes.Structure):
+    """The weights of a GRU: addresses of contiguous float32 arrays."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("inputs", "recurrent", "bias", "bias_new")]
+
+
+STRUCTS: tuple[type[ctypes.Structure], ...] = (
+    AttentionSizes,
+    AttentionWeights,
+    GRUSizes,
+    GRUWeights,
+)
+
+
+class StructMismatchError(Exception):
+    """Python and C++ declare different fields for a structure."""
+
+
+class _Field(NamedTuple):
+    name: str | None  # None: the end of the structure
+    offset: int
+    size: int
+
+
+class _FieldDescription(ctypes.Structure):
+    """As in structs.cpp."""
+
+    _fields_ = [("name", ctypes.c_char_p), ("offset", ctypes.c_int64), ("size", ctypes.c_int64)]
+
+
+def check_structs(loaded: ctypes.CDLL) -> None:
+    """Compares the name, offset and size of every field with what the compiled code declares.
+
+    Raises:
+        StructMismatchError: They differ. A call would read wrong numbers, or crash.
+    """
+    for struct in STRUCTS:
+        pairs = itertools.zip_longest(_python_fields(struct), _cpp_fields(loaded, struct.__name__))
+        for number, (in_python, in_cpp) in enumerate(pairs):
+            if in_python != in_cpp:
+                raise StructMismatchError(
+                    f"{struct.__name__}, field {number}: structs.py has {in_python}, "
+                    f"structs.h has {in_cpp}"
+                )
+
+
+def _python_fields(struct: type[ctypes.Structure]) -> list[_Field]:
+    names = [field[0] for field in struct._fields_]
+    of_name = [(name, getattr(struct, name)) for name in names]
+    fields = [_Field(name, field.offset, field.size) for name, field in of_name]
+    return [*fields, _Field(None, 0, ctypes.sizeof(struct))]
+
+
+def _cpp_fields(loaded: ctypes.CDLL, struct: str) -> list[_Field]:
+    describe = loaded[f"{struct}_fields"]
+    describe.restype = ctypes.POINTER(_FieldDescription)
+    described = describe()
+    fields: list[_Field] = []
+    while not fields or fields[-1].name is not None:
+        field = described[len(fields)]
+        name = None if field.name is None else field.name.decode()
+        fields.append(_Field(name, field.offset, field.size))
+    return fields
