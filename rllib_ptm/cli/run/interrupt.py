@@ -67,7 +67,7 @@ class PausingPBT(_Pausing, PopulationBasedTraining):
 class InterruptCallback(Callback):
     """Handles Ctrl-C in place of Tune until every trial is paused; a second one ends at once."""
 
-    def setup(self, *args: Any, **info: Any) -> None:
+    def setup(self, **info: Any) -> None:
         """Called by Tune before the first trial, after it has set its own handler."""
         INTERRUPTED.clear()
         self._end_run: Any = signal.signal(signal.SIGINT, self._on_signal)
@@ -77,7 +77,7 @@ class InterruptCallback(Callback):
             self._end_run(number, frame)
         INTERRUPTED.set()
 
-    def on_step_end(self, iteration: int, trials: Sequence[Trial], **info: Any) -> None:
+    def on_step_end(self, *, trials: Sequence[Trial], **info: Any) -> None:
         """Called by Tune several times a second."""
         if INTERRUPTED.is_set() and not any(t.status == Trial.RUNNING for t in trials):
             self._end_run(signal.SIGINT, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ray.tune import Callback
@@ -38,7 +38,7 @@ class LiveDisplay(Callback):
         self._last_line = 0.0
         self._live: Live | None = None
 
-    def setup(self, *args: Any, total_num_samples: int | None = None, **info: Any) -> None:
+    def setup(self, *, total_num_samples: int | None = None, **info: Any) -> None:
         """Called by Tune before the first trial."""
         self._single = total_num_samples == 1
         console = Console()
@@ -52,18 +52,12 @@ class LiveDisplay(Callback):
         notice = _INTERRUPTED_NOTICE if INTERRUPTED.is_set() else ""
         return live_table(list(self._running.values()), notice)
 
-    def on_trial_start(
-        self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any
-    ) -> None:
+    def on_trial_start(self, *, trial: Trial, **info: Any) -> None:
         """Called by Tune when a trial's process has started."""
-        name = self._experiment_name
-        if not self._single:
-            name = f"{name} {trial.experiment_tag}"
-        self._running[trial.trial_id] = TrialProgress(name, self._stop)
+        tag = "" if self._single else f" {trial.experiment_tag}"
+        self._running[trial.trial_id] = TrialProgress(self._experiment_name + tag, self._stop)
 
-    def on_trial_result(
-        self, iteration: int, trials: Sequence[Trial], trial: Trial, result: dict, **info: Any
-    ) -> None:
+    def on_trial_result(self, *, trial: Trial, result: dict, **info: Any) -> None:
         """Called by Tune after each iteration of a trial."""
         progress = self._running[trial.trial_id]
         progress.update(result)
@@ -72,15 +66,13 @@ class LiveDisplay(Callback):
             self._last_line = time.monotonic()
             print(plain_line(progress), flush=True)
 
-    def on_trial_complete(
-        self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any
-    ) -> None:
+    def on_trial_complete(self, *, trial: Trial, **info: Any) -> None:
         """Called by Tune when a trial has met a stop condition."""
         self._running.pop(trial.trial_id, None)
 
     on_trial_error = on_trial_complete  # called by Tune when a trial has failed
 
-    def on_experiment_end(self, trials: Sequence[Trial], **info: Any) -> None:
+    def on_experiment_end(self, **info: Any) -> None:
         """Called by Tune at the end, also that of an interrupted run."""
         if self._live is not None:
             self._live.stop()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -57,7 +58,12 @@ def check_result_file(path: Path) -> None:
 
 def write_results(results: Sequence[TaskResult], path: Path) -> None:
     """Writes a record per task, as JSON or CSV according to the file's ending."""
-    records = [_record(row) for row in results]
+    records = []
+    for row in results:
+        low, high = row.interval
+        record = {**asdict(row), "win_rate_low": low, "win_rate_high": high}
+        del record["interval"]
+        records.append(record)
     if path.suffix == ".json":
         path.write_text(json.dumps(records, indent=2) + "\n")
         return
@@ -65,17 +71,3 @@ def write_results(results: Sequence[TaskResult], path: Path) -> None:
         writer = csv.DictWriter(file, fieldnames=list(records[0]))
         writer.writeheader()
         writer.writerows(records)
-
-
-def _record(row: TaskResult) -> dict[str, Any]:
-    low, high = row.interval
-    return {
-        "task": row.task,
-        "episodes": row.episodes,
-        "wins": row.wins,
-        "win_rate": row.win_rate,
-        "win_rate_low": low,
-        "win_rate_high": high,
-        "return_mean": row.return_mean,
-        "length_mean": row.length_mean,
-    }
