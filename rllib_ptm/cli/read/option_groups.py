@@ -19,19 +19,19 @@ def takes_options(group: type) -> Callable[[Callable[..., Any]], Callable[..., A
     ``options``, which gets an object of the dataclass.
     """
 
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        def with_options(**values: Any) -> Any:
+    def _decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        def _with_options(**values: Any) -> Any:
             options = group(**{field.name: values.pop(field.name) for field in fields(group)})
             return command(**values, options=options)
 
         own = inspect.signature(command, eval_str=True).parameters.values()
         shared = inspect.signature(group, eval_str=True).parameters.values()
         parameters = [*(parameter for parameter in own if parameter.name != "options"), *shared]
-        with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        with_options.__name__, with_options.__doc__ = command.__name__, command.__doc__
-        return with_options
+        _with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        _with_options.__name__, _with_options.__doc__ = command.__name__, command.__doc__
+        return _with_options
 
-    return decorate
+    return _decorate
 
 
 class StrictCommand(TyperCommand):

@@ -9,7 +9,6 @@ import pytest
 from envs.errors import InputError
 from rllib_ptm.cli.read.experiment import read_experiments
 from rllib_ptm.cli.read.search_space import variants
-from rllib_ptm.cli.read.text import read_yaml
 
 TWO_EXPERIMENTS = """
 first:
@@ -79,20 +78,3 @@ def test_evaluation_can_end_a_run_that_evaluates(two_experiments: Path) -> None:
     )
     with pytest.raises(InputError, match="second"):  # the other one does not evaluate
         read_experiments(two_experiments, stop=stop)
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("1e-3", 1e-3), ("5E4", 5e4), ("-1.5e+2", -150.0), (".5e1", 5.0), ("2_000", 2000), ("1", 1)],
-)
-def test_numbers_are_read_as_people_write_them(text: str, value: float, tmp_path: Path) -> None:
-    path = tmp_path / "number.yaml"
-    path.write_text(f"x: {text}")
-    assert read_yaml(path) == {"x": value}
-
-
-@pytest.mark.parametrize("text", ["5m_vs_6m", "e5", "1e", "5e4x"])
-def test_names_stay_names(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "name.yaml"
-    path.write_text(f"x: {text}")
-    assert read_yaml(path) == {"x": text}
