@@ -20,9 +20,8 @@ from workload import Shape, Update, draw_batch
 from envs.starcraft.smax import SmaxBattles
 from envs.starcraft.tasks import parse_task
 from envs.starcraft.team_view import num_actions, team_view
-from rllib_ptm.model.losses import task_priorities
 from rllib_ptm.process import keep_freed_memory
-from rllib_ptm.tasks.success_rates import WinRates
+from rllib_ptm.tasks.success_rates import TaskSuccess
 
 TEAM_SIZES, BATCHES, NUM_TASKS = (3, 6, 12, 30), (4, 16, 64), (1, 7, 30)
 EPISODES, STEPS, BATTLES, SLOTS, ROUNDS = 16, 20, 16, 11, 5
@@ -38,14 +37,15 @@ def update_work(slots: int, episodes: int) -> Work:
 def multi_task_update_work(names: list[str], method: str) -> Work:
     """Returns an update on episodes of these tasks, including the episodes' priorities."""
     task = torch.arange(max(NUM_TASKS)) % len(names)  # B
+    tasks = [names[i] for i in task.tolist()]
     teams = tuple(len(parse_task(names[i]).allies) for i in task.tolist())
     batch = draw_batch(Shape(SLOTS, teams, (STEPS,) * len(teams)))._replace(task=task)
     update = Update(SLOTS, method, num_tasks=len(names))
-    win_rates = WinRates(names, window_episodes=128)
+    success = TaskSuccess(names, window_episodes=128)
 
     def run() -> None:
-        rates = torch.tensor(list(win_rates.rates().values()))
-        update(batch._replace(episode_weight=task_priorities(rates[task])))
+        weights = torch.from_numpy(success.weights(tasks))
+        update(batch._replace(episode_weight=weights))
 
     return run
 
@@ -55,14 +55,14 @@ def step_work(slots: int, names: list[str]) -> Work:
     battles = SmaxBattles(BATTLES, slots, slots)
     rng = np.random.default_rng(0)
     tasks = [parse_task(name) for name in names]
-    win_rates = WinRates(names, window_episodes=128)
+    success = TaskSuccess(names, window_episodes=128)
 
     def play() -> None:
         drawn = [tasks[i] for i in rng.integers(len(tasks), size=BATTLES)]
         battles.reset(np.arange(BATTLES), drawn, rng.integers(2**32, size=BATTLES).tolist())
         for _ in range(STEPS):
             team_view(battles.step(rng.integers(num_actions(slots), size=(BATTLES, slots))))
-        win_rates.priorities()
+        success.priorities()
 
     return play
 

@@ -44,10 +44,10 @@ class TimedPTM(PTM):
     update_seconds = 0.0
     updates = 0
 
-    def _update(self) -> None:
+    def _learn(self, alpha: float) -> None:
         if self.updates_enabled:
             start = time.perf_counter()
-            super()._update()
+            super()._learn(alpha)
             self.update_seconds += time.perf_counter() - start
             self.updates += 1
 

@@ -20,7 +20,7 @@ from unittest import mock
 
 import torch
 from measure import Work, interleaved_seconds, print_table
-from workload import GAMMA, MINING_LAMBDA, Shape, Update, draw_batch
+from workload import ALPHA, GAMMA, MINING_LAMBDA, Shape, Update, draw_batch
 
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.native import library
@@ -65,7 +65,7 @@ def plain_update(slots: int, batch: TeamBatch) -> Work:
     )
 
     def work() -> None:
-        losses = plain.Losses(online, target, batch, GAMMA, update.alpha, MINING_LAMBDA)
+        losses = plain.Losses(online, target, batch, GAMMA, ALPHA, MINING_LAMBDA)
         torch.autograd.grad(plain.ptm(losses), update.parameters)
 
     return work

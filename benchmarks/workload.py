@@ -9,19 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from envs.starcraft.team_view import num_actions, num_features
 from rllib_ptm.learn.optimizers import OPTIMIZERS
 from rllib_ptm.methods import METHODS, MethodLoss, method_loss
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.masks import draw_group, everyone
 from rllib_ptm.model.mixer import QMixer
 from rllib_ptm.model.precision import opened
-from rllib_ptm.model.q_values import TeamQ, q_values
+from rllib_ptm.model.q_values import QValues, TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes
 
 GAMMA, MINING_LAMBDA, GRAD_CLIP, LR = 0.99, 10.0, 10.0, 5e-4
+ALPHA = 0.5  # between 0 and 1 ``ptm`` evaluates all its masks
 SIGHT = 0.7  # chance that an agent sees another entity
 
 
@@ -75,6 +78,7 @@ def draw_batch(shape: Shape, seed: int = 0, device: str = "cpu") -> TeamBatch:
         terminated=torch.arange(1, steps + 1) == lengths[:, None],
         valid=valid,
         episode_weight=torch.full((episodes,), 1.0 / episodes),
+        alpha=torch.tensor(ALPHA),
         num_steps=valid.sum(),
         explore_group=draw_group(present, rng),
         exploit_group=draw_group(present, rng),
@@ -98,7 +102,6 @@ class Update:
     Args:
         slots: Number of ally slots and of enemy slots.
         method: A row of ``METHODS``.
-        alpha: α of Eq. 14. Strictly between 0 and 1, ``ptm`` evaluates all its masks.
         precision: As ``learner_precision`` in the config.
         device: Device of the networks.
         num_tasks: Number of tasks that a batch may contain.
@@ -108,7 +111,6 @@ class Update:
         self,
         slots: int,
         method: str = "ptm",
-        alpha: float = 0.5,
         precision: str = "fp32",
         device: str = "cpu",
         num_tasks: int = 1,
@@ -116,7 +118,7 @@ class Update:
         self.online, self.target = (
             build_networks(slots, method, num_tasks, device) for _ in range(2)
         )
-        self.method, self.alpha = METHODS[method], alpha
+        self.method = METHODS[method]
         self._precision, self._device = precision, device
         self.parameters = [p for network in self.online for p in network.parameters()]
         self._optimizer = OPTIMIZERS["rmsprop"](self.parameters)
@@ -125,18 +127,20 @@ class Update:
 
     def __call__(self, batch: TeamBatch) -> None:
         """Takes one gradient step."""
-        loss = self.loss(batch)
-        loss.total.backward()
+        q, targets = self.forward(batch)
+        method_loss(self.method, q, targets, batch, MINING_LAMBDA).total.backward()
         self.apply()
-        self.online.output.adapt(loss.targets, batch.valid, batch.task)
+        self.online.output.adapt(targets, batch.valid, batch.task)
+
+    def forward(self, batch: TeamBatch) -> tuple[QValues, Tensor]:
+        """Returns the Q-values of the batch, and the targets [B, T]."""
+        with opened(self._precision, self._device):
+            q = q_values(self.online, self.target, batch, self.method.mined(batch.alpha.item()))
+        return q, regression_targets(batch, q.next_q_tot, GAMMA)
 
     def loss(self, batch: TeamBatch) -> MethodLoss:
         """Returns the method's loss."""
-        with opened(self._precision, self._device):
-            q = q_values(self.online, self.target, batch, tuple(self.method.mined(self.alpha)))
-        return method_loss(
-            self.method, q, batch, gamma=GAMMA, mining_lambda=MINING_LAMBDA, alpha=self.alpha
-        )
+        return method_loss(self.method, *self.forward(batch), batch, MINING_LAMBDA)
 
     def apply(self) -> None:
         """Clips the gradient and takes the optimiser's step."""

@@ -1,4 +1,4 @@
-"""PTM as an RLlib Algorithm: what one training iteration does, and how it is configured.
+"""PTM as an RLlib Algorithm: its config, and what a training iteration does.
 
 Source: *Prioritized Tasks Mining for Multi-Task Cooperative Multi-Agent Reinforcement
 Learning*, AAMAS 2023.
@@ -6,7 +6,7 @@ Learning*, AAMAS 2023.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -26,18 +26,19 @@ from ray.rllib.utils.metrics import (
     SYNCH_WORKER_WEIGHTS_TIMER,
     TIMERS,
 )
+from ray.tune import Trainable
 
 from envs.errors import InputError
 from rllib_ptm.checkpoints.episodes_in_progress import PlayStates
-from rllib_ptm.checkpoints.saving import SavesWhole
+from rllib_ptm.checkpoints.saving import SavesWhole, flat_scores
 from rllib_ptm.config.checked_config import ENVIRONMENT, CheckedConfig
 from rllib_ptm.config.ptm_keys import PTMSettings
 from rllib_ptm.evaluate.during_training import EvaluatesGreedily
 from rllib_ptm.learn.learner import PTMLearner
-from rllib_ptm.learn.learner_timeout import with_time_limit
-from rllib_ptm.learn.non_finite import failed_batch_kept
+from rllib_ptm.learn.learner_timeout import with_timeout
+from rllib_ptm.learn.non_finite import save_failed_batch
 from rllib_ptm.learn.rl_module import PTMModule
-from rllib_ptm.learn.schedules import linear
+from rllib_ptm.learn.schedules import exploration_epsilon, mining_alpha
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.sizes import NetworkSizes
@@ -47,12 +48,14 @@ from rllib_ptm.ray_private import is_requested
 from rllib_ptm.replay.batches import learner_batches
 from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
-from rllib_ptm.tasks.callback import TaskPriorityCallback
-from rllib_ptm.tasks.success_rates import WinRates
+from rllib_ptm.tasks.callback import TaskPriorityCallback, report_tasks
+from rllib_ptm.tasks.metrics import SCHEDULES
+from rllib_ptm.tasks.success_rates import TaskSuccess
 
-SCHEDULES = "schedules"
+# Components of a checkpoint.
 DRIVER, REPLAY_BUFFER, PLAY = "driver", "replay_buffer", "play"
-# A positive time limit: without one, RLlib drops a sync that comes before the last was fetched.
+# A sync needs a time limit: without one, RLlib drops it if the result of the previous one has not
+# been fetched yet.
 SYNC_TIMEOUT_S = 60.0
 
 
@@ -71,18 +74,18 @@ class PTMConfig(CheckedConfig):
         self.env = ENVIRONMENT
         self.env_runner_cls = TeamEnvRunner
         self.callbacks(TaskPriorityCallback)
-        # The reference's regime
+        # The training regime of the reference implementation
         self.lr = 5e-4
         self.gamma = 0.99
         self.grad_clip = 10.0
         self.grad_clip_by = "global_norm"
-        # One env runner in the driver's process, many battles side by side
+        # One env runner in the driver's process, with many battles side by side
         self.num_env_runners = 0
         self.num_envs_per_env_runner = 32
         self.min_sample_timesteps_per_iteration = 1000
         self.sample_timeout_s = 600.0
         self.env_runner_restore_timeout_s = SYNC_TIMEOUT_S
-        # Evaluation is greedy; a run that cannot evaluate any more says so, and ends
+        # Evaluation is greedy; a run that can no longer evaluate ends with an error
         self.evaluation_config = {"explore": False}
         self.evaluation_sample_timeout_s = 600.0
         self.evaluation_error_after_n_consecutive_skips = 3
@@ -92,17 +95,19 @@ class PTMConfig(CheckedConfig):
         return RLModuleSpec(module_class=PTMModule)
 
     def get_default_learner_class(self) -> type[PTMLearner]:
-        """What updates it."""
+        """The learner that updates it."""
         return PTMLearner
 
     def build_learner_group(self, **kwargs: Any) -> LearnerGroup:
-        """RLlib's learners; what they do not answer in time, or ever, is an error."""
-        return with_time_limit(super().build_learner_group(**kwargs), self.learner_timeout_s)
+        """RLlib's learners, with a time limit on their answers."""
+        return with_timeout(super().build_learner_group(**kwargs), self.learner_timeout_s)
 
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
-        sizes = (
+        keys = (
             "method",
+            "gamma",
+            "td_lambda",
             "mixer",
             "action_head",
             *NetworkSizes.names(),
@@ -110,35 +115,46 @@ class PTMConfig(CheckedConfig):
         )
         return {
             **super()._model_config_auto_includes,
-            **{key: getattr(self, key) for key in sizes},
+            **{key: getattr(self, key) for key in keys},
             "num_tasks": len(self.env_settings.parsed_tasks),
         }
 
 
 class PTM(SavesWhole, EvaluatesGreedily):
-    """Prioritized tasks mining, its baselines and its ablations."""
+    """Prioritized tasks mining, its baselines and its ablations.
+
+    Attributes:
+        task_success: Success rate and priority of each task.
+        replay_buffer: The last episodes.
+    """
 
     @classmethod
     def get_default_config(cls) -> PTMConfig:
-        """The defaults, which are the reference's regime."""
+        """The defaults: the training regime of the reference implementation."""
         return PTMConfig()
 
     def setup(self, config: Any) -> None:
-        """Builds env runners and learners, and what lives beside them on the driver."""
+        """Builds env runners and learners, and the driver's own parts."""
         tasks = [task.name for task in self.config.env_settings.parsed_tasks]
-        self.win_rates = WinRates(tasks, self.config.win_rate_window_episodes)
-        self.set_win_rates(self.win_rates.rates())
+        self.task_success = TaskSuccess(tasks, self.config.win_rate_window_episodes)
         self.replay_buffer = ReplayBuffer(self.config.buffer_capacity_episodes)
         self._rng = np.random.default_rng(self.config.seed)
-        self._groups = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
-        self._updates_owed = 0.0
+        self._group_generator = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
+        self._pending_updates = 0.0
         self._patience = Patience(self.config.sample_timeout_s)
         super().setup(config)
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 
     def set_win_rates(self, win_rate: Mapping[str, float]) -> None:
-        """Sets each task's win rate c, from which the episodes' weights follow."""
-        self.task_win_rate = dict(win_rate)
+        """Sets the success rates c of tasks; weights, task draws and reports follow them.
+
+        ``TaskPriorityCallback`` measures each task's rate once per iteration. A subclass of it
+        calls its ``on_train_result`` first, and then this method.
+
+        Args:
+            win_rate: c by task; tasks that are missing keep theirs.
+        """
+        self.task_success.set_rates(win_rate)
 
     @property
     def env_steps(self) -> int:
@@ -151,55 +167,64 @@ class PTM(SavesWhole, EvaluatesGreedily):
         return self._lifetime(NUM_EPISODES_LIFETIME)
 
     def training_step(self) -> None:
-        """Plays episodes, keeps them, and makes the updates that they are worth."""
+        """One round of the paper's algorithm: play, store, learn, sync."""
         config = self.config
-        epsilon = linear(
-            self.env_steps,
-            config.epsilon_initial,
-            config.epsilon_final,
-            config.epsilon_anneal_steps,
-        )
-        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
-            episodes = self._play(epsilon)
+        epsilon = exploration_epsilon(self.env_steps, config)
+        episodes = self._play(epsilon)
         self._patience.check(len(episodes))
         self.replay_buffer.add(episodes)
-        alpha = linear(self.env_steps, 1.0, 0.0, config.alpha_anneal_steps)
+        alpha = mining_alpha(self.env_steps, config)
         self.metrics.log_dict({"epsilon": epsilon, "alpha": alpha}, key=SCHEDULES, window=1)
-        if self.episodes_played < config.learning_starts_episodes or not len(self.replay_buffer):
-            return
-        self._updates_owed += config.updates_per_episode * len(episodes)
-        updates = int(self._updates_owed)
-        self._updates_owed -= updates
+        updates = self._count_updates(len(episodes))
         for _ in range(updates):
-            self._update()
+            self._learn(alpha)
         if updates:
             self._sync_weights(self.env_runner_group)
 
     def _play(self, epsilon: float) -> list[TeamEpisode]:
-        """Lets every env runner play its share; the metrics go into this iteration's."""
-        priorities = self.win_rates.priorities()
+        """Lets every env runner play its share of the episodes, and collects their metrics."""
+        priorities = self.task_success.priorities()
 
         def play(runner: TeamEnvRunner) -> tuple[list[TeamEpisode], Any]:
             return runner.sample(epsilon=epsilon, priorities=priorities), runner.get_metrics()
 
-        played = self.env_runner_group.foreach_env_runner(
-            play,
-            local_env_runner=self.env_runner_group.num_remote_env_runners() == 0,
-            timeout_seconds=self.config.sample_timeout_s,
-        )
-        if played:
-            self.metrics.aggregate([metrics for _, metrics in played], key=ENV_RUNNER_RESULTS)
+        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
+            played = self.env_runner_group.foreach_env_runner(
+                play,
+                local_env_runner=self.env_runner_group.num_remote_env_runners() == 0,
+                timeout_seconds=self.config.sample_timeout_s,
+            )
+            if played:
+                self.metrics.aggregate([metrics for _, metrics in played], key=ENV_RUNNER_RESULTS)
         return [episode for episodes, _ in played for episode in episodes]
 
-    def _update(self) -> None:
-        """One gradient step on a batch out of the replay buffer."""
+    def _count_updates(self, num_episodes: int) -> int:
+        """The number of gradient steps that are due; a fraction is carried over.
+
+        Args:
+            num_episodes: Episodes played since the last call.
+        """
+        config = self.config
+        if self.episodes_played < config.learning_starts_episodes or not len(self.replay_buffer):
+            return 0
+        self._pending_updates += config.updates_per_episode * num_episodes
+        updates = int(self._pending_updates)
+        self._pending_updates -= updates
+        return updates
+
+    def _learn(self, alpha: float) -> None:
+        """Samples episodes, weighs them, and takes one gradient step.
+
+        Args:
+            alpha: α.
+        """
         with self.metrics.log_time((TIMERS, REPLAY_BUFFER_SAMPLE_TIMER)):
-            drawn = self.replay_buffer.sample(self.config.batch_size_episodes, self._rng)
-            batches = self._batches(drawn)
-        tasks = [episode.task for episode in drawn]
+            episodes = self.replay_buffer.sample(self.config.batch_size_episodes, self._rng)
+            batches = self._weigh(episodes, alpha)
+        tasks = [episode.task for episode in episodes]
         with (
             self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)),
-            failed_batch_kept(self.logdir, str(self.env_steps), batches, tasks),
+            save_failed_batch(self.logdir, str(self.env_steps), batches, tasks),
         ):
             results = self.learner_group.update(
                 **({"batches": batches} if self.learner_group.is_remote else {"batch": batches[0]}),
@@ -210,55 +235,71 @@ class PTM(SavesWhole, EvaluatesGreedily):
             )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
 
-    def _batches(self, episodes: Sequence[TeamEpisode]) -> list[MultiAgentBatch]:
-        """One batch for each learner."""
+    def _weigh(self, episodes: Sequence[TeamEpisode], alpha: float) -> list[MultiAgentBatch]:
+        """Makes one batch per learner, with ω of each episode and α.
+
+        Args:
+            episodes: B episodes.
+            alpha: α.
+        """
+        tasks = [episode.task for episode in episodes]
         return learner_batches(
             episodes,
-            # The tasks of now come first; replayed ones of before a restore follow.
-            self.win_rates.rates() | self.task_win_rate,
-            self._groups,
+            self.task_success.weights(tasks),
+            self.task_success.numbers(tasks),
+            alpha,
+            self._group_generator,
             max(self.config.num_learners, 1),
             self.config.bootstrap_on_truncation,
         )
 
+    def log_result(self, result: dict[str, Any]) -> None:
+        """Runs the callbacks, reports the tasks' success rates and priorities, and logs the result.
+
+        RLlib's ``Algorithm.log_result`` logs right after the callbacks. The report comes between
+        them, so that it has the rates that the last callback set.
+        """
+        self._call_back("on_train_result", result=result)
+        report_tasks(self.task_success, result)
+        result |= flat_scores(result)
+        Trainable.log_result(self, result)
+
     def get_state(
         self, components: Any = None, *, not_components: Any = None, **kwargs: Any
     ) -> Any:
-        """RLlib's state and the driver's own: win rates, random state, updates still owed."""
+        """RLlib's state and the driver's: success rates, random states, pending updates."""
         state = super().get_state(components, not_components=not_components, **kwargs)
         if is_requested(self, DRIVER, components, not_components):
             state[DRIVER] = {
-                "win_rates": self.win_rates.get_state(),
-                "task_win_rate": self.task_win_rate,
+                "task_success": self.task_success.get_state(),
                 "rng": self._rng.bit_generator.state,
-                "groups": self._groups.get_state().numpy(),
-                "updates_owed": self._updates_owed,
+                "group_generator": self._group_generator.get_state().numpy(),
+                "pending_updates": self._pending_updates,
             }
-        for name in (REPLAY_BUFFER, PLAY):  # they write their arrays themselves
+        for name in (REPLAY_BUFFER, PLAY):  # these components write their own files
             if is_requested(self, name, components, not_components):
                 state[name] = {}
         return state
 
     def set_state(self, state: Any) -> None:
-        """Restores what ``get_state`` gave.
+        """Restores what ``get_state`` returned.
 
         Raises:
-            InputError: Its networks have other sizes, or statistics of other tasks.
+            InputError: The checkpoint's networks have other sizes, or statistics of other tasks.
         """
         if DRIVER in state:
-            self._check_tasks(list(state[DRIVER]["win_rates"]))
+            self._check_tasks(state[DRIVER]["task_success"]["outcomes"])
         super().set_state(state)
         if DRIVER in state:
             own = state[DRIVER]
-            self.win_rates.set_state(own["win_rates"])
-            self.set_win_rates(self.task_win_rate | own["task_win_rate"])
+            self.task_success.set_state(own["task_success"])
             self._rng.bit_generator.state = own["rng"]
-            self._groups.set_state(torch.from_numpy(own["groups"]))
-            self._updates_owed = own["updates_owed"]
+            self._group_generator.set_state(torch.from_numpy(own["group_generator"]))
+            self._pending_updates = own["pending_updates"]
 
-    def _check_tasks(self, before: list[str]) -> None:
-        """PopArt's statistics are those of certain tasks, in their order."""
-        tasks = list(self.win_rates.rates())
+    def _check_tasks(self, tasks_of_checkpoint: Collection[str]) -> None:
+        """Raises if statistics per task (PopArt) would be restored for other tasks."""
+        tasks, before = list(self.task_success.tasks), list(tasks_of_checkpoint)
         if METHODS[self.config.method].output is not TaskOutput and tasks != before:
             raise InputError(
                 f"env_config.tasks: {self.config.method} keeps statistics for each task, and "
@@ -266,7 +307,7 @@ class PTM(SavesWhole, EvaluatesGreedily):
             )
 
     def get_checkpointable_components(self) -> list[tuple[str, Any]]:
-        """RLlib's components, what the env runners are playing, and the replay buffer."""
+        """RLlib's components, the episodes in progress, and the replay buffer."""
         components = super().get_checkpointable_components()
         components.append((PLAY, PlayStates(self.env_runner_group, SYNC_TIMEOUT_S)))
         if self.config.checkpoint_replay_buffer:
@@ -274,7 +315,7 @@ class PTM(SavesWhole, EvaluatesGreedily):
         return components
 
     def restore_from_path(self, path: Any, *args: Any, **kwargs: Any) -> None:
-        """Restores a checkpoint, and waits until every env runner has its weights.
+        """Restores a checkpoint and sends its weights to all env runners.
 
         Raises:
             CheckpointError: See ``SavesWhole.restore_from_path``.
@@ -283,7 +324,7 @@ class PTM(SavesWhole, EvaluatesGreedily):
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 
     def restore_env_runners(self, env_runner_group: Any) -> list[int]:
-        """Brings back env runners that died, and lets them play other battles than before."""
+        """Restarts env runners that died, with new seeds, so that they do not repeat battles."""
         restored = super().restore_env_runners(env_runner_group)
         if restored:
             env_runner_group.foreach_env_runner(
@@ -296,11 +337,11 @@ class PTM(SavesWhole, EvaluatesGreedily):
         return restored
 
     def _before_evaluate(self) -> None:
-        """RLlib's own sync before an evaluation does not wait, and may be dropped."""
+        """Syncs the evaluation runners: RLlib's own sync does not wait, and may be dropped."""
         self._sync_weights(self.eval_env_runner_group)
 
     def _sync_weights(self, *groups: Any) -> None:
-        """Sends the policy to all env runners of these groups, and waits for them."""
+        """Sends the policy to all env runners of these groups, and waits until they have it."""
         with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
             for group in filter(None, groups):
                 group.sync_weights(

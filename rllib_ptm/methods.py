@@ -1,7 +1,8 @@
-"""The table of methods: what each one mines besides the original loss, and how it weighs tasks.
+"""The table of methods: the loss terms that each method adds to the original loss.
 
-Adding a method is a new row; ``method`` in the config names it. Shapes: see
-``rllib_ptm.model.batch``.
+To add a method, add a row; ``method`` in the config selects it. A new loss term also needs its
+masks, in ``TERMS`` of ``rllib_ptm.model.q_values``; its metric ``loss_<term>`` follows by itself.
+Shapes: see ``rllib_ptm.model.batch``.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from torch import Tensor
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import (
     episode_mean,
-    lambda_targets,
     mining_loss,
     squared_td_error,
     step_mean,
-    td_targets,
     total_loss,
 )
 from rllib_ptm.model.popart import PopArt, TaskOutput
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, QValues
+
+Share = float | Tensor
 
 
 @dataclass(frozen=True)
@@ -32,27 +33,27 @@ class Method:
 
     Attributes:
         doc: One line for the user.
-        shares: Each mined term's share of the mining loss, given α.
-        by_priority: Weigh the mined terms of each episode by λ ω; otherwise take their mean
-            over all steps.
+        shares: Maps α to the share of each mined term in the mining loss.
+        by_priority: True: the mining loss of each episode is weighted by λ ω. False: the mining
+            loss is the mean over all valid steps of the batch.
         original: Weight of the original loss in the total.
-        output: What stands between the mixer and Q_tot.
+        output: The layer between the mixer and Q_tot.
     """
 
     doc: str
-    shares: Callable[[float], Mapping[str, float]]
+    shares: Callable[[Share], Mapping[str, Share]]
     by_priority: bool = True
     original: float = 1.0
     output: type[TaskOutput] = TaskOutput
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """The terms that this method mines, sooner or later."""
+        """All terms that this method mines at some α."""
         return tuple(self.shares(0.5))
 
-    def mined(self, alpha: float) -> dict[str, float]:
-        """The terms that are mined now, with their shares: one without a share costs nothing."""
-        return {term: share for term, share in self.shares(alpha).items() if share}
+    def mined(self, alpha: float) -> tuple[str, ...]:
+        """The terms whose share at this α is not zero; only these are evaluated."""
+        return tuple(term for term, share in self.shares(alpha).items() if share)
 
 
 METHODS: dict[str, Method] = {
@@ -61,78 +62,65 @@ METHODS: dict[str, Method] = {
         lambda alpha: {EXPLORATION: alpha, EXPLOITATION: 1.0 - alpha},
     ),
     "ptm_without_exploration": Method(
-        "the ablation that mines by exploitation alone", lambda alpha: {EXPLOITATION: 1.0}
+        "ablation: mines by exploitation only", lambda alpha: {EXPLOITATION: 1.0}
     ),
     "ptm_without_exploitation": Method(
-        "the ablation that mines by exploration alone", lambda alpha: {EXPLORATION: 1.0}
+        "ablation: mines by exploration only", lambda alpha: {EXPLORATION: 1.0}
     ),
-    "qmix_atten": Method("QMIX with entity attention: mines nothing", lambda alpha: {}),
+    "qmix_atten": Method("QMIX with entity attention, without mining", lambda alpha: {}),
     "qmix_atten_reweighted": Method(
-        "the original loss once more, weighed by priority", lambda alpha: {ORIGINAL: 1.0}
+        "adds the original loss of each episode, weighted by priority",
+        lambda alpha: {ORIGINAL: 1.0},
     ),
     "refil": Method(
-        "random groups for all tasks alike, half and half with the original loss",
+        "random sub-groups, without priorities: half the original loss, half the sub-groups' loss",
         lambda alpha: {EXPLOITATION: 0.5},
         by_priority=False,
         original=0.5,
     ),
     "qmix_atten_popart": Method(
-        "the original loss with targets normalised for each task", lambda alpha: {}, output=PopArt
+        "the original loss, with targets normalised per task (PopArt)",
+        lambda alpha: {},
+        output=PopArt,
     ),
 }
 
 
 class MethodLoss(NamedTuple):
-    """What a method makes of a batch.
+    """The loss of a method on a batch.
 
     Attributes:
-        total: [] what is minimised.
-        mean: [] by term: the mean over all steps, to be watched.
-        targets: [B, T] y.
+        total: [] the loss that is minimised.
+        mean: [] by term: the mean over all valid steps, without gradient, for the metrics.
     """
 
     total: Tensor
     mean: dict[str, Tensor]
-    targets: Tensor
 
 
 def method_loss(
-    method: Method,
-    q: QValues,
-    batch: TeamBatch,
-    *,
-    gamma: float,
-    mining_lambda: float,
-    alpha: float,
-    td_lambda: float = 0.0,
+    method: Method, q: QValues, targets: Tensor, batch: TeamBatch, mining_lambda: float
 ) -> MethodLoss:
-    """The loss of a method.
+    """Computes the loss of a method.
 
     Args:
         method: A row of ``METHODS``.
-        q: The batch's Q values, of all terms that the method mines.
-        batch: B episodes.
-        gamma: γ.
+        q: The batch's Q values; a mined term that is missing in them counts as 0.
+        targets: [B, T] y.
+        batch: B episodes, with α and ω.
         mining_lambda: λ.
-        alpha: α, exploration's share in what PTM mines.
-        td_lambda: How far the targets look ahead; 0 = the next step, as in the paper.
     """
-    targets = td_targets(batch.rewards, batch.terminated, q.next_q_tot, gamma)
-    if td_lambda:
-        targets = lambda_targets(targets, batch, q.next_q_tot, gamma, td_lambda)
     squared = {
         term: squared_td_error(q_tot, targets, batch.valid, q.scale)
         for term, q_tot in q.q_tot.items()
     }
     mean = {term: step_mean(s, batch.num_steps) for term, s in squared.items()}
     original = method.original * mean[ORIGINAL]
-    shares = method.mined(alpha)
-    if method.by_priority:
+    shares = {t: share for t, share in method.shares(batch.alpha).items() if t in squared}
+    if method.by_priority and shares:
         of_episode = {term: episode_mean(squared[term], batch.valid) for term in shares}
-        mining = mining_loss(of_episode, shares, batch.episode_weight)
-        total = total_loss(original, mining, mining_lambda)
+        mining = mining_loss(of_episode, shares)
+        total = total_loss(original, mining, batch.episode_weight, mining_lambda)
     else:
-        total = original
-        for term, share in shares.items():
-            total = total + share * mean[term]
-    return MethodLoss(total, {t: m.detach() for t, m in mean.items()}, targets)
+        total = original + sum(share * mean[term] for term, share in shares.items())
+    return MethodLoss(total, {term: m.detach() for term, m in mean.items()})

@@ -95,6 +95,11 @@ OVERRIDDEN = (
         "passes network sizes to the RLModule",
     ),
     PrivateName(
+        "ray.rllib.core.learner.torch.torch_learner:TorchLearner",
+        "_update",
+        "a gradient step; moves PopArt's statistics after it, by what the forward pass returned",
+    ),
+    PrivateName(
         "ray.rllib.core.rl_module.rl_module:RLModule",
         "_forward",
         "acting; RLlib documents it for overriding",

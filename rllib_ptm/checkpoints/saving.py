@@ -1,4 +1,4 @@
-"""The half of the Algorithm that writes checkpoints, reads them, and lets Tune compare them."""
+"""Writes and reads checkpoints of an Algorithm, and lets Tune compare them."""
 
 from __future__ import annotations
 
@@ -56,15 +56,12 @@ class SavesWhole(Algorithm):
             refuse_code(path, filesystem)
         super().restore_from_path(path, *args, **kwargs)
 
-    def log_result(self, result: dict[str, Any]) -> None:
-        """Logs a result, and names its win rates and the like on its first level, too.
 
-        Tune keeps the best checkpoints by keys of the first level alone: by
-        ``evaluation/env_runners/win_rate_mean`` it would silently keep the newest.
-        """
-        for part in (ENV_RUNNER_RESULTS, EVALUATION_RESULTS):
-            scores = flatten_dict({part: result.get(part, {})})
-            result.update(
-                {key: value for key, value in scores.items() if isinstance(value, Number)}
-            )
-        super().log_result(result)
+def flat_scores(result: dict[str, Any]) -> dict[str, Number]:
+    """The scores of a result by their path, such as ``env_runners/win_rate_mean``.
+
+    Tune compares checkpoints only by keys on the first level of a result. With
+    ``evaluation/env_runners/win_rate_mean`` it would silently keep the newest checkpoints.
+    """
+    parts = {part: result.get(part, {}) for part in (ENV_RUNNER_RESULTS, EVALUATION_RESULTS)}
+    return {key: value for key, value in flatten_dict(parts).items() if isinstance(value, Number)}

@@ -1,1 +1,1 @@
-"""RLlib's RLModule and Learner, the optimisers, and what guards an update."""
+"""RLlib's RLModule and Learner, the optimisers, and the checks of an update."""

@@ -1,4 +1,4 @@
-"""Stops an update whose loss or gradient is not finite, before it reaches any weight."""
+"""Stops an update whose loss or gradient is NaN or infinite, before it changes any weight."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ class NonFiniteLossError(ArithmeticError):
     """A loss or a gradient became NaN or infinite; no weight was changed.
 
     Attributes:
-        file: The batch, as numpy's .npz; None where nobody has written it yet.
+        file: The batch, as numpy's .npz; None if it has not been written.
     """
 
     file: pathlib.Path | None = None
 
 
-def require_finite(values: Mapping[str, Tensor]) -> None:
-    """Refuses values of which one is NaN or infinite, on this learner or on another.
+def check_finite(values: Mapping[str, Tensor]) -> None:
+    """Raises if a value is NaN or infinite on this learner or on another.
 
-    All learners refuse together: one that went on alone would wait for the others' gradients.
+    All learners raise together: a learner that continued alone would wait for the gradients of the
+    others.
 
     Args:
         values: Scalars by name.
 
     Raises:
-        NonFiniteLossError: Names what is not finite, and on how many learners.
+        NonFiniteLossError: Names the values, and on how many learners each is not finite.
     """
     bad = ~torch.isfinite(torch.stack([value.detach().float() for value in values.values()]))
     count = bad.float()
@@ -54,15 +55,15 @@ def require_finite(values: Mapping[str, Tensor]) -> None:
 
 
 @contextlib.contextmanager
-def failed_batch_kept(
+def save_failed_batch(
     folder: str, name: str, batches: Sequence[MultiAgentBatch], tasks: Sequence[str]
 ) -> Iterator[None]:
-    """Writes the batch of an update that was not finite to a file, and names it in the error.
+    """If the update within is not finite, writes its batch to a file and names it in the error.
 
     Args:
-        folder: Where the file goes.
-        name: What tells it from others in this folder.
-        batches: One for each learner.
+        folder: The folder of the file.
+        name: Distinguishes the file from others in this folder.
+        batches: One per learner.
         tasks: The task of each of their episodes.
 
     Raises:
@@ -76,7 +77,7 @@ def failed_batch_kept(
         arrays = {key: np.concatenate([shard[key] for shard in shards]) for key in shards[0]}
         arrays["task"] = np.array(tasks)
         write_arrays(pyarrow.fs.LocalFileSystem(), str(file), arrays)
-        cause = getattr(error, "cause", error)  # Ray wraps what a remote learner raises
-        told = NonFiniteLossError(f"{cause}; no weight was changed; the batch is in {file}")
-        told.file = file
-        raise told from error
+        cause = getattr(error, "cause", error)  # Ray wraps the error of a remote learner
+        with_file = NonFiniteLossError(f"{cause}; no weight was changed; the batch is in {file}")
+        with_file.file = file
+        raise with_file from error

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]] = {
-    # The reference's. The learning rate is set by RLlib from ``lr``.
+    # The reference implementation's. RLlib sets the learning rate from ``lr``.
     "rmsprop": lambda parameters: torch.optim.RMSprop(
         parameters, alpha=0.99, eps=1e-5, foreach=True
     ),

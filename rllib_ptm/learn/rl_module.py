@@ -23,21 +23,23 @@ from envs.starcraft.team_view import num_actions, num_features
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.mixer import MIXERS
 from rllib_ptm.model.precision import opened
-from rllib_ptm.model.q_values import QValues, TeamQ, q_values
+from rllib_ptm.model.q_values import TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes
 
 HIDDEN = "hidden"
-Q_VALUES = "q_values"
+# Entries of what forward_train returns.
+BATCH, Q_VALUES, TARGETS = "batch", "q_values", "targets"
 
 
 def team_spaces(max_allies: int, max_enemies: int) -> tuple[gym.Space, gym.Space]:
-    """The team's observation and action space.
+    """The observation and action space of a team.
 
     Args:
         max_allies: A.
-        max_enemies: F; E = A + F.
+        max_enemies: The enemy slots; E is the sum of both.
     """
     slots, actions = max_allies + max_enemies, num_actions(max_enemies)
     features = num_features(max_allies, max_enemies)
@@ -57,16 +59,18 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
 
     ``forward_inference`` and ``forward_exploration`` take
     ``{"obs": {"entities": [N, E, D], "present": [N, E], "visible": [N, A, E],
-    "action_mask": [N, A, U]}, "state_in": {"hidden": [N, A, H]}}`` and give the greedy
-    ``actions`` [N, A], the utilities [N, A, U] as ``action_dist_inputs`` and ``state_out``. The
-    agents run decentralised: what one cannot see changes nothing for it. ε is the env runner's.
+    "action_mask": [N, A, U]}, "state_in": {"hidden": [N, A, H]}}`` and return the greedy
+    ``actions`` [N, A], the utilities [N, A, U] as ``action_dist_inputs``, and ``state_out``.
+    Execution is decentralised: an agent's utilities depend on the entities that it sees only. The
+    env runner explores (ε-greedy).
 
-    ``forward_train`` takes the columns of ``TeamBatch`` and gives the ``QValues``.
+    ``forward_train`` takes the columns of ``TeamBatch`` and returns the ``TeamBatch``, its
+    ``QValues`` of the terms that the method mines at this α, and the targets [B, T].
     """
 
     def __init__(self, *args: Any, inference_only: bool | None = None, **kwargs: Any) -> None:
-        # Named here, because RLModule.from_checkpoint(path, inference_only=True) passes on only
-        # what it finds in the signature.
+        # RLModule.from_checkpoint(path, inference_only=True) passes on only the arguments in the
+        # signature, so inference_only must be one of them.
         super().__init__(*args, inference_only=inference_only, **kwargs)
 
     def setup(self) -> None:
@@ -75,8 +79,6 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         agents, actions = self.observation_space["action_mask"].shape
         config = self.model_config
         sizes = NetworkSizes.from_config(config)
-        # What ``forward_train`` evaluates beside the original Q values; the Learner sets it.
-        self.mined_terms: tuple[str, ...] = ()
         self.agent = Agent(
             entity_dim,
             agents,
@@ -90,40 +92,41 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
             self.output = METHODS[config["method"]].output(config["num_tasks"])
 
     def make_target_networks(self) -> None:
-        """Copies the online networks; RLlib's Learner calls this once."""
+        """Copies the online networks; the Learner calls this once."""
         self.target_agent = make_target_network(self.agent)
         self.target_mixer = make_target_network(self.mixer)
         self.target_output = make_target_network(self.output)
 
     def online_team(self) -> TeamQ:
-        """The networks that learn."""
+        """The networks that are trained."""
         return TeamQ(self.agent, self.mixer, self.output)
 
     def target_team(self) -> TeamQ:
-        """The networks that make the targets."""
+        """The networks that compute the targets."""
         return TeamQ(self.target_agent, self.target_mixer, self.target_output)
 
     def get_target_network_pairs(self) -> list[tuple[torch.nn.Module, torch.nn.Module]]:
-        """Online network and target network, each with its statistics if it has any."""
+        """Pairs of online and target network; PopArt's statistics are copied with them."""
         return list(zip(self.online_team(), self.target_team(), strict=True))
 
     def forward_target(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """The target networks are only ever evaluated together with the online ones."""
+        """Not supported: ``forward_train`` evaluates online and target networks together."""
         raise NotImplementedError("forward_train evaluates online and target networks at once")
 
     def get_non_inference_attributes(self) -> list[str]:
-        """What an env runner does not need."""
+        """The networks that env runners do not need."""
         return ["mixer", "output", "target_agent", "target_mixer", "target_output"]
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Takes weights.
+        """Sets the weights.
 
         Raises:
-            InputError: They are those of other networks; RLlib would take what it finds.
+            InputError: The weights are those of other networks. RLlib would ignore what does not
+                fit.
         """
         own = {name: tuple(weight.shape) for name, weight in self.state_dict().items()}
         given = {name: tuple(weight.shape) for name, weight in state.items()}
-        networks = {name.partition(".")[0] for name in own}  # of others it may bring what it likes
+        networks = {name.partition(".")[0] for name in own}  # weights of others are ignored
         for name in [*own, *(n for n in given if n.partition(".")[0] in networks)]:
             if own.get(name) != given.get(name):
                 raise InputError(
@@ -133,12 +136,12 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         super().set_state(state)
 
     def get_initial_state(self) -> dict[str, np.ndarray]:
-        """The recurrent state of one team at an episode's start."""
+        """The hidden state of one team at the start of an episode: zeros [A, H]."""
         shape = (self.agent.num_agents, self.agent.recurrent_dim)
         return {HIDDEN: np.zeros(shape, np.float32)}
 
     def train(self, mode: bool = True) -> PTMModule:
-        """As torch's, but at once where nothing changes: RLlib asks for it before every step."""
+        """Returns at once if the mode stays the same: RLlib calls this before every step."""
         return self if mode == self.training else super().train(mode)
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -146,22 +149,24 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         present, visible, allowed = (  # a MultiBinary space samples integers
             obs[name].bool() for name in ("present", "visible", "action_mask")
         )
-        memory = batch[Columns.STATE_IN][HIDDEN]
-        utilities, hidden = self.agent.step(obs["entities"], present, visible, memory)
+        hidden = batch[Columns.STATE_IN][HIDDEN]
+        utilities, hidden = self.agent.step(obs["entities"], present, visible, hidden)
         return {
             Columns.ACTIONS: utilities.masked_fill(~allowed, -torch.inf).argmax(-1),
             Columns.ACTION_DIST_INPUTS: utilities,
             Columns.STATE_OUT: {HIDDEN: hidden},
         }
 
-    def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, QValues]:
-        online, target = self.online_team(), self.target_team()
-        team = team_batch(batch)
-        with opened(self.model_config["learner_precision"], team.entities.device.type):
-            return {Q_VALUES: q_values(online, target, team, self.mined_terms)}
+    def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, Any]:
+        config, team = self.model_config, team_batch(batch)
+        terms = METHODS[config["method"]].mined(team.alpha.item())
+        with opened(config["learner_precision"], team.entities.device.type):
+            q = q_values(self.online_team(), self.target_team(), team, terms)
+        targets = regression_targets(team, q.next_q_tot, config["gamma"], config["td_lambda"])
+        return {BATCH: team, Q_VALUES: q, TARGETS: targets}
 
 
 def team_batch(columns: dict[str, Tensor]) -> TeamBatch:
-    """The batch out of RLlib's columns, in which every entry has a row for each episode."""
-    fields = {name: columns[name] for name in TeamBatch._fields}
-    return TeamBatch(**fields)._replace(num_steps=columns["num_steps"][0])
+    """Makes the batch of RLlib's columns, which have a row per episode, also for scalars."""
+    batch = TeamBatch(**{name: columns[name] for name in TeamBatch._fields})
+    return batch._replace(alpha=batch.alpha[0], num_steps=batch.num_steps[0])

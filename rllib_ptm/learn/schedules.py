@@ -1,8 +1,31 @@
-"""Numbers that move in a straight line with the env steps: ε and α."""
+"""Values that change linearly with the env steps: ε of exploration and α of the mining loss."""
 
 from __future__ import annotations
 
+from typing import Any
+
 
 def linear(steps: float, start: float, end: float, duration_steps: float) -> float:
-    """From ``start`` at step 0 to ``end`` at ``duration_steps``, and ``end`` from then on."""
+    """Goes from ``start`` at step 0 to ``end`` at ``duration_steps``, and stays there."""
     return start + (end - start) * min(max(steps / duration_steps, 0.0), 1.0)
+
+
+def exploration_epsilon(env_steps: int, config: Any) -> float:
+    """ε: the probability of a random action.
+
+    Args:
+        env_steps: Env steps played so far.
+        config: A ``PTMConfig``.
+    """
+    initial, final = config.epsilon_initial, config.epsilon_final
+    return linear(env_steps, initial, final, config.epsilon_anneal_steps)
+
+
+def mining_alpha(env_steps: int, config: Any) -> float:
+    """α: the share of exploration in the mining loss, from 1 to 0; exploitation has the rest.
+
+    Args:
+        env_steps: Env steps played so far.
+        config: A ``PTMConfig``.
+    """
+    return linear(env_steps, 1.0, 0.0, config.alpha_anneal_steps)

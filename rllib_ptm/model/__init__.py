@@ -16,7 +16,7 @@ equations, in the paper's order:
     11  masks.other_group           M_O
     12  masks.observed              M_I^μ and M_O^μ
     13  q_values.exploitation       Q_tot under M_I and M_O
-    14  losses.mining_loss          Loss_mining
+    14  losses.mining_loss          Loss_hpt
     15  losses.total_loss           the total
 
 ``native`` holds the networks' attention and GRU once more, in C++, for a CPU. ``popart`` is a

@@ -1,10 +1,10 @@
-"""What the learner gets: a batch of whole episodes, padded to the longest.
+"""The learner's batch: whole episodes, padded to the longest.
 
 Shape legend of ``rllib_ptm.model``: ``B`` episodes, ``T`` steps, ``A`` agent slots, ``E`` entity
-slots (the agents first), ``D`` entity features, ``U`` actions, ``F`` frames (the steps of all
-episodes that exist, packed), ``G`` moments (likewise; each episode has one more of them than it has
-steps), ``M`` masks side by side. All masks are bool, True = exists / may be seen / allowed. M^mu is
-the visibility, M* lets every present entity see every present one.
+slots (the agents first), ``D`` entity features, ``U`` actions, ``F`` frames (the valid steps of
+all episodes, packed without padding), ``G`` observations (packed likewise; an episode has one more
+observation than steps), ``M`` masks side by side. All masks are bool, True = exists / may be seen /
+allowed. M^mu is the visibility; under M* every present entity sees every present entity.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 class TeamBatch(NamedTuple):
-    """B episodes of T steps at most; they have T + 1 observations.
+    """B episodes of at most T steps, with T + 1 observations.
 
     Attributes:
         entities: [B, T+1, E, D] features, the agents' one-hot last action among them.
@@ -24,13 +24,16 @@ class TeamBatch(NamedTuple):
         action_mask: [B, T+1, A, U] bool.
         actions: [B, T, A] int64.
         rewards: [B, T].
-        terminated: [B, T] bool; no value follows this step.
-        valid: [B, T] bool; the step was played.
-        episode_weight: [B] ω; sums to 1 (over all learners to their number).
-        num_steps: [] valid steps of the batch (over all learners: of all, by their number).
-        explore_group: [B, E] bool; who is in the group of m_D.
-        exploit_group: [B, E] bool; who is in the group of m.
-        task: [B] int64; the number of the task that each episode plays.
+        terminated: [B, T] bool; the target of this step does not bootstrap.
+        valid: [B, T] bool; False = padding.
+        episode_weight: [B] ω; sums to 1. With several learners, the weights of all their batches
+            sum to the number of learners.
+        alpha: [] α, the share of exploration in the mining loss.
+        num_steps: [] valid steps of the batch. With several learners, the valid steps of all their
+            batches, divided by the number of learners.
+        explore_group: [B, E] bool; the entities in the group of m_D.
+        exploit_group: [B, E] bool; the entities in the group of m.
+        task: [B] int64; the number of each episode's task.
     """
 
     entities: Tensor
@@ -42,6 +45,7 @@ class TeamBatch(NamedTuple):
     terminated: Tensor
     valid: Tensor
     episode_weight: Tensor
+    alpha: Tensor
     num_steps: Tensor
     explore_group: Tensor
     exploit_group: Tensor
@@ -49,5 +53,5 @@ class TeamBatch(NamedTuple):
 
     @property
     def num_agents(self) -> int:
-        """A."""
+        """A, the number of agent slots."""
         return self.visible.shape[2]

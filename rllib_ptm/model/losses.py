@@ -11,19 +11,19 @@ from rllib_ptm.model.batch import TeamBatch
 
 
 def task_priorities(win_rate: Tensor) -> Tensor:
-    """Eq. 3: ω, a softmax of 1 - c over tasks or over the episodes of a batch.
+    """Eq. 3: ω, a softmax of 1 - c over tasks, or over the episodes of a batch.
 
     Args:
-        win_rate: [B] the win rate c of the task that each episode plays.
+        win_rate: [B] the success rate c of each task, or of each episode's task.
 
     Returns:
-        [B], summing to 1: what is won less weighs more.
+        [B], sums to 1; a lower success rate gives a higher weight.
     """
     return torch.softmax(1.0 - win_rate, dim=0)
 
 
 def td_targets(rewards: Tensor, terminated: Tensor, next_q_tot: Tensor, gamma: float) -> Tensor:
-    """Eq. 8: y = r + γ max Q_tot', without the second part after a terminal step; [B, T]."""
+    """Eq. 8: y = r + γ max Q_tot', and y = r at a terminal step; [B, T]."""
     return rewards + gamma * next_q_tot.masked_fill(terminated, 0.0)
 
 
@@ -32,19 +32,19 @@ def lambda_targets(
 ) -> Tensor:
     """The targets of Peng's Q(λ), which look beyond the next step; not in the paper.
 
-    y^λ_t = y_t + γ λ (y^λ_{t+1} - max Q_tot'_{t+1}) as long as the episode goes on: rewards reach
-    the steps that led to them in one update, not in one for each step of the way. What was
-    played is followed, whether it was the best or not (Peng and Williams, 1996).
+    y^λ_t = y_t + γ λ (y^λ_{t+1} - max Q_tot'_{t+1}) up to the last step of the episode. One update
+    carries a reward to all steps before it; with y it takes one update per step. The targets follow
+    the actions that were played, without correction for exploration (Peng and Williams, 1996).
 
     Args:
         targets: [B, T] y.
         batch: B episodes.
         next_q_tot: [B, T] max Q_tot' after each step.
         gamma: γ.
-        td_lambda: 0 gives y, 1 what the episode brought.
+        td_lambda: 0 gives y, 1 the discounted return of the episode.
     """
-    goes_on = batch.valid[:, 1:] & ~batch.terminated[:, :-1]  # B,T-1
-    follow = gamma * td_lambda * goes_on.to(targets.dtype)
+    continues = batch.valid[:, 1:] & ~batch.terminated[:, :-1]  # B,T-1
+    follow = gamma * td_lambda * continues.to(targets.dtype)
     columns = (x.unbind(1) for x in (targets[:, :-1], follow, next_q_tot[:, :-1]))  # [B] a step
     backwards = [targets[:, -1]]
     for target, share, value in reversed(list(zip(*columns, strict=True))):
@@ -52,40 +52,63 @@ def lambda_targets(
     return torch.stack(backwards[::-1], 1)
 
 
-def squared_td_error(q_tot: Tensor, targets: Tensor, valid: Tensor, scale: Tensor) -> Tensor:
-    """Eq. 1: ((y - Q_tot) / σ)^2 of the steps that were played, else 0; [B, T].
+def regression_targets(
+    batch: TeamBatch, next_q_tot: Tensor, gamma: float, td_lambda: float = 0.0
+) -> Tensor:
+    """The targets y of all Q_tot of a batch: ``td_targets``, or ``lambda_targets`` if λ > 0.
 
-    σ [B, 1] is 1, but for PopArt: there it normalises both, and their common mean cancels.
+    Args:
+        batch: B episodes.
+        next_q_tot: [B, T] max Q_tot' after each step.
+        gamma: γ.
+        td_lambda: λ of Q(λ).
+
+    Returns:
+        [B, T].
+    """
+    targets = td_targets(batch.rewards, batch.terminated, next_q_tot, gamma)
+    if td_lambda:
+        targets = lambda_targets(targets, batch, next_q_tot, gamma, td_lambda)
+    return targets
+
+
+def squared_td_error(q_tot: Tensor, targets: Tensor, valid: Tensor, scale: Tensor) -> Tensor:
+    """Eq. 1: ((y - Q_tot) / σ)^2 of the valid steps, 0 elsewhere; [B, T].
+
+    σ [B, 1] is 1, except under PopArt, where it normalises y and Q_tot; their common mean cancels.
     """
     return ((targets.detach() - q_tot) / scale).square().masked_fill(~valid, 0.0)
 
 
 def step_mean(squared: Tensor, num_steps: Tensor) -> Tensor:
-    """Eq. 7: the mean over all steps of the batch; [B, T] -> []."""
+    """Eq. 7: the mean over all valid steps of the batch; [B, T] -> []."""
     return squared.sum() / num_steps
 
 
 def episode_mean(squared: Tensor, valid: Tensor) -> Tensor:
-    """Eq. 10: the mean over each episode's steps, of whatever is mined; [B, T] -> [B]."""
+    """Eq. 10: the mean over the valid steps of each episode, for any mined term; [B, T] -> [B]."""
     return squared.sum(1) / valid.sum(1)
 
 
 def mining_loss(
-    loss_of_episode: Mapping[str, Tensor], shares: Mapping[str, float], weight: Tensor
+    loss_of_episode: Mapping[str, Tensor], shares: Mapping[str, float | Tensor]
 ) -> Tensor:
-    """Eq. 14: Σ_b ω_b [α Loss_exp^b + (1 - α) Loss_task^b].
+    """Eq. 14: Loss_hpt^b = α Loss_exp^b + (1 - α) Loss_task^b of each episode; [B].
 
     Args:
-        loss_of_episode: [B] for each term.
-        shares: Each term's share, for PTM α and 1 - α.
-        weight: [B] ω.
+        loss_of_episode: [B] by term.
+        shares: Each term's share, for PTM α and 1 - α; at least one term.
     """
-    mined = torch.zeros_like(weight)
-    for term, share in shares.items():
-        mined = mined + share * loss_of_episode[term]
-    return (weight * mined).sum()
+    return torch.stack([share * loss_of_episode[term] for term, share in shares.items()]).sum(0)
 
 
-def total_loss(original: Tensor, mining: Tensor, mining_lambda: float) -> Tensor:
-    """Eq. 15: Loss_ori + λ Loss_mining."""
-    return original + mining_lambda * mining
+def total_loss(original: Tensor, mining: Tensor, weight: Tensor, mining_lambda: float) -> Tensor:
+    """Eq. 15: Loss_ori + λ Σ_b ω_b Loss_hpt^b; [].
+
+    Args:
+        original: [] Loss_ori.
+        mining: [B] Loss_hpt^b.
+        weight: [B] ω.
+        mining_lambda: λ.
+    """
+    return original + mining_lambda * (weight * mining).sum()

@@ -190,7 +190,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def _training_schedule(self) -> Iterator[tuple[Task, int]]:
         draw = TASK_DRAWS[self.config.task_draw]
         while True:
-            chance = draw(self._tasks, self._priorities)
+            chance = draw(self.task_names, self._priorities)
             task = self._tasks[self._rng.choice(len(self._tasks), p=chance)]
             yield task, int(self._rng.integers(2**63))
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-
-from envs.starcraft.tasks import Task
-from envs.starcraft.units import FloatArray
+import numpy.typing as npt
 
 
-def _uniform(tasks: Sequence[Task], priorities: Mapping[str, float]) -> FloatArray:
+def _uniform(tasks: Sequence[str], priorities: Mapping[str, float]) -> npt.NDArray[np.float64]:
     return np.full(len(tasks), 1.0 / len(tasks))
 
 
-def _by_priority(tasks: Sequence[Task], priorities: Mapping[str, float]) -> FloatArray:
-    return np.array([priorities[task.name] for task in tasks])
+def _by_priority(tasks: Sequence[str], priorities: Mapping[str, float]) -> npt.NDArray[np.float64]:
+    return np.array([priorities[task] for task in tasks])
 
 
-# How an episode draws its task: the chance of each, given the tasks' priorities.
-TASK_DRAWS: dict[str, Callable[[Sequence[Task], Mapping[str, float]], FloatArray]] = {
+# A task draw maps the tasks' names and their priorities to the probability of each task.
+TASK_DRAWS: dict[str, Callable[[Sequence[str], Mapping[str, float]], npt.NDArray[np.float64]]] = {
     "uniform": _uniform,
     "priority": _by_priority,
 }

@@ -1,49 +1,101 @@
-"""Each task's win rate over its last training episodes, and the priority that follows."""
+"""The success rate of each task, and the priorities that follow from it."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from rllib_ptm.model.losses import task_priorities
 
 
-class WinRates:
-    """The win rate c of each task over a window of its last episodes; 0 before the first.
+class TaskSuccess:
+    """The success rate c of each task, which decides episode weights, task draws and reports.
+
+    A rate is the share of successes among the task's last episodes, 0 before the first one.
+    ``set_rates`` replaces rates until the next ``record`` of their task.
 
     Args:
-        tasks: The tasks' names.
-        window_episodes: How many episodes of a task count.
+        tasks: The names of the trained tasks.
+        window_episodes: How many of a task's last episodes count.
     """
 
     def __init__(self, tasks: Sequence[str], window_episodes: int) -> None:
         self._outcomes: dict[str, deque[bool]] = {
             task: deque(maxlen=window_episodes) for task in tasks
         }
+        # The trained tasks in their order, then tasks that only the replay buffer still has.
+        self._rates = dict.fromkeys(tasks, 0.0)
 
-    def record(self, task: str, wins: int, episodes: int) -> None:
-        """Adds what was played: so many episodes of a task, so many of them won."""
-        self._outcomes[task].extend([True] * wins + [False] * (episodes - wins))
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The names of the trained tasks."""
+        return tuple(self._outcomes)
 
-    def rates(self) -> dict[str, float]:
-        """Each task's c."""
+    @property
+    def measured_rates(self) -> dict[str, float]:
+        """The share of successes of each trained task, without what ``set_rates`` replaced."""
         return {task: sum(won) / max(len(won), 1) for task, won in self._outcomes.items()}
 
+    @property
+    def rates(self) -> dict[str, float]:
+        """The success rate c of each trained task."""
+        return {task: self._rates[task] for task in self._outcomes}
+
+    def record(self, task: str, successes: int, episodes: int) -> None:
+        """Adds played episodes of a trained task to its window.
+
+        Args:
+            task: The task's name.
+            successes: How many of the episodes succeeded.
+            episodes: How many episodes were played.
+        """
+        outcomes = self._outcomes[task]
+        outcomes.extend([True] * successes + [False] * (episodes - successes))
+        self._rates[task] = sum(outcomes) / max(len(outcomes), 1)
+
+    def set_rates(self, rates: Mapping[str, float]) -> None:
+        """Replaces the success rates of the named tasks; the others keep theirs."""
+        self._rates |= rates
+
     def priorities(self) -> dict[str, float]:
-        """ω over the tasks: what is won less has the higher share."""
-        rates = self.rates()
+        """ω over the trained tasks; a lower success rate gives a higher priority."""
+        rates = self.rates
         shares = task_priorities(torch.tensor(list(rates.values()), dtype=torch.float64))
         return dict(zip(rates, shares.tolist(), strict=True))
 
+    def weights(self, tasks: Sequence[str]) -> np.ndarray:
+        """ω over the episodes of a batch; [B] float32.
+
+        Args:
+            tasks: B names, the task of each episode.
+        """
+        return task_priorities(torch.tensor([self._rates[task] for task in tasks])).numpy()
+
+    def numbers(self, tasks: Sequence[str]) -> np.ndarray:
+        """The number of each episode's task; [B] int64. Trained tasks come first, in their order.
+
+        Args:
+            tasks: B names, the task of each episode.
+        """
+        number = {task: i for i, task in enumerate(self._rates)}
+        return np.array([number[task] for task in tasks])
+
     def get_state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        return {task: list(won) for task, won in self._outcomes.items()}
+        """The outcomes in the windows, and the rates."""
+        outcomes = {task: list(won) for task, won in self._outcomes.items()}
+        return {"outcomes": outcomes, "rates": dict(self._rates)}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Takes the outcomes of the tasks that are still played; a new task starts at 0."""
-        for task, won in self._outcomes.items():
-            won.clear()
-            won.extend(state.get(task, ()))
+        """Restores what ``get_state`` returned.
+
+        A trained task that is new starts at 0. A task that is no longer trained keeps its rate, for
+        its episodes in the replay buffer.
+        """
+        for task, outcomes in self._outcomes.items():
+            outcomes.clear()
+            outcomes.extend(state["outcomes"].get(task, ()))
+        self._rates = dict.fromkeys(self._outcomes, 0.0) | state["rates"]

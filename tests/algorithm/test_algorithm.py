@@ -92,8 +92,8 @@ def test_a_checkpoint_brings_everything_back(
         weights_of_learner_and_runners(algorithm) + weights_of_learner_and_runners(restored)
     )
     assert_all_equal([weights_of_learner(algorithm), weights_of_learner(restored)])
-    assert restored.win_rates.rates() == algorithm.win_rates.rates()
-    assert restored.task_win_rate == algorithm.task_win_rate
+    assert restored.task_success.measured_rates == algorithm.task_success.measured_rates
+    assert restored.task_success.rates == algorithm.task_success.rates
     assert restored.env_steps == algorithm.env_steps
     assert restored.episodes_played == algorithm.episodes_played
     assert len(restored.replay_buffer) == len(algorithm.replay_buffer)
@@ -131,7 +131,7 @@ def test_wilson_interval(wins: int, episodes: int, low: float, high: float) -> N
 
 @pytest.mark.parametrize("learners", [1, 2])
 def test_what_the_driver_adds_to_a_batch(make_config: MakeConfig, learners: int) -> None:
-    """Weights by win rate, tasks by number, and groups that no two updates share."""
+    """Weights by win rate, α, tasks by number, and groups that no two updates share."""
     algorithm = make_config().build_algo()
     episodes = algorithm.env_runner.sample(num_episodes=8, epsilon=1.0)
     algorithm.config = algorithm.config.copy(copy_frozen=False).learners(num_learners=learners)
@@ -142,7 +142,7 @@ def test_what_the_driver_adds_to_a_batch(make_config: MakeConfig, learners: int)
             key: np.concatenate([shard[DEFAULT_MODULE_ID][key] for shard in shards])
             for key in shards[0][DEFAULT_MODULE_ID]
         }
-        for shards in (algorithm._batches(episodes) for _ in range(2))
+        for shards in (algorithm._weigh(episodes, alpha=0.25) for _ in range(2))
     )
     played = [episode.task for episode in episodes]
     names = [task.name for task in algorithm.config.env_settings.parsed_tasks]
@@ -150,6 +150,7 @@ def test_what_the_driver_adds_to_a_batch(make_config: MakeConfig, learners: int)
     np.testing.assert_allclose(first["episode_weight"], learners * weight / weight.sum(), rtol=1e-5)
     steps = sum(len(episode) for episode in episodes)
     np.testing.assert_allclose(first["num_steps"], steps / learners)
+    np.testing.assert_array_equal(first["alpha"], np.full(len(episodes), 0.25))
     assert first["task"].tolist() == [names.index(task) for task in played]
     drawn = [batch[key] for batch in (first, again) for key in ("explore_group", "exploit_group")]
     for one, other in itertools.combinations(drawn, 2):
@@ -162,12 +163,12 @@ def test_a_batch_with_a_bad_episode_changes_no_weight(make_config: MakeConfig) -
     algorithm = make_config(batch_size_episodes=5).build_algo()
     good = algorithm.env_runner.sample(num_episodes=4, epsilon=1.0)[:4]
     algorithm.replay_buffer.add(good)
-    algorithm._update()
+    algorithm._learn(alpha=1.0)
     before = weights_of_learner(algorithm)
     spoilt = replace(good[0], seed=77, rewards=np.full_like(good[0].rewards, np.nan))
     algorithm.replay_buffer.add([spoilt])
     with pytest.raises(BadEpisodeError, match=f"'{spoilt.task}'.*seed 77.*nan"):
-        algorithm._update()
+        algorithm._learn(alpha=1.0)
     assert_all_equal([before, weights_of_learner(algorithm)])
     algorithm.stop()
 
@@ -177,14 +178,15 @@ class Reversed(TaskPriorityCallback):
 
     def on_train_result(self, *, algorithm: Any, result: dict[str, Any], **kwargs: Any) -> None:
         super().on_train_result(algorithm=algorithm, result=result, **kwargs)
-        algorithm.set_win_rates({t: 1.0 - c for t, c in algorithm.win_rates.rates().items()})
+        rates = algorithm.task_success.measured_rates
+        algorithm.set_win_rates({task: 1.0 - c for task, c in rates.items()})
 
 
 def test_a_users_own_callback_decides_the_weights(make_config: MakeConfig) -> None:
     algorithm = make_config().callbacks(Reversed).build_algo()
     algorithm.train()
-    expected = {task: 1.0 - c for task, c in algorithm.win_rates.rates().items()}
-    assert algorithm.task_win_rate == expected
+    expected = {task: 1.0 - c for task, c in algorithm.task_success.measured_rates.items()}
+    assert algorithm.task_success.rates == expected
     algorithm.stop()
 
 
@@ -215,7 +217,7 @@ def test_two_learners_take_the_step_of_one(make_config: MakeConfig, method: str)
         algorithm = make_config(method=method).learners(num_learners=learners).build_algo()
         algorithm.replay_buffer.add(algorithm.env_runner.sample(num_episodes=6, epsilon=1.0)[:6])
         for _ in range(2):
-            algorithm._update()
+            algorithm._learn(alpha=1.0)
         steps.append(weights_of_learner(algorithm))
         algorithm.stop()
     for key, value in steps[0].items():

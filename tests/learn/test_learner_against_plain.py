@@ -12,13 +12,14 @@ import torch
 from draw import Sizes
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
-from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES_LIFETIME
+from ray.rllib.utils.metrics import NUM_EPISODES_LIFETIME
 from torch import Tensor, nn
 
 from envs.starcraft.team_view import FIRST_ATTACK, num_features
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.rl_module import PTMModule, team_spaces
+from rllib_ptm.learn.schedules import mining_alpha
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
@@ -80,14 +81,16 @@ def online(learner: PTMLearner) -> dict[str, Tensor]:
 
 
 def update(learner: PTMLearner, seed: int, env_steps: int = 0, episodes: int = 0) -> dict[str, Any]:
-    """One update on a random batch; its metrics."""
+    """One update on a random batch, with the α of these env steps; its metrics."""
     columns = {name: value.numpy() for name, value in draw.batch(SIZES, seed)._asdict().items()}
-    columns["num_steps"] = np.full(len(SIZES.lengths), columns["num_steps"], np.float32)
+    scalars = {"alpha": mining_alpha(env_steps, learner.config), "num_steps": columns["num_steps"]}
+    for name, value in scalars.items():
+        columns[name] = np.full(len(SIZES.lengths), value, np.float32)
     results = learner.update(
         batch=MultiAgentBatch(
             {DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=sum(SIZES.lengths)
         ),
-        timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: env_steps, NUM_EPISODES_LIFETIME: episodes},
+        timesteps={NUM_EPISODES_LIFETIME: episodes},
     )
     return {name: stats.peek() for name, stats in results[DEFAULT_MODULE_ID].items()}
 

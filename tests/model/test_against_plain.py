@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS
-from rllib_ptm.model.losses import td_targets
+from rllib_ptm.model.losses import regression_targets, td_targets
 from rllib_ptm.model.mixer import MIXERS
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, TeamQ, q_values
 
@@ -94,17 +94,13 @@ def test_total_loss_and_gradients(
     mining_lambda: float,
 ) -> None:
     batch, row = draw.batch(sizes, seed), METHODS[method]
+    batch = batch._replace(alpha=torch.tensor(alpha, dtype=torch.float64))
     online, target = (
         draw.networks(sizes, seed + i, action_head, mixer, row.output) for i in range(2)
     )
-    fast = method_loss(
-        row,
-        q_values(online, target, batch, row.terms),
-        batch,
-        gamma=GAMMA,
-        mining_lambda=mining_lambda,
-        alpha=alpha,
-    ).total
+    q = q_values(online, target, batch, row.terms)
+    targets = regression_targets(batch, q.next_q_tot, GAMMA)
+    fast = method_loss(row, q, targets, batch, mining_lambda).total
     slow = plain.TOTAL_LOSS[method](
         plain.Losses(
             plain_team(online, action_head, mixer),

@@ -17,7 +17,7 @@ from envs.starcraft.units import Units
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
-from rllib_ptm.model.losses import lambda_targets, task_priorities, td_targets
+from rllib_ptm.model.losses import lambda_targets, regression_targets, task_priorities, td_targets
 from rllib_ptm.model.mixer import MIXERS, VDNMixer
 from rllib_ptm.model.popart import PopArt, TaskOutput
 from rllib_ptm.model.q_values import (
@@ -163,6 +163,7 @@ def test_double_q_values_the_online_choice_by_the_target_networks(
         terminated=~yes.expand(1, 1),
         valid=yes.expand(1, 1),
         episode_weight=torch.ones(1),
+        alpha=torch.tensor(1.0),
         num_steps=torch.tensor(1),
         explore_group=yes.expand(1, 1),
         exploit_group=yes.expand(1, 1),
@@ -209,13 +210,15 @@ def test_total_loss_by_hand(method: str, expected: float) -> None:
         terminated=~valid,
         valid=valid,
         episode_weight=torch.tensor([0.25, 0.75]),
+        alpha=torch.tensor(0.4),
         num_steps=valid.sum(),
     )
     wanted = {ORIGINAL, *row.terms}
     q_tot = {term: torch.tensor(q) for term, q in BY_HAND.items() if term in wanted}
     scale = torch.tensor([[2.0], [0.5]]) if row.output is PopArt else torch.ones(2, 1)
     q = QValues(q_tot, next_q_tot=zero, taken=zero[..., None], scale=scale)
-    loss = method_loss(row, q, batch, gamma=0.9, mining_lambda=10.0, alpha=0.4)
+    targets = regression_targets(batch, q.next_q_tot, gamma=0.9)
+    loss = method_loss(row, q, targets, batch, mining_lambda=10.0)
     assert loss.total.item() == pytest.approx(expected, rel=1e-6)
 
 
@@ -224,7 +227,8 @@ def test_the_targets_pass_no_gradient() -> None:
     online, target = draw.networks(sizes, 0), draw.networks(sizes, 1)
     batch = draw.batch(sizes, 0)
     q = q_values(online, target, batch, METHODS["ptm"].terms)
-    loss = method_loss(METHODS["ptm"], q, batch, gamma=0.9, mining_lambda=10.0, alpha=0.4)
+    targets = regression_targets(batch, q.next_q_tot, gamma=0.9)
+    loss = method_loss(METHODS["ptm"], q, targets, batch, mining_lambda=10.0)
     loss.total.backward()
     assert not q.next_q_tot.requires_grad
     for module in target:
@@ -242,15 +246,16 @@ def test_two_learners_with_half_a_batch_each_have_the_gradient_of_one(method: st
 
     def gradient(part: TeamBatch) -> list[Tensor]:
         q = q_values(online, target, part, row.terms)
-        loss = method_loss(row, q, part, gamma=0.9, mining_lambda=10.0, alpha=0.4).total
+        targets = regression_targets(part, q.next_q_tot, gamma=0.9)
+        loss = method_loss(row, q, targets, part, mining_lambda=10.0).total
         weights = [weight for network in online for weight in network.parameters()]
         return list(torch.autograd.grad(loss, weights))
 
     halves = []
     for rows in (slice(0, 2), slice(2, 4)):
-        arrays = {k: v[rows] for k, v in batch._asdict().items() if k != "num_steps"}
+        arrays = {k: v[rows] for k, v in batch._asdict().items() if v.ndim}
         arrays["episode_weight"] = 2 * arrays["episode_weight"]
-        halves.append(gradient(TeamBatch(**arrays, num_steps=batch.num_steps / 2)))
+        halves.append(gradient(batch._replace(**arrays, num_steps=batch.num_steps / 2)))
     for whole, one, other in zip(gradient(batch), *halves, strict=True):
         torch.testing.assert_close((one + other) / 2, whole, rtol=1e-10, atol=1e-12)
 

@@ -27,6 +27,7 @@ from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS, Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.gru import PackedGRU
+from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.mixer import QMixer
 from rllib_ptm.model.native import attention as native_attention
 from rllib_ptm.model.native import compiler, library, structs
@@ -86,7 +87,8 @@ def learned(
     """Q values, and the gradient of the loss by every weight."""
     with opened(precision, "cpu"):
         q = q_values(team, target, batch, PTM.terms)
-    loss = method_loss(PTM, q, batch, gamma=0.97, mining_lambda=10.0, alpha=0.5).total
+    targets = regression_targets(batch, q.next_q_tot, gamma=0.97)
+    loss = method_loss(PTM, q, targets, batch, mining_lambda=10.0).total
     weights = dict(nn.ModuleDict({"agent": team.agent, "mixer": team.mixer}).named_parameters())
     gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
     found = {**q.q_tot, "next": q.next_q_tot, **dict(zip(weights, gradients, strict=True))}

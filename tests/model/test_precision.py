@@ -12,6 +12,7 @@ from torch import Tensor
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.mixer import MIXERS
 from rllib_ptm.model.precision import at_full_precision, opened
 from rllib_ptm.model.q_values import QValues, TeamQ, q_values
@@ -30,7 +31,8 @@ def learned(
     """Q values, loss and the gradient of all weights as one vector."""
     with opened(precision, "cpu"):
         q = q_values(team, target, batch, PTM.terms)
-    loss = method_loss(PTM, q, batch, gamma=0.97, mining_lambda=10.0, alpha=0.5).total
+    targets = regression_targets(batch, q.next_q_tot, gamma=0.97)
+    loss = method_loss(PTM, q, targets, batch, mining_lambda=10.0).total
     weights = [*team.agent.parameters(), *team.mixer.parameters()]
     gradient = torch.autograd.grad(loss, weights, materialize_grads=True)
     assert {g.dtype for g in gradient} == {torch.float32}

@@ -21,6 +21,7 @@ from torch import Tensor
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.masks import everyone, observed, other_group, same_group
 from rllib_ptm.model.mixer import QMixer
 from rllib_ptm.model.popart import TaskOutput
@@ -97,6 +98,7 @@ def load_batch(arrays: Mapping[str, Tensor]) -> TeamBatch:
         terminated=terminated[:, :-1],
         valid=valid,
         episode_weight=torch.full((len(valid),), 1.0 / len(valid)),
+        alpha=torch.tensor(0.3),
         num_steps=valid.sum(),
         explore_group=arrays["group"].bool(),
         exploit_group=arrays["group"].bool(),
@@ -161,7 +163,8 @@ def test_q_tot(reference: Reference, term: str, name: str) -> None:
 def test_loss_and_gradient_norm(reference: Reference, method: str) -> None:
     batch, row = reference.batch, METHODS[method]
     q = q_values(reference.online, reference.target, batch, row.terms)
-    loss = method_loss(row, q, batch, gamma=GAMMA, mining_lambda=10.0, alpha=0.3).total
+    targets = regression_targets(batch, q.next_q_tot, GAMMA)
+    loss = method_loss(row, q, targets, batch, mining_lambda=10.0).total
     weights = [*reference.online.agent.parameters(), *reference.online.mixer.parameters()]
     norm = torch.nn.utils.get_total_norm(torch.autograd.grad(loss, weights))
     assert loss.item() == pytest.approx(reference.arrays[f"loss_{method}"].item(), rel=1e-5)

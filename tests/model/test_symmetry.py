@@ -51,7 +51,7 @@ def assert_equal_q(actual: QValues, expected: QValues) -> None:
 
 def of_episodes(batch: TeamBatch, rows: Tensor) -> TeamBatch:
     """Some of the episodes, in this order."""
-    arrays = {k: v[rows] for k, v in batch._asdict().items() if k != "num_steps"}
+    arrays = {k: v[rows] for k, v in batch._asdict().items() if v.ndim}
     return batch._replace(**arrays)
 
 

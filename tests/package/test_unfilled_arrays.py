@@ -15,6 +15,7 @@ from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.learn.rl_module import team_spaces
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.q_values import q_values
 
 SIZES = Sizes(lengths=(3, 1, 4), agents=3, enemies=2)
@@ -38,7 +39,8 @@ def learned(action_head: str) -> Tensor:
     team, target = (draw.networks(SIZES, seed, action_head, "qmix") for seed in range(2))
     batch, ptm = draw.batch(SIZES, 0), METHODS["ptm"]
     q = q_values(team, target, batch, ptm.terms)
-    loss = method_loss(ptm, q, batch, gamma=0.97, mining_lambda=10.0, alpha=0.5).total
+    targets = regression_targets(batch, q.next_q_tot, gamma=0.97)
+    loss = method_loss(ptm, q, targets, batch, mining_lambda=10.0).total
     weights = [*team.agent.parameters(), *team.mixer.parameters()]
     gradient = torch.autograd.grad(loss, weights, materialize_grads=True)
     return torch.cat([g.flatten() for g in gradient])

@@ -133,7 +133,7 @@ def test_the_batch_holds_what_the_policy_was_shown() -> None:
 
 
 def test_tasks_are_drawn_uniformly_or_by_priority() -> None:
-    tasks = EnvSettings(tasks=("2m_vs_2m", "3m_vs_3m")).parsed_tasks
+    tasks = ("2m_vs_2m", "3m_vs_3m")
     priorities = {"2m_vs_2m": 0.2, "3m_vs_3m": 0.8}
     np.testing.assert_allclose(TASK_DRAWS["uniform"](tasks, priorities), [0.5, 0.5])
     np.testing.assert_allclose(TASK_DRAWS["priority"](tasks, priorities), [0.2, 0.8])

@@ -5,24 +5,24 @@ import math
 import pytest
 
 from rllib_ptm.learn.schedules import linear
-from rllib_ptm.tasks.success_rates import WinRates
+from rllib_ptm.tasks.success_rates import TaskSuccess
 
 
 def test_a_win_rate_is_that_of_the_last_episodes() -> None:
-    rates = WinRates(["a", "b"], window_episodes=4)
-    assert rates.rates() == {"a": 0.0, "b": 0.0}
-    rates.record("a", wins=1, episodes=2)
-    assert rates.rates() == {"a": 0.5, "b": 0.0}
-    rates.record("a", wins=0, episodes=3)  # the first win falls out of the window
-    assert rates.rates()["a"] == 0.0
-    rates.record("a", wins=4, episodes=4)
-    assert rates.rates()["a"] == 1.0
+    rates = TaskSuccess(["a", "b"], window_episodes=4)
+    assert rates.rates == {"a": 0.0, "b": 0.0}
+    rates.record("a", successes=1, episodes=2)
+    assert rates.rates == {"a": 0.5, "b": 0.0}
+    rates.record("a", successes=0, episodes=3)  # the first win falls out of the window
+    assert rates.rates["a"] == 0.0
+    rates.record("a", successes=4, episodes=4)
+    assert rates.rates["a"] == 1.0
 
 
 def test_what_is_won_less_has_the_higher_priority() -> None:
-    rates = WinRates(["won", "lost", "unplayed"], window_episodes=10)
-    rates.record("won", wins=10, episodes=10)
-    rates.record("lost", wins=0, episodes=10)
+    rates = TaskSuccess(["won", "lost", "unplayed"], window_episodes=10)
+    rates.record("won", successes=10, episodes=10)
+    rates.record("lost", successes=0, episodes=10)
     priorities = rates.priorities()
     assert sum(priorities.values()) == pytest.approx(1.0)
     assert priorities["lost"] / priorities["won"] == pytest.approx(math.e)
@@ -30,13 +30,13 @@ def test_what_is_won_less_has_the_higher_priority() -> None:
 
 
 def test_win_rates_survive_a_checkpoint() -> None:
-    rates, restored = (WinRates(["a", "b"], window_episodes=4) for _ in range(2))
-    rates.record("a", wins=2, episodes=3)
+    rates, restored = (TaskSuccess(["a", "b"], window_episodes=4) for _ in range(2))
+    rates.record("a", successes=2, episodes=3)
     restored.set_state(rates.get_state())
-    assert restored.rates() == rates.rates()
-    other = WinRates(["b", "c"], window_episodes=4)
+    assert restored.rates == rates.rates
+    other = TaskSuccess(["b", "c"], window_episodes=4)
     other.set_state(rates.get_state())
-    assert other.rates() == {"b": 0.0, "c": 0.0}
+    assert other.rates == {"b": 0.0, "c": 0.0}
 
 
 @pytest.mark.parametrize(
