@@ -1,4 +1,4 @@
-"""Wrong experiment files and command lines by the thousand, made of good ones with a seed."""
+"""Thousands of wrong experiment files and command lines, made from good ones with a seed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PIECES: tuple[str, ...] = (
 )
 STOP_AGAIN = '{"training_iteration": 8}'
 
-# Keys of RLlib's, some of which mean something here, some not.
+# Keys of RLlib. Some have an effect here, some have none.
 RLLIB: tuple[str, ...] = (
     *("num_env_runners", "lr", "seed", "num_gpus", "observation_filter", "num_learners", "model"),
     *("framework", "evaluation_interval", "evaluation_config", "evaluation_duration", "gamma"),

@@ -1,4 +1,4 @@
-"""What users get wrong, and the one line that each of them gets for it."""
+"""Wrong input, and the line that the user gets for it."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return content
 
 
-# Where it is wrong, what stands there, the place that the message names, and what else it says:
-# the nearest match, or what would have been legal.
+# The path of a wrong value, the value, the place that the message names, and what else it says: the
+# nearest match, or the legal values.
 BAD_VALUES: list[tuple[str, Any, str, str]] = [
     # The experiment's own keys
     ("rnu", "PTM", "small.rnu", "did you mean 'run'?"),
@@ -53,7 +53,7 @@ BAD_VALUES: list[tuple[str, Any, str, str]] = [
     ("config.env", "CartPole-v1", "config.env", "expected 'multi_task_sc2' as in env"),
     ("num_samples", 0, "small.num_samples", "expected at least 1 and at most 10000, found 0"),
     ("config", [1, 2], "small.config", "expected Mapping"),
-    # Stop conditions: a key that never appears would train for ever
+    # Stop conditions: with a key that is never reported, training would not end
     ("stop.time_totl_s", 3, "stop.time_totl_s", "did you mean 'time_total_s'?"),
     ("stop.episode_reward_mean", 3, "stop.episode_reward_mean", "env_runners/episode_return_mean"),
     ("stop.env_runners/win_rate/5m_vs_7m", 0.5, "win_rate/5m_vs_7m", "win_rate/5m_vs_6m'?"),
@@ -140,14 +140,14 @@ BAD_COMMANDS: list[tuple[list[str], str, str]] = [
     (["example", "get", "ptm_smal_mt"], "example", "did you mean 'ptm_small_mt'?"),
     (["example", "run", "nothing"], "example", "legal: ptm_"),
     (["evaluate", "nowhere"], "checkpoint 'nowhere'", "found nothing"),
-    # What Ray's command had
+    # Options of Ray's former command
     (["train", "--framework", "torch"], "--framework", "torch only; leave it out"),
     (["train", "file", "x.yaml", "--local-mode"], "--local-mode", "num_env_runners 0"),
     (["train", "-f", "x.yaml"], "-f", "rllib train file X.yaml"),
     (["evaluate", "nowhere", "--run", "PPO"], "--run", "the checkpoint knows it"),
     (["evaluate", "nowhere", "--steps", "9"], "--steps", "it is --episodes now"),
     (["rollout", "nowhere"], "rollout", "it is rllib evaluate now"),
-    # One of two would be forgotten
+    # One of two values would be ignored
     (["train", "--stop", "{}", "--stop", "{}"], "--stop", "stands twice"),
     (["train", "-a", "PTM", "--run=PTM"], "--algo", "as -a and as --run"),
     (["train", "--stop", '{"a": 1, "a": 2}'], "--stop", "the key 'a' stands twice"),

@@ -1,4 +1,4 @@
-"""How the cores of a machine are shared out."""
+"""How the processes of a run share the cores of a machine."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_trials_that_run_at_once_share(
     assert main_process_cores([config], cores, trials) == expected
 
 
-def test_the_hungriest_trial_decides() -> None:
+def test_the_largest_trial_decides() -> None:
     configs = [{"num_env_runners": n, "num_cpus_for_main_process": 2} for n in (0, 3)]
     assert main_process_cores(configs, 8) == 4
     assert needed_resources(configs)["CPU"] == 5

@@ -1,4 +1,4 @@
-"""``rllib train`` and ``rllib evaluate`` for real: tiny networks, few battles."""
+"""``rllib train`` and ``rllib evaluate`` as users run them, with tiny networks and few battles."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_from_a_file_to_a_picture(tiny: Path) -> None:
     command = [*RLLIB, "train", "file", tiny.name, "--evaluation-episodes", "2"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""  # not a word of Ray's own
+    assert done.stderr == ""  # Ray prints nothing
     assert "\x1b" not in done.stdout
     assert re.search(r"tiny: iteration 3, [\d,]+ env steps, .* left about 00:00", done.stdout)
     assert re.search(r"3m_vs_2m +│ +2 │", done.stdout)
@@ -88,7 +88,7 @@ def test_from_a_file_to_a_picture(tiny: Path) -> None:
         assert film.n_frames > 2  # type: ignore[attr-defined]
 
 
-def test_evaluation_ends_a_run_and_nothing_is_said_in_between(tiny: Path) -> None:
+def test_evaluation_ends_a_run_and_nothing_else_is_printed(tiny: Path) -> None:
     keys = ["evaluation_interval: 2", "evaluation_duration: 3", "evaluation_num_env_runners: 1"]
     keys += ["evaluation_parallel_to_training: true", "action_head: entity"]
     text = TINY.replace("seed: 1", "\n    ".join(["seed: 1", *keys]))
@@ -114,7 +114,7 @@ def test_a_failed_trial_says_why_and_where_its_log_is(tiny: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_and_resume_goes_on(tiny: Path) -> None:
+def test_ctrl_c_saves_and_resume_continues(tiny: Path) -> None:
     command = [*RLLIB, "train", "file", tiny.name, "--evaluation-episodes", "2"]
     endless = [*command, "--stop", '{"training_iteration": 1000000}']
     process = subprocess.Popen(
@@ -124,11 +124,11 @@ def test_ctrl_c_saves_and_resume_goes_on(tiny: Path) -> None:
     for line in process.stdout:
         if "iteration" in line and "steps/s" in line:
             break
-    os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     assert "tiny: interrupted" in output
-    with pytest.raises(ProcessLookupError):  # nothing of it runs on
+    with pytest.raises(ProcessLookupError):  # no process of it is left
         os.killpg(process.pid, 0)
 
     changed = subprocess.run([*command, "--resume"], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What one sees while training runs."""
+"""What the user sees while training runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rllib_ptm.cli.show.trial_progress import TrialProgress, clock_text
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -67,9 +67,9 @@ def drawn(progress: list[TrialProgress], notice: str = "", width: int = 100) -> 
         ({"time_total_s": 100}, 160.0),  # 80 s of training, half of the time is training
         ({"num_env_steps_sampled_lifetime": 12_500}, 10.0),
         ({"env_runners/num_episodes_lifetime": 600}, 8.0),
-        ({"training_iteration": 20, "time_total_s": 22}, 4.0),  # whichever comes first
+        ({"training_iteration": 20, "time_total_s": 22}, 4.0),  # the first one that is met
         ({"training_iteration": 10}, 0.0),
-        ({"env_runners/win_rate_mean": 0.9}, None),  # nobody can tell when
+        ({"env_runners/win_rate_mean": 0.9}, None),  # no estimate
         ({"env_runners/win_rate_mean": 0.9, "training_iteration": 11}, 4.0),
     ],
 )

@@ -1,4 +1,4 @@
-"""The end of a run: tables, files, the picture."""
+"""The end of a run: tables, files, and the plot."""
 
 from __future__ import annotations
 
