@@ -24,15 +24,15 @@ from rllib_ptm.tasks.metrics import (
     WIN_RATE_PATH,
 )
 
-# Heading -> key. A run's method decides which of the losses it reports.
+# Metric of the learner -> heading. Other metrics that start with loss_ have their own name.
 _LEARNER_COLUMNS: Mapping[str, str] = {
-    "loss": "total_loss",
-    "original": "loss_ori",
-    "exploration": "loss_exp",
-    "exploitation": "loss_task",
-    "|TD error|": "td_error_abs",
-    "Q": "q_taken_mean",
-    "gradient": "grad_norm",
+    "total_loss": "loss",
+    "loss_ori": "original",
+    "loss_exp": "exploration",
+    "loss_task": "exploitation",
+    "td_error_abs": "|TD error|",
+    "q_taken_mean": "Q",
+    "grad_norm": "gradient",
 }
 _BAR_WIDTH = 36
 _PANEL_WIDTH = 88
@@ -96,7 +96,7 @@ def _counters(trial: TrialProgress) -> Table:
 
 
 def _tasks(trial: TrialProgress) -> Table:
-    win_rates, priorities = trial.per_task(WIN_RATE_PATH), trial.per_task(PRIORITY_PATH)
+    win_rates, priorities = trial.numbers_under(WIN_RATE_PATH), trial.numbers_under(PRIORITY_PATH)
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("task", no_wrap=True)
     table.add_column("win rate", justify="right")
@@ -111,8 +111,10 @@ def _tasks(trial: TrialProgress) -> Table:
 
 
 def _learner(trial: TrialProgress) -> RenderableType:
-    values = {name: trial.number(LEARNER_PATH + key) for name, key in _LEARNER_COLUMNS.items()}
-    known = {name: _decimal(value, 3) for name, value in values.items() if value is not None}
+    values = trial.numbers_under(LEARNER_PATH)
+    others = [key for key in values if key.startswith("loss_") and key not in _LEARNER_COLUMNS]
+    headings = {**_LEARNER_COLUMNS, **{key: key for key in others}}
+    known = {name: _decimal(values[key], 3) for key, name in headings.items() if key in values}
     return _columns(known) if known else Text("collecting episodes to learn from", style="dim")
 
 
@@ -128,7 +130,7 @@ def _bar(rate: float | None) -> ProgressBar:
 
 def plain_line(trial: TrialProgress) -> str:
     """One line of a log, without escape codes."""
-    rates = trial.per_task(WIN_RATE_PATH)
+    rates = trial.numbers_under(WIN_RATE_PATH)
     tasks = ", ".join(f"{task} {_percent(rate)}" for task, rate in rates.items())
     return (
         f"[{clock_text(trial.clock() - trial.started)}] {trial.name}: "

@@ -83,11 +83,11 @@ class TrialProgress:
                 estimates.append((target - value) / speed - since_update)
         return max(0.0, min(estimates)) if estimates else None
 
-    def per_task(self, path: str) -> dict[str, float]:
-        """The numbers under a path, by task, for example ``{"5m_vs_6m": 0.4}``."""
+    def numbers_under(self, path: str) -> dict[str, float]:
+        """The numbers under a path, by the rest of their keys, for example a task's name."""
         keys = [key for key in self.latest if key.startswith(path)]
         values = {key.removeprefix(path): self.number(key) for key in keys}
-        return {task: value for task, value in values.items() if value is not None}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def clock_text(seconds: float | None) -> str:

@@ -132,6 +132,14 @@ def test_the_table_shows_the_run() -> None:
     assert drawn([progress, progress]).count("left about") == 2
 
 
+def test_the_table_shows_the_loss_of_a_new_term() -> None:
+    progress, _ = trained({"training_iteration": 20}, 10)
+    progress.latest["learners/default_policy/loss_new"] = 0.625
+    text = drawn([progress])
+    assert "loss_new" in text
+    assert "0.625" in text
+
+
 def test_the_table_before_anything_is_known() -> None:
     assert "Starting the trial" in drawn([])
     assert "waiting for the first result" in drawn([trained({}, 0)[0]])
