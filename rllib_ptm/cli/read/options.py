@@ -59,8 +59,7 @@ class TrainOptions:
         int, Option(min=1, max=MOST_EPISODES, help="Greedy episodes of each task at the end.")
     ] = 100
     storage_path: Annotated[
-        str,
-        Option("--storage-path", "--local-dir", help="The folder for a folder per experiment."),
+        str, Option("--storage-path", "--local-dir", help="The folder for a folder per experiment.")
     ] = "./results"
     resume: Annotated[
         bool, Option("--resume", help="Continue this experiment's interrupted or failed run.")
@@ -76,9 +75,7 @@ class TrainOptions:
     max_concurrent_trials: Annotated[
         int | None,
         _TrialOption(
-            min=1,
-            max=MOST_TRIALS,
-            help="How many trials run at once (default: as many as fit).",
+            min=1, max=MOST_TRIALS, help="How many trials run at once (default: as many as fit)."
         ),
     ] = None
     max_failures: Annotated[
@@ -105,8 +102,7 @@ class TrainOptions:
         _CheckpointOption("--checkpoint-at-end", hidden=True),
     ] = None
     keep_checkpoints_num: Annotated[
-        int | None,
-        _CheckpointOption(min=1, help="How many checkpoints are kept (default: all)."),
+        int | None, _CheckpointOption(min=1, help="How many checkpoints are kept (default: all).")
     ] = None
     checkpoint_score_attr: Annotated[
         str | None,
