@@ -4,56 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_TORCH_ONLY = "RLlib's new API stack knows torch only; leave it out"
-_IN_CHECKPOINT = "the checkpoint knows it; leave it out"
 _OWN_CLUSTER = "start a cluster with `ray start` and name it by --ray-address"
-_OTHER_SERVICES = "results are CSV, JSON and TensorBoard files, which other services can read"
-_YAML_FILE = "a file is YAML; a script in Python needs no command"
-_RENDER = "it is --render FILE.gif or FILE.mp4 now"
-_OUT = "--out FILE.json or FILE.csv holds what was measured"
+_IN_CHECKPOINT = "the checkpoint knows it; leave it out"
 
-REMOVED_OPTIONS: Mapping[str, str] = {
-    "--framework": _TORCH_ONLY,
-    "--torch": _TORCH_ONLY,
-    "--eager": _TORCH_ONLY,
-    "--trace": _TORCH_ONLY,
-    "--local-mode": "Ray has dropped it; with num_env_runners 0 a trial is one process",
-    "--ray-ui": f"no dashboard is started; {_OWN_CLUSTER}",
-    "--ray-num-nodes": f"a cluster that is started here has one node; {_OWN_CLUSTER}",
-    "--ray-object-store-memory": f"Ray chooses it; otherwise {_OWN_CLUSTER}",
-    "--ray-redis-max-memory": "Ray no longer needs Redis",
-    "--ray-memory": f"Ray chooses it; otherwise {_OWN_CLUSTER}",
-    "--redis-address": "it is --ray-address now",
-    "--queue-trials": "trials always wait for free resources; leave it out",
-    "--restore": "--resume continues a run; in Python: algorithm.restore_from_path(checkpoint)",
-    "--upload-dir": "it is --storage-path now, a folder of this machine",
-    "--export-formats": "a checkpoint holds the policy: RLModule.from_checkpoint(...)",
-    "--resources-per-trial": (
-        "the config says what a trial needs: num_env_runners, num_learners, num_gpus_per_learner"
+_REMOVED_FOR: Mapping[str, str] = {  # what to do instead -> the options
+    "RLlib's new API stack knows torch only; leave it out": "--framework --torch --eager --trace",
+    "Ray has dropped it; with num_env_runners 0 a trial is one process": "--local-mode",
+    f"no dashboard is started; {_OWN_CLUSTER}": "--ray-ui",
+    f"a cluster that is started here has one node; {_OWN_CLUSTER}": "--ray-num-nodes",
+    f"Ray chooses it; otherwise {_OWN_CLUSTER}": "--ray-object-store-memory --ray-memory",
+    "Ray no longer needs Redis; leave it out": "--ray-redis-max-memory",
+    "it is --ray-address now": "--redis-address",
+    "trials always wait for free resources; leave it out": "--queue-trials",
+    "--resume continues a run; in Python: algorithm.restore_from_path(checkpoint)": "--restore",
+    "it is --storage-path now, a folder of this machine": "--upload-dir",
+    "a checkpoint holds the policy: RLModule.from_checkpoint(...)": "--export-formats",
+    "the config says what a trial needs: num_env_runners, num_learners, num_gpus_per_learner": (
+        "--resources-per-trial"
     ),
-    "--wandb-key": _OTHER_SERVICES,
-    "--wandb-project": _OTHER_SERVICES,
-    "--wandb-run-name": _OTHER_SERVICES,
-    "--config-file": "rllib train file X.yaml",
-    "-f": "rllib train file X.yaml",
-    "--filetype": _YAML_FILE,
-    "--type": _YAML_FILE,
-    "--v": "it is -v now",
-    "--vv": "it is -vv now",
-    "--steps": "only whole episodes count; it is --episodes now",
-    "--video-dir": _RENDER,
-    "--monitor": _RENDER,
-    "--no-render": "nothing is rendered unless --render FILE asks for it; leave it out",
-    "--track-progress": "progress is always shown; leave it out",
-    "--save-info": _OUT,
-    "--use-shelve": _OUT,
+    "results are CSV, JSON and TensorBoard files, which other services can read": (
+        "--wandb-key --wandb-project --wandb-run-name"
+    ),
+    "rllib train file X.yaml": "--config-file -f",
+    "a file is YAML; a script in Python needs no command": "--filetype --type",
+    "it is -v now": "--v",
+    "it is -vv now": "--vv",
+    "only whole episodes count; it is --episodes now": "--steps",
+    "it is --render FILE.gif or FILE.mp4 now": "--video-dir --monitor",
+    "nothing is rendered unless --render FILE asks for it; leave it out": "--no-render",
+    "progress is always shown; leave it out": "--track-progress",
+    "--out FILE.json or FILE.csv holds what was measured": "--save-info --use-shelve",
+}
+REMOVED_OPTIONS: Mapping[str, str] = {
+    option: instead for instead, options in _REMOVED_FOR.items() for option in options.split()
 }
 
 # Other commands still have these options.
 _REMOVED_OPTIONS_OF_EVALUATE: Mapping[str, str] = {
-    "--algo": _IN_CHECKPOINT,
-    "--run": _IN_CHECKPOINT,
-    "--env": _IN_CHECKPOINT,
+    **dict.fromkeys(("--algo", "--run", "--env"), _IN_CHECKPOINT),
     "--config": f"{_IN_CHECKPOINT}; see --tasks, --backend and --seed",
 }
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,21 +85,11 @@ def _check_plain(content: Any, place: str) -> None:
             )
 
 
-def _repeated(keys: Iterable[Any]) -> int | None:
-    """The position of the first key that has already stood before it."""
-    seen = set()
-    for position, key in enumerate(keys):
-        if key in seen:
-            return position
-        seen.add(key)
-    return None
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Builds a JSON object. ``json`` itself keeps the last of two equal keys."""
-    position = _repeated(key for key, _ in pairs)
-    if position is not None:
-        raise ValueError(f"the key {pairs[position][0]!r} stands twice")
+    for key, count in Counter(key for key, _ in pairs).items():
+        if count > 1:
+            raise ValueError(f"the key {key!r} stands twice")
     return dict(pairs)
 
 
@@ -107,18 +98,16 @@ class _StrictLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Builds a mapping; an error if a key is not a plain word, or stands twice."""
-        keys = [key for key, _ in node.value]
-        for key in keys:
-            if not isinstance(key, yaml.ScalarNode):
+        seen = set()
+        for key, _ in node.value:
+            problem = "a key must be a plain word"
+            if isinstance(key, yaml.ScalarNode):
+                problem = f"the key {key.value!r} stands twice" if key.value in seen else ""
+            if problem:
                 raise yaml.constructor.ConstructorError(
-                    problem="a key must be a plain word", problem_mark=key.start_mark
+                    problem=problem, problem_mark=key.start_mark
                 )
-        position = _repeated(key.value for key in keys)
-        if position is not None:
-            raise yaml.constructor.ConstructorError(
-                problem=f"the key {keys[position].value!r} stands twice",
-                problem_mark=keys[position].start_mark,
-            )
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
