@@ -21,6 +21,7 @@ from rllib_ptm import PTMConfig
 from rllib_ptm.algorithm import PTM
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.play.rollout import Rollout
+from rllib_ptm.replay.replay_buffer import ReplayBuffer
 
 EXAMPLE = Path(__file__).parents[1] / "tuned_examples" / "ptm_small_mt_quick.yaml"
 SECONDS, WARM_UP_S = 30.0, 15.0
@@ -28,7 +29,8 @@ SECONDS, WARM_UP_S = 30.0, 15.0
 TIMED_METHODS = (
     ("stepping and acting", Rollout, "step"),
     ("learning", PTMLearner, "_uncompiled_update"),
-    ("drawing and padding batches", PTM, "_batches"),
+    ("drawing and padding batches", ReplayBuffer, "sample"),
+    ("drawing and padding batches", PTM, "_weigh"),
 )
 
 
