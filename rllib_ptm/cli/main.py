@@ -1,10 +1,14 @@
-"""The command ``rllib``, with the commands and options of Ray's former one where they apply."""
+"""The command ``rllib``, with the commands and options of Ray's former one where they apply.
+
+Each command imports what it needs when it runs, so that the help appears at once.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -13,7 +17,6 @@ from typer.exceptions import TyperException
 
 from envs.errors import InputError
 from rllib_ptm.cli.read.examples import description, example, examples, find_experiment_file
-from rllib_ptm.cli.read.experiment import Experiment, read_experiment, read_experiments
 from rllib_ptm.cli.read.option_groups import StrictCommand, StrictGroup, takes_options
 from rllib_ptm.cli.read.options import (
     Algorithm,
@@ -29,6 +32,9 @@ from rllib_ptm.cli.read.options import (
 from rllib_ptm.cli.read.removed_options import REMOVED_COMMANDS, replacement
 from rllib_ptm.cli.read.text import read_json_object
 from rllib_ptm.process import set_environment_variables
+
+if TYPE_CHECKING:
+    from rllib_ptm.cli.read.experiment import Experiment
 
 _INPUT_ERROR = 2
 _INTERRUPTED = 130
@@ -92,6 +98,8 @@ def train(
 ) -> None:
     """Train by options, or by a file: rllib train file X.yaml."""
     if context.invoked_subcommand is None:
+        from rllib_ptm.cli.read.experiment import read_experiment
+
         spec = {"run": algo, "env": env, "config": read_json_object("--config", config)}
         keys, stop = options.experiment_keys(), options.stop_conditions()
         _train([read_experiment(experiment_name, spec, "command line", keys, stop)], options)
@@ -140,6 +148,8 @@ def run_example(name: ExampleName, options: TrainOptions) -> None:
 
 
 def _train_file(path: Path, options: TrainOptions) -> None:
+    from rllib_ptm.cli.read.experiment import read_experiments
+
     _train(read_experiments(path, options.experiment_keys(), options.stop_conditions()), options)
 
 

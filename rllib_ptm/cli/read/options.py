@@ -9,10 +9,8 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from rllib_ptm.cli.read.limits import MOST_CORES, MOST_EPISODES, MOST_TRIALS
 from rllib_ptm.cli.read.text import read_json_object
-
-# A larger number is more likely a typing error.
-MOST_EPISODES, MOST_TRIALS, MOST_CORES = 1_000_000, 10_000, 10_000
 
 _TrialOption = partial(Option, rich_help_panel="Trials")
 _CheckpointOption = partial(Option, rich_help_panel="Checkpoints")
