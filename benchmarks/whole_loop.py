@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +28,27 @@ EXAMPLE = Path(__file__).parents[1] / "tuned_examples" / "ptm_small_mt_quick.yam
 SECONDS, WARM_UP_S = 30.0, 15.0
 # Stage, class and method. No timed method calls another one.
 TIMED_METHODS = (
-    ("stepping and acting", Rollout, "step"),
-    ("learning", PTMLearner, "_uncompiled_update"),
-    ("drawing and padding batches", ReplayBuffer, "sample"),
-    ("drawing and padding batches", PTM, "_weigh"),
+    ("stepping and acting", Rollout, Rollout.step),
+    ("learning", PTMLearner, PTMLearner._uncompiled_update),
+    ("drawing and padding batches", ReplayBuffer, ReplayBuffer.sample),
+    ("drawing and padding batches", PTM, PTM._weigh),
 )
 
 
-def time_method(seconds: dict[str, float], stage: str, owner: type, method: str) -> None:
-    """Replaces a method by one that adds its time to a stage."""
-    original = getattr(owner, method)
+def time_method(
+    seconds: dict[str, float], stage: str, owner: type, method: Callable[..., Any]
+) -> None:
+    """Replaces a method of ``owner`` by one that adds its time to a stage."""
 
-    @functools.wraps(original)
+    @functools.wraps(method)
     def timed(*args: Any, **kwargs: Any) -> Any:
         start = time.perf_counter()
         try:
-            return original(*args, **kwargs)
+            return method(*args, **kwargs)
         finally:
             seconds[stage] += time.perf_counter() - start
 
-    setattr(owner, method, timed)
+    setattr(owner, method.__name__, timed)
 
 
 def main() -> None:
