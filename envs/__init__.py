@@ -1,10 +1,9 @@
-"""Battles: StarCraft micro-battles of several team sizes, for learning and for play.
+"""StarCraft micro-battles of several team sizes, for multi-task reinforcement learning.
 
-`parallel_env` gives one battle agent by agent (PettingZoo). `Battles` plays N battles side by
-side in arrays, which is what training reads. Tasks have SMAC's names (`Task`, `TASK_SETS`).
+`parallel_env` makes a PettingZoo environment of one battle. `Battles` plays N battles in arrays,
+which training uses. Tasks have SMAC's names (`Task`, `TASK_SETS`).
 
-The package needs neither torch nor Ray. Its names are loaded when they are first used, so
-importing it costs nothing.
+The package needs neither torch nor Ray. It loads each name on first use, so importing it is fast.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""The PettingZoo environment ``multi_task_sc2_v0``: one battle, agent by agent.
+"""The PettingZoo environment ``multi_task_sc2_v0``: one battle with an observation per agent.
 
-Under the names that PettingZoo's own environments have::
+The module has the names that PettingZoo's own environments have::
 
     from envs import multi_task_sc2_v0
 
     environment = multi_task_sc2_v0.parallel_env("small_mt")
 
-Shape legend: ``A`` ally slots (the agents), ``F`` enemy slots, ``E = A + F`` entity slots, allies
-first, ``D`` entity features, ``U`` actions.
+Shape legend: ``A`` ally slots (the agents), ``F`` enemy slots, ``E = A + F`` entity slots (allies
+first), ``D`` entity features, ``U`` actions.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def parallel_env(
     team_frame: bool = False,
     **backend_settings: Any,
 ) -> MultiTaskSC2:
-    """Makes the environment; ``MultiTaskSC2`` says what the arguments mean.
+    """Makes the environment. ``MultiTaskSC2`` documents the arguments.
 
-    ``backend_settings`` are those that only this backend has.
+    ``backend_settings`` are the settings that only the chosen backend has.
 
     Raises:
         InputError: An argument is of the wrong type or out of range.
@@ -94,7 +94,7 @@ class ParallelEnvSettings(EnvSettings):
 
 
 class MultiTaskSC2(ParallelEnv[str, Observation, int]):
-    """A StarCraft micro-battle of a few of our units against the built-in enemy.
+    """A StarCraft micro-battle of a team of units against the built-in enemy.
 
     | Import             | `from envs import multi_task_sc2_v0`                       |
     |--------------------|------------------------------------------------------------|
@@ -102,7 +102,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     | Parallel API       | Yes                                                        |
     | Manual Control     | No                                                         |
     | Agents             | `['ally_0', ..., 'ally_{A-1}']`                            |
-    | Number of agents   | A, 6 by default; a battle may need fewer                   |
+    | Number of agents   | A, 6 by default; a battle may have fewer                   |
     | Action Shape       | ()                                                         |
     | Action Values      | Discrete(U), U = 6 + F, 12 by default                      |
     | Observation Shape  | Dict of (E, D), (E,) and (U,); flat: (E * D + U,)          |
@@ -110,79 +110,78 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     | State Shape        | (E, D)                                                     |
     | State Values       | [-16, 16]                                                  |
 
-    Every episode draws one of the tasks, such as `5m_vs_6m`, all equally likely. One policy can
-    so meet battles of several team sizes in arrays of one shape: there are A slots for allies
-    and F for enemies, as many as the largest task needs or `max_allies` and `max_enemies` say.
-    An agent is a slot. Each episode gives its units to slots at random, so an agent that has no
-    unit in an episode is not among `agents`, and any agent may be missing.
+    Every episode draws one of the tasks, such as `5m_vs_6m`, with equal probability. Arrays have
+    the same shape for every team size, so one policy can play all tasks: there are A slots for
+    allies and F slots for enemies, as many as the largest task needs, or as `max_allies` and
+    `max_enemies` set. An agent is a slot. Each episode assigns its units to random slots. An agent
+    without a unit is not in `agents` in that episode, and this can be any agent.
 
-    The armies start on opposite sides of the map's centre, 14 apart, at a random angle. The
-    battle is won when no enemy lives and an ally does.
+    The armies start on opposite sides of the map's centre, 14 map units apart, at a random angle.
+    The battle is won when all enemies are dead and an ally is alive.
 
     ### Observation Space
 
     | Key           | Space                     | Meaning                                       |
     |---------------|---------------------------|-----------------------------------------------|
-    | `entities`    | Box(-16, 16, (E, D))      | a row per unit, allies first, then enemies; zeros for what the agent does not see |
-    | `visible`     | MultiBinary(E)            | 1 = the agent sees this unit: both live and it is within sight range |
-    | `action_mask` | MultiBinary(U), int8      | 1 = the agent may do this now                 |
+    | `entities`    | Box(-16, 16, (E, D))      | a row per unit, allies first, then enemies; zeros where the agent does not see the unit |
+    | `visible`     | MultiBinary(E)            | 1 = the agent sees this unit: both are alive and the unit is within sight range |
+    | `action_mask` | MultiBinary(U), int8      | 1 = the action is allowed now                 |
 
-    An agent that has died sees nothing. The columns of `entities` are, in this order
-    (`envs.starcraft.team_view.feature_widths` counts them):
+    A dead agent sees nothing. The columns of `entities` are, in this order
+    (`envs.starcraft.team_view.feature_widths` gives their widths):
 
     | Columns       | Number    | Meaning                                                       |
     |---------------|-----------|---------------------------------------------------------------|
     | `alive`       | 1         | 1 = alive                                                     |
-    | `health`      | 1         | fraction of the most that this unit can have                  |
-    | `shield`      | 1         | the same for its shield                                       |
-    | `cooldown`    | 1         | time until the weapon fires again, as a fraction of its period; 0 for enemies |
+    | `health`      | 1         | health as a fraction of the unit's maximum                    |
+    | `shield`      | 1         | shield as a fraction of the unit's maximum                    |
+    | `cooldown`    | 1         | time until the weapon can fire again, as a fraction of its period; 0 for enemies |
     | `from_centre` | 2         | east and north of the map's centre, in 2 map units            |
     | `from_team`   | 2         | east and north of the living allies' centre of mass, in 2 map units |
     | `side`        | 1         | 1 ally, -1 enemy                                              |
-    | `unit_type`   | 9         | one-hot in the order of `envs.starcraft.units.UNIT_TYPES`               |
+    | `unit_type`   | 9         | one-hot in the order of `envs.starcraft.units.UNIT_TYPES`     |
     | `tag`         | max(A, F) | one-hot of the slot within its own side                       |
     | `may_do`      | U         | allies: their action mask                                     |
     | `did_last`    | U         | allies: one-hot of their last action                          |
 
     With `flat=True` an observation is one float32 vector: `entities` row by row (column d of
-    row e stands at `e * D + d`), then the action mask. This variant is made for SuperSuit: all A
-    slots are agents at the start, and those without a unit see zeros, may only do nothing, and
+    row e has index `e * D + d`), then the action mask. This variant is for SuperSuit: all A slots
+    are agents at the start. Agents without a unit observe zeros, may only choose the no-op, and
     terminate in the first step.
 
-    SuperSuit starts processes by a fork, which JAX does not survive: use
+    SuperSuit forks processes, and JAX does not support forks: use
     `concat_vec_envs_v1(..., num_cpus=0)`, or call `multiprocessing.set_start_method("forkserver")`
     first.
 
-    `state()` is the whole table of entities, [E, D], whoever sees it.
+    `state()` is the table of all entities, [E, D], including those that no agent sees.
 
     ### Action Space
 
     | Action | Meaning                                         | Allowed                          |
     |--------|-------------------------------------------------|----------------------------------|
-    | 0      | no-op                                           | to the dead only                 |
-    | 1      | stop                                            | to the living                    |
-    | 2      | move north                                      | if half a move ahead is on the map |
-    | 3      | move south                                      | the same                         |
-    | 4      | move east                                       | the same                         |
-    | 5      | move west                                       | the same                         |
-    | 6 + k  | attack the enemy in slot k                      | if it lives and is within range  |
-    | 6 + k  | a medivac: heal the ally in slot k              | the same, and if it is no machine |
+    | 0      | no-op                                           | only if the agent is dead        |
+    | 1      | stop                                            | if the agent is alive            |
+    | 2      | move north                                      | if the point half a move ahead is on the map |
+    | 3      | move south                                      | likewise                         |
+    | 4      | move east                                       | likewise                         |
+    | 5      | move west                                       | likewise                         |
+    | 6 + k  | attack the enemy in slot k                      | if it is alive and within range  |
+    | 6 + k  | a medivac: heal the ally in slot k              | likewise, and if it is biological |
 
-    An action that is not allowed does nothing.
+    An action that is not allowed has no effect.
 
     ### Rewards
 
-    Every agent gets the team's reward, also in the step in which it dies: damage to the enemies'
-    health and shield, 10 for each kill, 200 for the win, scaled by the task so that the best
-    return is 20.
+    Every agent gets the team's reward, including the step in which it dies: damage to the
+    enemies' health and shield, 10 for each kill and 200 for the win. The sum is scaled per task,
+    so that the best return is 20.
 
     ### Ends
 
-    An agent terminates in the step in which its unit dies; all terminate when the battle is
-    decided. At the time limit those that live are truncated, and the battle counts as not won.
-    So they are if the game that played the battle died (`sc2` alone); the next `reset` starts
-    another.
-    `infos[agent]` holds the `task`'s name and, once the battle is over, whether it was `won`.
+    An agent terminates in the step in which its unit dies. All agents terminate when an army is
+    dead. At the time limit the living agents are truncated, and the battle counts as not won. The
+    same happens if the game process dies (`sc2` only); the next `reset` starts a new one.
+    `infos[agent]` holds the name of the `task` and, once the battle is over, whether it was `won`.
 
     ### Arguments
 
@@ -196,8 +195,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     `tasks`: a task set (`small_mt`, `medium_mt`, `large_mt`, `unseen`), a task's name, or a list
     of names.
 
-    `backend`: what plays the battles, `"smax"` or `"sc2"`, StarCraft II itself. Further arguments
-    are those of the backend alone, for example `difficulty="5"` of `"sc2"`.
+    `backend`: the simulator, `"smax"` or `"sc2"` (StarCraft II itself). Further arguments are the
+    backend's own settings, for example `difficulty="5"` of `"sc2"`.
 
     `render_mode`: `"rgb_array"` for pictures from `render()`, `"human"` for a window.
 
@@ -205,17 +204,17 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
 
     `max_allies`, `max_enemies`: A and F; None for as many as the tasks need.
 
-    `time_limit_steps`: how many steps an episode has.
+    `time_limit_steps`: the largest number of steps of an episode.
 
     `uniform_ranges`: SMAC's sight range 9 and shooting range 6 for all unit types, instead of the
-    types' own (9 and 5 for a marine).
+    types' own ranges (9 and 5 for a marine).
 
-    `team_frame`: the map is turned or mirrored for each battle so that the team starts between west
-    and north-west of its centre; "east" and "north" above, and the moves, are then those of the
-    turned map. What is learned in that eighth holds for all.
+    `team_frame`: rotates or reflects the map of each battle so that the team starts between west
+    and north-west of the centre. "East" and "north" above, and the moves, then refer to the
+    transformed map. The policy has to learn only this eighth of all starting directions.
 
-    `reset(options={"task": "5m_vs_6m"})` names the task of the episode, one of `tasks`. Other
-    options mean nothing here. An equal `seed` gives an equal series of battles.
+    `reset(options={"task": "5m_vs_6m"})` chooses the task of the episode, one of `tasks`. Other
+    options are ignored. Equal seeds give equal series of battles.
 
     ### Version History
 
@@ -244,7 +243,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         self._slot = {agent: slot for slot, agent in enumerate(self.possible_agents)}
         self._num_actions = num_actions(enemies)
         self.state_space = _box((allies + enemies, num_features(allies, enemies)))
-        # An object for each agent, so that each can be seeded by itself.
+        # One object per agent, so that each can be seeded separately.
         self._observation_spaces = {a: self._new_observation_space() for a in self._slot}
         self._action_spaces: dict[str, Discrete] = {
             a: Discrete(self._num_actions) for a in self._slot
@@ -264,11 +263,11 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         """Starts a battle.
 
         Args:
-            seed: Starts the series of battles anew; without it the series goes on.
-            options: ``{"task": name}`` names the battle's task.
+            seed: Restarts the series of battles with this seed; None continues the series.
+            options: ``{"task": name}`` chooses the battle's task.
 
         Raises:
-            InputError: The environment does not play the named task.
+            InputError: The task is not one of the environment's tasks.
         """
         if seed is not None or self._rng is None:
             self._rng = np.random.default_rng(seed)
@@ -292,47 +291,44 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         dict[str, bool],
         dict[str, dict[str, Any]],
     ]:
-        """Plays one step; nothing, and empty dicts, once no agent is left.
+        """Plays one step. Once no agent is left, it does nothing and returns empty dicts.
 
         Args:
-            actions: One for each of ``agents``.
+            actions: One action for each of ``agents``.
 
         Returns:
-            Observations, rewards, terminations, truncations and infos of the agents that were
-            there before the step.
+            Observations, rewards, terminations, truncations and infos of the agents that were in
+            ``agents`` before the step.
 
         Raises:
-            InputError: An action is no number from 0 to U - 1.
+            InputError: An action is not a number from 0 to U - 1.
         """
         if not self.agents:
             return {}, {}, {}, {}, {}
         before, task = self._battle()
-        after = self._battles.step(self._chosen(actions))[0]
+        after = self._battles.step(self._action_array(actions))[0]
         self._units = after
-        over = bool(decided(after))
-        failed = bool(self._battles.failed[0])
-        out_of_time = failed or int(after.step) >= self.settings.time_limit_steps
-        team_reward = float(reward(before, after))
+        agents, over, truncated = self.agents, bool(decided(after)), self._is_truncated(after)
         info: dict[str, Any] = {"task": task.name}
-        if over or out_of_time:
+        if over or truncated:
             info["won"] = bool(won(after))
-        actors = {agent: self._slot[agent] for agent in self.agents}
         observations = self._observations(after)
-        rewards = {a: team_reward * bool(after.present[slot]) for a, slot in actors.items()}
-        terminations = {a: over or not after.alive[slot] for a, slot in actors.items()}
-        truncations = {a: out_of_time and not terminations[a] for a in actors}
-        self.agents = [a for a in actors if not (terminations[a] or truncations[a])]
+        team_reward = float(reward(before, after))
+        rewards = {a: team_reward * bool(after.present[self._slot[a]]) for a in agents}
+        terminations = {a: over or not after.alive[self._slot[a]] for a in agents}
+        truncations = {a: truncated and not terminations[a] for a in agents}
+        self.agents = [a for a in agents if not (terminations[a] or truncations[a])]
         if self.render_mode == "human":
             self.render()
-        return observations, rewards, terminations, truncations, {a: dict(info) for a in actors}
+        return observations, rewards, terminations, truncations, {a: dict(info) for a in agents}
 
     def state(self) -> npt.NDArray[np.float32]:
-        """[E, D] float32, every entity of the battle."""
+        """The features of all entities of the battle, [E, D] float32."""
         units, _ = self._battle()
         return team_view(units).entities
 
     def render(self) -> npt.NDArray[np.uint8] | None:
-        """A picture [H, W, 3] uint8 (``rgb_array``), or None and the picture in a window."""
+        """Returns a picture [H, W, 3] uint8 (``rgb_array``), or shows it (``human``)."""
         if self.render_mode is None:
             gymnasium.logger.warn("render() shows nothing: the environment has no render_mode.")
             return None
@@ -346,13 +342,14 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         return None
 
     def close(self) -> None:
-        """Ends the battle, and closes the window if there is one."""
+        """Ends the battle and closes the window."""
         self._battles.close()
         if self._window is not None:
             self._window.close()
             self._window = None
 
     def _battle(self) -> tuple[Units, Task]:
+        """The battle in progress."""
         if self._units is None or self._task is None:
             raise RuntimeError("call reset() first: there is no battle yet")
         return self._units, self._task
@@ -364,9 +361,13 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
             raise unknown_name("reset(options={'task': ...})", name, self._tasks)
         return self._tasks[name]
 
-    def _chosen(self, actions: Mapping[str, int]) -> npt.NDArray[np.int64]:
-        """[1, A] from the actions of those that are left; the others do nothing."""
-        chosen = np.full((1, len(self._slot)), NO_OP)
+    def _is_truncated(self, units: Units) -> bool:
+        """Whether the time limit is reached or the game process died."""
+        return bool(self._battles.failed[0] or units.step >= self.settings.time_limit_steps)
+
+    def _action_array(self, actions: Mapping[str, int]) -> npt.NDArray[np.int64]:
+        """[1, A] actions by slot; the no-op where no agent is left."""
+        array = np.full((1, len(self._slot)), NO_OP)
         for agent in self.agents:
             action = actions[agent]
             if not self._action_spaces[agent].contains(action):
@@ -374,8 +375,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
                     f"step: expected an action from 0 to {self._num_actions - 1} "
                     f"for {agent}, found {action!r}"
                 )
-            chosen[0, self._slot[agent]] = action
-        return chosen
+            array[0, self._slot[agent]] = action
+        return array
 
     def _new_observation_space(self) -> Space[Any]:
         rows, columns = self.state_space.shape
@@ -392,7 +393,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         return {agent: self._observation(view, self._slot[agent]) for agent in self.agents}
 
     def _observation(self, view: TeamView, slot: int) -> Observation:
-        """What the agent of this slot sees, in the form of its observation space."""
+        """The observation of the agent in this slot, as its observation space has it."""
         visible, action_mask = view.visible[slot], view.action_mask[slot]
         entities = view.entities * visible[:, None]
         if self.settings.flat:
@@ -408,5 +409,5 @@ def _box(shape: tuple[int, ...]) -> Box:
     return Box(-LARGEST_FEATURE, LARGEST_FEATURE, shape, np.float32)
 
 
-env = aec_wrapper_fn(parallel_env)  # PettingZoo's names: agents act one after another
+env = aec_wrapper_fn(parallel_env)  # PettingZoo's name for the AEC API: agents act in turn
 raw_env = MultiTaskSC2

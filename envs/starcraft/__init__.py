@@ -1,1 +1,1 @@
-"""StarCraft micro-battles, from a task's name to what a team sees."""
+"""StarCraft micro-battles: tasks, units, spawns, simulators, and what a team observes."""

@@ -1,4 +1,4 @@
-"""Battles: what every backend offers. N battles side by side, each playing a task of its own."""
+"""The interface of every backend: N battles in arrays, each with a task of its own."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from envs.starcraft.units import BoolArray, IntArray, Units
 
 
 class Battles(Protocol):
-    """N battles of mixed tasks, stepped together.
+    """N battles of mixed tasks that step together.
 
-    A battle goes on until it is reset; whether it is over is told by ``envs.starcraft.team_view``.
+    A battle continues until it is reset. ``team_view.decided`` tells whether it is over.
 
     Attributes:
         num_battles: N.
@@ -28,22 +28,22 @@ class Battles(Protocol):
 
     @property
     def failed(self) -> BoolArray:
-        """[N] bool; what played the battle died in the last step.
+        """[N] bool, True = the process that plays the battle died in the last step.
 
-        Its record is then that of the step before, and it is to be started anew with ``reset``.
+        The units of such a battle are those of the step before. The caller has to reset it.
         """
 
     @property
     def num_game_restarts(self) -> int:
-        """How often something that played a battle had to be started anew."""
+        """How often a process that plays a battle was restarted."""
 
     def reset(self, which: IntArray, tasks: Sequence[Task], seeds: Sequence[int]) -> Units:
-        """Starts some of the battles anew; the others stay as they are.
+        """Starts new episodes in some of the battles and leaves the others unchanged.
 
         Args:
-            which: Indices of the battles to start.
+            which: Indices of the battles to reset.
             tasks: One task for each of them.
-            seeds: One seed for each of them; an equal seed gives an equal battle.
+            seeds: One seed for each of them. Equal seeds give equal battles.
 
         Returns:
             All N battles.
@@ -53,29 +53,29 @@ class Battles(Protocol):
         """Plays one step of every battle.
 
         Args:
-            actions: [N, A]; see ``team_view`` for their meaning. An action that is not
-                allowed does nothing.
+            actions: [N, A]; ``team_view`` gives their meaning. An action that is not allowed has
+                no effect.
 
         Returns:
             All N battles.
         """
 
     def close(self) -> None:
-        """Ends whatever runs the battles."""
+        """Ends the processes that play the battles."""
 
 
 @runtime_checkable
 class Resumable(Protocol):
-    """Battles that can be saved while they are played, and go on exactly as they would have.
+    """Battles in progress that can be saved and continued exactly.
 
-    Not every backend can: a game in a process of its own may keep its state to itself.
+    Not every backend can do this: StarCraft II does not give its state away.
     """
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Everything that decides how the battles go on, as plain arrays."""
+        """The complete state of the battles, as plain arrays."""
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> Units:
-        """Goes on from what ``get_state`` gave; the same N, A and F.
+        """Restores what ``get_state`` returned, from battles of the same N, A and F.
 
         Returns:
             All N battles.

@@ -1,8 +1,8 @@
-"""Where a battle begins: the same geometry and the same tags for every backend.
+"""The start of a battle: unit positions and slots, the same for every backend.
 
-The armies stand at opposite ends of a line through the map's centre (REFIL's scenario). Every
-episode draws which slot each unit gets; the slot is the tag that attack actions name, so every
-slot is trained whatever the team sizes. Shape legend: see ``envs.starcraft.units``.
+The armies start at opposite ends of a line through the map's centre (REFIL's scenario). Every
+episode assigns the units to random slots. The slot is the tag that attack actions name, so every
+slot is trained for every team size. Shape legend: see ``envs.starcraft.units``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from envs.starcraft.tasks import Task
 from envs.starcraft.units import BoolArray, FloatArray, IntArray
 
-ARMIES_APART = 14.0
-JITTER = 1.0
+ARMY_DISTANCE = 14.0  # map units between the centres of the armies
+JITTER = 1.0  # map units; the largest offset of a unit from its army's centre in x and in y
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ def draw_spawn(task: Task, max_allies: int, max_enemies: int, rng: np.random.Gen
     """Draws slots and positions for one battle.
 
     Args:
-        task: Who fights.
+        task: The units of both armies.
         max_allies: Number of ally slots, A.
         max_enemies: Number of enemy slots, F.
-        rng: Decides the angle, the jitter and the slots.
+        rng: Draws the angle, the jitter and the slots.
     """
     angle = rng.uniform(0.0, 2.0 * np.pi)
-    ally_point = ARMIES_APART / 2 * np.array([np.cos(angle), np.sin(angle)])
+    ally_point = ARMY_DISTANCE / 2 * np.array([np.cos(angle), np.sin(angle)])
     slots = max_allies + max_enemies
     present = np.zeros(slots, bool)
     unit_type = np.zeros(slots, np.int64)

@@ -1,4 +1,6 @@
-"""The symmetries of the map: a battle that is turned or mirrored is as good a battle.
+"""The eight symmetries of the square map, applied to units and actions.
+
+A battle on a rotated or reflected map is an equally valid battle.
 
 Shape legend: ``N`` battles, ``A`` agents; more in ``envs.starcraft.units``.
 """
@@ -14,25 +16,25 @@ from envs.starcraft.units import IntArray, Units
 
 # Unit vectors of the moves, in the order of the actions: north, south, east, west.
 _MOVES = np.array([[0, 1], [0, -1], [1, 0], [-1, 0]])
-_QUARTER_TURN = np.array([[0, -1], [1, 0]])
-_MIRROR = np.array([[-1, 0], [0, 1]])
+_ROTATION = np.array([[0, -1], [1, 0]])
+_REFLECTION = np.array([[-1, 0], [0, 1]])
 
-# [8, 2, 2]: the four quarter turns, each without and with a mirror before it.
+# [8, 2, 2]: the four rotations by quarter turns, without and with a reflection before them.
 SYMMETRIES = np.stack(
     [
-        np.linalg.matrix_power(_QUARTER_TURN, turns) @ np.linalg.matrix_power(_MIRROR, mirrors)
-        for mirrors in range(2)
+        np.linalg.matrix_power(_ROTATION, turns) @ np.linalg.matrix_power(_REFLECTION, reflections)
+        for reflections in range(2)
         for turns in range(4)
     ]
 )
-# [8]: what undoes each of them.
+# [8]: the index of each one's inverse.
 INVERSE = np.array([(SYMMETRIES == matrix.T).all((1, 2)).argmax() for matrix in SYMMETRIES])
-# [8, 4]: what becomes of each move: the one whose vector the turned vector equals.
+# [8, 4]: the move that each move becomes: the one along the transformed unit vector.
 _TRANSFORMED_MOVE = (_MOVES @ SYMMETRIES.transpose(0, 2, 1) @ _MOVES.T).argmax(-1)
 
 
 def transform_units(units: Units, symmetry: IntArray) -> Units:
-    """The same battles on maps that are turned or mirrored.
+    """The same battles on rotated or reflected maps.
 
     Args:
         units: N battles.
@@ -49,8 +51,13 @@ def transform_units(units: Units, symmetry: IntArray) -> Units:
 
 
 def transform_actions(actions: IntArray, symmetry: IntArray) -> IntArray:
-    """What does on the turned maps the same as ``actions`` on these; [N, A] both."""
+    """The actions on the transformed maps that correspond to ``actions``; [N, A] both.
+
+    Args:
+        actions: [N, A].
+        symmetry: [N] index into ``SYMMETRIES``.
+    """
     is_move = (actions >= FIRST_MOVE) & (actions < FIRST_ATTACK)
     move = np.where(is_move, actions - FIRST_MOVE, 0)
-    turned = np.take_along_axis(_TRANSFORMED_MOVE[symmetry], move, axis=-1) + FIRST_MOVE
-    return np.where(is_move, turned, actions)
+    transformed = np.take_along_axis(_TRANSFORMED_MOVE[symmetry], move, axis=-1) + FIRST_MOVE
+    return np.where(is_move, transformed, actions)

@@ -1,8 +1,8 @@
-"""Tasks by name: who fights whom.
+"""Tasks and task sets by name.
 
-A name follows SMAC's grammar: a number and the letters of a unit type for each group, one army
-or two. ``"5m_vs_6m"`` is five marines against six, ``"2s3z"`` two stalkers and three zealots
-against the same. A few maps of SMAC have names of their own (``"MMM2"``).
+A task's name follows SMAC's grammar: one or two armies of groups, each a number and the letters of
+a unit type. ``"5m_vs_6m"`` is five marines against six, ``"2s3z"`` is two stalkers and three
+zealots against the same army. A few maps of SMAC have names of their own (``"MMM2"``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UNIT_LETTERS: dict[str, str] = {
     "b": "baneling",
 }
 
-# SMAC's maps whose names do not spell their armies.
+# SMAC's maps whose names do not follow the grammar.
 NAMED_TASKS: dict[str, str] = {
     "MMM": "1md2M7m",
     "MMM2": "1md2M7m_vs_1md3M8m",
@@ -51,27 +51,33 @@ TASK_SETS: dict[str, tuple[str, ...]] = {
 }
 
 _LETTERS = "|".join(sorted(UNIT_LETTERS, key=len, reverse=True))
-_NUMBER = "[1-9][0-9]{0,2}"  # more units of a type than 999 are a slip
+_NUMBER = "[1-9][0-9]{0,2}"  # at most 999 units of a type
 _ARMY = re.compile(rf"(?:{_NUMBER}(?:{_LETTERS}))+")
 _GROUP = re.compile(rf"({_NUMBER})({_LETTERS})")
 
 
 @dataclass(frozen=True)
 class Task:
-    """One kind of battle: the unit types of both armies, as indices into ``UNIT_TYPES``."""
+    """The armies of a battle.
+
+    Attributes:
+        name: The name that it was parsed from.
+        allies: The unit type of each ally, as an index into ``UNIT_TYPES``.
+        enemies: The unit type of each enemy, likewise.
+    """
 
     name: str
     allies: tuple[int, ...]
     enemies: tuple[int, ...]
 
     def unit_names(self) -> frozenset[str]:
-        """The names of all unit types that fight in this task."""
+        """The names of the unit types of both armies."""
         return frozenset(UNIT_TYPES[t] for t in self.allies + self.enemies)
 
 
 @cache
 def parse_task(name: str) -> Task:
-    """Reads a task's name.
+    """Parses a task's name.
 
     Raises:
         InputError: The name does not follow the grammar.
@@ -96,10 +102,10 @@ def _parse_army(task_name: str, army: str) -> tuple[int, ...]:
 
 
 def parse_tasks(tasks: str | Sequence[str]) -> tuple[Task, ...]:
-    """Reads a task set's name, a task's name, or a list of task names.
+    """Parses a task set's name, a task's name, or a list of task names.
 
     Raises:
-        InputError: A name cannot be read, a name stands twice, or there is none.
+        InputError: A name cannot be parsed, the list has a name twice, or the list is empty.
     """
     if isinstance(tasks, str):
         known = tasks in TASK_SETS or tasks in NAMED_TASKS

@@ -1,7 +1,7 @@
-"""Battles as a team sees them that holds its map so that it always starts in the same place.
+"""Battles in the team's frame: the map is transformed so that the team starts in a fixed sector.
 
-The map has eight symmetries, so what is learned in one eighth of it holds everywhere. A team that
-turns its map at a battle's start, and its moves with it, has to learn that eighth alone.
+The map has eight symmetries. The wrapper picks one per battle, so that the team always starts in
+the same eighth of the map. The policy has to learn only this eighth.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from envs.starcraft.symmetry import INVERSE, SYMMETRIES, transform_actions, tran
 from envs.starcraft.tasks import Task
 from envs.starcraft.units import BoolArray, IntArray, Units
 
-SYMMETRY = "symmetry"  # in a saved state
-# The middle of the eighth in which every battle starts: from west to north-west.
+SYMMETRY = "symmetry"  # key in a saved state
+# The middle of the sector in which every battle starts, between west and north-west.
 _START = np.array([-np.cos(np.pi / 8), np.sin(np.pi / 8)])
 
 
 def wrap_in_team_frame(battles: Battles) -> TeamFrame:
-    """The battles in the team's frame; they can be saved where the backend's can."""
+    """Wraps battles in the team's frame. The result is ``Resumable`` if the battles are."""
     if isinstance(battles, Resumable):
         return ResumableTeamFrame(battles)
     return TeamFrame(battles)
 
 
 class TeamFrame:
-    """Battles, turned so that the allies start between west and north-west of the centre.
+    """Battles transformed so that the allies start between west and north-west of the centre.
 
-    Positions, moves and what is allowed are all told, and taken, in the team's frame.
+    Positions, move actions and allowed moves are all in the team's frame.
 
     Args:
-        battles: What is played.
+        battles: The battles to wrap.
     """
 
     def __init__(self, battles: Battles) -> None:
@@ -41,7 +41,7 @@ class TeamFrame:
         self.num_battles = battles.num_battles
         self.max_allies = battles.max_allies
         self.max_enemies = battles.max_enemies
-        self._symmetry = np.zeros(battles.num_battles, np.int64)  # [N], of the map
+        self._symmetry = np.zeros(battles.num_battles, np.int64)  # [N] index into SYMMETRIES
 
     @property
     def failed(self) -> BoolArray:
@@ -54,11 +54,11 @@ class TeamFrame:
         return self._battles.num_game_restarts
 
     def reset(self, which: IntArray, tasks: Sequence[Task], seeds: Sequence[int]) -> Units:
-        """Starts some of the battles anew; see ``Battles.reset``."""
+        """Starts new episodes in some of the battles; see ``Battles.reset``."""
         units = self._battles.reset(which, tasks, seeds)
-        allies = units.position[which, : self.max_allies].sum(1)  # towards their centre
-        turned = np.einsum("sij,nj->nsi", SYMMETRIES, allies)  # N,8,2
-        self._symmetry[which] = (turned @ _START).argmax(-1)
+        allies = units.position[which, : self.max_allies].sum(1)  # the direction of their centre
+        directions = np.einsum("sij,nj->nsi", SYMMETRIES, allies)  # N,8,2
+        self._symmetry[which] = (directions @ _START).argmax(-1)
         return transform_units(units, self._symmetry)
 
     def step(self, actions: IntArray) -> Units:
@@ -67,20 +67,20 @@ class TeamFrame:
         return transform_units(units, self._symmetry)
 
     def close(self) -> None:
-        """Ends whatever runs the battles."""
+        """Closes the wrapped battles."""
         self._battles.close()
 
 
 class ResumableTeamFrame(TeamFrame):
-    """The same of a backend whose battles can be saved; see ``battles.Resumable``."""
+    """``TeamFrame`` of battles that can be saved; see ``battles.Resumable``."""
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """The backend's state, and how each map is turned."""
+        """The state of the wrapped battles, and the symmetry of each."""
         assert isinstance(self._battles, Resumable)
         return {**self._battles.get_state(), SYMMETRY: self._symmetry.copy()}
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> Units:
-        """Goes on from what ``get_state`` gave."""
+        """Restores what ``get_state`` returned."""
         assert isinstance(self._battles, Resumable)
         own = dict(state)
         self._symmetry = own.pop(SYMMETRY)

@@ -1,4 +1,4 @@
-"""The record of arrays that describes N battles at one moment, whatever plays them.
+"""The state of all units of N battles at one time step, as arrays; the same for every backend.
 
 Shape legend: ``N`` battles (any leading shape, also ``B, T``), ``A`` ally slots, ``F`` enemy
 slots, ``E = A + F`` entity slots, allies first.
@@ -17,7 +17,7 @@ BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-# The order is the order of the unit type's one-hot feature, for every backend.
+# In the order of the one-hot feature of the unit type.
 UNIT_TYPES: tuple[str, ...] = (
     "marine",
     "marauder",
@@ -31,8 +31,8 @@ UNIT_TYPES: tuple[str, ...] = (
 )
 
 NO_ACTION_YET = -1
-HALF_MAP = 16.0  # map units from the centre to an edge, on every backend
-UNIFORM_SIGHT_RANGE = 9.0  # SMAC's ranges, the same for every unit type
+HALF_MAP = 16.0  # map units from the centre to an edge
+UNIFORM_SIGHT_RANGE = 9.0  # SMAC's ranges, equal for all unit types
 UNIFORM_ATTACK_RANGE = 6.0
 # A move is allowed if the point half a move ahead is inside the map (SMAC's move amount is 2).
 HALF_MOVE = 1.0
@@ -41,10 +41,10 @@ MOVES = ((0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0))  # north, south, east
 
 @dataclass(frozen=True)
 class Units:
-    """All units of N battles. Absent slots are all zero.
+    """All units of N battles. Absent slots are zero in every array.
 
     Attributes:
-        present: [N, E] bool; the slot holds a unit (dead or alive) in this episode.
+        present: [N, E] bool; True = the slot has a unit (dead or alive) in this episode.
         unit_type: [N, E] int8; index into ``UNIT_TYPES``.
         max_health: [N, E] hit points.
         max_shield: [N, E] hit points.
@@ -52,11 +52,11 @@ class Units:
         attack_range: [N, E] map units.
         health: [N, E] hit points; 0 = dead.
         shield: [N, E] hit points.
-        cooldown: [N, E] time until the weapon fires again, as a fraction of its period.
-        position: [N, E, 2] map units from the map's centre, x to the east, y to the north.
-        can_move: [N, A, 4] bool; north, south, east, west is inside the map and pathable.
+        cooldown: [N, E] time until the weapon can fire again, as a fraction of its period.
+        position: [N, E, 2] map units from the map's centre; x points east, y north.
+        can_move: [N, A, 4] bool; True = a move north, south, east or west is possible.
         last_action: [N, A] int8; -1 before the first step.
-        step: [N] int16; steps since the episode's start.
+        step: [N] int16; steps since the start of the episode.
     """
 
     present: BoolArray
@@ -80,20 +80,20 @@ class Units:
 
     @property
     def alive(self) -> BoolArray:
-        """[N, E] bool."""
+        """[N, E] bool, True = the unit has health left."""
         return self.health > 0
 
     def __getitem__(self, index: Any) -> Units:
-        """The same record for some of the battles: every array indexed alike."""
+        """The units of some of the battles: indexes every array."""
         return self.map(lambda array: array[index])
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Units:
-        """The record of ``function(array)`` for every array."""
+        """Applies ``function`` to every array."""
         return replace(self, **{f.name: function(getattr(self, f.name)) for f in fields(self)})
 
 
 def empty_units(num_battles: int, max_allies: int, max_enemies: int) -> Units:
-    """The record of N battles that have not begun."""
+    """The units of N battles before their first reset: all slots are absent."""
     n, e = num_battles, max_allies + max_enemies
     stat = np.zeros((n, e), np.float32)
     return Units(

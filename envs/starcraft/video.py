@@ -1,4 +1,4 @@
-"""Films of battles, as files: a GIF, or an MP4 where ffmpeg is there to make one."""
+"""Writes videos of battles: GIF files, or MP4 files if ffmpeg is installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from envs.errors import InputError
 from envs.starcraft.render import video_frames
 from envs.starcraft.units import Units
 
-_LAST_PICTURE_S = 2.0  # so that one sees how a battle ended
+_LAST_FRAME_S = 2.0  # shows how the battle ended
 
 
 def write_video(
@@ -23,25 +23,25 @@ def write_video(
     width: int = 480,
     frames_per_second: float = 4.0,
 ) -> None:
-    """Writes battles one after the other; the last picture of each stays for two seconds.
+    """Writes one video of several battles. The last frame of each stays for two seconds.
 
     Args:
-        path: The file to write; its ending, ``.gif`` or ``.mp4``, says what it becomes.
-        battles: Each task's name, which stands above the map, and its battle at each step; arrays
-            without a leading ``N``.
+        path: The file to write. Its suffix, ``.gif`` or ``.mp4``, selects the format.
+        battles: The units at each step of a battle, by the task's name; arrays without the leading
+            ``N``. The name is shown above the map.
         width: W in pixels.
-        frames_per_second: How many steps are shown in a second.
+        frames_per_second: Steps of the battle per second.
 
     Raises:
-        InputError: The ending is another one, or what makes MP4 files is not installed.
+        InputError: The suffix is unknown, or ffmpeg is not installed for ``.mp4``.
     """
     path = Path(path)
     check_video_file(path)
     frames, seconds = [], []
-    for task_name, moments in battles.items():
-        frames += video_frames(moments, task_name, width)
-        seconds += [1 / frames_per_second] * len(moments)
-        seconds[-1] = max(seconds[-1], _LAST_PICTURE_S)
+    for task_name, steps in battles.items():
+        frames += video_frames(steps, task_name, width)
+        seconds += [1 / frames_per_second] * len(steps)
+        seconds[-1] = max(seconds[-1], _LAST_FRAME_S)
     VIDEO_WRITERS[path.suffix](path, frames, seconds)
 
 
@@ -57,10 +57,10 @@ def write_film(
 
 
 def check_video_file(path: Path) -> None:
-    """Finds out before the battles whether a film of them can be written.
+    """Checks that a video can be written to this file, so that errors appear before the battles.
 
     Raises:
-        InputError: The ending is not known, or what it needs is not installed.
+        InputError: The suffix is unknown, or ffmpeg is not installed for ``.mp4``.
     """
     if path.suffix not in VIDEO_WRITERS:
         raise InputError(
@@ -79,21 +79,21 @@ def _write_gif(path: Path, frames: Sequence[Image.Image], seconds: Sequence[floa
 
 
 def _write_mp4(path: Path, frames: Sequence[Image.Image], seconds: Sequence[float]) -> None:
-    """H.264, whose pictures all last equally long: those that stay are repeated."""
+    """H.264. All its frames last equally long, so longer ones are repeated."""
     import imageio_ffmpeg
 
     shortest = min(seconds)
-    # Players want both sides even, and ffmpeg adds the missing line itself.
+    # Players need an even width and height. ffmpeg adds the missing row or column.
     even = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2"]
     writer = imageio_ffmpeg.write_frames(
         str(path), frames[0].size, fps=1 / shortest, macro_block_size=1, output_params=even
     )
     with warnings.catch_warnings():
-        # JAX warns of any new process; one that becomes ffmpeg at once shares no lock with us.
+        # JAX warns of every fork. This one is safe: the new process becomes ffmpeg at once.
         warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
         writer.send(None)
-    for frame, stays in zip(frames, seconds, strict=True):
-        for _ in range(round(stays / shortest)):
+    for frame, duration in zip(frames, seconds, strict=True):
+        for _ in range(round(duration / shortest)):
             writer.send(frame.tobytes())
     writer.close()
 
