@@ -26,7 +26,7 @@ def battle_device() -> jax.Device:
 def compiled(battle: Callable[..., Any]) -> Callable[..., Any]:
     """Vectorises a function of one battle over a new leading axis N, and compiles it.
 
-    The result runs on ``battle_device``, whatever JAX's default device is.
+    The result runs on ``battle_device`` and not on JAX's default device.
     """
     return jax.jit(
         jax.vmap(battle),

@@ -1,9 +1,9 @@
 """Pictures of one battle, drawn from its Units.
 
-A picture shows every unit with its tag, its health as a ring (and its shield as a second ring),
-the dead as crosses, whom each agent attacks, and above the map both armies' health, the task,
-the step and, at the end, who won. The view is the middle of the map, or the whole map with its
-edge as soon as a unit has left the middle.
+A picture shows every unit with its tag, its health as a ring and its shield as a second ring. Dead
+units are crosses, and a line connects each attacker with its target. The header shows both armies'
+health, the task, the step and, at the end, the result. The view is the middle of the map, or the
+whole map if a unit has left the middle.
 
 Units here are those of one battle, without the leading ``N``: ``E = A + F`` entity slots, ``A``
 of them allies. Pictures are [H, W, 3] uint8.
@@ -24,11 +24,11 @@ from envs.starcraft.units import HALF_MAP, UNIT_TYPES, BoolArray, Units
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
-SUPERSAMPLING = 3  # drawn this many times larger, then shrunk: smooth edges
+SUPERSAMPLING = 3  # draws this many times larger, then shrinks the picture: smooth edges
 MIDDLE = 9.5  # map units from the centre to the side of the view; the armies start within 8
 WHOLE_MAP = HALF_MAP + 1.0
-LINES_IN_HEADER = 4.4  # its height in lines of text
-LINES_IN_WIDTH = 36.0  # what the size of a line is measured by
+LINES_IN_HEADER = 4.4  # the header's height in lines of text
+LINES_IN_WIDTH = 36.0  # the picture's width in heights of a line
 
 PAPER: Colour = (17, 21, 31)
 GROUND: Colour = (27, 33, 46)
@@ -45,7 +45,7 @@ HEALTH: tuple[Colour, Colour, Colour] = ((238, 84, 74), (245, 190, 75), (110, 21
 
 
 class Shape(NamedTuple):
-    """How a unit type is drawn: its radius in map units; no corners = a disc."""
+    """The shape of a unit type: its radius in map units and its corners; 0 corners = a disc."""
 
     radius: float
     corners: int
@@ -65,11 +65,11 @@ SHAPES: dict[str, Shape] = {
 
 
 def picture(units: Units, task_name: str, width: int = 720) -> npt.NDArray[np.uint8]:
-    """Draws one moment of one battle.
+    """Draws one time step of one battle.
 
     Args:
-        units: The battle; arrays without a leading ``N``.
-        task_name: Stands above the map.
+        units: The battle; arrays without the leading ``N``.
+        task_name: Shown above the map.
         width: W in pixels; H follows from it.
 
     Returns:
@@ -78,26 +78,26 @@ def picture(units: Units, task_name: str, width: int = 720) -> npt.NDArray[np.ui
     return np.asarray(_Canvas(width, _view([units])).draw(units, task_name))
 
 
-def video_frames(moments: Sequence[Units], task_name: str, width: int) -> list[Image.Image]:
-    """A picture of each moment of one battle, all with the same view.
+def video_frames(steps: Sequence[Units], task_name: str, width: int) -> list[Image.Image]:
+    """A picture of each step of one battle, all with the same view.
 
     Args:
-        moments: The battle at each step; arrays without a leading ``N``.
-        task_name: Stands above the map.
+        steps: The battle at each step; arrays without the leading ``N``.
+        task_name: Shown above the map.
         width: W in pixels.
     """
-    view = _view(moments)
-    return [_Canvas(width, view).draw(units, task_name) for units in moments]
+    view = _view(steps)
+    return [_Canvas(width, view).draw(units, task_name) for units in steps]
 
 
-def _view(moments: Sequence[Units]) -> float:
-    """Map units from the centre to the side of the smaller view that holds all units."""
-    farthest = max(np.abs(units.position).max() for units in moments)
+def _view(steps: Sequence[Units]) -> float:
+    """Map units from the centre to the side of the smallest view that contains all units."""
+    farthest = max(np.abs(units.position).max() for units in steps)
     return MIDDLE if farthest < MIDDLE - 0.5 else WHOLE_MAP
 
 
 class _Canvas:
-    """One picture being drawn.
+    """Draws one picture.
 
     Args:
         width: Of the finished picture, in pixels.
@@ -123,7 +123,7 @@ class _Canvas:
         return self.image.resize(self.size, Image.Resampling.BOX)
 
     def _pixel(self, x: float, y: float) -> Point:
-        """From map units east and north of the centre."""
+        """The pixel of a point, given in map units east and north of the centre."""
         top = LINES_IN_HEADER * self.line
         return float((self.view + x) * self.unit), float(top + (self.view - y) * self.unit)
 
@@ -137,7 +137,7 @@ class _Canvas:
         self.pen.text(at, text, colour, ImageFont.load_default(pixels), anchor)
 
     def _ground(self) -> None:
-        """A line every four map units, the map's edge, and nothing beyond it."""
+        """Draws a grid line every four map units and the map's edge; hides the rest."""
         edge = HALF_MAP
         for at in np.arange(-edge, edge + 1, 4.0):
             self._stroke(self._pixel(at, -edge), self._pixel(at, edge), 0.04, GRID)
@@ -157,14 +157,15 @@ class _Canvas:
                 self._stroke(start, self._pixel(x + 0.25, y + 0.25 * slope), 0.1, colour)
 
     def _shots(self, units: Units) -> None:
-        """A line from each living agent that attacked to the near side of its target."""
-        aims = targets(units, units.last_action.astype(np.int64))
-        for agent, target in zip(*np.nonzero(aims >= 0), aims[aims >= 0].tolist(), strict=True):
+        """Draws a line from each living attacker to the near side of its target."""
+        aimed_at = targets(units, units.last_action.astype(np.int64))
+        attackers, attacked = np.flatnonzero(aimed_at >= 0), aimed_at[aimed_at >= 0]
+        for agent, target in zip(attackers.tolist(), attacked.tolist(), strict=True):
             if units.alive[agent] and units.present[target]:
                 start, end = units.position[agent], units.position[target]
-                way = (end - start) / max(float(np.linalg.norm(end - start)), 1e-6)
-                start = start + way * (_shape(units, int(agent)).radius + 0.12)
-                end = end - way * (_shape(units, target).radius + 0.12)
+                direction = (end - start) / max(float(np.linalg.norm(end - start)), 1e-6)
+                start = start + direction * (_shape(units, agent).radius + 0.12)
+                end = end - direction * (_shape(units, target).radius + 0.12)
                 line = self._pixel(*start), self._pixel(*end)
                 self._stroke(*line, 0.18, _mix(GROUND, SHOT, 0.25))
                 self._stroke(*line, 0.06, SHOT)
@@ -189,7 +190,7 @@ class _Canvas:
         self._text(centre, str(tag), 0.46 * self.unit, (255, 255, 255), "mm")
 
     def _ring(self, centre: Point, radius: float, fraction: float, colour: Colour) -> None:
-        """The part of a circle that is left, clockwise from the top."""
+        """Draws a fraction of a circle, clockwise from the top."""
         x, y = centre
         reach, width = radius * self.unit, round(0.1 * self.unit)
         box = (x - reach, y - reach, x + reach, y + reach)
@@ -209,11 +210,11 @@ class _Canvas:
     def _army(
         self, units: Units, army: BoolArray, name: str, colour: Colour, ends: tuple[float, float]
     ) -> None:
-        """An army's name, how many live, and a bar of the health and shield they have left."""
+        """Draws an army's name, its number of living units and a bar of its health and shield."""
         outer, inner = ends
         present, alive = units.present & army, units.alive & army
-        most = (units.max_health + units.max_shield)[present].sum()
-        left = (units.health + units.shield)[present].sum() / most
+        maximum = (units.max_health + units.max_shield)[present].sum()
+        left = (units.health + units.shield)[present].sum() / maximum
         count = f"{name}  {alive.sum()} / {present.sum()}"
         anchor = "lm" if outer < inner else "rm"
         self._text((outer, 1.5 * self.line), count, self.line, colour, anchor)
@@ -233,7 +234,7 @@ def _side_colour(units: Units, entity: int) -> Colour:
 
 
 def _health_colour(fraction: float) -> Colour:
-    """From red over amber to green."""
+    """Interpolates from red over amber to green."""
     low, middle, high = HEALTH
     if fraction < 0.5:
         return _mix(low, middle, 2 * fraction)
@@ -241,13 +242,13 @@ def _health_colour(fraction: float) -> Colour:
 
 
 def _mix(first: Colour, second: Colour, share: float) -> Colour:
-    """``share`` of the second colour, the rest of the first."""
+    """Interpolates from the first colour (``share`` 0) to the second (1)."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
 def _progress(units: Units) -> str:
-    """The step, and how the battle ended if it has."""
+    """The text of the header: the step and, once the battle is over, the result."""
     step = f"step {int(units.step)}"
     if not decided(units):
         return step
@@ -256,10 +257,10 @@ def _progress(units: Units) -> str:
 
 
 class Window:
-    """A window that shows one picture after another; matplotlib's, so without a display none."""
+    """A matplotlib window that shows one picture after another. It needs a display."""
 
     def __init__(self) -> None:
-        from matplotlib import pyplot  # starts slowly, so only who looks pays for it
+        from matplotlib import pyplot  # slow to import, so it is imported on first use
 
         self._pyplot = pyplot
         self._figure, axes = pyplot.subplots(num="multi_task_sc2")

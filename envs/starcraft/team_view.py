@@ -1,15 +1,15 @@
-"""What a team sees of its battles: Units -> entities, visibility, allowed actions, reward, win.
+"""What a team observes of its battles: Units -> entities, visibility, action mask, reward, win.
 
-This is the one place that knows the features, and the same for every backend, which is what
-lets one policy move between them.
+Only this module computes the features. They are the same for every backend, so one policy plays on
+all of them.
 
 Shape legend: ``N`` battles (any leading shape, also ``B, T``), ``A`` ally slots (the agents),
 ``F`` enemy slots, ``E = A + F`` entity slots, allies first, ``D`` entity features, ``U`` actions.
 
 Actions (SMAC's order): 0 no-op (dead and absent agents only), 1 stop, 2 north, 3 south, 4 east,
 5 west, 6 + k attack the enemy with tag k. A medivac has no weapon: its 6 + k heals the ally with
-tag k. Where there are more ally slots than enemy slots, the last of them cannot be named so;
-``EnvSettings`` therefore gives tasks with medivacs at least as many enemy slots.
+tag k. Ally slots beyond the number of enemy slots have no such action, so ``EnvSettings`` gives
+tasks with medivacs at least as many enemy slots as ally slots.
 """
 
 from __future__ import annotations
@@ -21,33 +21,34 @@ import numpy as np
 from envs.starcraft.units import HALF_MAP, UNIT_TYPES, BoolArray, FloatArray, IntArray, Units
 
 NO_OP, STOP, FIRST_MOVE, FIRST_ATTACK = 0, 1, 2, 6
-# Map units; small, so that distances within an army are not lost among one-hots.
+# Map units per unit of a position feature. It is small, so that distances within an army are large
+# enough beside the one-hot features.
 POSITION_SCALE = 2.0
-# An entity at one edge of the map, seen from a team at the other.
+# The feature of an entity at one edge of the map, relative to a team at the opposite edge.
 LARGEST_FEATURE = 2 * HALF_MAP / POSITION_SCALE
 
-# The reward of SMAC: damage dealt, and these; scaled so that the best return is MAX_RETURN.
+# SMAC's reward: damage dealt, plus these, scaled so that the best return is MAX_RETURN.
 REWARD_PER_KILL = 10.0
 REWARD_WIN = 200.0
 MAX_RETURN = 20.0
 
-# The one type that flies, and that heals instead of shooting.
+# The only type that flies. It heals instead of attacking.
 MEDIVAC = UNIT_TYPES.index("medivac")
 ATTACKS_AIR = np.isin(UNIT_TYPES, ("marine", "stalker", "hydralisk"))
-# A medivac heals what is alive in the narrow sense: neither machines nor other medivacs.
+# A medivac heals biological units only: no machines and no other medivacs.
 BIOLOGICAL = np.isin(
     UNIT_TYPES, ("marine", "marauder", "zealot", "hydralisk", "zergling", "baneling")
 )
 
 
 class TeamView(NamedTuple):
-    """What the policy gets.
+    """The input of the policy.
 
     Attributes:
-        entities: [N, E, D] float32 features, all zero for absent entities.
-        present: [N, E] bool, True = this entity exists (dead or alive) in this episode.
+        entities: [N, E, D] float32 features, zero for absent entities.
+        present: [N, E] bool, True = the entity exists (dead or alive) in this episode.
         visible: [N, A, E] bool, True = the agent sees the entity.
-        action_mask: [N, A, U] bool, True = the agent may do this now.
+        action_mask: [N, A, U] bool, True = the action is allowed now.
     """
 
     entities: FloatArray
@@ -62,13 +63,13 @@ def num_actions(max_enemies: int) -> int:
 
 
 def feature_widths(max_allies: int, max_enemies: int) -> dict[str, int]:
-    """The columns of ``TeamView.entities`` in their order, and how many each takes."""
+    """The features of ``TeamView.entities`` in their order, and the number of columns of each."""
     actions = num_actions(max_enemies)
     return {
         "alive": 1,
-        "health": 1,  # fraction of the most this unit can have
+        "health": 1,  # fraction of the unit's maximum
         "shield": 1,
-        "cooldown": 1,  # fraction of the weapon's period; agents only, as StarCraft II tells it
+        "cooldown": 1,  # fraction of the weapon's period; agents only, as in StarCraft II
         "from_centre": 2,  # position from the map's centre, in POSITION_SCALE
         "from_team": 2,  # position from the centre of mass of the living allies
         "side": 1,  # 1 ally, -1 enemy
@@ -85,7 +86,7 @@ def num_features(max_allies: int, max_enemies: int) -> int:
 
 
 def team_view(units: Units) -> TeamView:
-    """What the team sees of N battles at one moment."""
+    """The team's view of N battles at one time step."""
     distance, both_alive = _pairwise(units)
     visible = both_alive & (distance < units.sight_range[..., : units.max_allies, None])
     action_mask = _action_mask(units, distance, both_alive)
@@ -108,7 +109,7 @@ def targets(units: Units, actions: IntArray) -> IntArray:
 
 
 def _pairwise(units: Units) -> tuple[FloatArray, BoolArray]:
-    """[N, A, E] of every agent and entity: how far apart, and whether both live."""
+    """For every agent and entity [N, A, E]: their distance, and whether both are alive."""
     allies, alive = units.max_allies, units.alive
     x, y = units.position[..., 0], units.position[..., 1]
     east = x[..., None, :] - x[..., :allies, None]  # N,A,E
@@ -118,7 +119,7 @@ def _pairwise(units: Units) -> tuple[FloatArray, BoolArray]:
 
 
 def _action_mask(units: Units, distance: FloatArray, both_alive: BoolArray) -> BoolArray:
-    """[N, A, U] from the distances [N, A, E] and who lives."""
+    """[N, A, U] from the distances and who is alive, both [N, A, E]."""
     living = units.alive[..., : units.max_allies, None]
     in_range = both_alive & (distance < units.attack_range[..., : units.max_allies, None])
     columns = [~living, living, units.can_move & living, _target_mask(units, in_range)]
@@ -126,7 +127,7 @@ def _action_mask(units: Units, distance: FloatArray, both_alive: BoolArray) -> B
 
 
 def _target_mask(units: Units, in_range: BoolArray) -> BoolArray:
-    """[N, A, F] whom 6 + k may name, from who is in range [N, A, E]."""
+    """[N, A, F], True = 6 + k has a legal target, from who is alive and in range [N, A, E]."""
     allies = units.max_allies
     attack = in_range[..., allies:]
     flies = units.unit_type == MEDIVAC  # N,E
@@ -154,7 +155,7 @@ def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
     types = np.arange(len(UNIT_TYPES), dtype=units.unit_type.dtype)
     actions = np.arange(action_mask.shape[-1], dtype=units.last_action.dtype)
     per_unit = alive / POSITION_SCALE
-    columns = {  # [..., A, width] where only agents have it
+    columns = {  # [..., E, width], or [..., A, width] of features that only agents have
         "alive": alive,
         "health": _fraction(units.health, units.max_health),
         "shield": _fraction(units.shield, units.max_shield),
@@ -178,30 +179,30 @@ def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
 
 
 def _fraction(part: FloatArray, whole: FloatArray) -> FloatArray:
-    """Part / whole, 0 where there is nothing to have; [N, E] -> [N, E, 1]."""
+    """Part / whole, 0 where the whole is 0; [N, E] -> [N, E, 1]."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)[..., None]
 
 
 def won(units: Units) -> BoolArray:
-    """[N] bool; no enemy lives and an ally does."""
+    """[N] bool; True = all enemies are dead and an ally is alive."""
     alive, allies = units.alive, units.max_allies
     return np.logical_and(alive[..., :allies].any(-1), ~alive[..., allies:].any(-1))
 
 
 def decided(units: Units) -> BoolArray:
-    """[N] bool; one army is dead, or both."""
+    """[N] bool; True = the battle is over: one army is dead, or both are."""
     alive, allies = units.alive, units.max_allies
     return ~np.logical_and(alive[..., :allies].any(-1), alive[..., allies:].any(-1))
 
 
 def reward(before: Units, after: Units) -> FloatArray:
-    """[N] team reward of the step between two moments of the same battles."""
+    """[N] the team's reward for the step from ``before`` to ``after`` of the same battles."""
     enemies = slice(before.max_allies, None)
     points_before = (before.health + before.shield)[..., enemies]
     points_after = (after.health + after.shield)[..., enemies]
     damage = np.maximum(points_before - points_after, 0.0).sum(-1)
     kills = (before.alive & ~after.alive)[..., enemies].sum(-1)
-    most = (before.max_health + before.max_shield)[..., enemies].sum(-1)
-    most = most + REWARD_PER_KILL * before.present[..., enemies].sum(-1) + REWARD_WIN
+    maximum = (before.max_health + before.max_shield)[..., enemies].sum(-1)
+    maximum = maximum + REWARD_PER_KILL * before.present[..., enemies].sum(-1) + REWARD_WIN
     earned = damage + REWARD_PER_KILL * kills + REWARD_WIN * (won(after) & ~decided(before))
-    return (earned * MAX_RETURN / most).astype(np.float32)
+    return (earned * MAX_RETURN / maximum).astype(np.float32)

@@ -1,8 +1,8 @@
 """Battles on StarCraft II: N games at once, driven by one event loop.
 
-Each battle has a game process of its own, started when the battle first begins. A step asks all
-games at once, so N games take about as long as the slowest. A game that breaks is ended at once;
-its battle is reported as failed and gets a new game when it is reset.
+Each battle has a game process of its own, which starts at the battle's first reset. A step sends
+requests to all games at once, so N games take about as long as the slowest. A game that fails is
+ended. Its battle is reported as failed, and the next reset starts a new game.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ logger = logging.getLogger(__name__)
 class Sc2Battles:
     """N battles on StarCraft II; see ``envs.starcraft.battles.Battles``.
 
-    An equal seed gives equal armies in equal places. How they fight is equal only in the first
-    battle of a game, whose own random numbers are drawn from that battle's seed.
+    Equal seeds give equal armies at equal positions. The fights are equal only in the first battle
+    of a game, because that battle's seed seeds the game's own random numbers.
 
     Args:
         num_battles: N.
@@ -46,7 +46,7 @@ class Sc2Battles:
         max_enemies: Number of enemy slots, F.
         uniform_ranges: SMAC's sight range 9 and shooting range 6 for every unit type, instead
             of the types' own.
-        settings: How each game is run.
+        settings: The settings of each game.
 
     Raises:
         InputError: The game or the map is not installed, or replays cannot be written.
@@ -73,14 +73,14 @@ class Sc2Battles:
         self._units = empty_units(num_battles, self.max_allies, self.max_enemies)
         self._games: list[Game | None] = [None] * num_battles
         self._event_loop = EventLoop()
-        # Also where ``close`` is never called: when the battles are dropped, and at exit.
+        # Also runs without ``close``: at garbage collection and at exit.
         self._end = weakref.finalize(self, _end_all, self._games, self._event_loop)
 
     def reset(self, which: IntArray, tasks: Sequence[Task], seeds: Sequence[int]) -> Units:
-        """Starts some of the battles anew; see ``Battles.reset``.
+        """Starts new episodes in some of the battles; see ``Battles.reset``.
 
         Raises:
-            InputError: A game could not be started several times in a row, or a task is too large.
+            InputError: A game failed to start several times in a row, or a task is too large.
         """
         for task in tasks:
             self._check(task)
@@ -101,12 +101,12 @@ class Sc2Battles:
         """Plays ``step_mul`` game loops of every battle; see ``Battles.step``."""
         before = self._units
         allowed = np.take_along_axis(allowed_actions(before), actions[..., None], -1)[..., 0]
-        nothing = np.where(before.alive[:, : self.max_allies], STOP, NO_OP)
-        chosen = np.where(allowed, actions, nothing)
+        no_effect = np.where(before.alive[:, : self.max_allies], STOP, NO_OP)
+        executed = np.where(allowed, actions, no_effect)
         units = before.map(np.copy)
         failed = np.zeros(self.num_battles, bool)
         self._event_loop.run_all(
-            self._step(battle, chosen[battle], units[battle], failed)
+            self._step(battle, executed[battle], units[battle], failed)
             for battle, game in enumerate(self._games)
             if game is not None
         )
@@ -117,7 +117,7 @@ class Sc2Battles:
         return units
 
     def close(self) -> None:
-        """Ends the games; the last replays are written then."""
+        """Saves the replays and ends the games."""
         self._end()
 
     def _check(self, task: Task) -> None:
@@ -128,7 +128,7 @@ class Sc2Battles:
             )
 
     def _write_spawn(self, spawn: Spawn, row: Units) -> None:
-        """Writes what stays for the whole battle into its record [1, ...]."""
+        """Writes the constants of the battle into its units [1, ...]."""
         row.present[0] = spawn.present
         row.unit_type[0] = spawn.unit_type
         row.sight_range[0] = self._sight[spawn.unit_type] * spawn.present
@@ -139,11 +139,11 @@ class Sc2Battles:
         row.step[0] = 0
 
     async def _begin(self, battle: int, spawn: Spawn, game_seed: int, into: Units) -> None:
-        """Begins a battle, if need be in a new game."""
+        """Begins a battle, in a new game if there is none or the old one has to be replaced."""
         for attempt in itertools.count(1):
             try:
                 game = self._games[battle]
-                if game is not None and game.worn_out:
+                if game is not None and game.needs_replacement:
                     self._games[battle] = None
                     await game.end()
                     game = None
@@ -152,7 +152,7 @@ class Sc2Battles:
                     self._games[battle] = game
                 await game.begin(spawn, into)
             except GameError as error:
-                await self._give_up(battle, error)
+                await self._end_failed_game(battle, error)
                 never_worked = not any(self._games) and isinstance(error, NotListeningError)
                 if attempt == START_ATTEMPTS or never_worked:
                     raise _cannot_start(self._installation, error) from error
@@ -166,11 +166,11 @@ class Sc2Battles:
             await game.step(actions, into)
         except GameError as error:
             failed[battle] = True
-            await self._give_up(battle, error)
+            await self._end_failed_game(battle, error)
 
-    async def _give_up(self, battle: int, error: GameError) -> None:
-        """Ends a battle's game, if there is one; the next ``_begin`` starts another."""
-        logger.warning("battle %d: %s; its game is started anew", battle, error)
+    async def _end_failed_game(self, battle: int, error: GameError) -> None:
+        """Ends a battle's game, if there is one. The next ``_begin`` starts a new one."""
+        logger.warning("battle %d: %s; its game is restarted", battle, error)
         self.num_game_restarts += 1
         game, self._games[battle] = self._games[battle], None
         if game is not None:
@@ -195,7 +195,7 @@ def _cannot_start(installation: Installation, error: GameError) -> InputError:
 
 
 def _end_all(games: list[Game | None], event_loop: EventLoop) -> None:
-    """Ends what is left, and the loop that ran it."""
+    """Ends all games and the event loop."""
     event_loop.run_all(game.end() for game in games if game is not None)
     games[:] = [None] * len(games)
     event_loop.close()

@@ -1,8 +1,8 @@
-"""Requests to a game and its answers: one websocket, one protobuf message each way.
+"""The client of a game: sends protobuf requests over a websocket and receives the responses.
 
-Of burnysc2 only the message classes are used. Its own client waits for the answer even when it
-is cancelled, so a game that hangs would hang its caller; it writes every message to a log; and
-its process class sets signal handlers, which are not ours to set in an env runner.
+It uses only the message classes of burnysc2. burnysc2's own client waits for a response even when
+it is cancelled, so a game that hangs would block the caller, and it logs every message. Its process
+class sets signal handlers, which an env runner must not do.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class GameClient:
     ) -> None:
         self._session = session
         self._socket = socket
-        self._in_step = True  # every request that was sent has been answered
+        self._is_synchronised = True  # every request has had its response
 
     @classmethod
     async def connect(
         cls, url: str, time_limit_s: float, check_running: Callable[[], None]
     ) -> GameClient:
-        """Connects to a game that is starting up, trying again until it listens.
+        """Connects to a game that is starting up. Retries until the game listens.
 
         Args:
             url: The websocket's address.
-            time_limit_s: How long to try.
+            time_limit_s: The longest time to retry.
             check_running: Raises GameError if the game has ended.
 
         Raises:
@@ -62,55 +62,55 @@ class GameClient:
             raise
 
     async def ask(self, *requests: sc_pb.Request, time_limit_s: float) -> list[sc_pb.Response]:
-        """Sends requests in one go and waits for the answer to each.
+        """Sends all requests at once, then waits for the response to each.
 
-        The protocol asks for it: a game that need not wait for its next request is fastest.
+        The game is fastest this way, because it does not wait between requests.
 
         Args:
-            *requests: What to ask.
-            time_limit_s: How long to wait for each answer.
+            *requests: The requests.
+            time_limit_s: The longest time to wait for each response.
 
         Raises:
-            GameError: The connection is lost, an answer does not come in time, or says that the
-                request was refused.
+            GameError: The connection is lost, a response does not arrive in time, or the game
+                refuses a request.
         """
-        if not self._in_step:
-            raise GameError("an earlier request was cut off")
-        self._in_step = False
+        if not self._is_synchronised:
+            raise GameError("an earlier request was cancelled")
+        self._is_synchronised = False
         kinds = [request.WhichOneof("request") for request in requests]
         try:
             for request in requests:
                 await self._socket.send_bytes(request.SerializeToString())
-            answers = []
+            responses = []
             for kind in kinds:
                 async with asyncio.timeout(time_limit_s):
                     message = await self._socket.receive()
                 if message.type is not aiohttp.WSMsgType.BINARY:
                     raise GameError(f"the connection was lost at request {kind!r}")
-                answers.append(sc_pb.Response.FromString(message.data))
+                responses.append(sc_pb.Response.FromString(message.data))
         except TimeoutError:
             raise GameError(f"no answer to request {kind!r} within {time_limit_s:g} s") from None
         except (aiohttp.ClientError, OSError, DecodeError) as error:
             raise GameError(f"the connection was lost: {error!r}") from error
-        self._in_step = True
-        for kind, answer in zip(kinds, answers, strict=True):
-            _check(kind, answer)
-        return answers
+        self._is_synchronised = True
+        for kind, response in zip(kinds, responses, strict=True):
+            _check(kind, response)
+        return responses
 
     async def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         await self._session.close()
 
 
-def _check(kind: str | None, answer: sc_pb.Response) -> None:
-    """Raises GameError if the answer is an error.
+def _check(kind: str | None, response: sc_pb.Response) -> None:
+    """Raises GameError if the response is an error.
 
-    A refused request has no answer of its kind, only errors; beside an answer they are warnings.
-    Some kinds of answer have an error of their own.
+    The response to a refused request has no body of the request's kind, only errors. Errors beside
+    a body are warnings. Some kinds of body have an error field of their own.
     """
-    if answer.WhichOneof("response") != kind:
-        raise GameError(f"request {kind!r} was refused: {'; '.join(answer.error)}")
-    body = getattr(answer, kind) if kind else None
+    if response.WhichOneof("response") != kind:
+        raise GameError(f"request {kind!r} was refused: {'; '.join(response.error)}")
+    body = getattr(response, kind) if kind else None
     if body is not None and "error" in body.DESCRIPTOR.fields_by_name and body.HasField("error"):
         name = type(body).Error.Name(body.error)
         raise GameError(f"request {kind!r} was refused: {name} {body.error_details}".rstrip())

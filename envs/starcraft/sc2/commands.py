@@ -1,4 +1,4 @@
-"""What the agents do, as orders to their units.
+"""Translates the agents' actions into orders to the game's units.
 
 Source: SMAC, ``starcraft2.py`` (abilities, and moves to a point two map units away).
 """
@@ -20,28 +20,28 @@ STOP_ABILITY, MOVE_ABILITY, ATTACK_ABILITY, HEAL_ABILITY = 4, 16, 23, 386
 def orders(
     actions: IntArray, units: Units, tag_of_slot: Mapping[int, int], centre: FloatArray
 ) -> sc_pb.Request:
-    """The orders of one battle's team.
+    """The request that gives the team of one battle its orders.
 
     Args:
-        actions: [A], every one of them allowed.
+        actions: [A], all of them allowed.
         units: The battle, without a leading shape.
         tag_of_slot: The game's own tag of the unit in each slot.
         centre: [2], the map's centre in the game's coordinates.
     """
-    aims = targets(units, actions)
+    target_slots = targets(units, actions)
     commands = []
     for agent in np.flatnonzero(actions != NO_OP).tolist():
         command = raw_pb2.ActionRawUnitCommand(unit_tags=[tag_of_slot[agent]], queue_command=False)
-        action, aim = int(actions[agent]), int(aims[agent])
-        if aim >= 0:
-            is_ally = aim < units.max_allies
+        action, target = int(actions[agent]), int(target_slots[agent])
+        if target >= 0:
+            is_ally = target < units.max_allies
             command.ability_id = HEAL_ABILITY if is_ally else ATTACK_ABILITY
-            command.target_unit_tag = tag_of_slot[aim]
+            command.target_unit_tag = tag_of_slot[target]
         elif action == STOP:
             command.ability_id = STOP_ABILITY
         else:
-            way = 2 * HALF_MOVE * np.array(MOVES[action - FIRST_MOVE])
-            to = units.position[agent] + centre + way
+            offset = 2 * HALF_MOVE * np.array(MOVES[action - FIRST_MOVE])
+            to = units.position[agent] + centre + offset
             command.ability_id = MOVE_ABILITY
             command.target_world_space_pos.CopyFrom(common_pb2.Point2D(x=to[0], y=to[1]))
         commands.append(sc_pb.Action(action_raw=raw_pb2.ActionRaw(unit_command=command)))

@@ -1,9 +1,9 @@
-"""What goes wrong with a game while it runs."""
+"""Errors of a running game."""
 
 
 class GameError(RuntimeError):
-    """The game died, stopped answering or refused a request: it has to be started anew."""
+    """The game died, does not answer or refused a request. It has to be restarted."""
 
 
 class NotListeningError(GameError):
-    """The game runs but opened no websocket within the time limit."""
+    """The game runs but did not open its websocket within the time limit."""

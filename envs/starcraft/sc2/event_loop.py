@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers that are not asynchronous."""
+"""An event loop in a thread of its own, for synchronous callers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class EventLoop:
-    """Runs coroutines side by side.
+    """Runs coroutines concurrently.
 
-    In a thread of its own because the caller's may have a running loop already, in a notebook for
-    example, and loops do not nest.
+    It has its own thread, because the caller's thread may already run an event loop, for example in
+    a notebook, and event loops cannot be nested.
     """
 
     def __init__(self) -> None:
@@ -23,9 +23,9 @@ class EventLoop:
         self._thread.start()
 
     def run_all(self, coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
-        """Runs all to their ends, then raises the first exception, if there was one.
+        """Runs all coroutines until they end, then raises the first exception.
 
-        A KeyboardInterrupt cancels what still runs.
+        A KeyboardInterrupt cancels those that still run.
         """
         future = asyncio.run_coroutine_threadsafe(_all(list(coroutines)), self._loop)
         try:

@@ -1,4 +1,4 @@
-"""One game of StarCraft II and, one after another, the battles in it."""
+"""One game of StarCraft II, which plays one battle after another."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from envs.starcraft.sc2.game_process import GameProcess
 from envs.starcraft.sc2.installation import MAP, Installation
 from envs.starcraft.sc2.observation import can_move, pathing_grid, write_units
 from envs.starcraft.sc2.settings import DIFFICULTIES, GameSettings
-from envs.starcraft.sc2.spawn import create, kill, match_slots, owned, sides
+from envs.starcraft.sc2.spawn import create, kill, match_slots, owned, owners_and_types
 from envs.starcraft.sc2.unit_types import learner_ids
 from envs.starcraft.spawn import Spawn
 from envs.starcraft.units import HALF_MAP, BoolArray, FloatArray, IntArray, Units
 
-TRIES = 1000  # SMAC's patience with a spawn
-# A game ends for good at loop 2^19. Half way through it is replaced, between two battles.
+MAX_TRIES = 1000  # game loops to wait for units to appear or to disappear, as in SMAC
+# A game ends at loop 2^19. It is replaced between two battles once it has run for half of that.
 LAST_LOOP_TO_BEGIN = 2**18
-# The map's own rule sends each idle enemy to the nearest of our units, whatever the players' races.
+# The players' races have no effect: the map's trigger sends each idle enemy to the nearest ally.
 RACE = common_pb2.Terran
 
 logger = logging.getLogger(__name__)
@@ -49,15 +49,15 @@ class Game:
 
     @classmethod
     async def launch(cls, installation: Installation, settings: GameSettings, seed: int) -> Game:
-        """Starts a process and a game in it, on an empty map.
+        """Starts a process and a game on an empty map in it.
 
         Args:
-            installation: Which game.
-            settings: How it is run.
-            seed: Of the game's own randomness, less than 2^32.
+            installation: The game to run.
+            settings: The game's settings.
+            seed: The seed of the game's random numbers, less than 2^32.
 
         Raises:
-            GameError: It did not start.
+            GameError: The game did not start.
         """
         process = GameProcess(installation)
         try:
@@ -76,16 +76,16 @@ class Game:
         return game
 
     @property
-    def worn_out(self) -> bool:
-        """The game has run for so long that the next battle needs a new one."""
+    def needs_replacement(self) -> bool:
+        """Whether the game is too close to its last loop to play another battle."""
         return self._loop > LAST_LOOP_TO_BEGIN
 
     async def begin(self, spawn: Spawn, into: Units) -> None:
-        """Clears the map and puts two armies on it.
+        """Removes all units from the map and creates two armies.
 
         Args:
             spawn: The armies.
-            into: The battle's record, without a leading shape, to be overwritten.
+            into: The battle, without a leading shape. Its arrays are overwritten.
 
         Raises:
             GameError: The game died, or the armies did not appear.
@@ -93,26 +93,28 @@ class Game:
         if self._slot_of_tag:
             await self._save_replay()
         await self._clear()
-        wanted = sides(spawn, into.max_allies, self._learner_ids)
+        wanted = owners_and_types(spawn, into.max_allies, self._learner_ids)
         await self._ask(create(spawn, wanted, self._centre))
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             shown = await self._step(1)
             slots = match_slots(owned(shown), spawn, wanted)
             if slots is not None:
                 break
         else:
-            there = len(owned(shown))
-            raise GameError(f"{there} of {len(wanted)} units appeared within {TRIES} game loops")
+            created = len(owned(shown))
+            raise GameError(
+                f"{created} of {len(wanted)} units appeared within {MAX_TRIES} game loops"
+            )
         self._slot_of_tag = slots
         self._tag_of_slot = {slot: tag for tag, slot in slots.items()}
         self._write(shown, into)
 
     async def step(self, actions: IntArray, into: Units) -> None:
-        """Gives the team's orders, and plays one step.
+        """Sends the team's orders and plays one step.
 
         Args:
-            actions: [A], every one of them allowed.
-            into: The battle's record, without a leading shape, to be overwritten.
+            actions: [A], all of them allowed.
+            into: The battle, without a leading shape. Its arrays are overwritten.
 
         Raises:
             GameError: The game died.
@@ -121,7 +123,7 @@ class Game:
         self._write(await self._step(self._settings.step_mul, request), into)
 
     async def end(self) -> None:
-        """Saves the replay, if one is wanted and can be had, and ends the process."""
+        """Saves the replay if the settings ask for it, and ends the process."""
         try:
             if self._slot_of_tag:
                 await self._save_replay()
@@ -132,7 +134,7 @@ class Game:
             await self._process.end()
 
     async def _create(self, installation: Installation, seed: int) -> None:
-        """Creates the game on the map, joins it, and reads what stays the same in it."""
+        """Creates the game, joins it, and reads the map and the unit types."""
         version = await self._version(installation)
         game = sc_pb.RequestCreateGame(
             local_map=sc_pb.LocalMap(map_path=MAP), realtime=False, random_seed=seed
@@ -142,7 +144,7 @@ class Game:
         game.player_setup.add(type=sc_pb.Computer, race=RACE, difficulty=level)
         raw = sc_pb.InterfaceOptions(raw=True, score=False)
         join = sc_pb.RequestJoinGame(race=RACE, options=raw)
-        # One after the other, as the second needs the first.
+        # The game has to be created before it can be joined.
         for request in (sc_pb.Request(create_game=game), sc_pb.Request(join_game=join)):
             await self._ask(request, time_limit_s=self._settings.start_time_limit_s)
         await self._read_map()
@@ -152,8 +154,8 @@ class Game:
             self._replay = folder / f"{name}.SC2Replay"
 
     async def _version(self, installation: Installation) -> str:
-        (answer,) = await self._ask(sc_pb.Request(ping=sc_pb.RequestPing()))
-        ping = answer.ping
+        (response,) = await self._ask(sc_pb.Request(ping=sc_pb.RequestPing()))
+        ping = response.ping
         if ping.HasField("base_build") and ping.base_build != installation.base_build:
             raise GameError(f"{installation.executable} says that it is build {ping.base_build}")
         logger.info("StarCraft II %s, build %d", ping.game_version, ping.base_build)
@@ -167,37 +169,37 @@ class Game:
         start = info.game_info.start_raw
         size = start.map_size.x, start.map_size.y
         if size != (2 * HALF_MAP, 2 * HALF_MAP):
-            raise GameError(f"map {MAP} is {size[0]} x {size[1]} in size, not 32 x 32")
+            raise GameError(f"map {MAP} has size {size[0]} x {size[1]}, expected 32 x 32")
         self._centre = np.array(size, np.float32) / np.float32(2)
         self._pathing = pathing_grid(start)
         self._learner_ids = learner_ids(len(data.data.units))
 
     async def _clear(self) -> None:
-        """Takes all units off the map."""
+        """Removes all units from the map."""
         self._slot_of_tag = {}
         shown = await self._observe()
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             left = owned(shown)
             if not left:
                 return
             await self._ask(kill(left))
             shown = await self._step(2)
-        raise GameError(f"{len(left)} units could not be taken off the map")
+        raise GameError(f"{len(left)} units could not be removed from the map")
 
     async def _step(self, loops: int, *before: sc_pb.Request) -> list[raw_pb2.Unit]:
-        """Plays so many game loops, after some requests; gives the units that are there then."""
+        """Sends requests, plays game loops, and returns the units after them."""
         step = sc_pb.Request(step=sc_pb.RequestStep(count=loops))
-        *_, answer = await self._ask(*before, step, _OBSERVE)
-        return self._units(answer)
+        *_, response = await self._ask(*before, step, _OBSERVE)
+        return self._units(response)
 
     async def _observe(self) -> list[raw_pb2.Unit]:
-        (answer,) = await self._ask(_OBSERVE)
-        return self._units(answer)
+        (response,) = await self._ask(_OBSERVE)
+        return self._units(response)
 
-    def _units(self, answer: sc_pb.Response) -> list[raw_pb2.Unit]:
-        if answer.observation.player_result:
-            raise GameError("the game is over, though its battles are not")
-        observation = answer.observation.observation
+    def _units(self, response: sc_pb.Response) -> list[raw_pb2.Unit]:
+        if response.observation.player_result:
+            raise GameError("the game ended during a battle")
+        observation = response.observation.observation
         self._loop = observation.game_loop
         return list(observation.raw_data.units)
 
@@ -208,11 +210,11 @@ class Game:
         into.can_move[:] = free & into.present[allies, None]
 
     async def _save_replay(self) -> None:
-        """Writes the replay of all battles so far over the one before."""
+        """Writes the replay of all battles so far to the game's replay file."""
         if self._replay is None:
             return
-        (answer,) = await self._ask(sc_pb.Request(save_replay=sc_pb.RequestSaveReplay()))
-        self._replay.write_bytes(answer.save_replay.data)
+        (response,) = await self._ask(sc_pb.Request(save_replay=sc_pb.RequestSaveReplay()))
+        self._replay.write_bytes(response.save_replay.data)
 
     async def _ask(
         self, *requests: sc_pb.Request, time_limit_s: float | None = None
@@ -221,7 +223,7 @@ class Game:
         try:
             return await self._client.ask(*requests, time_limit_s=limit)
         except GameError:
-            await self._process.check_ending()  # how it ended tells more than a lost connection
+            await self._process.check_ending()  # the exit status says more
             raise
 
 

@@ -1,4 +1,4 @@
-"""The game as a process: a port for it, its start, its end."""
+"""The process of a game: its port, its start and its end."""
 
 from __future__ import annotations
 
@@ -19,55 +19,55 @@ from envs.starcraft.sc2.installation import Installation
 HOST = "127.0.0.1"
 PORT_TRIES = 100
 END_TIME_LIMIT_S = 10.0
-NOTICE_SECONDS = 0.5  # the watchdog looks every 0.2 s
+NOTICE_SECONDS = 0.5  # the watchdog polls every 0.2 s
 WATCHDOG = Path(__file__).with_name("watchdog.py")
 
 logger = logging.getLogger(__name__)
 
 
 class GameProcess:
-    """A running game, which ends with ``end`` or with this process, however that ends.
+    """A running game. It ends with ``end``, or when this process ends for any reason.
 
     Args:
-        installation: Which game to run.
+        installation: The game to run.
     """
 
     def __init__(self, installation: Installation) -> None:
         self._reserved, self.port = reserve_port()
         command = [sys.executable, "-I", "-S", str(WATCHDOG)]
         try:
-            # In a session of its own, so that a Ctrl-C in the terminal does not reach the watchdog
-            # before the replay is saved. -I -S: it needs nothing but the standard library.
+            # A new session: a Ctrl-C in the terminal does not reach the watchdog before the replay
+            # is saved. -I -S: the watchdog needs only the standard library.
             self._launcher = subprocess.Popen(
                 [*command, *installation.command(HOST, self.port)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,
             )
-        except OSError as error:  # no memory, or too many processes
+        except OSError as error:  # for example no memory, or too many processes
             self._reserved.close()
             raise GameError(f"no process for a game: {error}") from error
-        self._words = b""
+        self._output = b""
         self._ended = False
 
     @property
     def url(self) -> str:
-        """Where the game's websocket is."""
+        """The address of the game's websocket."""
         return f"ws://{HOST}:{self.port}/sc2api"
 
     def check_running(self) -> None:
-        """Raises GameError, with what the game said last, if it has ended."""
+        """Raises GameError with the game's last output if the game has ended."""
         if self._has_ended():
-            words = self._words.decode(errors="replace").strip()
-            raise GameError(f"the game's process ended: {words or 'without a word'}")
+            output = self._output.decode(errors="replace").strip()
+            raise GameError(f"the game's process ended: {output or 'no output'}")
 
     async def check_ending(self) -> None:
-        """``check_running``, once the watchdog has had time to notice."""
+        """``check_running``, after the watchdog has had time to notice the end."""
         await self._wait(NOTICE_SECONDS)
         self.check_running()
 
     async def end(self) -> None:
-        """Ends the game and its folder; does nothing the second time."""
+        """Ends the game and removes its folder. A second call does nothing."""
         stdin, stdout = self._launcher.stdin, self._launcher.stdout
         assert stdin is not None
         assert stdout is not None
@@ -87,24 +87,27 @@ class GameProcess:
             await asyncio.sleep(0.01)
 
     def _has_ended(self) -> bool:
-        """Whether the watchdog has closed its output, the last thing that it does."""
+        """Whether the watchdog has closed its output, which is its last action."""
         stdout = self._launcher.stdout
         assert stdout is not None
         while not self._ended and select.select([stdout], [], [], 0.0)[0]:
-            words = os.read(stdout.fileno(), 4096)
-            self._words += words
-            self._ended = not words
+            output = os.read(stdout.fileno(), 4096)
+            self._output += output
+            self._ended = not output
         return self._ended
 
 
 def reserve_port() -> tuple[socket.socket, int]:
-    """A TCP port for a game, and the socket that keeps it from our other games.
+    """Reserves a TCP port for a game.
 
-    Between the choice of a free port and the game's binding it, another game could be told the
-    same one. So its number is taken as a UDP port as well, for as long as the game runs: the
-    kernel gives each number to one holder only, in all processes, and takes it back when the
-    holder dies.
+    Another game could get the same free port before this game binds it. So the UDP port of the same
+    number stays bound as long as the game runs. The kernel gives a UDP port to one process only,
+    and frees it when the process dies.
+
+    Returns:
+        The UDP socket that holds the reservation, and the port.
     """
+    # Not portpicker: it releases the port before it returns, so two processes can get the same one.
     for _ in range(PORT_TRIES):
         reserved = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         reserved.bind((HOST, 0))

@@ -1,4 +1,4 @@
-"""Finds StarCraft II on this machine, or says what to install and where to put it."""
+"""Finds StarCraft II on this machine, or explains what to install and where."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from envs.errors import InputError, unknown_name
 
 DEFAULT_FOLDER = "~/StarCraftII"
 EXECUTABLE = "SC2_x64"
-MAP = "SMAC_Maps/32x32_flat.SC2Map"  # within the folder Maps
+MAP = "SMAC_Maps/32x32_flat.SC2Map"  # relative to the folder Maps
 
 GET_THE_GAME = (
     "unpack the Linux package 4.10 of https://github.com/Blizzard/s2client-proto and set the "
@@ -23,11 +23,11 @@ GET_THE_MAP = "copy the folder SMAC_Maps of https://github.com/oxwhirl/smacv2 in
 
 @dataclass(frozen=True)
 class Installation:
-    """Where the game is.
+    """A StarCraft II installation.
 
     Attributes:
-        folder: What SC2PATH points to.
-        base_build: The number of the build, 75689 for 4.10.
+        folder: The folder that SC2PATH names.
+        base_build: The number of the build; 75689 is version 4.10.
     """
 
     folder: Path
@@ -35,11 +35,11 @@ class Installation:
 
     @property
     def executable(self) -> Path:
-        """The game's binary."""
+        """The game's executable."""
         return _versions(self.folder) / f"Base{self.base_build}" / EXECUTABLE
 
     def command(self, host: str, port: int) -> list[str]:
-        """The game's command line, but for ``-tempDir``."""
+        """The game's command line without ``-tempDir``."""
         listen = ["-listen", host, "-port", str(port), "-dataDir", f"{self.folder}/"]
         return [str(self.executable), *listen]
 
@@ -48,10 +48,10 @@ def find_installation(game_version: str | None) -> Installation:
     """Finds the game and the map in ``$SC2PATH``.
 
     Args:
-        game_version: Such as ``"4.10"``; None for the newest that is installed.
+        game_version: For example ``"4.10"``; None for the newest installed version.
 
     Raises:
-        InputError: No game, no such version of it, or no map.
+        InputError: The game, this version of it or the map is not installed.
     """
     variable = os.environ.get("SC2PATH")
     folder = Path(variable or DEFAULT_FOLDER).expanduser().absolute()

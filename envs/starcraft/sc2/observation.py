@@ -1,6 +1,6 @@
-"""What the game shows, as the record of a battle's units.
+"""Translates the game's observations into ``Units``.
 
-Shape legend: ``A`` ally slots, ``E`` entity slots, ``W`` and ``H`` the map's cells.
+Shape legend: ``A`` ally slots, ``E`` entity slots, ``W`` x ``H`` the map's cells.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from envs.starcraft.units import HALF_MOVE, MOVES, BoolArray, FloatArray, Units
 def write_units(
     shown: Iterable[raw_pb2.Unit], slot_of_tag: Mapping[int, int], centre: FloatArray, into: Units
 ) -> None:
-    """Writes what moves into one battle's record.
+    """Writes an observation into the arrays of one battle.
 
-    A unit that is not shown is dead, and stays where it was. The game does not tell the enemy's
-    weapon cooldowns; they are 0. A medivac's energy stands in the place of its cooldown (SMAC).
+    A unit that the observation does not contain is dead and keeps its position. The game does not
+    report the weapon cooldowns of enemies; they are 0. A medivac's energy takes the place of its
+    cooldown, as in SMAC.
 
     Args:
         shown: The units of an observation.
-        slot_of_tag: The slot of each unit of the battle.
+        slot_of_tag: The slot of each unit of the battle, by the game's tag.
         centre: [2], the map's centre in the game's coordinates.
-        into: The battle, without a leading shape; its arrays are overwritten.
+        into: The battle, without a leading shape. Its arrays are overwritten.
     """
     alive = [unit for unit in shown if unit.tag in slot_of_tag]
     slots = [slot_of_tag[unit.tag] for unit in alive]
@@ -42,12 +43,12 @@ def write_units(
     into.position[slots] = np.array([(unit.pos.x, unit.pos.y) for unit in alive]) - centre
     kind = into.unit_type[slots]
     energy = np.array([unit.energy for unit in alive])
-    wait = np.where(kind == MEDIVAC, energy, [unit.weapon_cooldown for unit in alive])
-    into.cooldown[slots] = np.clip(wait / LONGEST_COOLDOWN[kind], 0.0, 1.0)
+    cooldown = np.where(kind == MEDIVAC, energy, [unit.weapon_cooldown for unit in alive])
+    into.cooldown[slots] = np.clip(cooldown / LONGEST_COOLDOWN[kind], 0.0, 1.0)
 
 
 def can_move(position: FloatArray, pathing: BoolArray, centre: FloatArray) -> BoolArray:
-    """[A, 4] bool; the cell half a move ahead is inside the map and pathable.
+    """[A, 4] bool, True = the cell half a move ahead is inside the map and pathable.
 
     Args:
         position: [A, 2] map units from the centre.
@@ -62,10 +63,10 @@ def can_move(position: FloatArray, pathing: BoolArray, centre: FloatArray) -> Bo
 
 
 def pathing_grid(start: raw_pb2.StartRaw) -> BoolArray:
-    """[W, H] bool, True = pathable; cell (0, 0) is the lower left one.
+    """[W, H] bool, True = pathable. Cell (0, 0) is the lower left one.
 
-    The game sends rows of constant y, one bit a cell with the most significant bit first. Old
-    versions (before 4.8) sent a byte a cell instead, 0 = pathable, from the uppermost row down.
+    The game sends rows of constant y with one bit per cell, the most significant bit first.
+    Versions before 4.8 send one byte per cell, 0 = pathable, starting with the uppermost row.
     """
     width, height = start.map_size.x, start.map_size.y
     image = start.pathing_grid

@@ -1,4 +1,4 @@
-"""Armies on and off the map, by debug commands; and which unit of the game is which slot."""
+"""Creates and removes armies by debug commands, and matches the game's units to slots."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ LEARNER, ENEMY = 1, 2  # the owners of units, as the players are created
 
 
 def owned(units: Iterable[raw_pb2.Unit]) -> list[raw_pb2.Unit]:
-    """The units of both armies; what else may stand on a map belongs to neither."""
+    """The units of both armies, without neutral units."""
     return [unit for unit in units if unit.owner in (LEARNER, ENEMY)]
 
 
 def kill(units: Iterable[raw_pb2.Unit]) -> sc_pb.Request:
-    """Takes units off the map."""
+    """The request that removes units from the map."""
     tags = [unit.tag for unit in units]
     command = debug_pb2.DebugCommand(kill_unit=debug_pb2.DebugKillUnit(tag=tags))
     return sc_pb.Request(debug=sc_pb.RequestDebug(debug=[command]))
 
 
-def sides(spawn: Spawn, max_allies: int, learner_ids: np.ndarray) -> list[tuple[int, int]]:
-    """Owner and the game's unit type of each present slot, in their order."""
+def owners_and_types(
+    spawn: Spawn, max_allies: int, learner_ids: np.ndarray
+) -> list[tuple[int, int]]:
+    """The owner and the game's unit type of each present slot, in the order of the slots."""
     return [
         (LEARNER, int(learner_ids[kind])) if slot < max_allies else (ENEMY, int(ENEMY_IDS[kind]))
         for slot, kind in zip(_present(spawn), spawn.unit_type[spawn.present], strict=True)
@@ -37,11 +39,11 @@ def sides(spawn: Spawn, max_allies: int, learner_ids: np.ndarray) -> list[tuple[
 
 
 def create(spawn: Spawn, wanted: Sequence[tuple[int, int]], centre: FloatArray) -> sc_pb.Request:
-    """Puts an army's units where the spawn says.
+    """The request that creates the units of both armies.
 
     Args:
-        spawn: Where they begin.
-        wanted: What ``sides`` gave.
+        spawn: The positions.
+        wanted: The result of ``owners_and_types``.
         centre: [2], the map's centre in the game's coordinates.
     """
     commands = [
@@ -60,9 +62,9 @@ def create(spawn: Spawn, wanted: Sequence[tuple[int, int]], centre: FloatArray) 
 def match_slots(
     units: Sequence[raw_pb2.Unit], spawn: Spawn, wanted: Sequence[tuple[int, int]]
 ) -> dict[int, int] | None:
-    """The slot of each unit's tag, or None as long as not exactly the wanted units are there.
+    """The slot of each unit's tag, or None if the units are not exactly the wanted ones.
 
-    Units of one side and type are alike, so any of them may take any of their slots.
+    Units of the same owner and type are interchangeable, so they get their slots in any order.
     """
     if Counter((unit.owner, unit.unit_type) for unit in units) != Counter(wanted):
         return None

@@ -1,4 +1,4 @@
-"""The unit types as StarCraft II knows them.
+"""The unit types of StarCraft II.
 
 Source: SMACv2, ``starcraft2.py`` (ids, ranges, longest cooldowns).
 """
@@ -11,19 +11,19 @@ import numpy as np
 
 from envs.starcraft.units import UNIFORM_ATTACK_RANGE, UNIFORM_SIGHT_RANGE, UNIT_TYPES, FloatArray
 
-LEAST_ATTACK_RANGE = 2.0  # of the learning side, or melee units would hardly ever be in range
+MIN_ATTACK_RANGE = 2.0  # of allies; with less, melee units would rarely be allowed to attack
 
 
 class UnitType(NamedTuple):
-    """What the client has to know of a type.
+    """The numbers of a unit type.
 
     Attributes:
-        enemy_id: The type's own id, which the enemy's units have.
-        learner_offset: Of the map's types for the learning side, which do not fire on their own
-            and are the last nine, the how many-th this is.
+        enemy_id: The game's standard id of the type, which the enemy's units have.
+        learner_offset: The index among the map's nine types for the learning side. These are the
+            game's last nine types; their units do not attack without an order.
         sight_range: Map units.
         attack_range: Map units.
-        longest_cooldown: Game loops; of the medivac, which has no weapon, the most energy.
+        longest_cooldown: Game loops; for the medivac, which has no weapon, its largest energy.
     """
 
     enemy_id: int
@@ -52,20 +52,20 @@ LONGEST_COOLDOWN = np.array([row.longest_cooldown for row in _ROWS], np.float32)
 ENEMY_IDS = np.array([row.enemy_id for row in _ROWS])
 _OFFSETS = np.array([row.learner_offset for row in _ROWS])
 _SIGHT = np.array([row.sight_range for row in _ROWS], np.float32)
-_ATTACK = np.array([max(row.attack_range, LEAST_ATTACK_RANGE) for row in _ROWS], np.float32)
+_ATTACK = np.array([max(row.attack_range, MIN_ATTACK_RANGE) for row in _ROWS], np.float32)
 
 
 def learner_ids(num_types: int) -> np.ndarray:
     """The ids of the learning side's types, by index into ``UNIT_TYPES``.
 
     Args:
-        num_types: How many unit types the game with this map has.
+        num_types: The number of unit types of the game with this map.
     """
     return num_types - NUM_LEARNER_TYPES + _OFFSETS
 
 
 def ranges(uniform: bool) -> tuple[FloatArray, FloatArray]:
-    """Sight and attack range by index into ``UNIT_TYPES``; SMAC's for all if ``uniform``."""
+    """Sight and attack ranges by index into ``UNIT_TYPES``; SMAC's if ``uniform``."""
     if uniform:
         ones = np.ones_like(_SIGHT)
         return UNIFORM_SIGHT_RANGE * ones, UNIFORM_ATTACK_RANGE * ones

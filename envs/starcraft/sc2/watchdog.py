@@ -1,20 +1,22 @@
-"""Runs the game, and ends it when whoever asked for it is gone; a script of its own.
+"""A script that runs the game and ends it when the process that started the script ends.
 
     python watchdog.py COMMAND ...
 
-Why a process of its own: an env runner can die without a last word (SIGKILL, out of memory), and
-then nobody would end its games and remove their folders. The kernel's own means, a signal at the
-parent's death (PR_SET_PDEATHSIG), does not do for the runner: it fires already when the *thread*
-that started the child ends, it has to be set between fork and exec, which is unsafe in a process
-with threads, and it removes no folder. So the watchdog holds the other end of a pipe, its standard
-input: the kernel closes it when the runner ends, however it ends. The watchdog itself is alone in
-its process, so for its own death that signal does do.
+An env runner can be killed (SIGKILL, out of memory). Its games would then keep running and their
+folders would stay. The watchdog prevents this. Its standard input is a pipe from the runner, and
+the kernel closes the pipe when the runner ends for any reason.
 
-It is no child of the runner, because a worker of Ray that ends kills its children, and the watchdog
-still has to clear up then.
+The runner itself cannot use the kernel's signal at a parent's death (PR_SET_PDEATHSIG). The signal
+is sent when the *thread* that started the child ends. It has to be set between fork and exec, which
+is unsafe in a process with threads. And it removes no folder. The watchdog has one thread, so it
+uses this signal to end the game if the watchdog itself is killed.
 
-What the game prints goes to its folder. How it ended, and the last line, go to standard output, of
-which nobody else holds an end: when the reader finds it closed, all is done.
+The watchdog is not a child of the runner, because a Ray worker kills its children when it ends, and
+the watchdog still has to clean up then.
+
+The game's output goes to a file in its folder. The watchdog prints the exit status and the last
+line of that file. No other process holds its standard output, so the reader knows that the cleanup
+is complete when the output is closed.
 """
 
 import contextlib
@@ -29,7 +31,7 @@ import tempfile
 from types import FrameType
 
 FOLDER_PREFIX = "rllib_ptm_sc2_"
-POLL_SECONDS = 0.2  # the end of the pipe is noticed at once, the end of the game within this
+POLL_SECONDS = 0.2  # the longest delay to notice the end of the game; a closed pipe needs none
 PR_SET_PDEATHSIG = 1
 
 
@@ -69,7 +71,7 @@ def _start(command: list[str], log: str) -> subprocess.Popen:
 
 
 def _wait_for_either(game: subprocess.Popen) -> bool:
-    """True if the game ended, False if standard input was closed."""
+    """Waits for the first of two events: True = the game ended, False = the input was closed."""
     while game.poll() is None:
         if select.select([sys.stdin], [], [], POLL_SECONDS)[0]:
             return False
@@ -91,5 +93,5 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    if os.fork() == 0:  # the parent ends at once, which makes this one nobody's child
+    if os.fork() == 0:  # the parent ends at once, so the runner is not this process's parent
         main(sys.argv[1:])

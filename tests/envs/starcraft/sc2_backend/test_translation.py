@@ -14,7 +14,7 @@ from sc2_standin.replay import Replay
 from envs.errors import InputError
 from envs.starcraft.sc2.commands import orders
 from envs.starcraft.sc2.observation import can_move, pathing_grid
-from envs.starcraft.sc2.spawn import create, match_slots, sides
+from envs.starcraft.sc2.spawn import create, match_slots, owners_and_types
 from envs.starcraft.sc2.unit_types import learner_ids
 from envs.starcraft.tasks import parse_task
 from envs.starcraft.units import UNIT_TYPES, empty_units
@@ -33,7 +33,7 @@ def test_the_ids_of_either_side() -> None:
         name: 1991 + i for i, name in enumerate(own)
     }
     army = [(name, 0.0, 0.0) for name in UNIT_TYPES]
-    wanted = sides(by_hand([], army, 0, 9), 0, ours)
+    wanted = owners_and_types(by_hand([], army, 0, 9), 0, ours)
     assert dict(zip(UNIT_TYPES, (kind for _, kind in wanted), strict=True)) == {
         "marine": 48,
         "marauder": 51,
@@ -50,7 +50,7 @@ def test_the_ids_of_either_side() -> None:
 
 def test_one_debug_command_creates_each_unit() -> None:
     spawn = by_hand([("marine", -7.0, 1.0)], [("zealot", 7.0, -1.0)], 2, 2)
-    wanted = sides(spawn, 2, learner_ids(2000))
+    wanted = owners_and_types(spawn, 2, learner_ids(2000))
     units = [command.create_unit for command in create(spawn, wanted, CENTRE).debug.debug]
     assert [(u.unit_type, u.owner, u.pos.x, u.pos.y, u.quantity) for u in units] == [
         (1995, 1, 9.0, 17.0, 1),
@@ -60,7 +60,7 @@ def test_one_debug_command_creates_each_unit() -> None:
 
 def test_units_get_slots_of_their_side_and_type() -> None:
     spawn = by_hand([("marine", 0, 0), ("zealot", 0, 0)], [("zealot", 0, 0)] * 2, 3, 3)
-    wanted = sides(spawn, 3, learner_ids(2000))
+    wanted = owners_and_types(spawn, 3, learner_ids(2000))
     shown = [
         raw_pb2.Unit(tag=tag, owner=owner, unit_type=kind)
         for tag, owner, kind in ((40, 2, 73), (10, 1, 1998), (20, 2, 73), (30, 1, 1995))
