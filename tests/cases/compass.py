@@ -1,10 +1,10 @@
-"""What every backend does with a move: the cases that all their tests go through."""
+"""The test cases of moves, shared by the tests of all backends."""
 
 from __future__ import annotations
 
 NO_OP, STOP, NORTH, SOUTH, EAST, WEST, ATTACK = range(7)
 
-# How often a step's way each action takes a unit east and north.
+# Each action's displacement to the east and to the north, in lengths of a move.
 DIRECTIONS = [
     (NO_OP, (0, 0)),
     (STOP, (0, 0)),
@@ -14,7 +14,7 @@ DIRECTIONS = [
     (WEST, (-1, 0)),
 ]
 
-# Where a unit stands, in map units from the centre, and whether it may go north, south, east, west.
+# A unit's position, in map units from the centre, and whether it may move north, south, east, west.
 MAP_EDGES = [
     (0.0, 0.0, [True, True, True, True]),
     (0.0, 15.1, [False, True, True, True]),

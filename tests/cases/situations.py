@@ -1,4 +1,4 @@
-"""How the tests set up a battle: by hand (Units), or on SMAX with the units put in place.
+"""Sets up battles for tests: constructs ``Units``, or places units in battles on SMAX.
 
 Shape legend: ``N`` battles, ``A`` ally slots, ``F`` enemy slots, ``E = A + F``.
 """
@@ -17,8 +17,8 @@ from envs.starcraft.tasks import parse_task
 from envs.starcraft.team_view import FIRST_ATTACK, NO_OP, STOP, decided, team_view
 from envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES, BoolArray, FloatArray, IntArray, Units
 
-SLOTS = 11  # of each side: enough for every task set, so that few shapes are compiled
-FAR = 14.0  # map units from the centre; out of everybody's sight across the map
+SLOTS = 11  # of each side: enough for every task set, so that all tests share one program
+FAR = 14.0  # map units from the centre; out of sight of units on the other side
 
 Policy = Callable[[Units], IntArray]
 
@@ -30,13 +30,13 @@ def start(
     first_seed: int = 0,
     uniform_ranges: bool = False,
 ) -> tuple[SmaxBattles, Units]:
-    """One battle on SMAX for each name."""
+    """Starts one battle on SMAX per name."""
     battles = SmaxBattles(len(task_names), slots, slots, uniform_ranges)
     return battles, restart(battles, task_names, first_seed)
 
 
 def restart(battles: SmaxBattles, task_names: Sequence[str], first_seed: int) -> Units:
-    """All battles anew, with a seed for each."""
+    """Resets all battles, each with a seed of its own."""
     tasks = [parse_task(name) for name in task_names]
     seeds = range(first_seed, first_seed + len(tasks))
     return battles.reset(np.arange(len(tasks)), tasks, seeds)
@@ -49,18 +49,18 @@ def put(
     health: FloatArray | None = None,
     cooldown: float | None = None,
 ) -> Units:
-    """Moves, hurts or disarms units of running battles, in SMAX's own state.
+    """Sets positions, health or cooldowns in the state of running battles on SMAX.
 
     Args:
         battles: The battles.
         position: [N, E, 2] map units from the centre.
         health: [N, E] hit points.
-        cooldown: Seconds until every weapon may fire.
+        cooldown: Seconds until each weapon can fire.
     """
     units = battles._state.state
     if position is not None:
-        where = jnp.asarray(position + MAP_SIZE / 2, jnp.float32)
-        units = replace(units, unit_positions=where)
+        positions = jnp.asarray(position + MAP_SIZE / 2, jnp.float32)
+        units = replace(units, unit_positions=positions)
     if health is not None:
         left = jnp.asarray(health, jnp.float32)
         units = replace(units, unit_health=left, unit_alive=left > 0)
@@ -69,14 +69,14 @@ def put(
             units, unit_weapon_cooldowns=jnp.full_like(units.unit_weapon_cooldowns, cooldown)
         )
     battles._state = replace(battles._state, state=units)
-    nothing = np.zeros(0, np.int64)
-    return battles.reset(nothing, [], [])  # reads the state anew
+    no_battles = np.zeros(0, np.int64)
+    return battles.reset(no_battles, [], [])  # reads the state again
 
 
 def duel(
     gap: float, *, types: str = "1m_vs_1m", uniform_ranges: bool = False, at: float = 0.0
 ) -> tuple[SmaxBattles, Units, int, int]:
-    """One ally, and one enemy ``gap`` to its east; also their slots' entity indices."""
+    """One ally, and one enemy ``gap`` east of it. Returns also their entity slots."""
     battles, units = start([types], uniform_ranges=uniform_ranges)
     ally, enemy = np.flatnonzero(units.present[0])
     position = units.position.copy()
@@ -86,7 +86,7 @@ def duel(
 
 
 def do(units: Units, agent: int | None = None, action: int = STOP) -> IntArray:
-    """[N, A] actions: one agent's in every battle, the others stop."""
+    """[N, A] actions: ``action`` for one agent of every battle, stop for the others."""
     actions = np.full(units.last_action.shape, STOP)
     if agent is not None:
         actions[:, agent] = action
@@ -94,20 +94,20 @@ def do(units: Units, agent: int | None = None, action: int = STOP) -> IntArray:
 
 
 def random_actions(units: Units, rng: np.random.Generator) -> IntArray:
-    """[N, A], drawn uniformly among the allowed ones."""
+    """[N, A] random allowed actions."""
     mask = team_view(units).action_mask
     return np.where(mask, rng.random(mask.shape), -1.0).argmax(-1)
 
 
 def attack_closest(units: Units) -> IntArray:
-    """[N, A]: shoots the closest enemy in range, else walks towards the nearest enemy."""
+    """[N, A]: attacks the closest enemy if it is in range, else moves towards it."""
     return closest_policy(units.position, units.alive, units.attack_range, units.max_allies)
 
 
 def closest_policy(
     position: FloatArray, alive: BoolArray, attack_range: FloatArray, allies: int
 ) -> IntArray:
-    """``attack_closest`` on bare arrays, so that other simulators can be played by it."""
+    """``attack_closest`` on plain arrays, for other simulators."""
     offset = position[:, None, allies:] - position[:, :allies, None]  # N,A,F,2
     distance = np.where(alive[:, None, allies:], np.linalg.norm(offset, axis=-1), np.inf)
     closest = distance.argmin(-1)  # N,A
@@ -122,15 +122,15 @@ def closest_policy(
 
 
 def play(battles: SmaxBattles, units: Units, policy: Policy, steps: int = 100) -> list[Units]:
-    """The moments of N battles, until all are decided or the steps are over."""
-    moments = [units]
-    while not decided(moments[-1]).all() and len(moments) <= steps:
-        moments.append(battles.step(policy(moments[-1])))
-    return moments
+    """The units at each step, until all battles are over or ``steps`` are played."""
+    history = [units]
+    while not decided(history[-1]).all() and len(history) <= steps:
+        history.append(battles.step(policy(history[-1])))
+    return history
 
 
 def units_by_hand(allies: int, enemies: int, *, present: Sequence[int] | None = None) -> Units:
-    """One battle [1, ...] of healthy marines, all at the centre, which tests then change."""
+    """One battle [1, ...] of healthy marines, all at the centre; tests change it further."""
     slots = allies + enemies
     is_present = np.zeros((1, slots), bool)
     is_present[0, list(range(slots)) if present is None else present] = True

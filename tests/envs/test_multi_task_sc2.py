@@ -1,4 +1,4 @@
-"""The PettingZoo environment: PettingZoo's own tests on every task, and our own rules."""
+"""Tests of the PettingZoo environment: PettingZoo's own tests on every task, and our rules."""
 
 import functools
 import pickle
@@ -34,23 +34,25 @@ ALL_TASKS = sorted({name for names in TASK_SETS.values() for name in names})
 ENTITIES, FEATURES, ACTIONS = 2 * SLOTS, num_features(SLOTS, SLOTS), 6 + SLOTS
 STOP, EAST = 1, 4
 
-# Every environment here has the same slots, so that one program serves all.
+# Every environment here has the same slots, so that all share one compiled program.
 make = functools.partial(envs.parallel_env, max_allies=SLOTS, max_enemies=SLOTS)
 make_aec = functools.partial(multi_task_sc2_v0.env, max_allies=SLOTS, max_enemies=SLOTS)
 
 
 @pytest.fixture(autouse=True)
 def _no_warnings() -> Iterator[None]:
-    """PettingZoo's tests only warn about much of what they find."""
+    """Turns warnings into errors, because PettingZoo's tests report many problems as warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        # True of every task with fewer units than slots.
+        # Every task with fewer units than slots causes this warning.
         warnings.filterwarnings("ignore", message="No agents present but not all possible_agents")
         yield
 
 
-def play_on(environment: MultiTaskSC2, observations: dict[str, Any], steps: int) -> Iterator[Any]:
-    """What each step gives, with random allowed actions of seeded action spaces."""
+def play_steps(
+    environment: MultiTaskSC2, observations: dict[str, Any], steps: int
+) -> Iterator[Any]:
+    """Yields the result of each step with random allowed actions of seeded action spaces."""
     for _ in range(steps):
         if not environment.agents:
             return
@@ -68,7 +70,7 @@ def play_episode(environment: MultiTaskSC2, seed: int) -> list[Any]:
     for number, agent in enumerate(environment.possible_agents):
         environment.action_space(agent).seed(seed + number)
     observations, infos = environment.reset(seed)
-    return [(observations, infos), *play_on(environment, observations, 1000)]
+    return [(observations, infos), *play_steps(environment, observations, 1000)]
 
 
 @pytest.mark.parametrize("flat", [False, True], ids=["dict", "flat"])
@@ -82,14 +84,14 @@ def test_pettingzoo_api_and_seed_tests(task: str, flat: bool) -> None:
 def test_pettingzoo_render_test(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
-    monkeypatch.setitem(MultiTaskSC2.metadata, "render_fps", 1000)  # do not wait for the eye
+    monkeypatch.setitem(MultiTaskSC2.metadata, "render_fps", 1000)  # do not wait between frames
     render_test(functools.partial(make_aec, tasks=task))
 
 
 @pytest.mark.parametrize("flat", [False, True], ids=["dict", "flat"])
 def test_pettingzoo_tests_of_agents_that_act_one_after_another(flat: bool) -> None:
     with warnings.catch_warnings():
-        # Dict observations, and a state that has the shape of a picture, are meant so.
+        # Dict observations and a two-dimensional state are intended.
         warnings.filterwarnings("ignore", message="Observation")
         warnings.filterwarnings("ignore", message="The state contains negative numbers")
         api_test(make_aec(tasks="large_mt", flat=flat), num_cycles=60)
@@ -111,7 +113,7 @@ def test_the_public_names_can_be_used_and_others_not() -> None:
         assert name in dir(envs)
     with pytest.raises(AttributeError, match="'envs' has no attribute 'parallel'"):
         envs.parallel  # noqa: B018
-    # The function stays the function, whichever of its module's names was imported before.
+    # The public name is the function, also after its module was imported.
     assert envs.parallel_env is multi_task_sc2_v0.parallel_env
 
 
@@ -147,7 +149,7 @@ def test_agents_are_the_slots_that_hold_a_unit() -> None:
         state = environment.state()
         alive = [agent for i, agent in enumerate(environment.possible_agents) if state[i, 0]]
         assert environment.agents == alive
-    assert set(drawn) == set(environment.possible_agents)  # every slot has its turn
+    assert set(drawn) == set(environment.possible_agents)  # every slot gets a unit at some time
 
 
 def test_each_episode_draws_its_task_uniformly() -> None:
@@ -157,7 +159,7 @@ def test_each_episode_draws_its_task_uniformly() -> None:
     assert set(counts) == set(TASK_SETS["large_mt"])
     expected = 600 / len(counts)
     chi_square = sum((n - expected) ** 2 / expected for n in counts.values())
-    assert chi_square < 20.5  # 5 degrees of freedom: exceeded once in a thousand
+    assert chi_square < 20.5  # 5 degrees of freedom, p = 0.001
 
 
 def test_reset_may_name_the_task() -> None:
@@ -183,7 +185,7 @@ def test_an_observation_holds_what_the_agent_sees_and_nothing_else() -> None:
             assert environment.observation_space(agent).contains(observation)
             visible = observation["visible"].astype(bool)
             assert not observation["entities"][~visible].any()
-            assert (observation["entities"][visible, 0] == 1).all()  # only the living are seen
+            assert (observation["entities"][visible, 0] == 1).all()  # only living units are visible
             some_hidden |= not visible[:SLOTS].all()
             some_enemies_seen |= bool(visible[SLOTS:].any())
         assert state is None or environment.state_space.contains(state)
@@ -243,7 +245,7 @@ def test_an_agent_terminates_in_the_step_of_its_death_and_is_gone() -> None:
             assert not observations[agent]["visible"].any()
         agents -= dead
         deaths += len(dead)
-    assert deaths == 10  # random play is lost
+    assert deaths == 10  # random play loses
     assert environment.agents == []
     assert environment.step({}) == ({}, {}, {}, {}, {})
 
@@ -279,7 +281,7 @@ def attack_or_stop(observation: Any) -> int:
 
 
 def set_health(environment: MultiTaskSC2, allies: float, enemies: float) -> None:
-    """Gives the living this much health in the running battle."""
+    """Sets the health of the living units in the running battle."""
     units, _ = environment._battle()
     health = np.where(np.arange(ENTITIES) < SLOTS, allies, enemies) * units.present
     environment._units = put(environment._battles, health=health[None])[0]  # type: ignore[arg-type]
@@ -314,7 +316,7 @@ def test_an_equal_seed_gives_an_equal_series_of_battles() -> None:
     first, second = make("large_mt"), make("large_mt")
     for seed in range(3):
         assert data_equivalence(play_episode(first, seed), play_episode(second, seed))
-        # Without a seed the series goes on, and alike.
+        # Without a seed both series continue, and stay equal.
         assert data_equivalence(first.reset(), second.reset())
     assert not data_equivalence(first.reset(), first.reset())
 
@@ -338,7 +340,7 @@ def test_an_action_that_is_not_allowed_does_nothing() -> None:
     for environment, action in ((stopping, STOP), (attacking, 6)):
         environment.reset(seed=0)
         environment.step(dict.fromkeys(environment.agents, action))
-    columns = slice(0, 8)  # all but the features of actions
+    columns = slice(0, 8)  # all features except those of actions
     np.testing.assert_array_equal(stopping.state()[:, columns], attacking.state()[:, columns])
 
 
@@ -407,7 +409,7 @@ def test_a_human_sees_every_step_in_a_window(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_copy_plays_on_as_the_original(library: Any) -> None:
     original = make("5m_vs_6m")
     observations, _ = original.reset(seed=0)
-    list(play_on(original, observations, 3))
+    list(play_steps(original, observations, 3))
     copied = library.loads(library.dumps(original))
     assert copied._battles._program is original._battles._program  # type: ignore[attr-defined]
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""The flat variant under SuperSuit's wrappers, with random agents."""
+"""The flat observations under SuperSuit's wrappers, with random agents."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def vectorised(tasks: str) -> Any:
 
 
 def random_actions(observations: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Drawn among the allowed ones; the dead see zeros, and do nothing."""
+    """Random allowed actions. Dead agents observe zeros and choose the no-op."""
     allowed = observations[:, -ACTIONS:]
     return np.where(allowed > 0, rng.random(allowed.shape), -1.0).argmax(-1)
 
@@ -42,7 +42,7 @@ def test_random_agents_play_on_through_deaths_and_new_battles() -> None:
         )
         assert observations.shape == (SLOTS, SIZE)
         assert rewards.shape == terminations.shape == truncations.shape == (SLOTS,)
-        # Black death lets all agents end together.
+        # Under black_death all agents end together.
         assert terminations.all() == terminations.any()
         endings += bool(terminations.all())
         tasks |= {info["task"] for info in infos if "task" in info}

@@ -1,10 +1,11 @@
-"""A stand-in for StarCraft II, to test clients against where the game itself cannot be had.
+"""A stand-in for StarCraft II, to test clients on machines without the game.
 
-It takes the game's command line, opens the same websocket, speaks the same protobuf messages
-(s2client-proto) and plays simple battles with the unit types of SMACv2's map 32x32_flat. It is
-strict: what the protocol forbids is answered with the error that the protocol has for it.
+It has the game's command line, websocket and protobuf messages (s2client-proto), and plays simple
+battles with the unit types of SMACv2's map 32x32_flat. It is strict: it answers every forbidden
+request with the protocol's error.
 
-`installation` lays it out as the game is; `__main__` and `server` are the executable; `requests`
-is the state machine, `answers` the messages, `world` the battle, `unit_stats` its numbers;
-`replay` and `faults` are what their names say.
+`installation` writes the folders of an installation. `__main__` and `server` are the executable.
+`requests` is the state machine, `answers` builds the messages, `world` simulates the battle with
+the numbers in `unit_stats`. `orders` checks orders, `replay` stores replays, and `faults` makes
+the stand-in fail on demand.
 """

@@ -13,7 +13,7 @@ from sc2_standin.server import serve
 
 
 def main(executable: str) -> None:
-    """Reads the game's command line and serves."""
+    """Parses the game's command line and answers requests."""
     parser = argparse.ArgumentParser(prog="SC2_x64", allow_abbrev=False)
     parser.add_argument("-listen", required=True)
     parser.add_argument("-port", type=int, required=True)
@@ -32,7 +32,7 @@ def main(executable: str) -> None:
     print(f"Stand-in for StarCraft II, {build.name}", flush=True)
     if faults.strikes("exit") is not None:
         sys.exit("error while loading shared libraries: libsomething.so.6")
-    # The game leaves files there, too.
+    # The game also creates files there.
     (arguments.tempDir / "StarCraft II").mkdir(parents=True, exist_ok=True)
     requests = Requests(folder, int(build.name.removeprefix("Base")), faults)
     asyncio.run(serve(arguments.listen, arguments.port, requests, faults))

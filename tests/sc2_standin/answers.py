@@ -1,4 +1,4 @@
-"""The world and the map as the protocol's messages."""
+"""Builds the protocol's messages about the world and the map."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAP_NAME = "32x32_flat"
 
 
 def observation(world: World, is_over: bool) -> sc_pb.ResponseObservation:
-    """All units, as the map has no fog, and who has died since the last observation."""
+    """All units (the map has no fog), and the units that died since the last observation."""
     units = [_unit(unit) for unit in world.units.values()]
     dead, world.dead = world.dead, []
     raw = raw_pb2.ObservationRaw(
@@ -63,7 +63,7 @@ def _unit(unit: Unit) -> raw_pb2.Unit:
         energy_max=MOST_ENERGY if unit.stats.weapon is None else 0.0,
         is_flying=unit.stats.flies,
     )
-    if is_ours:  # the game tells these of one's own units only
+    if is_ours:  # the game reports these for the player's own units only
         message.weapon_cooldown = unit.cooldown
         if unit.order is not None:
             order = message.orders.add(ability_id=unit.order.ability)
@@ -76,7 +76,7 @@ def _unit(unit: Unit) -> raw_pb2.Unit:
 
 
 def game_info(map_path: str, difficulty: int, options: sc_pb.InterfaceOptions) -> sc_pb.Response:
-    """The map: a plain, pathable everywhere."""
+    """The map: flat and pathable everywhere."""
     corner = common_pb2.PointI(x=MAP_SIZE, y=MAP_SIZE)
     info = sc_pb.ResponseGameInfo(
         map_name=MAP_NAME,
@@ -98,7 +98,7 @@ def game_info(map_path: str, difficulty: int, options: sc_pb.InterfaceOptions) -
 
 
 def data(request: sc_pb.RequestData) -> sc_pb.ResponseData:
-    """The unit types, in the order of their ids; the map's own nine are the last."""
+    """The unit types in the order of their ids. The map's own nine types are the last."""
     answer = sc_pb.ResponseData()
     if request.unit_type_id:
         for unit_id in range(NUM_STANDARD_TYPES + len(STATS)):

@@ -1,4 +1,4 @@
-"""Lays the stand-in out as an installation of the game, for SC2PATH to point to."""
+"""Writes the stand-in as an installation of the game, for SC2PATH."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ main(sys.argv[0])
 
 
 def install(folder: Path, base_build: int = BASE_BUILD) -> Path:
-    """Writes ``Versions/Base<N>/SC2_x64`` and the map into the folder; gives the folder."""
+    """Writes ``Versions/Base<N>/SC2_x64`` and the map into the folder, and returns the folder."""
     executable = folder / "Versions" / f"Base{base_build}" / "SC2_x64"
     executable.parent.mkdir(parents=True)
     executable.write_text(EXECUTABLE.format(python=sys.executable, packages=str(PACKAGES)))

@@ -1,4 +1,4 @@
-"""Whether the game takes an order, and with which result it refuses one."""
+"""Checks and executes orders, with the game's result codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Result: TypeAlias = error_pb2.ActionResult.ValueType
 
 
 def give(world: World, command: raw_pb2.ActionRawUnitCommand) -> Result:
-    """Gives an order to all units that it names, or to none of them."""
+    """Gives an order to all units that it names, or to none if it is refused for one of them."""
     units = []
     for tag in command.unit_tags:
         unit = world.units.get(tag)

@@ -1,4 +1,4 @@
-"""Replays: as in the game, what the players did and not what they saw."""
+"""Replays. As in the game, they store the players' requests and not the observations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Replay:
     loops: int = 0
 
     def to_bytes(self) -> bytes:
-        """What a file holds."""
+        """The content of a replay file."""
         content = {
             "create": _text(self.create.SerializeToString()),
             "requests": [(loop, _text(r.SerializeToString())) for loop, r in self.requests],
@@ -31,7 +31,7 @@ class Replay:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Replay | None:
-        """Reads a file's content; None if it is no replay."""
+        """Parses the content of a file; None if it is not a replay."""
         if not data.startswith(MAGIC):
             return None
         content = json.loads(zlib.decompress(data.removeprefix(MAGIC)))

@@ -1,4 +1,4 @@
-"""The state machine: which request is allowed when, and what it answers.
+"""The state machine: which requests each state allows, and the answers to them.
 
 The table of states is that of s2client-proto's ``sc2api.proto``.
 """
@@ -49,7 +49,7 @@ CreateError: TypeAlias = sc_pb.ResponseCreateGame.Error.ValueType
 
 
 class Refused(Exception):  # noqa: N818
-    """A request that the protocol does not allow; the answer holds nothing but this error."""
+    """A request that the protocol does not allow. The answer has only this error."""
 
 
 class Requests:
@@ -58,7 +58,7 @@ class Requests:
     Args:
         folder: The installation.
         base_build: The number of the build, from the executable's folder.
-        faults: What is to go wrong.
+        faults: The faults on demand.
     """
 
     def __init__(self, folder: Path, base_build: int, faults: Faults) -> None:
@@ -71,14 +71,14 @@ class Requests:
         self._world = World(0)
 
     def answer(self, message: bytes) -> sc_pb.Response:
-        """The answer to a message, whatever it holds."""
+        """The answer to any message, valid or not."""
         request = sc_pb.Request()
         try:
             request.ParseFromString(message)
             response = self._answer(request)
         except Refused as error:
             response = sc_pb.Response(error=[str(error)])
-        except Exception as error:  # the game answers a garbled message, too
+        except Exception as error:  # the game also answers invalid messages
             response = sc_pb.Response(error=[f"{type(error).__name__}: {error}"])
         if request.HasField("id"):
             response.id = request.id
@@ -200,7 +200,7 @@ class Requests:
         return sc_pb.Response(step=sc_pb.ResponseStep(simulation_loop=self._world.loop))
 
     def _repeat(self) -> None:
-        """In a replay: does what was done at this loop."""
+        """Repeats the requests of this loop in a replay."""
         for loop, request in self._replay.requests:
             if loop == self._world.loop:
                 getattr(self, f"_{request.WhichOneof('request')}")(request)
@@ -270,7 +270,7 @@ class Requests:
 
 
 def _players_error(create: sc_pb.RequestCreateGame) -> tuple[CreateError, str] | None:
-    """Whether the players are one of ours and one computer, with all that it needs."""
+    """An error unless the players are one participant and one complete computer player."""
     errors = sc_pb.ResponseCreateGame
     if not create.player_setup:
         return errors.MissingPlayerSetup, "no players"

@@ -1,4 +1,4 @@
-"""The websocket, and the faults that are faults of the process."""
+"""The websocket, and the faults that concern the process."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ async def serve(host: str, port: int, requests: Requests, faults: Faults) -> Non
 
 
 async def _fail(faults: Faults, message: bytes) -> None:
-    """What is due at a step, or asked for by the protocol's own test command."""
+    """Fails if a fault is due at this step, or if the protocol's test command asks for it."""
     request = sc_pb.Request()
     try:
         request.ParseFromString(message)
     except Exception:
-        return  # answered as an error later
+        return  # ``Requests`` answers it with an error
     for command in request.debug.debug:
         if command.HasField("test_process"):
             await asyncio.sleep(command.test_process.delay_ms / 1000)

@@ -1,8 +1,8 @@
 """The numbers of the unit types.
 
-Health, shield, armour, speed, sight and size are those of the map's own unit data; weapons are the
-game's at version 4.10. Times are in game loops: 16 to the "normal" second in which the game's data
-counts, 22.4 to the second that a player sees.
+Health, shield, armour, speed, sight and size are from the map's own unit data; weapons are from
+the game's version 4.10. Times are in game loops. A "normal" second of the game's data has 16 loops,
+a second of play has 22.4.
 """
 
 from __future__ import annotations
@@ -10,33 +10,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 LOOPS_PER_NORMAL_SECOND = 16.0
-NUM_STANDARD_TYPES = 1970  # about as many as the game has; the map's own nine come after them
-# Shields grow again when a unit was not hurt for 10 normal seconds, by 2 a second.
+NUM_STANDARD_TYPES = 1970  # about as many as in the game; the map's own nine follow
+# A shield recovers by 2 per normal second once the unit was not damaged for 10.
 SHIELD_DELAY_LOOPS = 160
 SHIELD_PER_LOOP = 2.0 / LOOPS_PER_NORMAL_SECOND
-# A medivac heals 9 a normal second, 3 for each point of its energy, which grows by 0.5625.
+# A medivac heals 9 health per normal second, 3 per point of energy. Energy recovers by 0.5625.
 HEAL_PER_LOOP = 9.0 / LOOPS_PER_NORMAL_SECOND
 HEALTH_PER_ENERGY = 3.0
 ENERGY_PER_LOOP = 0.5625 / LOOPS_PER_NORMAL_SECOND
 HEAL_RANGE, START_ENERGY, MOST_ENERGY = 4.0, 50.0, 200.0
-# What the Zerg lose grows again, by 0.2734 a normal second.
+# Zerg units recover 0.2734 health per normal second.
 ZERG = frozenset({"Baneling", "Hydralisk", "Zergling"})
 ZERG_HEALTH_PER_LOOP = 0.2734 / LOOPS_PER_NORMAL_SECOND
-LEAST_DAMAGE = 0.5  # armour leaves that much
+MIN_DAMAGE = 0.5  # after armour
 
 
 @dataclass(frozen=True)
 class Weapon:
-    """What a unit fires.
+    """The weapon of a unit type.
 
     Attributes:
-        damage: Of one hit.
-        range: Between the edges of two units, map units.
-        period: Loops between two shots.
-        hits: In one shot.
-        bonus: More damage against units of an attribute.
-        hits_air: Whether it reaches what flies.
-        blast: Radius in which it hits all, and kills who fires it.
+        damage: Damage of one hit.
+        range: Map units between the edges of the two units.
+        period: Loops between two attacks.
+        hits: Hits of one attack.
+        bonus: An attribute, and the extra damage against units that have it.
+        hits_air: Whether it can attack flying units.
+        blast: The radius in which it hits all enemies; if not 0, the attacker dies.
     """
 
     damage: float
@@ -50,7 +50,7 @@ class Weapon:
 
 @dataclass(frozen=True)
 class UnitStats:
-    """A unit type; ``speed`` in map units a loop, ``standard_id`` that of the enemy's units."""
+    """A unit type; ``speed`` in map units per loop, ``standard_id`` the id of the enemy's units."""
 
     name: str
     standard_id: int
@@ -66,7 +66,7 @@ class UnitStats:
 
     @property
     def regrowth(self) -> float:
-        """Health that comes back in a loop."""
+        """Health that recovers per loop."""
         return ZERG_HEALTH_PER_LOOP if self.name in ZERG else 0.0
 
 
@@ -79,7 +79,7 @@ def _stats(
     weapon: Weapon | None,
     flies: bool = False,
 ) -> UnitStats:
-    """From (health, shield, armour), (speed a normal second, radius, sight) and the rest."""
+    """Makes a type from (health, shield, armour), (speed per normal second, radius, sight), ..."""
     speed, radius, sight = body
     return UnitStats(
         name,
@@ -157,12 +157,12 @@ STATS: tuple[UnitStats, ...] = (
     ),
 )
 
-# By the id in messages. The map's own types do not fire on their own.
+# By the id in messages.
 BY_ID: dict[int, UnitStats] = {stats.standard_id: stats for stats in STATS} | {
     NUM_STANDARD_TYPES + i: stats for i, stats in enumerate(STATS)
 }
 
 
 def fires_on_its_own(unit_type: int) -> bool:
-    """Whether an idle unit of this type shoots at enemies in range."""
+    """Whether an idle unit of this type attacks enemies in range. The map's own types do not."""
     return unit_type < NUM_STANDARD_TYPES

@@ -1,4 +1,4 @@
-"""A battle on an empty plain: units, their orders, and what happens in one game loop."""
+"""Simulates a battle on a flat map: units, their orders, and one game loop at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sc2_standin.unit_stats import (
     HEAL_PER_LOOP,
     HEAL_RANGE,
     HEALTH_PER_ENERGY,
-    LEAST_DAMAGE,
+    MIN_DAMAGE,
     MOST_ENERGY,
     SHIELD_DELAY_LOOPS,
     SHIELD_PER_LOOP,
@@ -27,13 +27,13 @@ from sc2_standin.unit_stats import (
 MAP_SIZE = 32
 LEARNER, ENEMY = 1, 2
 STOP, MOVE, ATTACK, HEAL = 4, 16, 23, 386
-# The map's trigger sends idle enemies to the nearest of ours every half (normal) second.
+# The map's trigger orders idle enemies to attack the nearest unit of the learner every half second.
 TRIGGER_LOOPS = 8
 
 
 @dataclass
 class Order:
-    """What a unit was told: an ability, and a unit or a point."""
+    """An order: an ability, and a target unit or point."""
 
     ability: int
     target: int | None = None
@@ -42,7 +42,7 @@ class Order:
 
 @dataclass
 class Unit:
-    """A living unit; ``cooldown`` in loops, ``hurt_at`` the loop in which it last lost health."""
+    """A living unit; ``cooldown`` in loops, ``hurt_at`` the loop of the last damage."""
 
     tag: int
     unit_type: int
@@ -66,11 +66,11 @@ class World:
         self.units: dict[int, Unit] = {}
         self.dead: list[int] = []
         self._random = random.Random(seed)
-        self._tags = itertools.count(4294967297, 262144)  # as large as the game's
+        self._tags = itertools.count(4294967297, 262144)  # as large as the game's tags
         self._at_next_loop: list[Callable[[], None]] = []
 
     def create(self, unit_type: int, owner: int, x: float, y: float) -> None:
-        """Puts a unit on the map in the next loop, as the game does."""
+        """Creates a unit in the next loop, as the game does."""
         stats = BY_ID[unit_type]
         energy = START_ENERGY if stats.weapon is None else 0.0
         tag = next(self._tags)
@@ -78,7 +78,7 @@ class World:
         self._at_next_loop.append(lambda: self.units.update({tag: unit}))
 
     def kill(self, tags: Iterable[int]) -> None:
-        """Takes units off the map in the next loop."""
+        """Removes units in the next loop."""
         gone = list(tags)
 
         def remove() -> None:
@@ -88,7 +88,7 @@ class World:
         self._at_next_loop.append(remove)
 
     def order(self, tag: int, order: Order) -> None:
-        """Replaces what a unit does."""
+        """Replaces a unit's order."""
         self.units[tag].order = None if order.ability == STOP else order
 
     def advance(self) -> None:
@@ -100,7 +100,7 @@ class World:
         if self.loop % TRIGGER_LOOPS == 0:
             self._send_idle_enemies()
         turn = list(self.units.values())
-        self._random.shuffle(turn)  # as in the game, nobody always shoots first
+        self._random.shuffle(turn)  # as in the game, no unit always attacks first
         for unit in turn:
             if unit.tag in self.units:
                 self._act(unit)
@@ -127,7 +127,7 @@ class World:
             unit.order = None
 
     def _act_on(self, unit: Unit, ability: int, tag: int) -> None:
-        """Follows an order that names a unit: shoot, heal, or walk there."""
+        """Follows an order with a target unit: attack, heal, or move there."""
         target = self.units.get(tag)
         if target is None:
             unit.order = None
@@ -136,12 +136,12 @@ class World:
         elif ability == HEAL and can_heal(unit, target):
             self._heal_or_follow(unit, target)
         elif unit.stats.weapon is None and unit.owner == ENEMY:
-            self._act_idle(unit)  # a medivac that is told to attack looks for patients
+            self._act_idle(unit)  # an enemy medivac with an attack order heals
         else:
             self._walk(unit, target.x, target.y)
 
     def _act_idle(self, unit: Unit) -> None:
-        """What a unit that is not the learner's does by itself."""
+        """The behaviour of an idle enemy unit."""
         weapon = unit.stats.weapon
         if weapon is None:
             hurt = [u for u in self.units.values() if can_heal(unit, u) and is_hurt(u)]
@@ -186,11 +186,11 @@ class World:
         if weapon.bonus is not None and weapon.bonus[0] in target.stats.attributes:
             damage += weapon.bonus[1]
         for _ in range(weapon.hits):
-            taken_by_shield = min(target.shield, damage)
-            target.shield -= taken_by_shield
-            if damage > taken_by_shield:
-                left = damage - taken_by_shield
-                target.health -= max(left - target.stats.armour, LEAST_DAMAGE)
+            absorbed = min(target.shield, damage)
+            target.shield -= absorbed
+            if damage > absorbed:
+                left = damage - absorbed
+                target.health -= max(left - target.stats.armour, MIN_DAMAGE)
         target.hurt_at = self.loop
         if target.health <= 0.0:
             self._remove(target.tag)
@@ -206,7 +206,7 @@ class World:
         return min(others, key=lambda u: (u.x - unit.x) ** 2 + (u.y - unit.y) ** 2, default=None)
 
     def _walk(self, unit: Unit, x: float, y: float) -> bool:
-        """One loop's way towards a point; True on arrival."""
+        """Moves towards a point for one loop; True on arrival."""
         away = math.hypot(x - unit.x, y - unit.y)
         step = unit.stats.speed
         if away <= step:
@@ -217,7 +217,7 @@ class World:
         return False
 
     def _push_apart(self) -> None:
-        """Units that stand in each other, on the ground or in the air, give way by half each."""
+        """Pushes overlapping units apart, each by half of the overlap."""
         for one, other in itertools.combinations(self.units.values(), 2):
             room = one.stats.radius + other.stats.radius
             dx, dy = other.x - one.x, other.y - one.y
@@ -246,14 +246,14 @@ class World:
 
 
 def can_hit(unit: Unit, target: Unit) -> bool:
-    """Whether the unit's weapon reaches what the target is, on the ground or in the air."""
+    """Whether the unit's weapon can attack the target, on the ground or in the air."""
     weapon = unit.stats.weapon
-    # A medivac cannot hit anything, but follows whom it is sent to.
+    # A medivac cannot attack, but it follows its target.
     return weapon is None or weapon.hits_air or not target.stats.flies
 
 
 def can_heal(unit: Unit, target: Unit) -> bool:
-    """Whether the unit heals such targets."""
+    """Whether the unit can heal the target."""
     return (
         unit.stats.weapon is None
         and unit.owner == target.owner
@@ -262,12 +262,12 @@ def can_heal(unit: Unit, target: Unit) -> bool:
 
 
 def is_hurt(unit: Unit) -> bool:
-    """Whether there is anything to heal."""
+    """Whether the unit has lost health."""
     return unit.health < unit.stats.health
 
 
 def gap(one: Unit, other: Unit) -> float:
-    """Distance between the edges of two units, as weapons measure it."""
+    """The distance between the edges of two units, which weapon ranges use."""
     centres = math.hypot(other.x - one.x, other.y - one.y)
     return centres - one.stats.radius - other.stats.radius
 

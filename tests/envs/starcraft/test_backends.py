@@ -22,9 +22,9 @@ def settings(**values: Any) -> EnvSettings:
         ({"tasks": "5m_vs_6m", "max_allies": 11}, (11, 6)),
         ({"tasks": "5m_vs_6m", "max_allies": 5, "max_enemies": 100}, (5, 100)),
         ({"max_allies": None}, (6, 6)),
-        # A setting of another backend may stand there with its default.
+        # A setting of another backend is allowed if it has its default.
         ({"step_mul": 8}, (6, 6)),
-        # A medivac names the ally that it heals by an enemy's number.
+        # A medivac's actions name allies by the numbers of enemies.
         ({"backend": "sc2", "tasks": "1md4m_vs_3m"}, (5, 5)),
         ({"backend": "sc2", "tasks": "3m_vs_1md1m"}, (3, 2)),
         ({"backend": "sc2", "tasks": ["1md1m", "9m_vs_2m"]}, (9, 9)),

@@ -29,7 +29,7 @@ WIDTH = 720
 
 @pytest.fixture
 def units() -> Units:
-    """Two allies to the west, two enemies to the east; the last slot of both is empty."""
+    """Two allies in the west and two enemies in the east; the last slot of both sides is empty."""
     scene = units_by_hand(3, 3, present=[0, 1, 3, 4])[0]
     position = np.zeros((6, 2), np.float32)
     position[[0, 1, 3, 4]] = [(-4, 3), (-4, -3), (4, 3), (4, -3)]
@@ -37,7 +37,7 @@ def units() -> Units:
 
 
 def around(image: Picture, x: float, y: float, radius: float, view: float = MIDDLE) -> Picture:
-    """The pixels of a square around a point of the map, in map units from its centre."""
+    """The pixels of a square around a point, given in map units from the centre."""
     scale = image.shape[1] / (2 * view)
     top = image.shape[1] * LINES_IN_HEADER / LINES_IN_WIDTH
     east, south = (view + x) * scale, top + (view - y) * scale
@@ -47,12 +47,12 @@ def around(image: Picture, x: float, y: float, radius: float, view: float = MIDD
 
 
 def share(image: Picture, colour: Colour, tolerance: int = 30) -> float:
-    """How much of the picture has about this colour."""
+    """The share of the picture that has about this colour."""
     return float((np.abs(image.astype(int) - colour).max(-1) <= tolerance).mean())
 
 
 def changed(units: Units, **values: Any) -> Units:
-    """The scene with some of its entries replaced, given as field = {slot: value}."""
+    """The scene with some entries replaced, given as field = {slot: value}."""
     arrays = {}
     for name, entries in values.items():
         arrays[name] = getattr(units, name).copy()
@@ -99,7 +99,7 @@ def test_the_ring_shows_the_health_that_is_left(
     image = around(picture(changed(units, health={0: health}), "2m", WIDTH), -4, 3, 0.5)
     middle = image.shape[1] // 2
     east, west = image[:, middle + 1 :], image[:, : middle - 1]
-    assert share(east, colour) > 0.05  # it starts at the top and runs clockwise
+    assert share(east, colour) > 0.05  # the ring starts at the top and runs clockwise
     assert (share(west, colour) > 0.05) == (health == 45)
 
 

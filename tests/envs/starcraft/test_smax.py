@@ -1,4 +1,4 @@
-"""The mechanics of battles on SMAX: what an action does, who sees and shoots whom, how it ends."""
+"""The mechanics of battles on SMAX: moves, attacks, sight, rewards, ends, saved states."""
 
 import io
 from itertools import pairwise
@@ -27,9 +27,9 @@ from envs.starcraft.tasks import parse_tasks
 from envs.starcraft.team_view import decided, reward, team_view, won
 from envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES
 
-MARINE_STEP = 3.15 * 0.5  # map units: SMAX's speed of a marine times the time of a step
+MARINE_STEP = 3.15 * 0.5  # map units: SMAX's speed of a marine times the length of a step
 
-# A few hundred steps are played in 64 battles of all sizes.
+# 64 battles of all sizes.
 MIXED_TASKS = [
     f"{allies}m_vs_{allies + extra}m" for extra in (0, 1) for allies in (3, 5, 8, 10)
 ] * 8
@@ -109,14 +109,14 @@ def test_no_move_off_the_map(x: float, y: float, directions: list[bool]) -> None
             np.testing.assert_allclose(after.position[0, ally], (x, y), atol=1e-5)
 
 
-def test_nobody_leaves_the_map_even_when_pushed() -> None:
+def test_no_unit_leaves_the_map_even_when_pushed() -> None:
     battles, units = start(["11m_vs_11m"])
     for action in (EAST, NORTH):
         for _ in range(14):
             units = put(battles, health=np.where(units.present, 1000.0, 0.0))
             units = battles.step(np.full((1, SLOTS), action))
             assert (np.abs(units.position) <= 16.0).all()
-    # All eleven stand at the eastern edge, where they push each other.
+    # All eleven are at the eastern edge, where they push each other.
     assert (units.position[0, :SLOTS, 0] > 12.0).all()
 
 
@@ -132,7 +132,7 @@ def test_an_attack_takes_9_health_and_starts_the_cooldown() -> None:
     battles, units, ally, enemy = duel(4.0)
     after = battles.step(do(units, ally, ATTACK + enemy - SLOTS))
     assert after.health[0, enemy] == 45.0 - 9.0
-    # The weapon waits 0.61 s, give or take: more than a step's 0.5 s less the first 1/16 s.
+    # The cooldown is about 0.61 s, longer than the rest of the step after the shot.
     assert 0.0 < after.cooldown[0, ally] <= 1.0
     assert not after.cooldown[~after.present].any()
 
@@ -150,7 +150,7 @@ def test_no_shot_while_the_weapon_cools_down() -> None:
 def test_an_attack_out_of_range_does_nothing_even_if_the_enemy_comes_closer() -> None:
     battles, units, ally, enemy = duel(5.5)
     after = battles.step(do(units, ally, ATTACK + enemy - SLOTS))
-    assert np.ptp(after.position[0, [ally, enemy], 0]) < 5.0  # it came
+    assert np.ptp(after.position[0, [ally, enemy], 0]) < 5.0  # it came closer
     assert after.health[0, enemy] == 45.0
 
 
@@ -163,7 +163,7 @@ def test_an_attack_on_an_empty_slot_does_nothing() -> None:
     assert not after.cooldown[0, ally]
 
 
-# Both armies have one marine, 4 apart; ours attacks or not, and the enemy always does.
+# Both armies have one marine, 4 apart. The ally may attack; the enemy always does.
 @pytest.mark.parametrize(
     ("ally_health", "enemy_health", "attack", "is_won", "is_decided", "kills"),
     [
@@ -197,21 +197,22 @@ def test_how_a_battle_ends(
 def test_every_win_earns_20_in_sum_whatever_the_team_size() -> None:
     names = [f"{size}m" for size in range(1, 12)] * 6
     battles, units = start(names[:64])
-    health = np.where(np.arange(2 * SLOTS) < SLOTS, 1000.0, 45.0) * units.present  # we are strong
+    health = np.where(np.arange(2 * SLOTS) < SLOTS, 1000.0, 45.0) * units.present  # strong allies
     units = put(battles, health=health)
 
-    moments = play(battles, units, attack_closest)
+    steps = play(battles, units, attack_closest)
     returns = np.zeros(64)
-    for before, after in pairwise(moments):
+    for before, after in pairwise(steps):
         returns += reward(before, after) * ~decided(before)
-    assert won(moments[-1]).all()
+    assert won(steps[-1]).all()
     np.testing.assert_allclose(returns, 20.0, rtol=1e-5)
 
 
 def test_an_attack_hits_the_enemy_with_the_tag_that_it_names() -> None:
     battles, units = start(["11m", "5m_vs_6m", "8m_vs_9m", "3m"] * 16)
     rng = np.random.default_rng(0)
-    # Enemies on a circle of radius 3 in the order of their tags, all allies but one far away.
+    # Enemies stand on a circle of radius 3 in the order of their tags. One ally is at its centre,
+    # the others are far away.
     angle = 2 * np.pi * np.arange(SLOTS) / SLOTS
     position = np.zeros((64, 2 * SLOTS, 2), np.float32)
     position[:, :SLOTS] = -FAR, -FAR
@@ -250,7 +251,7 @@ def test_surplus_units_are_never_seen_moved_or_targeted() -> None:
         smax = battles._state.state
         assert not np.asarray(smax.unit_alive)[absent].any()
         np.testing.assert_array_equal(np.asarray(smax.unit_positions)[absent], 16.0)
-        # SMAX numbers the enemies' targets backwards, from 5.
+        # SMAX numbers the enemies' targets in reverse order, from 5.
         targeted = SLOTS + 4 - np.asarray(smax.prev_attack_actions)[:, SLOTS:]
         shoots = (targeted < SLOTS) & units.present[:, SLOTS:]
         assert np.take_along_axis(units.present, targeted.clip(0), 1)[shoots].all()
@@ -262,8 +263,8 @@ def test_surplus_units_are_never_seen_moved_or_targeted() -> None:
             units = battles.reset(over, [tasks[i % 8] for i in over], range(seed, seed + len(over)))
             seed += len(over)
         units = battles.step(random_actions(units, rng))
-    assert seed > 1200  # hundreds of battles were fought to their end,
-    assert shots > 5000  # and the enemies did shoot
+    assert seed > 1200  # more than 200 battles ended,
+    assert shots > 5000  # and the enemies attacked
 
 
 def test_an_equal_seed_gives_an_equal_battle_whatever_the_neighbours() -> None:
@@ -280,7 +281,7 @@ def test_an_equal_seed_gives_an_equal_battle_whatever_the_neighbours() -> None:
         for name, array in vars(other_units[np.array([40, 7])]).items():
             here = getattr(units, name)[3]
             np.testing.assert_array_equal(array, np.stack([here, here]), err_msg=name)
-    assert decided(units[3])  # it was played to its end
+    assert decided(units[3])  # the battle is over
 
 
 def test_different_seeds_give_different_battles() -> None:
@@ -306,7 +307,7 @@ def test_resetting_some_battles_leaves_the_others_alone() -> None:
             np.testing.assert_array_equal(array[rest], getattr(alone_units, name)[rest], name)
 
 
-def test_earlier_moments_are_not_overwritten() -> None:
+def test_earlier_units_are_not_overwritten() -> None:
     battles, first = start(["5m_vs_6m"] * 64)
     copy = first.map(np.copy)
     battles.step(do(first, 0, EAST))
@@ -322,7 +323,7 @@ def test_a_team_larger_than_the_slots_is_refused(name: str) -> None:
 
 
 def test_one_program_serves_all_battles_of_equal_slots() -> None:
-    # No other test plays 2 against 2 slots, so what is compiled here is compiled for this.
+    # No other test has 2 against 2 slots, so all programs counted here belong to this test.
     for names in (["1m", "2m"], ["2z", "1m_vs_2m"]):
         battles, units = start(names, slots=2)
         for _ in range(3):
@@ -333,8 +334,8 @@ def test_one_program_serves_all_battles_of_equal_slots() -> None:
             assert compiled._cache_size() == 1  # type: ignore[attr-defined]
 
 
-def test_battles_go_on_from_their_saved_state() -> None:
-    """Through a file, into other battles of the same size, and exactly."""
+def test_battles_continue_exactly_from_their_saved_state() -> None:
+    """Saves to a file and restores into other battles of the same size."""
     tasks = [*parse_tasks("small_mt"), *parse_tasks("3m")]
     actions = np.random.default_rng(0).integers(12, size=(30, 4, 6))
     battles, resumed = SmaxBattles(4, 6, 6), SmaxBattles(4, 6, 6)

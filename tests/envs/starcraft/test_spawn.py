@@ -12,7 +12,7 @@ def spawns(name: str, slots: int, number: int) -> list[Spawn]:
 
 
 def army_points(spawn: Spawn, slots: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The middle of either army's square, and the length of its sides."""
+    """The middles of the armies' squares, and the lengths of their sides."""
     allies, enemies = spawn.position[:slots], spawn.position[slots:]
     middles = [(army.max(0) + army.min(0)) / 2 for army in (allies, enemies)]
     return middles[0], middles[1], np.concatenate([np.ptp(allies, axis=0), np.ptp(enemies, axis=0)])
@@ -24,7 +24,7 @@ def chi_square(counts: np.ndarray) -> float:
 
 
 def test_the_armies_stand_14_apart_on_a_line_through_the_centre() -> None:
-    # With 400 units an army fills its square, so the square's middle is the army's point.
+    # 400 units fill an army's square, so the square's middle is the army's centre.
     for spawn in spawns("400m", 400, 20):
         ally_point, enemy_point, _ = army_points(spawn, 400)
         np.testing.assert_allclose(ally_point, -enemy_point, atol=0.05)
@@ -42,15 +42,15 @@ def test_the_angle_is_uniform() -> None:
     points = [army_points(spawn, 11)[0] for spawn in spawns("11m", 11, 1600)]
     angles = np.arctan2(*np.transpose(points)[::-1])
     counts, _ = np.histogram(angles, 16, (-np.pi, np.pi))
-    assert chi_square(counts) < 37.7  # 15 degrees of freedom: exceeded once in a thousand
+    assert chi_square(counts) < 37.7  # 15 degrees of freedom, p = 0.001
 
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_every_slot_is_used_equally_often(side: int) -> None:
     present = np.stack([s.present.reshape(2, 11)[side] for s in spawns("5m_vs_5m", 11, 2200)])
     assert (present.sum(-1) == 5).all()
-    # Slots are drawn without repetition, so the spread is 6/10 of that of independent draws.
-    assert chi_square(present.sum(0)) < 29.6 * 6 / 10  # 10 degrees of freedom, one in a thousand
+    # Slots are drawn without replacement, so the variance is 6/10 of that of independent draws.
+    assert chi_square(present.sum(0)) < 29.6 * 6 / 10  # 10 degrees of freedom, p = 0.001
 
 
 def test_the_slots_of_the_unit_types_are_drawn_too() -> None:

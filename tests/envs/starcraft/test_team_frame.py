@@ -1,4 +1,4 @@
-"""The symmetries of the map, and battles told in the team's own frame."""
+"""Tests of the map's symmetries and of battles in the team's frame."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def framed(num_battles: int, first_seed: int = 0) -> tuple[TeamFrame, Units]:
 
 
 def ally_angle(units: Units) -> FloatArray:
-    """[N] degrees of the allies' centre, seen from the map's."""
+    """[N] the direction of the allies' centre from the map's centre, in degrees."""
     where = units.position[:, : units.max_allies].sum(1)
     return np.degrees(np.arctan2(where[:, 1], where[:, 0]))
 
@@ -41,7 +41,7 @@ def test_the_symmetries_are_those_of_a_square() -> None:
 
 
 @pytest.mark.parametrize("move", range(4))
-def test_a_turned_move_goes_where_the_turned_map_has_that_direction(move: int) -> None:
+def test_a_transformed_move_goes_in_the_transformed_direction(move: int) -> None:
     actions = np.full((8, 1), FIRST_MOVE + move)
     turned = transform_actions(actions, ALL)[:, 0] - FIRST_MOVE
     np.testing.assert_array_equal(COMPASS[turned], SYMMETRIES @ COMPASS[move])
@@ -52,7 +52,7 @@ def test_other_actions_stay() -> None:
     np.testing.assert_array_equal(transform_actions(actions, ALL), actions)
 
 
-def test_turned_there_and_back_units_are_as_before() -> None:
+def test_a_symmetry_and_its_inverse_leave_units_unchanged() -> None:
     battles, units = start(["5m_vs_6m"] * 8)
     actions = np.where(
         team_view(units).action_mask[..., NO_OP], NO_OP, FIRST_MOVE + ALL[:, None] % 4
@@ -66,7 +66,7 @@ def test_turned_there_and_back_units_are_as_before() -> None:
     assert not np.array_equal(there.last_action, units.last_action)
 
 
-def test_what_is_seen_reached_and_earned_does_not_depend_on_the_frame() -> None:
+def test_visibility_attacks_and_reward_do_not_depend_on_the_frame() -> None:
     battles, before = start(["5m_vs_6m"] * 8)
     after = battles.step(np.where(before.present[:, :11], FIRST_MOVE, NO_OP))
     view, turned = team_view(after), team_view(transform_units(after, ALL))
@@ -79,7 +79,7 @@ def test_what_is_seen_reached_and_earned_does_not_depend_on_the_frame() -> None:
     )
 
 
-def test_at_the_edge_the_way_out_is_barred_in_every_frame() -> None:
+def test_moves_off_the_map_are_forbidden_in_every_frame() -> None:
     _, units = start(["1m_vs_1m"] * 8)
     ally = units.present[:, :11]
     can_move = np.where(ally[..., None], [True, True, False, True], False)  # not to the east
@@ -94,7 +94,7 @@ def test_every_battle_starts_between_west_and_north_west() -> None:
     angle = ally_angle(units)
     assert (angle >= 135.0).all()
     assert (angle <= 180.0).all()
-    assert np.ptp(angle) > 40.0  # the rest of the angle is still random
+    assert np.ptp(angle) > 40.0  # within the sector the angle is random
 
 
 def test_the_enemies_stand_opposite_in_the_team_frame() -> None:
@@ -111,10 +111,10 @@ def test_moves_go_where_the_team_frame_says(move: int) -> None:
     way = (after.position - before.position)[:, :11][ally]
     along = way @ COMPASS[move]
     assert (along > 1.3).all()
-    assert (np.abs(way @ COMPASS[move][::-1]) < 0.3).all()  # pushed aside a little at most
+    assert (np.abs(way @ COMPASS[move][::-1]) < 0.3).all()  # units push each other a little
 
 
-def test_the_frame_stays_for_the_whole_battle_while_others_start_anew() -> None:
+def test_the_frame_of_a_battle_stays_when_others_are_reset() -> None:
     battles, before = framed(16)
     ally = before.present[:, :11]
     for _ in range(2):
@@ -128,7 +128,7 @@ def test_the_battle_itself_is_the_same() -> None:
     seeds, tasks = range(8), [parse_task("5m_vs_6m")] * 8
     plain, turned = SmaxBattles(8, 11, 11), TeamFrame(SmaxBattles(8, 11, 11))
     a, b = (x.reset(np.arange(8), tasks, seeds) for x in (plain, turned))
-    for _ in range(12):  # nobody is ordered to move, so both are given the same orders
+    for _ in range(12):  # no moves, so the actions are the same in both frames
         mask = team_view(a).action_mask
         orders = np.where(mask[..., FIRST_ATTACK:].any(-1), FIRST_ATTACK, STOP)
         orders = np.where(mask[..., NO_OP], NO_OP, orders)
@@ -137,7 +137,7 @@ def test_the_battle_itself_is_the_same() -> None:
     assert (a.health < a.max_health).any()
 
 
-def test_saved_battles_go_on_in_the_same_frame() -> None:
+def test_restored_battles_continue_in_the_same_frame() -> None:
     settings = EnvSettings(tasks="5m_vs_6m", team_frame=True, max_allies=11, max_enemies=11)
     first, second = settings.make_battles(8), settings.make_battles(8)
     before = first.reset(np.arange(8), [parse_task("5m_vs_6m")] * 8, range(8))

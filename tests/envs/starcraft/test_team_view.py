@@ -1,4 +1,4 @@
-"""What a team sees, on battles set up by hand; every expected number is worked by hand."""
+"""Tests of the team's view on constructed battles; all expected numbers are computed by hand."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ def units() -> Units:
 
 
 def columns(units: Units) -> dict[str, FloatArray]:
-    """The features of the first battle by name, [E, width]."""
+    """The features of the first battle, [E, width] by name."""
     entities = team_view(units).entities[0]
     widths = feature_widths(units.max_allies, entities.shape[0] - units.max_allies)
     ends = np.cumsum(list(widths.values()))
@@ -54,10 +54,10 @@ EXPECTED: dict[str, FloatArray] = {
     "alive": rows(1, 0, 0, 1, 1),
     "health": rows(36 / 45, 0, 0, 1, 9 / 45),
     "shield": rows(0, 0, 0, 20 / 80, 0),
-    "cooldown": rows(0.25, 0, 0, 0, 0),  # not of the dead, nor of enemies
-    # In steps of two map units.
+    "cooldown": rows(0.25, 0, 0, 0, 0),  # 0 for the dead and for enemies
+    # In units of two map units.
     "from_centre": rows((-2, 1), (0, 0), (0, 0), (0, 1), (6, 1)),
-    # The living allies' centre of mass is where the one living ally stands.
+    # The centre of mass is the position of the only living ally.
     "from_team": rows((0, 0), (0, 0), (0, 0), (2, 0), (8, 0)),
     "side": rows(1, 0, 1, -1, -1),
     "unit_type": rows(*(tuple(np.eye(9)[t]) if t >= 0 else (0,) * 9 for t in (0, -1, 0, 4, 1))),
@@ -86,7 +86,7 @@ def test_the_table_of_features_is_complete(units: Units) -> None:
 
 def test_the_centre_of_mass_is_of_the_living_allies_only(units: Units) -> None:
     health = units.health.copy()
-    health[0, DEAD] = 45.0  # lives again, at (5, 5): the centre of mass moves to (0.5, 3.5)
+    health[0, DEAD] = 45.0  # alive again at (5, 5): the centre of mass moves to (0.5, 3.5)
     from_team = columns(replace(units, health=health))["from_team"]
     np.testing.assert_allclose(from_team[ALLY], (-4.5 / 2, -1.5 / 2), atol=1e-7)
 
@@ -170,13 +170,13 @@ def crowd(allies: list[int], enemies: list[int]) -> Units:
     return replace(scene, unit_type=np.array([allies + enemies], np.int8))
 
 
-# Allies: a medivac, a marine, a machine, a medivac; A is larger than F, smaller, or equal to it.
+# A is larger than F, equal to it, or smaller.
 @pytest.mark.parametrize("num_enemies", [2, 3, 4, 6])
 def test_a_medivac_heals_allies_instead_of_attacking(num_enemies: int) -> None:
     scene = crowd([MEDIVAC, MARINE, STALKER, MEDIVAC], [MARINE] * num_enemies)
     mask = team_view(scene).action_mask[0, :, 6:]
     assert mask.shape == (4, num_enemies)
-    heals = np.arange(num_enemies) == 1  # the marine, whom slot 1 names; no machine, not itself
+    heals = np.arange(num_enemies) == 1  # the marine in slot 1; not the stalker, not a medivac
     np.testing.assert_array_equal(mask, [heals, [True] * num_enemies, [True] * num_enemies, heals])
 
 
@@ -195,7 +195,7 @@ def test_a_medivac_heals_only_who_lives_and_is_in_range() -> None:
 def test_what_flies_is_attacked_only_by_what_shoots_up() -> None:
     kinds = [UNIT_TYPES.index(name) for name in UNIT_TYPES]
     mask = team_view(crowd(kinds, [MEDIVAC, MARINE])).action_mask[0, :, 6:]
-    attackers = [kind for kind in kinds if kind != MEDIVAC]  # to a medivac 6 + k is an ally
+    attackers = [kind for kind in kinds if kind != MEDIVAC]  # a medivac's 6 + k names an ally
     shoots_up = [UNIT_TYPES[kind] for kind in attackers if mask[kind, 0]]
     assert shoots_up == ["marine", "stalker", "hydralisk"]
     assert mask[attackers, 1].all()
@@ -214,7 +214,7 @@ def test_the_target_of_an_action() -> None:
         ((0, 9), (45, 0), False, False),
         ((0, 9), (0, 0), True, True),
         ((0, 0), (0, 9), False, True),
-        ((0, 0), (0, 0), False, True),  # both armies at once: a draw is not won
+        ((0, 0), (0, 0), False, True),  # both armies die at once: a draw is not won
     ],
 )
 def test_won_and_decided(
@@ -247,13 +247,13 @@ def test_a_flawless_win_earns_20_whatever_the_team_size(size: int) -> None:
     assert earned == pytest.approx(20.0, rel=1e-5)
 
 
-# Most points against 2 marines: 2 * 45 health + 2 * 10 for kills + 200 = 310, which are worth 20.
+# The maximum against 2 marines is 2 * 45 health + 2 * 10 for kills + 200 = 310, worth 20.
 @pytest.mark.parametrize(
     ("allies", "enemies", "points"),
     [
         ((45, 45), (45, 45), 0),
         ((45, 45), (36, 45), 9),
-        ((45, 0), (36, 36), 18),  # our losses cost nothing
+        ((45, 0), (36, 36), 18),  # losses of allies cost nothing
         ((45, 45), (0, 45), 45 + 10),
         ((45, 0), (0, 0), 90 + 20 + 200),
         ((0, 0), (0, 0), 90 + 20),  # a draw: no bonus
@@ -270,10 +270,10 @@ def test_what_a_step_earns(
 
 
 def test_shields_count_and_growing_back_costs_nothing(units: Units) -> None:
-    # Most: 45 + 45 health, 80 shield, 20 for kills, 200: 390.
-    broken = replace(units, shield=np.zeros_like(units.shield))
-    np.testing.assert_allclose(reward(units, broken), [20 * 20 / 390], rtol=1e-6)
-    np.testing.assert_allclose(reward(broken, units), [0.0])
+    # The maximum is 45 + 45 health, 80 shield, 20 for kills and 200: 390.
+    unshielded = replace(units, shield=np.zeros_like(units.shield))
+    np.testing.assert_allclose(reward(units, unshielded), [20 * 20 / 390], rtol=1e-6)
+    np.testing.assert_allclose(reward(unshielded, units), [0.0])
 
 
 def test_any_leading_shape_gives_the_same_as_battle_by_battle(units: Units) -> None:

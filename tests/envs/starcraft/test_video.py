@@ -1,4 +1,4 @@
-"""Films of battles."""
+"""Tests of videos of battles."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from envs.starcraft import video
 from envs.starcraft.units import Units
 from envs.starcraft.video import write_video
 
-HEIGHT = 269  # of a film 240 pixels wide
+HEIGHT = 269  # of a video that is 240 pixels wide
 
 
 @pytest.fixture
 def battles() -> dict[str, list[Units]]:
-    """Four moments of one battle, in the last of which a unit is far out, and one of another."""
+    """Four steps of one battle, with a unit far from the centre in the last, and one of another."""
     scene = units_by_hand(3, 3, present=[0, 1, 3, 4])[0]
-    moments = [replace(scene, step=np.array(step, np.int16)) for step in range(4)]
-    far = moments[-1].position.copy()
+    steps = [replace(scene, step=np.array(step, np.int16)) for step in range(4)]
+    far = steps[-1].position.copy()
     far[0] = (-15.0, 3.0)
-    moments[-1] = replace(moments[-1], position=far)
-    return {"2m": moments, "2m_vs_2m": [replace(scene, step=np.array(9, np.int16))]}
+    steps[-1] = replace(steps[-1], position=far)
+    return {"2m": steps, "2m_vs_2m": [replace(scene, step=np.array(9, np.int16))]}
 
 
-def test_a_gif_has_a_frame_for_each_moment(battles: dict[str, list[Units]], tmp_path: Path) -> None:
+def test_a_gif_has_a_frame_for_each_step(battles: dict[str, list[Units]], tmp_path: Path) -> None:
     path = tmp_path / "battles.gif"
     write_video(path, battles, width=240, frames_per_second=5.0)
     with Image.open(path) as picture:

@@ -1,4 +1,4 @@
-"""A scripted team wins equally often on native SMAX and on ours, with and without surplus units."""
+"""A scripted team wins equally often on native SMAX and in ``SmaxBattles`` with surplus units."""
 
 from functools import cache
 
@@ -18,13 +18,13 @@ from envs.starcraft.units import BoolArray
 
 BATTLES, ROUNDS, STEPS = 64, 24, 100
 TASK = "5m_vs_5m"
-# SMAX's own number for each of our actions up to the first attack: no-op and stop are its 4, and
-# its moves go clockwise from the north.
+# SMAX's number of each of our actions: no-op and stop are its 4, and its moves are numbered
+# clockwise from the north.
 SMAX_ACTIONS = np.array([4, 4, 0, 2, 1, 3, 5, 6, 7, 8, 9])
 
 
 def our_wins(slots: int) -> BoolArray:
-    """Who won of BATTLES x ROUNDS battles, 5 against 5 in this many slots."""
+    """Which of BATTLES x ROUNDS battles were won, 5 against 5 in this many slots."""
     battles, units = start([TASK] * BATTLES, slots=slots)
     wins = []
     for first_seed in range(0, BATTLES * ROUNDS, BATTLES):
@@ -34,7 +34,7 @@ def our_wins(slots: int) -> BoolArray:
 
 
 def native_wins() -> BoolArray:
-    """The same on ``HeuristicEnemySMAX`` itself, started from our spawns."""
+    """The same on ``HeuristicEnemySMAX`` itself, from the same spawns."""
     smax = HeuristicEnemySMAX(num_allies=5, num_enemies=5, walls_cause_death=False)
 
     def begin(position: jax.Array) -> BattleState:
@@ -85,5 +85,5 @@ def test_the_win_rate_of_a_scripted_team_is_that_of_native_smax(slots: int) -> N
     error = np.sqrt((native.var() + ours.var()) / native.size)
     sigmas = (ours.mean() - native.mean()) / error
     print(f"native {native.mean():.3f}, {slots} slots {ours.mean():.3f}: {sigmas:+.2f} sigma")
-    assert 0.2 < native.mean() < 0.8  # so the comparison can tell
+    assert 0.2 < native.mean() < 0.8  # so that the comparison is meaningful
     assert abs(sigmas) < 3.0, f"{native.mean():.3f}, {ours.mean():.3f} +- {error:.3f}"

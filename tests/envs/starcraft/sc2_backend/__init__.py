@@ -1,1 +1,1 @@
-"""Tests of battles on StarCraft II, played on the stand-in through the whole client path."""
+"""Tests of battles on StarCraft II: the whole client, with the stand-in for the game."""

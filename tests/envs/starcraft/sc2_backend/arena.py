@@ -1,4 +1,4 @@
-"""How these tests set up a battle: units by hand on a running game, through the client.
+"""Sets up battles for these tests: creates given units in a running game, through the client.
 
 Shape legend: ``N`` battles, ``A`` ally slots, ``F`` enemy slots, ``E = A + F``.
 """
@@ -25,11 +25,11 @@ from envs.starcraft.units import UNIT_TYPES, IntArray, Units
 Army = Sequence[tuple[str, float, float]]  # unit type, and map units east and north of the centre
 
 VALUES = {"energy": 1, "health": 2, "shield": 3}
-STEP_S = 8 / 22.4  # seconds of the game that a step takes
+STEP_S = 8 / 22.4  # seconds of the game per step
 
 
 def by_hand(allies: Army, enemies: Army, max_allies: int, max_enemies: int) -> Spawn:
-    """A spawn with the units in the first slots of either side."""
+    """A spawn with these units in the first slots of each side."""
     present = np.zeros(max_allies + max_enemies, bool)
     unit_type = np.zeros(max_allies + max_enemies, np.int64)
     position = np.zeros((max_allies + max_enemies, 2), np.float32)
@@ -42,14 +42,14 @@ def by_hand(allies: Army, enemies: Army, max_allies: int, max_enemies: int) -> S
 
 
 def stage(battles: Sc2Battles, allies: Army, enemies: Army, battle: int = 0) -> Units:
-    """Begins one battle with these units."""
+    """Resets one battle with these units."""
     spawn = by_hand(allies, enemies, battles.max_allies, battles.max_enemies)
     with mock.patch.object(battles_module, "draw_spawn", return_value=spawn):
         return battles.reset(np.array([battle]), [Task("by hand", (), ())], [0])
 
 
 def change(battles: Sc2Battles, slot: int, battle: int = 0, **values: float) -> None:
-    """Sets health, shield or energy of a unit, in the game; a step shows it."""
+    """Sets the health, shield or energy of a unit in the game. The next step shows it."""
     game = battles._games[battle]
     assert game is not None
     commands = [
@@ -70,7 +70,7 @@ def change(battles: Sc2Battles, slot: int, battle: int = 0, **values: float) -> 
 
 
 def do(units: Units, agent: int | None = None, action: int = STOP) -> IntArray:
-    """[N, A] actions: one agent's in every battle, the others stop."""
+    """[N, A] actions: ``action`` for one agent of every battle, stop for the others."""
     actions = np.full(units.last_action.shape, STOP)
     if agent is not None:
         actions[:, agent] = action
@@ -78,12 +78,12 @@ def do(units: Units, agent: int | None = None, action: int = STOP) -> IntArray:
 
 
 def approach(units: Units) -> IntArray:
-    """[N, A]: attacks or heals the last target that is allowed, else walks to the nearest enemy."""
+    """[N, A]: attacks or heals the last allowed target, else moves towards the nearest enemy."""
     mask, allies = allowed_actions(units), units.max_allies
     offset = units.position[:, None, allies:] - units.position[:, :allies, None]  # N,A,F,2
     distance = np.where(units.alive[:, None, allies:], np.linalg.norm(offset, axis=-1), np.inf)
-    way = np.take_along_axis(offset, distance.argmin(-1)[..., None, None], 2)[:, :, 0]
-    east, north = way[..., 0], way[..., 1]
+    nearest = np.take_along_axis(offset, distance.argmin(-1)[..., None, None], 2)[:, :, 0]
+    east, north = nearest[..., 0], nearest[..., 1]
     walk = np.where(np.abs(east) > np.abs(north), 5 - (east > 0), 3 - (north > 0))
     attack = mask[..., FIRST_ATTACK:]
     last = FIRST_ATTACK + attack.shape[-1] - 1 - attack[..., ::-1].argmax(-1)
@@ -91,22 +91,22 @@ def approach(units: Units) -> IntArray:
 
 
 def processes_of(installation: Path) -> list[int]:
-    """The watchdogs and games that run from this installation."""
+    """The process ids of the watchdogs and games of this installation."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 command = (entry / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:  # it ended meanwhile
+            except OSError:  # the process has ended
                 continue
             if f"{installation}/Versions" in command:
                 found.append(int(entry.name))
     return found
 
 
-def left_behind(installation: Path, temp: Path, patience_s: float = 5.0) -> list[str]:
-    """Processes and temporary folders that are still there after a while."""
-    deadline = time.monotonic() + patience_s
+def left_behind(installation: Path, temp: Path, time_limit_s: float = 5.0) -> list[str]:
+    """Processes and temporary folders that still exist after the time limit."""
+    deadline = time.monotonic() + time_limit_s
     while True:
         left = [f"process {pid}" for pid in processes_of(installation)]
         left += [str(path) for path in temp.glob("rllib_ptm_sc2_*")]

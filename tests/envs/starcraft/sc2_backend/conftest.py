@@ -1,4 +1,4 @@
-"""An installation of the stand-in, battles on it, and the check that nothing is left behind."""
+"""Fixtures: an installation of the stand-in, battles on it, and a check of the cleanup."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def settings(tasks: Any, **values: Any) -> EnvSettings:
 
 @pytest.fixture
 def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the games' temporary folders go."""
+    """The folder for the games' temporary folders."""
     folder = tmp_path / "temp"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
@@ -32,7 +32,7 @@ def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def installation(tmp_path: Path, temp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """SC2PATH points to the stand-in; afterwards no process and no folder of it may be left."""
+    """Sets SC2PATH to the stand-in. After the test no process and no folder of it may remain."""
     folder = install(tmp_path / "StarCraftII")
     monkeypatch.setenv("SC2PATH", str(folder))
     yield folder
@@ -41,7 +41,7 @@ def installation(tmp_path: Path, temp: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def make(installation: Path) -> Iterator[MakeBattles]:
-    """Makes N battles that end with the test."""
+    """Makes N battles, and closes them after the test."""
     made = []
 
     def make_battles(tasks: Any = "5m_vs_5m", num_battles: int = 1, **values: Any) -> Sc2Battles:
@@ -57,7 +57,7 @@ def make(installation: Path) -> Iterator[MakeBattles]:
 
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sc2Battles]:
-    """One game for all tests of a module, with six slots a side."""
+    """One game with six slots per side, shared by the tests of a module."""
     with pytest.MonkeyPatch.context() as patch:
         folder = install(tmp_path_factory.mktemp("arena") / "StarCraftII")
         patch.setenv("SC2PATH", str(folder))

@@ -1,4 +1,4 @@
-"""Games that break: play goes on, the broken episode is dropped, nothing is left behind."""
+"""Games that fail: play continues, the failed episode is dropped, no process or folder remains."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STOP = 1
 
 
 class Attacker:
-    """A policy that attacks where it can and else moves east."""
+    """A policy that attacks if it can, else moves east."""
 
     def utilities(self, view: TeamView) -> FloatArray:
         actions = np.arange(view.action_mask.shape[-1], dtype=np.float32)
@@ -46,7 +46,7 @@ class Attacker:
 def play(
     battles: Sc2Battles, episodes: int, fault: str | None = None, value: float = 0.0
 ) -> Counter:
-    """Plays so many episodes of 3m, with a fault after the second; counts which were played."""
+    """Plays episodes of 3m with a fault after the second. Counts the played episodes by seed."""
     schedule = iter([(parse_task("3m"), seed) for seed in range(episodes)])
     rollout = Rollout(battles, 15, schedule)
     played: list[TeamEpisode] = []
@@ -59,13 +59,13 @@ def play(
     for episode in played:
         assert episode.units.step.tolist() == list(range(len(episode) + 1))
         assert np.isfinite(episode.rewards).all()
-    # Where the allies begin tells the seed.
+    # The allies' first positions identify the seed.
     return Counter(episode.units.position[0, :3].tobytes() for episode in played)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
-    """What ``play`` gives where nothing goes wrong."""
+    """The result of ``play`` without a fault."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SC2PATH", str(install(tmp_path_factory.mktemp("undisturbed") / "game")))
         battles = settings("3m").make_battles(2)
@@ -79,24 +79,24 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
     [
         ("crash", 0, 1),
         ("hang", 0, 1),
-        ("late", 5, 1),  # later than the time limit
+        ("late", 5, 1),  # longer than the time limit
         ("late", 0.5, 0),
-        ("lose_unit", 0, 0),  # a unit that is not seen is dead, and the battle goes on
+        ("lose_unit", 0, 0),  # a missing unit counts as dead, and the battle continues
         ("fail_spawn", 0, 1),
         ("end_game", 0, 1),
     ],
 )
-def test_play_goes_on_after_a_fault(
+def test_play_continues_after_a_fault(
     make: MakeBattles, undisturbed: Counter, fault: str, value: float, restarts: int
 ) -> None:
     battles = make("3m", 2, request_time_limit_s=2.0)
     played = play(battles, 6, fault, value)
     assert sum(played.values()) == 6
-    assert played == undisturbed  # each battle once, also that which broke
+    assert played == undisturbed  # each battle once, also the one that failed
     assert battles.num_game_restarts == restarts
 
 
-def test_a_game_that_breaks_is_told_and_the_others_play_on(
+def test_a_failed_game_is_reported_and_the_others_continue(
     make: MakeBattles, installation: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     battles = make("3m", 3)
@@ -109,7 +109,7 @@ def test_a_game_that_breaks_is_told_and_the_others_play_on(
     assert after.step[battles.failed].tolist() == [0]
     assert after.step[~battles.failed].tolist() == [1, 1]
     np.testing.assert_array_equal(after.position[lost], before.position[lost])
-    again = battles.step(np.full((3, 3), STOP))  # without a game it stays as it is
+    again = battles.step(np.full((3, 3), STOP))  # without a game the battle does not change
     assert not battles.failed.any()
     units = battles.reset(np.array([lost]), [parse_task("3m")], [9])
     assert units.step[lost] == 0
@@ -124,7 +124,7 @@ def test_pettingzoos_own_test_passes(installation: Path) -> None:
     environment.close()
 
 
-def test_agents_are_truncated_when_their_game_breaks(installation: Path) -> None:
+def test_agents_are_truncated_when_their_game_fails(installation: Path) -> None:
     environment = parallel_env("3m", "sc2", request_time_limit_s=5.0)
     environment.reset(seed=1)
     provoke(installation, "crash")
@@ -162,7 +162,7 @@ def test_a_game_that_never_starts_is_one_clear_message(
 ) -> None:
     provoke(installation, fault, always=True)
     battles = make("3m", start_time_limit_s=1.0 if fault == "deaf" else 60.0)
-    if fault == "fail_spawn":  # not one of the units then
+    if fault == "fail_spawn":  # no unit appears
         parts = ["0 of 6 units appeared within 1000 game loops"]
     with pytest.raises(InputError) as error:
         battles.reset(np.zeros(1, int), [parse_task("3m")], [0])
@@ -241,11 +241,11 @@ def test_nothing_is_left_of_a_player_that_forgot_to_close(
     process = start_player(end)
     _, errors = process.communicate(timeout=20)
     assert left_behind(installation, temp) == []
-    assert "Unclosed" not in errors  # an orderly end, also here
+    assert "Unclosed" not in errors  # the connections were closed
 
 
 def test_the_game_ends_with_its_watchdog(installation: Path, temp: Path) -> None:
-    """Not even where the watchdog itself is killed does the game stay; only its folder does."""
+    """If the watchdog is killed, the game still ends. Only its folder remains."""
     process = start_player()
     ours = processes_of(installation)
     watchdogs = [p for p in ours if "watchdog.py" in Path(f"/proc/{p}/cmdline").read_text()]

@@ -1,4 +1,4 @@
-"""What is missing is said in one line, with the remedy."""
+"""Messages about missing installations: one line each, with the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the SMAX tests check of battles, on StarCraft II: actions, ranges, damage, ends."""
+"""The mechanics of battles on StarCraft II: actions, ranges, damage, ends, resets."""
 
 from __future__ import annotations
 
@@ -108,11 +108,11 @@ def test_an_attack_hurts_and_starts_the_cooldown(arena: Sc2Battles) -> None:
     units = stage(arena, [("marine", 0.0, 0.0)], [("marine", 4.0, 0.0)])
     after = arena.step(do(units, 0, ATTACK))
     assert after.health[0, ENEMY] == 45.0 - 6.0
-    # It shot in the first of the step's 8 loops, and waits for 0.8608 s of 16 loops each.
+    # It attacks in the first of the step's 8 loops. The cooldown is 0.8608 s of 16 loops each.
     assert after.cooldown[0, 0] == pytest.approx((0.8608 * 16 - 7) / 15, abs=1e-4)
     for _ in range(4):
         after = arena.step(do(after, 0, ATTACK))
-    assert after.health[0, ENEMY] == 45.0 - 3 * 6.0  # in the loops 1, 15 and 29 of 40
+    assert after.health[0, ENEMY] == 45.0 - 3 * 6.0  # attacks in the loops 1, 15 and 29 of 40
 
 
 def test_the_learners_units_do_not_fire_on_their_own_and_the_enemys_do(arena: Sc2Battles) -> None:
@@ -156,7 +156,7 @@ def test_an_attack_hits_the_enemy_with_the_tag_that_it_names(arena: Sc2Battles) 
         np.testing.assert_array_equal(lost, np.where(np.arange(6) == tag, 6.0, 0.0))
 
 
-# Both armies have one marine, 4 apart; ours attacks or not, and the enemy always does.
+# Both armies have one marine, 4 apart. The ally may attack; the enemy always does.
 @pytest.mark.parametrize(
     ("ally_health", "enemy_health", "attack", "is_won", "is_decided"),
     [(45, 5, True, True, True), (45, 45, True, False, False), (5, 45, False, False, True)],
@@ -191,14 +191,14 @@ def test_how_a_battle_ends(
 def test_every_win_earns_20_in_sum(arena: Sc2Battles, task: str) -> None:
     units = arena.reset(np.zeros(1, int), [parse_task(task)], [1])
     for slot in np.flatnonzero(units.present[0, :ENEMY]):
-        change(arena, int(slot), health=5000.0)  # we are strong
-    moments = [units]
-    while not decided(moments[-1])[0]:
-        moments.append(arena.step(approach(moments[-1])))
-        assert len(moments) < 500
-    assert won(moments[-1])[0]
-    earned = sum(float(reward(a, b)[0]) for a, b in pairwise(moments))
-    if task not in ("2s3z", "1md1M2m"):  # what grows back or is healed is dealt with twice
+        change(arena, int(slot), health=5000.0)  # strong allies
+    history = [units]
+    while not decided(history[-1])[0]:
+        history.append(arena.step(approach(history[-1])))
+        assert len(history) < 500
+    assert won(history[-1])[0]
+    earned = sum(float(reward(a, b)[0]) for a, b in pairwise(history))
+    if task not in ("2s3z", "1md1M2m"):  # shields and health that recover are dealt twice
         assert earned == pytest.approx(20.0, rel=1e-4)
     assert earned >= 20.0 - 1e-3
 
@@ -208,7 +208,7 @@ def test_shields_are_hurt_first_and_grow_back(arena: Sc2Battles) -> None:
     change(arena, ENEMY, health=1.0)
     units = arena.step(do(units))
     assert (units.shield[0, 0], units.health[0, 0]) == (50.0 - 6.0, 100.0)
-    while not decided(units)[0]:  # the zealot walks up and strikes
+    while not decided(units)[0]:  # the zealot approaches and attacks
         close = team_view(units).action_mask[0, 0, ATTACK]
         units = arena.step(do(units, 0, ATTACK if close else EAST))
     hurt = units.shield[0, 0]
@@ -234,7 +234,7 @@ def test_a_medivac_heals_whom_it_is_told_to(arena: Sc2Battles) -> None:
     patients = [("medivac", 0.0, 0.0), ("marine", 2.0, 0.0), ("marine", 0.0, 2.0)]
     units = stage(arena, [*patients, ("stalker", -2.0, 0.0), ("marine", 0.0, -9.0)], FAR)
     heals = team_view(units).action_mask[0, 0, ATTACK:]
-    # Itself no, the near marines, no machine, nobody out of range, no empty slot.
+    # The two near marines; not itself, the stalker, the far marine or the empty slot.
     np.testing.assert_array_equal(heals, [False, True, True, False, False, False])
     for slot in (1, 2):
         change(arena, slot, health=20.0)
@@ -253,7 +253,7 @@ def test_only_what_shoots_up_may_attack_what_flies(arena: Sc2Battles) -> None:
     mask = team_view(units).action_mask[0, :, ATTACK:]
     np.testing.assert_array_equal(mask[:3, :2], [[True, True], [False, True], [False, False]])
     after = arena.step(do(units, 0, ATTACK))
-    assert after.health[0, ENEMY] == 150.0 - (6.0 - 1.0)  # less its armour
+    assert after.health[0, ENEMY] == 150.0 - (6.0 - 1.0)  # minus its armour
 
 
 def test_an_enemy_medivac_heals_its_own(arena: Sc2Battles) -> None:
@@ -264,7 +264,7 @@ def test_an_enemy_medivac_heals_its_own(arena: Sc2Battles) -> None:
     assert units.health[0, ENEMY + 1] > 55.0
 
 
-def test_a_baneling_takes_its_neighbours_with_it(arena: Sc2Battles) -> None:
+def test_a_baneling_damages_all_enemies_near_it(arena: Sc2Battles) -> None:
     enemies = [("marine", 1.0, 0.0), ("marine", 1.8, 0.5), ("marine", 9.0, 0.0)]
     units = stage(arena, [("baneling", 0.0, 0.0)], enemies)
     after = arena.step(do(units, 0, ATTACK))
@@ -278,13 +278,13 @@ def test_an_equal_seed_gives_an_equal_battle(make: MakeBattles) -> None:
     histories = []
     for one in battles:
         units = one.reset(np.arange(2), tasks, [5, 6])
-        moments = [units]
+        history = [units]
         rng = np.random.default_rng(0)
         for _ in range(15):
             mask = team_view(units).action_mask
             units = one.step(np.where(mask, rng.random(mask.shape), -1.0).argmax(-1))
-            moments.append(units)
-        histories.append(moments)
+            history.append(units)
+        histories.append(history)
     for here, there in zip(*histories, strict=True):
         for name, array in vars(here).items():
             np.testing.assert_array_equal(array, getattr(there, name), err_msg=name)
@@ -304,7 +304,7 @@ def test_resetting_some_battles_leaves_the_others_alone(make: MakeBattles) -> No
     assert (after.last_action[1] == STOP).all()
     for name, array in vars(copy).items():
         np.testing.assert_array_equal(array[1], getattr(after, name)[1], err_msg=name)
-        # Earlier moments are not overwritten.
+        # Earlier units are not overwritten.
         np.testing.assert_array_equal(array, getattr(before, name), err_msg=name)
 
 
@@ -334,7 +334,7 @@ def test_a_game_that_has_run_for_long_is_replaced_between_battles(
     units = battles.reset(np.zeros(1, int), [parse_task("1m")], [0])
     assert battles._games != [old]
     assert units.alive.sum() == 2
-    assert battles.num_game_restarts == 0  # nothing broke
+    assert battles.num_game_restarts == 0  # no game failed
 
 
 def test_the_step_is_as_long_as_step_mul_says(make: MakeBattles) -> None:

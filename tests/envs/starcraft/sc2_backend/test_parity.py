@@ -1,4 +1,4 @@
-"""SMAX and StarCraft II describe one situation by the same record, features, masks and reward."""
+"""SMAX and StarCraft II give equal units, features, masks and rewards for equal situations."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ from envs.starcraft.units import Units
 from sc2_backend.arena import approach
 from sc2_backend.conftest import MakeBattles
 
-# Of the unit types that both know, those with the same numbers; SMAX counts shields as health, and
-# its other types differ by that.
+# Unit types with the same numbers on both. SMAX counts shields as health, so the others differ.
 TASKS = ("3m_vs_4m", "2M2zg_vs_1M1m2zg", "4m")
 
 
 class Mirror:
-    """SMAX in the situations of battles on StarCraft II."""
+    """Copies the situations of battles on StarCraft II to SMAX."""
 
     def __init__(self, other: Sc2Battles, uniform_ranges: bool) -> None:
         self._smax = SmaxBattles(other.num_battles, 4, 4, uniform_ranges)
@@ -34,7 +33,7 @@ class Mirror:
         return self._smax.reset(np.arange(len(tasks)), tasks, seeds)
 
     def put(self, units: Units) -> Units:
-        """Its own record of units that stand, live and wait as these do."""
+        """SMAX's units at the same positions, with the same health and cooldowns."""
         state = self._smax._state.state
         program = self._smax._program
         period = np.asarray(program.smax.unit_type_weapon_cooldowns)[np.asarray(state.unit_types)]
@@ -47,7 +46,7 @@ class Mirror:
         )
         self._smax._state = replace(self._smax._state, state=state)
         mirrored = self._smax.reset(np.zeros(0, np.int64), [], [])
-        # What SMAX tells after a step only, and what was done before.
+        # SMAX gives these only after a step of its own.
         return replace(
             mirrored, cooldown=units.cooldown, last_action=units.last_action, step=units.step
         )
@@ -56,7 +55,7 @@ class Mirror:
 def situations(
     make: MakeBattles, uniform_ranges: bool
 ) -> Iterator[tuple[Units, Units, Units, Units]]:
-    """Before and after each step, on StarCraft II and mirrored on SMAX."""
+    """The units before and after each step, on StarCraft II and copied to SMAX."""
     battles = make(list(TASKS), 3, uniform_ranges=uniform_ranges)
     mirror = Mirror(battles, uniform_ranges)
     tasks = list(parse_tasks(TASKS))
@@ -93,7 +92,7 @@ def test_one_situation_is_the_same_on_both(make: MakeBattles, uniform_ranges: bo
         np.testing.assert_allclose(earned, reward(mirrored_before, mirrored), rtol=1e-5)
         hits += int((earned > 0).sum())
         deaths += int((before.alive & ~after.alive).sum())
-    assert hits > 10  # it was worth comparing
+    assert hits > 10  # enough hits to compare
     assert deaths > 5
 
 
@@ -104,7 +103,7 @@ def test_both_begin_in_the_same_places_and_slots(make: MakeBattles) -> None:
     units = battles.reset(np.arange(3), tasks, [4, 5, 6])
     for name in ("present", "unit_type", "health", "max_health", "sight_range", "attack_range"):
         np.testing.assert_array_equal(getattr(units, name), getattr(smax, name), err_msg=name)
-    # Both push apart what stands in each other, each in its own way.
+    # The two simulators push overlapping units apart differently.
     np.testing.assert_allclose(units.position, smax.position, atol=1.0)
     for battle, (task, seed) in enumerate(zip(tasks, (4, 5, 6), strict=True)):
         spawn = draw_spawn(task, 4, 4, np.random.default_rng(seed))

@@ -1,4 +1,4 @@
-"""The stand-in is as strict as the protocol: what it forbids is answered with its errors."""
+"""The stand-in is as strict as the protocol: it answers forbidden requests with errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PLAYERS = [
 
 
 class Player:
-    """Talks to a stand-in that has no websocket."""
+    """Sends requests to a stand-in without a websocket."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = install(folder)
@@ -74,13 +74,13 @@ class Player:
 
 @pytest.fixture
 def player(tmp_path: Path) -> Player:
-    """Nothing has been asked yet."""
+    """A stand-in that has received no request."""
     return Player(tmp_path / "game")
 
 
 @pytest.fixture
 def playing(player: Player) -> Player:
-    """A game has been joined."""
+    """A stand-in with a game that the player has joined."""
     player.create()
     player.join()
     return player
@@ -114,11 +114,11 @@ def test_what_needs_a_game_is_refused_before_join_game(
 
 def test_the_states_of_a_game(player: Player) -> None:
     assert player.ask(ping=sc_pb.RequestPing()).status == sc_pb.launched
-    assert player.join().error  # nothing to join yet
+    assert player.join().error  # there is no game yet
     assert player.create().status == sc_pb.init_game
-    assert player.create().error  # one is being created
+    assert player.create().error  # there is a game already
     assert player.join().status == sc_pb.in_game
-    assert player.ask(restart_game=sc_pb.RequestRestartGame()).error  # it is not over
+    assert player.ask(restart_game=sc_pb.RequestRestartGame()).error  # the game is not over
     end = debug_pb2.DebugCommand(end_game=debug_pb2.DebugEndGame())
     assert player.ask(debug=sc_pb.RequestDebug(debug=[end])).status == sc_pb.ended
     assert player.step().error
@@ -233,7 +233,7 @@ def test_orders_and_their_results(
     assert playing.order(unit, ability, **target) == result
 
 
-def test_what_is_garbled_empty_or_unknown_is_answered(playing: Player) -> None:
+def test_invalid_empty_and_unknown_requests_get_an_answer(playing: Player) -> None:
     for answer in (
         playing.send(b"\xff\xff\xff"),
         playing.send(b""),
@@ -302,7 +302,7 @@ def test_a_replay_tells_what_happened(playing: Player, tmp_path: Path) -> None:
     raw = sc_pb.InterfaceOptions(raw=True)
     start = sc_pb.RequestStartReplay(replay_data=data, observed_player_id=1, options=raw)
     assert other.ask(start_replay=start).status == sc_pb.in_replay
-    assert other.ask(action=sc_pb.RequestAction()).error  # nobody plays in a replay
+    assert other.ask(action=sc_pb.RequestAction()).error  # a replay takes no actions
     assert other.step(41).status == sc_pb.ended
     assert other.units() == last
 
@@ -313,7 +313,7 @@ def test_no_replay_in_a_file_that_is_none(player: Player) -> None:
 
 
 def test_the_websocket_answers_in_order_and_quits(installation: Path) -> None:
-    """Several requests at once, as the protocol allows; nothing of our client is used."""
+    """Sends several requests at once, as the protocol allows, without our client."""
 
     async def talk(url: str) -> list[sc_pb.Response]:
         async with aiohttp.ClientSession() as session:
@@ -336,6 +336,6 @@ def test_the_websocket_answers_in_order_and_quits(installation: Path) -> None:
     assert [answer.id for answer in answers] == list(range(20))
     assert {answer.ping.base_build for answer in answers} == {BASE_BUILD}
     asyncio.run(process._wait(20.0))
-    with pytest.raises(GameError, match="exit status 0"):  # by itself
+    with pytest.raises(GameError, match="exit status 0"):  # it ended by itself
         process.check_running()
     asyncio.run(process.end())

@@ -1,4 +1,4 @@
-"""Training on StarCraft II, with RLlib: faults are counted, and battles are learned."""
+"""Training on StarCraft II with RLlib: restarts are counted, and the policy improves."""
 
 from __future__ import annotations
 
@@ -35,16 +35,14 @@ def config(games: int, tasks: Any, **env_config: Any) -> PTMConfig:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """A Ray cluster of this machine."""
+    """A Ray cluster on this machine."""
     quiet = {"include_dashboard": False, "logging_level": "ERROR", "log_to_driver": False}
     ray.init(address="local", num_cpus=2, **quiet)
     yield
     ray.shutdown()
 
 
-def test_training_counts_the_games_that_were_started_anew(
-    cluster: None, installation: Path
-) -> None:
+def test_training_counts_the_games_that_were_restarted(cluster: None, installation: Path) -> None:
     algorithm = config(2, ["2m_vs_2m", "1m"], request_time_limit_s=5.0).build_algo()
     first = algorithm.train()["env_runners"]
     assert first["num_game_restarts"] == 0
@@ -52,7 +50,7 @@ def test_training_counts_the_games_that_were_started_anew(
     second = algorithm.train()["env_runners"]
     assert second["num_game_restarts"] == 1
     third = algorithm.train()["env_runners"]
-    assert third["num_game_restarts"] == 1  # so far, not in this iteration
+    assert third["num_game_restarts"] == 1  # the count of the whole run, not of this iteration
     assert third["num_env_steps_sampled_lifetime"] > second["num_env_steps_sampled_lifetime"]
     algorithm.stop()
 
@@ -61,8 +59,8 @@ def test_training_counts_the_games_that_were_started_anew(
 def test_nothing_is_left_of_an_env_runner_that_died(
     cluster: None, installation: Path, temp: Path, end: str
 ) -> None:
-    surroundings = {"env_vars": {"SC2PATH": str(installation), "TMPDIR": str(temp)}}
-    actor = ray.remote(TeamEnvRunner).options(runtime_env=surroundings)
+    runtime_env = {"env_vars": {"SC2PATH": str(installation), "TMPDIR": str(temp)}}
+    actor = ray.remote(TeamEnvRunner).options(runtime_env=runtime_env)
     runner = actor.remote(config=config(2, "1m"), worker_index=1, num_workers=1)
     pid = ray.get(runner.__ray_call__.remote(lambda self: os.getpid()))
     assert ray.get(runner.sample.remote(num_episodes=2, epsilon=1.0))
@@ -98,7 +96,7 @@ def test_a_checkpoint_of_smax_is_evaluated_on_starcraft_with_replays(
 
 @pytest.mark.slow
 def test_the_win_rate_rises(cluster: None, installation: Path) -> None:
-    """A minute of training on four games."""
+    """Trains for a minute on four games."""
     learning = config(4, "4m_vs_2m").training(
         lr=1e-3,
         optimizer_name="adam",

@@ -1,4 +1,4 @@
-"""What is sent and what is read, message by message, where the stand-in alone cannot tell."""
+"""Single messages to and from the game, beyond what battles on the stand-in test."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CENTRE = np.array([16.0, 16.0], np.float32)
 
 
 def test_the_ids_of_either_side() -> None:
-    """The map's own types are the last nine, in this order; the enemy's are the game's."""
+    """Allies have the map's own types, the last nine, in this order; enemies the game's types."""
     ours = learner_ids(2000)
     own = ["baneling", "colossus", "hydralisk", "marauder", "marine", "medivac"]
     own += ["stalker", "zealot", "zergling"]
@@ -66,7 +66,7 @@ def test_units_get_slots_of_their_side_and_type() -> None:
         for tag, owner, kind in ((40, 2, 73), (10, 1, 1998), (20, 2, 73), (30, 1, 1995))
     ]
     assert match_slots(shown, spawn, wanted) == {30: 0, 10: 1, 20: 3, 40: 4}
-    assert match_slots(shown[1:], spawn, wanted) is None  # one is missing
+    assert match_slots(shown[1:], spawn, wanted) is None  # one unit is missing
     surplus = raw_pb2.Unit(tag=50, owner=1, unit_type=1995)
     assert match_slots([*shown, surplus], spawn, wanted) is None
 
@@ -97,7 +97,7 @@ def grid(bits: int, data: bytes, width: int, height: int) -> raw_pb2.StartRaw:
 
 
 def test_the_pathing_grid_as_the_game_packs_it() -> None:
-    # Two rows of eight cells: below all but the left one, above the right two only.
+    # Two rows of eight cells. Lower row: all but the left cell. Upper row: only the right two.
     pathing = pathing_grid(grid(1, bytes([0b01111111, 0b00000011]), 8, 2))
     assert pathing.shape == (8, 2)
     assert pathing[:, 0].tolist() == [False, *[True] * 7]
@@ -105,7 +105,7 @@ def test_the_pathing_grid_as_the_game_packs_it() -> None:
 
 
 def test_the_pathing_grid_of_old_versions() -> None:
-    """A byte a cell, 255 = blocked, the uppermost row first."""
+    """One byte per cell, 255 = blocked, the uppermost row first."""
     pathing = pathing_grid(grid(8, bytes([0, 255, 255, 255, 0, 0]), 3, 2))
     assert pathing.T.tolist() == [[False, True, True], [True, False, False]]
 
@@ -149,14 +149,14 @@ def test_replays_are_written_for_each_game(make: MakeBattles, tmp_path: Path) ->
         assert replay is not None
         assert replay.create.local_map.map_path == "SMAC_Maps/32x32_flat.SC2Map"
         assert any(request.HasField("action") for _, request in replay.requests)
-    # The one that had a second battle holds that, too.
+    # The replay of the game with two battles contains both.
     again = Replay.from_bytes(first.read_bytes())
     assert again is not None
     assert again.loops > after_one_battle.loops
     assert "4.10" in first.name
 
 
-def test_a_replay_that_cannot_be_had_stops_nobody(
+def test_a_replay_that_cannot_be_saved_is_only_a_warning(
     make: MakeBattles, installation: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     battles = make("2m", save_replay_dir=str(tmp_path / "replays"))
@@ -175,17 +175,17 @@ def test_a_folder_that_cannot_hold_replays_is_refused(make: MakeBattles, tmp_pat
 
 
 @pytest.mark.parametrize("level", ["1", "A"])
-def test_the_computer_player_is_as_good_as_asked_for(make: MakeBattles, level: str) -> None:
+def test_the_computer_player_has_the_chosen_difficulty(make: MakeBattles, level: str) -> None:
     battles = make("1m", difficulty=level)
     battles.reset(np.zeros(1, int), [parse_task("1m")], [0])
     (game,) = battles._games
-    told: list[sc_pb.Response] = []
+    responses: list[sc_pb.Response] = []
 
     async def ask() -> None:
         assert game is not None
-        told.extend(await game._ask(sc_pb.Request(game_info=sc_pb.RequestGameInfo())))
+        responses.extend(await game._ask(sc_pb.Request(game_info=sc_pb.RequestGameInfo())))
 
     battles._event_loop.run_all([ask()])
     names = {"1": "VeryEasy", "7": "VeryHard", "A": "CheatInsane"}
-    difficulty = told[0].game_info.player_info[1].difficulty
+    difficulty = responses[0].game_info.player_info[1].difficulty
     assert sc_pb.Difficulty.Name(difficulty) == names[level]
