@@ -167,7 +167,11 @@ class PTM(SavesWhole, EvaluatesGreedily):
         return self._lifetime(NUM_EPISODES_LIFETIME)
 
     def training_step(self) -> None:
-        """One round of the paper's algorithm: play, store, learn, sync."""
+        """One round of the paper's algorithm.
+
+        Plays episodes, stores them in the replay buffer, takes the gradient steps that are due, and
+        sends the new weights to the env runners.
+        """
         config = self.config
         epsilon = exploration_epsilon(self.env_steps, config)
         episodes = self._play(epsilon)

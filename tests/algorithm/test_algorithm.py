@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from rllib_ptm import PTM, PTMConfig, TaskPriorityCallback
 from rllib_ptm.evaluate.checkpoint_player import evaluate_checkpoint
 from rllib_ptm.play.evaluation_episodes import wilson_interval
 from rllib_ptm.replay.episodes import BadEpisodeError
+from rllib_ptm.tasks.draws import TASK_DRAWS
 
 pytestmark = pytest.mark.usefixtures("cluster")
 MakeConfig = Callable[..., PTMConfig]
@@ -188,6 +189,74 @@ def test_a_users_own_callback_decides_the_weights(make_config: MakeConfig) -> No
     expected = {task: 1.0 - c for task, c in algorithm.task_success.measured_rates.items()}
     assert algorithm.task_success.rates == expected
     algorithm.stop()
+
+
+SET_RATES = {"2m_vs_2m": 1.0, "3m_vs_3m": 0.5, "2m_vs_3m": 0.0}
+
+
+class Fixed(TaskPriorityCallback):
+    """A user's own callback: sets the same rates after every iteration."""
+
+    def on_train_result(self, *, algorithm: Any, result: dict[str, Any], **kwargs: Any) -> None:
+        super().on_train_result(algorithm=algorithm, result=result, **kwargs)
+        algorithm.set_win_rates(SET_RATES)
+
+
+def test_rates_that_a_callback_sets_decide_weights_draws_and_reports(
+    make_config: MakeConfig, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in an algorithm that is restored from a checkpoint."""
+    drawn_by: list[dict[str, float]] = []
+
+    def draw(tasks: Sequence[str], priorities: Mapping[str, float]) -> np.ndarray:
+        drawn_by.append(dict(priorities))
+        return np.array([priorities[task] for task in tasks])
+
+    monkeypatch.setitem(TASK_DRAWS, "priority", draw)
+    odds = {task: np.exp(1.0 - rate) for task, rate in SET_RATES.items()}
+    expected = pytest.approx({task: odd / sum(odds.values()) for task, odd in odds.items()})
+
+    algorithm = make_config(task_draw="priority").callbacks(Fixed).build_algo()
+    result = algorithm.train()
+    assert drawn_by[-1] == pytest.approx(dict.fromkeys(SET_RATES, 1 / 3))  # nothing was set yet
+    assert result["priorities"] == expected
+    assert result["env_runners"]["win_rate"] == SET_RATES
+    assert result["env_runners"]["win_rate_mean"] == 0.5
+    assert result["env_runners/win_rate_mean"] == 0.5  # where Tune compares checkpoints
+    algorithm.save_to_path(tmp_path)
+    restored = PTM.from_checkpoint(tmp_path)
+    for each in (algorithm, restored):
+        assert each.task_success.rates == SET_RATES
+        episodes = each.replay_buffer.sample(8, np.random.default_rng(0))
+        (batch,) = each._weigh(episodes, alpha=1.0)
+        weight = np.array([odds[episode.task] for episode in episodes])
+        np.testing.assert_allclose(
+            batch[DEFAULT_MODULE_ID]["episode_weight"], weight / weight.sum(), rtol=1e-5
+        )
+        drawn_by.clear()
+        each.train()
+        assert drawn_by[-1] == expected
+        each.stop()
+
+
+def test_training_resumes_with_other_tasks_and_replays_the_old_ones(
+    make_config: MakeConfig, tmp_path: pathlib.Path
+) -> None:
+    algorithm = make_config().build_algo()
+    algorithm.train()
+    algorithm.save_to_path(tmp_path)
+    algorithm.stop()
+    config = make_config(batch_size_episodes=1000)  # every batch has all episodes
+    config.environment(env_config={"tasks": ["3m_vs_3m", "3m_vs_2m"], "time_limit_steps": 30})
+    resumed = config.build_algo()
+    resumed.restore_from_path(tmp_path)
+    replayed = {episode.task for episode in resumed.replay_buffer.get_state()["episodes"]}
+    assert "2m_vs_2m" in replayed
+    for _ in range(2):
+        result = resumed.train()
+        assert result["priorities"].keys() == {"3m_vs_3m", "3m_vs_2m"}
+    assert np.isfinite(result["learners"][DEFAULT_MODULE_ID]["total_loss"])
+    resumed.stop()
 
 
 def test_tune_knows_the_algorithm_by_name(make_config: MakeConfig, tmp_path: pathlib.Path) -> None:

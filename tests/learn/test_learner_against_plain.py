@@ -20,11 +20,12 @@ from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.rl_module import PTMModule, team_spaces
 from rllib_ptm.learn.schedules import mining_alpha
-from rllib_ptm.methods import METHODS
+from rllib_ptm.methods import METHODS, Method
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.mixer import MIXERS
 from rllib_ptm.model.popart import STEP, PopArt, TaskOutput
+from rllib_ptm.model.q_values import EXPLORATION, TERMS
 
 SIDE = 2  # slots of either side
 SIZES = Sizes(
@@ -177,6 +178,28 @@ def test_mining_goes_from_exploration_to_exploitation(env_steps: int, alpha: flo
     )
     expected = plain.ptm(losses).item()
     assert update(learner, 0, env_steps)["total_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_new_term_needs_its_masks_and_a_row_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its loss is evaluated, counted and reported."""
+    monkeypatch.setitem(TERMS, "new", TERMS[EXPLORATION])
+    monkeypatch.setitem(METHODS, "ptm", Method("a new method", lambda alpha: {"new": 1.0}))
+    found = update(build("ptm"), seed=0)
+    monkeypatch.undo()
+    expected = update(build("ptm"), seed=0)  # at α = 1 it mines by exploration only
+    assert found["loss_new"] == expected["loss_exp"]
+    assert found["total_loss"] == expected["total_loss"]
+    assert {"loss_exp", "loss_task"}.isdisjoint(found)
+
+
+@pytest.mark.parametrize(
+    ("env_steps", "mined"),
+    [(0, {"exp"}), (ANNEAL_STEPS // 2, {"exp", "task"}), (ANNEAL_STEPS, {"task"})],
+)
+def test_a_term_without_a_share_is_not_evaluated(env_steps: int, mined: set[str]) -> None:
+    metrics = update(build("ptm"), seed=0, env_steps=env_steps)
+    losses = {name for name in metrics if name.startswith("loss_")}
+    assert losses == {"loss_ori", *(f"loss_{term}" for term in mined)}
 
 
 def test_small_gradients_are_not_scaled() -> None:

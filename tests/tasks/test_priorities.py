@@ -39,6 +39,41 @@ def test_win_rates_survive_a_checkpoint() -> None:
     assert other.rates == {"b": 0.0, "c": 0.0}
 
 
+def test_set_rates_hold_until_the_task_is_recorded_again() -> None:
+    success = TaskSuccess(["a", "b"], window_episodes=4)
+    success.record("a", successes=1, episodes=2)
+    success.set_rates({"a": 0.9})
+    assert success.rates == {"a": 0.9, "b": 0.0}
+    assert success.measured_rates == {"a": 0.5, "b": 0.0}
+    assert success.priorities()["b"] / success.priorities()["a"] == pytest.approx(math.exp(0.9))
+    success.record("a", successes=2, episodes=2)
+    assert success.rates == {"a": 0.75, "b": 0.0}
+
+
+def test_episodes_are_weighted_by_the_rate_of_their_task() -> None:
+    success = TaskSuccess(["a", "b"], window_episodes=4)
+    success.set_rates({"a": 1.0})
+    weights = success.weights(["b", "a", "b"])
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights[0] / weights[1] == pytest.approx(math.e)
+    assert weights[0] == weights[2]
+    assert success.numbers(["b", "a", "b"]).tolist() == [1, 0, 1]
+
+
+def test_tasks_that_are_no_longer_trained_keep_their_rate_for_replay() -> None:
+    before, after = (TaskSuccess(tasks, window_episodes=4) for tasks in (["a", "b"], ["c", "b"]))
+    before.record("a", successes=2, episodes=2)
+    after.set_state(before.get_state())
+    after.record("b", successes=1, episodes=1)
+    after.record("c", successes=0, episodes=1)
+    assert after.rates == {"c": 0.0, "b": 1.0}
+    assert after.priorities().keys() == {"c", "b"}
+    weights = after.weights(["a", "b", "c"])
+    assert weights[0] == weights[1]
+    assert weights[2] / weights[0] == pytest.approx(math.e)
+    assert after.numbers(["c", "b", "a"]).tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("steps", "expected"), [(0, 1.0), (50, 0.5), (100, 0.0), (1000, 0.0), (-5, 1.0)]
 )
