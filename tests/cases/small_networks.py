@@ -1,4 +1,4 @@
-"""Networks and batches so small that an update takes a moment."""
+"""Config keys of small networks and batches, for fast updates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that two runs must have in common to be one and the same."""
+"""Traces of training runs, for tests that two runs are identical."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OF_LEARNER = ("loss_ori", "loss_exp", "loss_task", "total_loss", "grad_norm", "t
 
 
 def changing(config: PTMConfig, num_env_runners: int = 0) -> PTMConfig:
-    """Within four iterations the buffer wraps, targets are copied and all schedules move."""
+    """Shortens buffer and schedules, so that all of them change within four iterations."""
     return config.training(
         buffer_capacity_episodes=20,
         target_update_interval_episodes=10,
@@ -26,7 +26,7 @@ def changing(config: PTMConfig, num_env_runners: int = 0) -> PTMConfig:
 
 
 def trace(algorithm: PTM, iterations: int) -> list[dict[str, object]]:
-    """What each iteration reports, less what is about time."""
+    """Trains, and returns the results of each iteration without times."""
     reports = []
     for _ in range(iterations):
         result = algorithm.train()
@@ -40,7 +40,7 @@ def trace(algorithm: PTM, iterations: int) -> list[dict[str, object]]:
 
 
 def arrays_of(algorithm: PTM) -> dict[str, np.ndarray]:
-    """Weights of all networks, the optimiser's moments, the episodes that the buffer holds."""
+    """Returns network weights, the optimiser's moments and the replay buffer's episodes."""
     learner = algorithm.learner_group.get_state()["learner"]
     arrays = dict(learner["rl_module"][DEFAULT_MODULE_ID])
     for name, optimizer in learner["optimizer"].items():
