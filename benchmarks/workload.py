@@ -19,7 +19,7 @@ from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.masks import draw_group, everyone
 from rllib_ptm.model.mixer import QMixer
-from rllib_ptm.model.precision import opened
+from rllib_ptm.model.precision import autocast_for
 from rllib_ptm.model.q_values import QValues, TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes
 
@@ -134,7 +134,7 @@ class Update:
 
     def forward(self, batch: TeamBatch) -> tuple[QValues, Tensor]:
         """Returns the Q-values of the batch, and the targets [B, T]."""
-        with opened(self._precision, self._device):
+        with autocast_for(self._precision, self._device):
             q = q_values(self.online, self.target, batch, self.method.mined(batch.alpha.item()))
         return q, regression_targets(batch, q.next_q_tot, GAMMA)
 

@@ -24,7 +24,9 @@ from envs.errors import InputError
 from envs.starcraft.team_view import FIRST_ATTACK, feature_widths
 from envs.starcraft.units import FloatArray
 
-EMBEDDING = "agent.embed.weight"  # [width, D], the one weight whose shape follows from the slots
+EMBEDDING = (
+    "agent.attention.embed.weight"  # [width, D], the one weight whose shape follows from the slots
+)
 
 
 class Slots(NamedTuple):

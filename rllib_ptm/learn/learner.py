@@ -123,7 +123,7 @@ def diagnostics(q: QValues, targets: Tensor, batch: TeamBatch) -> dict[str, Tens
     """
     error = (targets - q.q_tot[ORIGINAL].detach()).abs().masked_fill(~batch.valid, 0.0)
     agents = batch.present[:, : batch.num_agents].sum(1, keepdim=True)  # B,1
-    utility = (q.taken.detach().sum(-1) / agents).masked_fill(~batch.valid, 0.0)
+    utility = (q.chosen.detach().sum(-1) / agents).masked_fill(~batch.valid, 0.0)
     return {
         "td_error_abs": error.sum() / batch.num_steps,
         "q_taken_mean": utility.sum() / batch.num_steps,

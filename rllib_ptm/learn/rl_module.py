@@ -25,7 +25,7 @@ from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.mixer import MIXERS
-from rllib_ptm.model.precision import opened
+from rllib_ptm.model.precision import autocast_for
 from rllib_ptm.model.q_values import TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes
 
@@ -160,7 +160,7 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
     def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, Any]:
         config, team = self.model_config, team_batch(batch)
         terms = METHODS[config["method"]].mined(team.alpha.item())
-        with opened(config["learner_precision"], team.entities.device.type):
+        with autocast_for(config["learner_precision"], team.entities.device.type):
             q = q_values(self.online_team(), self.target_team(), team, terms)
         targets = regression_targets(team, q.next_q_tot, config["gamma"], config["td_lambda"])
         return {BATCH: team, Q_VALUES: q, TARGETS: targets}

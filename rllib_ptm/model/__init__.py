@@ -1,14 +1,21 @@
-"""The networks and the mathematics of prioritized tasks mining, in torch alone.
+"""The networks and the mathematics of prioritized tasks mining; torch and numpy only.
 
-The agents' utility network (Section 3.4) is in ``agent``, on ``attention`` and ``gru``. The
-equations, in the paper's order:
+The networks of Section 3.4:
 
-    1   losses.squared_td_error     the error that is minimised
-    2   mixer.monotonic_mix         from utilities to Q_tot
+    embedding, attention        entity_attention.EntityAttention, on attention and linear
+    GRU                         gru.PackedGRU
+    utilities Q_a               agent.Agent: the two above and an action head
+    mixing network              mixer.QMixer, with hypernetworks of EntityAttention
+    their widths                sizes.NetworkSizes
+
+The equations, in the paper's order:
+
+    1   losses.squared_td_error     the squared TD error
+    2   mixer.monotonic_mix         Q_tot from the utilities
     3   losses.task_priorities      ω
     4   masks.same_group            M_D, and M_I
     5   masks.observed              M_D^μ
-    6   q_values.original           Q_tot of what was seen
+    6   q_values.original           Q_tot under M^μ and M*
     7   losses.step_mean            Loss_ori
     8   losses.td_targets           y
     9   q_values.exploration        Q_tot under M_D
@@ -19,6 +26,6 @@ equations, in the paper's order:
     14  losses.mining_loss          Loss_hpt
     15  losses.total_loss           the total
 
-``native`` holds the networks' attention and GRU once more, in C++, for a CPU. ``popart`` is a
-baseline's. ``rllib_ptm.methods`` says which method uses what.
+``native`` computes attention and GRU in C++ on a CPU. ``popart`` is part of a baseline.
+``rllib_ptm.methods`` says which method uses what.
 """

@@ -1,6 +1,6 @@
 """The agents' shared utility network Q_a (Section 3.4).
 
-Shapes: see ``batch``; ``K`` width of the GRU, ``H`` heads, ``C`` width of a head.
+Shapes: see ``batch``; ``W`` width of an embedded entity, ``K`` width of the GRU.
 """
 
 from __future__ import annotations
@@ -12,16 +12,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rllib_ptm.model.attention import attend, attention_scores
+from rllib_ptm.model.entity_attention import EntityAttention
 from rllib_ptm.model.gru import PackedGRU
-from rllib_ptm.model.linear import linear_relu
-from rllib_ptm.model.native.attention import Layer, attention, attention_serves
 from rllib_ptm.model.precision import at_full_precision
 from rllib_ptm.model.sizes import NetworkSizes
 
 
 class SlotHead(nn.Module):
-    """The paper's last layer: one output for each action, and so for each enemy slot."""
+    """The paper's last layer: one output per action, and so one per enemy slot.
+
+    Args:
+        recurrent_dim: K.
+        embed_dim: W.
+        num_actions: U.
+        num_enemies: E - A.
+    """
 
     reads_entities = False
 
@@ -32,17 +37,23 @@ class SlotHead(nn.Module):
         self.utilities = nn.Linear(recurrent_dim, num_actions)
 
     @at_full_precision
-    def forward(self, hidden: Tensor, embedded: Tensor | None, seen: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, embedded: Tensor | None, masks: Tensor) -> Tensor:
         """Utilities [..., M, A, U] of hidden states [..., M, A, K]."""
         return self.utilities(hidden)
 
 
 class EntityHead(nn.Module):
-    """Attack utilities from the agent's state and the target entity (not in the paper).
+    """Attack utilities from the agent's hidden state and the target entity (not in the paper).
 
-    Moves keep a plain head. The utility of attacking enemy k is a plain one plus, if the agent
-    sees k, a query from the agent's state times a key from the entity. So what is learned of one
-    enemy holds for all, whatever their number.
+    Moves have a linear layer. The utility of attacking enemy k is the sum of a linear layer's
+    output and, if the agent sees k, of a query from the hidden state times a key from the entity.
+    What is learned about one enemy holds for all of them, in any number.
+
+    Args:
+        recurrent_dim: K.
+        embed_dim: W.
+        num_actions: U.
+        num_enemies: E - A.
     """
 
     reads_entities = True
@@ -58,26 +69,26 @@ class EntityHead(nn.Module):
         self.key = nn.Linear(embed_dim, recurrent_dim)
 
     @at_full_precision
-    def forward(self, hidden: Tensor, embedded: Tensor, seen: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, embedded: Tensor, masks: Tensor) -> Tensor:
         """Utilities [..., M, A, U].
 
         Args:
-            hidden: [..., M, A, K] recurrent states.
-            embedded: [..., E, embed_dim] embedded entities.
-            seen: [..., M, A, E] bool.
+            hidden: [..., M, A, K] hidden states.
+            embedded: [..., E, W] embedded entities.
+            masks: [..., M, A, E] bool.
         """
         moves, enemies = len(self.moves.weight), self.num_enemies
-        # A query times a key is a state times the key mapped back to it: of keys there are fewer.
+        # The keys are multiplied by the query layer, because there are fewer keys than queries.
         query = torch.cat([self.query.weight, self.query.bias[:, None]], 1)  # K,K+1
         query = query / math.sqrt(len(query))
-        of_enemy = embedded[..., -enemies:, :].contiguous()  # or this is a product for each frame
-        key = F.linear(of_enemy, query.T @ self.key.weight, query.T @ self.key.bias)  # ...,E-A,K+1
-        of_state, of_bias = key[..., :-1].transpose(-1, -2), key[..., None, :, -1]
-        match = hidden.flatten(-3, -2) @ of_state + of_bias  # ...,M*A,E-A
+        enemy = embedded[..., -enemies:, :].contiguous()  # else torch makes a product per frame
+        key = F.linear(enemy, query.T @ self.key.weight, query.T @ self.key.bias)  # ...,E-A,K+1
+        key_weight, key_bias = key[..., :-1].transpose(-1, -2), key[..., None, :, -1]
+        match = hidden.flatten(-3, -2) @ key_weight + key_bias  # ...,M*A,E-A
         match = match.unflatten(-2, hidden.shape[-3:-1])
         weight = torch.cat([self.moves.weight, self.attack.weight])
         plain = F.linear(hidden, weight, torch.cat([self.moves.bias, self.attack.bias]))
-        attack = plain[..., moves:] + match * seen[..., -enemies:]
+        attack = plain[..., moves:] + match * masks[..., -enemies:]
         return torch.cat([plain[..., :moves], attack], dim=-1)
 
 
@@ -95,7 +106,7 @@ class Agent(nn.Module):
         num_agents: A.
         num_enemies: Number of enemy slots, E - A.
         num_actions: U.
-        sizes: Widths of embedding, attention and GRU.
+        sizes: Widths of attention and GRU.
         action_head: A key of ``ACTION_HEADS``.
     """
 
@@ -109,93 +120,61 @@ class Agent(nn.Module):
         action_head: str = "slot",
     ) -> None:
         super().__init__()
-        attention_dim, recurrent_dim = sizes.attention_dim, sizes.recurrent_dim
+        width, recurrent_dim = sizes.attention_dim, sizes.recurrent_dim
         self.num_agents = num_agents
         self.recurrent_dim = recurrent_dim
-        self._heads = sizes.attention_heads
-        self.embed = nn.Linear(entity_dim, attention_dim)
-        self.query = nn.Linear(attention_dim, attention_dim, bias=False)
-        self.key = nn.Linear(attention_dim, attention_dim, bias=False)
-        self.value = nn.Linear(attention_dim, attention_dim, bias=False)
-        self.attention_out = nn.Linear(attention_dim, attention_dim)
-        self.to_recurrent = nn.Linear(attention_dim, recurrent_dim)
-        self.recurrent = PackedGRU(recurrent_dim, recurrent_dim)
-        self.head = ACTION_HEADS[action_head](
-            recurrent_dim, attention_dim, num_actions, num_enemies
+        self.attention = EntityAttention(
+            entity_dim, width, sizes.attention_heads, recurrent_dim, relu=True
         )
+        self.recurrent = PackedGRU(recurrent_dim, recurrent_dim)
+        self.head = ACTION_HEADS[action_head](recurrent_dim, width, num_actions, num_enemies)
 
     def forward(
-        self, entities: Tensor, present: Tensor, masks: Tensor, frames_per_step: Sequence[int]
-    ) -> Tensor:
-        """Utilities over whole episodes, from a recurrent state of zero.
+        self,
+        entities: Tensor,
+        present: Tensor,
+        masks: Tensor,
+        frames_per_step: Sequence[int],
+        hidden: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Utilities and hidden states over episodes.
 
         Args:
             entities: [F, E, D], in the order of ``Frames``.
             present: [F, E] bool.
-            masks: [F, M, A, E] bool; what each agent sees, M times over.
-            frames_per_step: As ``Frames`` has them.
+            masks: [F, M, A, E] bool; what each agent sees under each of the M masks.
+            frames_per_step: The number of frames of each step, as ``Frames`` has it.
+            hidden: [frames of the first step, M, A, K], the states before it; by default zero.
 
         Returns:
-            [F, M, A, U]; zero for absent agents.
+            Utilities [F, M, A, U], zero for absent agents; hidden states [F, M, A, K].
         """
-        inputs, embedded = self._observe(entities, masks)  # F,M,A,recurrent_dim
-        rows = inputs.shape[1] * inputs.shape[2]  # each frame holds a step of M * A sequences
-        rows_per_step = [rows * n for n in frames_per_step]
-        start = inputs.new_zeros(rows_per_step[0], self.recurrent_dim)
-        hidden = self.recurrent(inputs.flatten(0, 2), start, rows_per_step).view_as(inputs)
-        return self._utilities(hidden, embedded, masks, present)
+        reads_entities = bool(self.head.reads_entities)
+        inputs, embedded = self.attention.with_embedded(entities, masks, reads_entities)  # F,M,A,K
+        if hidden is None:
+            hidden = inputs.new_zeros(frames_per_step[0], *inputs.shape[1:])
+        sequences = inputs.shape[1] * inputs.shape[2]  # one for each mask and agent
+        rows_per_step = [n * sequences for n in frames_per_step]
+        states = self.recurrent(inputs.flatten(0, 2), hidden.flatten(0, 2), rows_per_step)
+        states = states.view_as(inputs)
+        utilities = self.head(states, embedded, masks)
+        return utilities * present[:, None, : self.num_agents, None], states
 
     def step(
         self, entities: Tensor, present: Tensor, visible: Tensor, hidden: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Utilities of one moment.
+        """Utilities of one time step.
 
         Args:
             entities: [N, E, D].
             present: [N, E] bool.
             visible: [N, A, E] bool.
-            hidden: [N, A, recurrent_dim]; zero at an episode's start.
+            hidden: [N, A, K]; zero at the start of an episode.
 
         Returns:
-            Utilities [N, A, U] and the next hidden state.
+            Utilities [N, A, U] and the next hidden state [N, A, K].
         """
-        masks = visible[:, None]  # N,1,A,E
-        inputs, embedded = self._observe(entities, masks)  # N,1,A,recurrent_dim
-        rows = hidden.flatten(0, 1)  # N*A,recurrent_dim
-        state = self.recurrent(inputs.flatten(0, 2), rows, [len(rows)]).view_as(inputs)
-        utilities = self._utilities(state, embedded, masks, present)
-        return utilities[:, 0], state[:, 0]
-
-    def _observe(self, entities: Tensor, masks: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The GRU's inputs [F, M, A, recurrent_dim], and what the head reads of the entities.
-
-        Args:
-            entities: [F, E, D].
-            masks: [F, M, A, E] bool.
-        """
-        embed, query, key = self.embed, self.query.weight, self.key.weight
-        weight, bias = self._output_map()
-        layer = Layer(
-            *(embed.weight, embed.bias, query, key, self._heads),
-            *(self.value.weight, weight, bias),
-            rectified=True,
+        utilities, states = self(
+            entities, present, visible[:, None], [len(entities)], hidden[:, None]
         )
-        if attention_serves(entities, layer):
-            return attention(entities, masks, layer, bool(self.head.reads_entities))
-        embedded = linear_relu(entities, embed.weight, embed.bias)  # F,E,attention_dim
-        scores = attention_scores(embedded, query, key, self.num_agents, self._heads)
-        value = self.value(embedded).unflatten(-1, (self._heads, -1))  # F,E,H,C
-        return linear_relu(attend(scores, value, masks), weight, bias), embedded
-
-    @at_full_precision
-    def _output_map(self) -> tuple[Tensor, Tensor]:
-        """The output projection and the layer before the GRU as one: nothing is between them."""
-        weight = self.to_recurrent.weight @ self.attention_out.weight
-        bias = self.to_recurrent.weight @ self.attention_out.bias + self.to_recurrent.bias
-        return weight, bias
-
-    def _utilities(
-        self, hidden: Tensor, embedded: Tensor | None, masks: Tensor, present: Tensor
-    ) -> Tensor:
-        utilities = self.head(hidden, embedded, masks)
-        return utilities * present[:, None, : self.num_agents, None]
+        return utilities[:, 0], states[:, 0]

@@ -1,8 +1,8 @@
 """Multi-head attention of agents over entities, under several masks at once (Section 3.4).
 
-Scores do not depend on the mask: they are computed once, and only the softmax and the sum over
-values are done again for each mask. Shapes: see ``batch``; ``W`` width of an embedded entity, ``H``
-heads, ``K`` features a head, W = H * K.
+Scores do not depend on the mask, so they are computed once; the softmax and the sum over values
+are computed for each mask. Shapes: see ``batch``; ``W`` width of an embedded entity, ``H`` heads,
+``K`` features per head, W = H * K.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 from torch.ops import aten
 
-from rllib_ptm.model.precision import narrowed, widened
+from rllib_ptm.model.precision import to_bf16, to_fp32
 
-# Scores farther than this from the agent's score of itself are not told apart: e^80 and e^-80 are
-# still numbers in every format.
-_REACH = 80.0
+# Scores are clipped at this distance from the agent's score of itself: e^80 and e^-80 are finite
+# in every format.
+_SCORE_LIMIT = 80.0
 
 
 class _Scores(torch.autograd.Function):
     """x_a' Wq_h' Wk_h x_e of all agents a, heads h and entities e.
 
-    Keys are never computed: the agents' queries are mapped back by Wk_h', to where the embedded
-    entities are. There are fewer agents than entities, and no array has to be laid out anew, head
-    by head, for a product. The gradient is written out so that its parts are summed in place.
+    Keys are never computed. Instead the agents' queries are multiplied by Wk_h' and then by the
+    embedded entities: there are fewer agents than entities, and no product needs an array to be
+    copied head by head. The gradient is written out so that its parts are summed in place.
     """
 
     @staticmethod
@@ -39,7 +39,7 @@ class _Scores(torch.autograd.Function):
         queries = team @ query.T
         mapped = queries.new_empty(len(team), heads, width)
         torch.bmm(
-            _by_head(queries, heads),  # H,F*A,K
+            _split_heads(queries, heads),  # H,F*A,K
             key.unflatten(0, (heads, -1)),  # H,K,W
             out=mapped.transpose(0, 1),  # H,F*A,W
         )
@@ -57,14 +57,14 @@ class _Scores(torch.autograd.Function):
         grad_mapped = (grad_scores @ embedded).view(len(team), heads, -1).transpose(0, 1)  # H,F*A,W
         grad_queries = torch.empty_like(queries)
         key_h = key.unflatten(0, (heads, -1))  # H,K,W
-        torch.bmm(grad_mapped, key_h.mT, out=_by_head(grad_queries, heads))
-        of_head = zip(_by_head(queries, heads), grad_mapped, strict=True)
-        grad_key = torch.cat([query_h.T @ grad_h for query_h, grad_h in of_head])  # H*K,W
+        torch.bmm(grad_mapped, key_h.mT, out=_split_heads(grad_queries, heads))
+        by_head = zip(_split_heads(queries, heads), grad_mapped, strict=True)
+        grad_key = torch.cat([query_h.T @ grad_h for query_h, grad_h in by_head])  # H*K,W
         grad_embedded[:, :agents] += (grad_queries @ query).view(frames, agents, -1)
         return grad_embedded, grad_queries.T @ team, grad_key, None
 
 
-def _by_head(rows: Tensor, heads: int) -> Tensor:
+def _split_heads(rows: Tensor, heads: int) -> Tensor:
     """[R, H * K] -> a view [H, R, K]."""
     return rows.unflatten(1, (heads, -1)).transpose(0, 1)
 
@@ -72,10 +72,10 @@ def _by_head(rows: Tensor, heads: int) -> Tensor:
 def attention_scores(
     embedded: Tensor, query: Tensor, key: Tensor, num_agents: int, heads: int
 ) -> Tensor:
-    """Scaled dot products of queries and keys, less the agent's score of itself.
+    """Scaled dot products of queries and keys, minus the agent's score of itself.
 
-    A softmax does not change when all its scores are shifted. The usual shift, by the largest,
-    would be another one under each mask, or tell of entities that the mask hides; an agent's
+    A softmax does not change when all its scores are shifted. The usual shift is by the largest
+    score, which differs between masks, or depends on entities that a mask hides. The agent's
     score of itself does neither.
 
     Args:
@@ -89,24 +89,24 @@ def attention_scores(
         [F, A, H, E].
     """
     scale = (query.shape[0] // heads) ** -0.5
-    weights = narrowed(query * scale), narrowed(key)
-    scores = widened(_Scores.apply(narrowed(embedded), *weights, (num_agents, heads)))
-    of_itself = scores.diagonal(dim1=1, dim2=3).transpose(1, 2)  # F,A,H
-    return scores - of_itself[..., None].detach()
+    weights = to_bf16(query * scale), to_bf16(key)
+    scores = to_fp32(_Scores.apply(to_bf16(embedded), *weights, (num_agents, heads)))
+    of_self = scores.diagonal(dim1=1, dim2=3).transpose(1, 2)  # F,A,H
+    return scores - of_self[..., None].detach()
 
 
 class _MaskedSoftmax(torch.autograd.Function):
     """Softmax of the same scores under several masks, with its gradient written out.
 
-    Written out for three reasons: the exponentials are shared by all masks, the gradient takes
-    half the passes over the weights that autograd's takes, and on a CPU ``torch.softmax`` and
-    sums over a short last dimension are slow; a product with a vector of ones is not.
+    This has three reasons. All masks share the exponentials. The gradient takes half the passes
+    over the weights that autograd needs. On a CPU ``torch.softmax`` and sums over a short last
+    dimension are slow, and a product with a vector of ones is fast.
     """
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, masks: Tensor, dtype: torch.dtype) -> Tensor:
         """[F, A, H, E], [F, M, A, E] -> [F, M, A, H, E], computed in the scores' format."""
-        exponential = scores.clamp(-_REACH, _REACH).exp_()
+        exponential = scores.clamp(-_SCORE_LIMIT, _SCORE_LIMIT).exp_()
         weight = exponential[:, None] * masks[..., None, :]
         total = _row_sums(weight)
         weight = weight.mul_((total + (total == 0)).reciprocal_()).to(dtype)
@@ -120,7 +120,7 @@ class _MaskedSoftmax(torch.autograd.Function):
         product = weight * grad_outputs[0]
         product.addcmul_(weight, _row_sums(product), value=-1.0)
         grad = product.sum(1, dtype=scores.dtype)
-        return aten.hardtanh_backward(grad, scores, -_REACH, _REACH), None, None
+        return aten.hardtanh_backward(grad, scores, -_SCORE_LIMIT, _SCORE_LIMIT), None, None
 
 
 def _row_sums(tensor: Tensor) -> Tensor:
@@ -129,12 +129,12 @@ def _row_sums(tensor: Tensor) -> Tensor:
 
 
 def masked_softmax(scores: Tensor, masks: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """Softmax over the entities that may be seen; a row that sees nothing is all zero.
+    """Softmax over the entities that each agent may see; zero for an agent that sees nothing.
 
     Args:
         scores: [F, A, H, E].
         masks: [F, M, A, E] bool.
-        dtype: The format of the result; by default the scores'.
+        dtype: The format of the result; by default that of the scores.
 
     Returns:
         [F, M, A, H, E].
@@ -143,7 +143,7 @@ def masked_softmax(scores: Tensor, masks: Tensor, dtype: torch.dtype | None = No
 
 
 def attend(scores: Tensor, value: Tensor, masks: Tensor) -> Tensor:
-    """What each agent takes from the entities that it may see, head by head.
+    """The attended values: of each head, its weighted sum over the entities.
 
     Args:
         scores: [F, A, H, E].
@@ -154,16 +154,16 @@ def attend(scores: Tensor, value: Tensor, masks: Tensor) -> Tensor:
         [F, M, A, H * K].
     """
     weight = masked_softmax(scores, masks, value.dtype)  # F,M,A,H,E
-    of_head = weight.flatten(1, 2).transpose(1, 2)  # F,H,M*A,E
-    taken = of_head @ value.transpose(1, 2)  # F,H,M*A,K
-    return taken.transpose(1, 2).reshape(*weight.shape[:3], -1)
+    by_head = weight.flatten(1, 2).transpose(1, 2)  # F,H,M*A,E
+    attended = by_head @ value.transpose(1, 2)  # F,H,M*A,K
+    return attended.transpose(1, 2).reshape(*weight.shape[:3], -1)
 
 
 def attend_summed(scores: Tensor, value: Tensor, masks: Tensor) -> Tensor:
-    """What each agent takes from the entities that it may see, summed over the heads.
+    """The attended values, summed over entities and heads in one product.
 
-    One product sums over entities and heads alike. Whatever linear layer follows attention can
-    be part of the values, if it is narrow: then this is all that there is to do.
+    A linear layer that follows attention can be part of the values, if it is narrow. Then this
+    is the only product left.
 
     Args:
         scores: [F, A, H, E].
@@ -174,6 +174,5 @@ def attend_summed(scores: Tensor, value: Tensor, masks: Tensor) -> Tensor:
         [F, M, A, X].
     """
     weight = masked_softmax(scores, masks, value.dtype)  # F,M,A,H,E
-    of_pair = weight.flatten(3).flatten(1, 2)  # F,M*A,H*E
-    taken = of_pair @ value.transpose(1, 2).flatten(1, 2)  # F,M*A,X
-    return taken.view(*weight.shape[:3], -1)
+    attended = weight.flatten(3).flatten(1, 2) @ value.transpose(1, 2).flatten(1, 2)  # F,M*A,X
+    return attended.view(*weight.shape[:3], -1)

@@ -1,4 +1,4 @@
-"""Packs the steps that exist, so that no step beyond an episode's end costs anything.
+"""Packs the steps that exist, so that the networks compute nothing for padding.
 
 Shapes: see ``batch``.
 """
@@ -12,14 +12,14 @@ from torch import Tensor
 class Frames:
     """The frames of B episodes of unequal length, step by step, the longest episode first.
 
-    In this order (a PackedSequence's) a recurrent network reads packed frames as they are: the
-    episodes that go on are always the first of the step before.
+    This is the order of a PackedSequence. A recurrent network reads packed frames as they are,
+    because the episodes of each step are the first ones of the step before.
 
     Args:
         lengths: [B] int64, the number of frames of each episode.
         steps: T, the length to which the episodes are padded.
-        multiple: Fillers make the number of frames a multiple of this. They are as episodes of
-            one frame, equal to the first of all, and are dropped in unpacking.
+        multiple: The number of frames is padded to a multiple of this. Fillers are copies of the
+            first frame, each an episode of one frame; unpacking drops them.
     """
 
     def __init__(self, lengths: Tensor, steps: int, multiple: int = 1) -> None:
@@ -41,7 +41,7 @@ class Frames:
         return padded[self.episode, self.step]
 
     def find(self, episode: Tensor, step: Tensor) -> Tensor:
-        """[N] where these steps [N] of these episodes [N] stand among the frames."""
+        """The index among the frames of these steps [N] of these episodes [N]; [N]."""
         episodes, steps = self._shape
         frame = self._place.new_empty(episodes * steps + 1)
         frame[self._place] = torch.arange(len(self._place), device=frame.device)

@@ -1,11 +1,11 @@
-"""A GRU over packed frames, whose cost is that of the frames that exist.
+"""A GRU over packed frames; it computes nothing for padding.
 
 ``torch.nn.GRU`` reads a PackedSequence too, but its backward pass on a CPU fills an array of the
-whole sequence for every step. Here the gradient is written out: what depends on one step alone
-is done for all steps at once, and the loop over time holds one matrix product a step.
+whole sequence at every step. Here the gradient is written out: what does not depend on other
+steps is computed for all steps at once, and the loop over time has one matrix product per step.
 
-Shape legend: ``R`` rows (each sequence's steps, step by step, the longest sequence first), ``H``
-width.
+Shape legend: ``R`` rows (the steps of all sequences, ordered by step, the longest sequence first),
+``H`` width.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.ops import aten
 
 from rllib_ptm.model.linear import linear
 from rllib_ptm.model.native.gru import gru, gru_serves
-from rllib_ptm.model.precision import widened
+from rllib_ptm.model.precision import to_fp32
 
 
 class PackedGRU(nn.Module):
@@ -44,23 +44,23 @@ class PackedGRU(nn.Module):
         self.bias_hh = uniform(3 * hidden_dim)
 
     def forward(self, inputs: Tensor, hidden: Tensor, rows_per_step: Sequence[int]) -> Tensor:
-        """Hidden states [R, H] after every step.
+        """Hidden states [R, H] after each step.
 
         Args:
             inputs: [R, input_dim].
-            hidden: [rows of the first step, H], the state before it.
-            rows_per_step: How many rows each step has; never more than the step before.
+            hidden: [rows of the first step, H], the states before it.
+            rows_per_step: The number of rows of each step; it never rises.
         """
         width = hidden.shape[-1]
-        # Of the recurrent bias only n's part stands behind a product; the rest is a bias like any.
+        # Only n multiplies its part of the recurrent bias (by r); the rest adds to the other bias.
         in_gates, in_new = self.bias_hh.split([2 * width, width])
         bias = self.bias_ih + torch.cat([in_gates, torch.zeros_like(in_new)])
         if gru_serves(inputs, hidden):
             weights = (self.weight_ih, self.weight_hh, bias, in_new)
             return gru(inputs, hidden, rows_per_step, weights)
         gates = linear(inputs, self.weight_ih, bias)
-        # The state is a sum over time: it is never narrower than the weights.
-        gates, hidden = widened(gates), widened(hidden)
+        # The hidden state is a sum over time, so it stays in float32.
+        gates, hidden = to_fp32(gates), to_fp32(hidden)
         return _Recurrence.apply(gates, hidden, self.weight_hh, in_new, rows_per_step)
 
 
@@ -76,9 +76,9 @@ class _Recurrence(torch.autograd.Function):
         bias_new: Tensor,
         rows_per_step: Sequence[int],
     ) -> Tensor:
-        """The states after every step; see ``PackedGRU.forward``. Keeps what the gradient needs.
+        """The states after each step; see ``PackedGRU.forward``.
 
-        ``gates`` is overwritten by r, z and n: whoever made it does not need it again.
+        ``gates`` is overwritten by r, z and n; the caller must not use it afterwards.
         """
         width = hidden.shape[-1]
         before, recurrent_new, states = (
@@ -86,17 +86,17 @@ class _Recurrence(torch.autograd.Function):
             for _ in range(3)
         )
         to_gates, to_new = weight[: 2 * width].T, weight[2 * width :].T
-        # All views at once: to cut them out step by step would cost as much as the products.
+        # ``split`` makes all views at once: one slice at a time costs as much as the products.
         steps = zip(
             *(x.split(rows_per_step) for x in (*gates.split([2 * width, width], 1), before)),
             *(x.split(rows_per_step) for x in (recurrent_new, states)),
             strict=True,
         )
-        for reset_update, new, h, from_hidden, state in steps:
+        for reset_update, new, h, recurrent, state in steps:
             h.copy_(hidden[: len(h)])
             reset_update.addmm_(h, to_gates).sigmoid_()
-            torch.addmm(bias_new, h, to_new, out=from_hidden)
-            new.addcmul_(reset_update[:, :width], from_hidden).tanh_()
+            torch.addmm(bias_new, h, to_new, out=recurrent)
+            new.addcmul_(reset_update[:, :width], recurrent).tanh_()
             hidden = torch.lerp(new, h, reset_update[:, width:], out=state)
         ctx.save_for_backward(before, gates, recurrent_new, states, weight)
         ctx.rows_per_step = rows_per_step
@@ -104,13 +104,13 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of gates, first state, weight and bias."""
+        """The gradients of gates, first states, weight and bias."""
         before, gates, recurrent_new, states, weight = ctx.saved_tensors
         width, rows = states.shape[1], ctx.rows_per_step
         grad_start = states.new_zeros(rows[0], width)
-        grad_states = grad_outputs[0].clone()  # becomes the whole gradient of each step's state
-        # Of U h + b of n, of r, of z, of n's input: the first three are what U gave, the last
-        # three what the inputs gave.
+        grad_states = grad_outputs[0].clone()  # the later steps' gradients are added to it
+        # Gradients of U h + b of n, of r, of z, of n's input. The first three belong to the
+        # product with U, the last three to the inputs.
         grads = gates.new_empty(len(gates), 4, width)
         to_hidden = torch.cat([weight[2 * width :], weight[: 2 * width]])  # in the order of grads
         totals = grad_states.split(rows)
@@ -119,16 +119,16 @@ class _Recurrence(torch.autograd.Function):
             *(x.split(rows) for x in (recurrent_new, states, grads, *gates.chunk(3, 1))),
             strict=True,
         )
-        for earlier, total, from_hidden, state, grad, r, z, n in reversed(list(steps)):
-            by_recurrent, by_reset, by_update, by_new = grad.unbind(1)
-            of_new = torch.addcmul(total, total, z, value=-1.0)
-            torch.mul(of_new, state - n, out=by_update)  # (h - n) z = h' - n
-            aten.tanh_backward(of_new, n, grad_input=by_new)
-            aten.sigmoid_backward(by_new * from_hidden, r, grad_input=by_reset)
-            torch.mul(by_new, r, out=by_recurrent)
-            carried = earlier[: len(total)].addcmul_(total, z)
-            carried.addmm_(grad[:, :3].flatten(1), to_hidden)
-        of_hidden, of_inputs = grads[:, :3].flatten(1), grads[:, 1:].flatten(1)  # views: R,3H
-        new, reset_update = (before.T @ of_hidden).T.split([width, 2 * width])
+        for earlier, total, recurrent, state, grad, r, z, n in reversed(list(steps)):
+            grad_recurrent, grad_reset, grad_update, grad_input = grad.unbind(1)
+            grad_new = torch.addcmul(total, total, z, value=-1.0)
+            torch.mul(grad_new, state - n, out=grad_update)  # (h - n) z = h' - n
+            aten.tanh_backward(grad_new, n, grad_input=grad_input)
+            aten.sigmoid_backward(grad_input * recurrent, r, grad_input=grad_reset)
+            torch.mul(grad_input, r, out=grad_recurrent)
+            grad_before = earlier[: len(total)].addcmul_(total, z)
+            grad_before.addmm_(grad[:, :3].flatten(1), to_hidden)
+        grad_hidden, grad_gates = grads[:, :3].flatten(1), grads[:, 1:].flatten(1)  # views: R,3H
+        new, reset_update = (before.T @ grad_hidden).T.split([width, 2 * width])
         grad_weight = torch.cat([reset_update, new])
-        return of_inputs, grad_start, grad_weight, grads[:, 0].sum(0), None
+        return grad_gates, grad_start, grad_weight, grads[:, 0].sum(0), None

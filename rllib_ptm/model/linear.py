@@ -1,4 +1,4 @@
-"""Linear layers, with the bias added where that is cheapest.
+"""Linear layers that add their bias where it costs least.
 
 Shape legend: ``R`` rows, ``D`` features, ``W`` width of the layer.
 """
@@ -13,8 +13,9 @@ from torch import Tensor
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """W x + b; [R, D] -> [R, W]; as ``torch.nn.functional.linear``.
 
-    With a bias, a float32 product on a CPU first fills its result with it and then adds to that:
-    two passes over an array that is not in the cache yet. Added afterwards, it finds it there.
+    With a bias, a float32 product on a CPU first fills its result with the bias and then adds to
+    it: that reads an array from outside the cache twice. Here the bias is added afterwards, when
+    the result is in the cache.
     """
     kind = inputs.device.type
     if kind == "cpu" and not torch.is_autocast_enabled(kind):

@@ -1,4 +1,4 @@
-"""What stands between the mixer and Q_tot: nothing, or PopArt with statistics for each task.
+"""The layer between the mixer and Q_tot: none, or PopArt with statistics for each task.
 
 Source: van Hasselt et al., *Learning values across many orders of magnitude*, 2016; for several
 tasks Hessel et al., *Multi-task deep reinforcement learning with PopArt*, 2019. Shapes: see
@@ -10,40 +10,39 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-STEP = 3e-4  # of the statistics, for each update
-SMALLEST_SCALE = 1e-4  # so that targets that never differ can be divided by it
+STEP = 3e-4  # step size of the running statistics, per update
+SMALLEST_SCALE = 1e-4  # lower bound of σ, for tasks whose targets are all equal
 
 
 class TaskOutput(nn.Module):
-    """Q_tot as the mixer gives it, whatever the task.
+    """Q_tot is the output of the mixer, for all tasks.
 
     Args:
-        num_tasks: K; nothing depends on it here.
+        num_tasks: K; has no effect here.
     """
 
     def __init__(self, num_tasks: int = 0) -> None:
         super().__init__()
 
     def forward(self, mixed: Tensor, task: Tensor) -> Tensor:
-        """Q_tot [B, T] of what the mixer gave [B, T] for episodes of these tasks [B]."""
+        """Q_tot [B, T] from the mixer's output [B, T] for episodes of these tasks [B]."""
         return mixed
 
     def scale(self, task: Tensor) -> Tensor:
-        """What the errors of these tasks are divided by; [B] -> [B, 1]."""
+        """The divisor of the TD errors of these tasks; [B] -> [B, 1]."""
         return torch.ones((len(task), 1), device=task.device)
 
     def adapt(self, targets: Tensor, valid: Tensor, task: Tensor) -> None:
-        """Learns from the targets of a batch, beside the gradient."""
+        """Updates statistics by the targets of a batch; the gradient is not involved."""
 
 
 class PopArt(TaskOutput):
-    """Q_tot = σ (w z + b) + μ, z what the mixer gave, each of the four the task's own.
+    """Q_tot = σ (w z + b) + μ, where z is the mixer's output and each task has its own σ, w, b, μ.
 
     w z + b predicts the normalised target, (y - μ) / σ. μ and σ are running statistics of the
-    targets; whenever they move, w and b are changed so that no Q_tot does.
+    targets. When they change, w and b are changed too, so that every Q_tot stays the same.
 
-    The weight is kept as its logarithm: whatever the optimiser makes of it, it stays positive and
-    mixing monotonic.
+    The parameter is the logarithm of w, so that w stays positive and mixing monotonic.
 
     Args:
         num_tasks: K.
@@ -71,9 +70,9 @@ class PopArt(TaskOutput):
 
     @torch.no_grad()
     def adapt(self, targets: Tensor, valid: Tensor, task: Tensor) -> None:
-        """Moves the statistics of the tasks in the batch, and preserves every Q_tot.
+        """Updates the statistics of the tasks in the batch, and preserves every Q_tot.
 
-        The targets of all learners count, so that all of them make the same move.
+        The targets of all learners count, so that all of them make the same update.
 
         Args:
             targets: [B, T] y.
@@ -81,13 +80,13 @@ class PopArt(TaskOutput):
             task: [B] int64.
         """
         count, total, squares = self._sums(targets, valid, task)
-        many = count.clamp(min=1.0)
-        batch_mean = total / many
-        batch_variance = (squares / many - batch_mean.square()).clamp(min=0.0)
-        step = STEP * (count > 0)  # a task that is not in the batch stays where it is
-        # Of a mixture of the old distribution and the batch's, 1 - step of the one.
+        divisor = count.clamp(min=1.0)
+        batch_mean = total / divisor
+        batch_variance = (squares / divisor - batch_mean.square()).clamp(min=0.0)
+        step = STEP * (count > 0)  # zero for a task that is not in the batch
+        # Mean and variance of a mixture: 1 - step of the old distribution, step of the batch's.
         distance = batch_mean - self.mean
-        self._move(
+        self._rescale(
             self.mean + step * distance,
             (1.0 - step) * (self.variance + step * distance.square()) + step * batch_variance,
         )
@@ -95,15 +94,15 @@ class PopArt(TaskOutput):
     def _sums(self, targets: Tensor, valid: Tensor, task: Tensor) -> Tensor:
         """Number, sum and sum of squares of each task's targets, over all learners; [3, K]."""
         y = targets.double().masked_fill(~valid, 0.0)
-        of_episode = torch.stack([valid.sum(1).double(), y.sum(1), y.square().sum(1)])  # 3,B
-        sums = of_episode.new_zeros((3, len(self.mean))).index_add_(1, task, of_episode)
+        by_episode = torch.stack([valid.sum(1).double(), y.sum(1), y.square().sum(1)])  # 3,B
+        sums = by_episode.new_zeros((3, len(self.mean))).index_add_(1, task, by_episode)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(sums)
         return sums
 
-    def _move(self, mean: Tensor, variance: Tensor) -> None:
-        """σ' (w' z + b') + μ' = σ (w z + b) + μ for every z."""
-        # What is stored is rounded, and that is what counts.
+    def _rescale(self, mean: Tensor, variance: Tensor) -> None:
+        """Sets μ' and σ', with w' and b' such that σ' (w' z + b') + μ' = σ (w z + b) + μ."""
+        # Round first, because w' and b' must fit the stored values.
         mean, variance = mean.to(self.mean.dtype), variance.to(self.variance.dtype)
         old_scale, new_scale = _scale(self.variance.double()), _scale(variance.double())
         distance = self.mean.double() - mean.double()

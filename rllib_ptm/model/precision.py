@@ -1,12 +1,12 @@
-"""Which parts of the networks may be computed in bf16.
+"""Which parts of the networks are computed in bf16 under ``learner_precision: bf16``.
 
-Torch under autocast takes the large matrix products in bf16: embeddings, queries, keys, values,
-what attention takes, output layers. The compiled networks (``native``) round the factors of their
-products with weights, those of the hypernetworks' last layer and of the recurrence among them; but
-nothing on a processor without products of bf16 (AVX512_BF16 or AMX).
+Torch under autocast computes the large matrix products in bf16: embeddings, queries, keys, values,
+attention, output layers. The C++ code (``native``) rounds the factors of its products with
+weights, the hypernetworks' last layer and the recurrence included. It rounds nothing on a
+processor without bf16 products (AVX512_BF16 or AMX).
 
-In float32 stay with both: weights and optimiser, the softmax of the scores, the recurrence's state
-(it is a sum over time), and all that follows the last layers: utilities, mixing, targets, losses.
+Both keep in float32: weights and optimiser, the softmax of the scores, the hidden state (it is a
+sum over time), and all that follows the last layers: utilities, mixing, targets, losses.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from rllib_ptm.model.native import library
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# By torch each new shape of a narrow product is compiled first: so frames come in steps of this.
-_FRAMES_AT_A_TIME = 64
+# Torch compiles narrow products for each new shape, so the number of frames is rounded up to this.
+_FRAME_MULTIPLE = 64
 
-# What a config can name: the format of the large matrix products, None = as the weights are.
+# Values of the config key: the format of the large matrix products. None is that of the weights.
 PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 
 
-def opened(precision: str, device_type: str) -> AbstractContextManager:
-    """The context in which Q values are to be evaluated; the backward pass stands outside.
+def autocast_for(precision: str, device_type: str) -> AbstractContextManager:
+    """The context in which to evaluate Q values; the backward pass runs outside of it.
 
     Args:
         precision: A key of ``PRECISIONS``.
@@ -44,18 +44,18 @@ def opened(precision: str, device_type: str) -> AbstractContextManager:
 
 
 def frame_multiple(device: torch.device) -> int:
-    """Of what the number of frames should be a multiple, so that few shapes come up."""
+    """The number to whose multiple frames are padded, so that few shapes occur."""
     compiled = device.type == "cpu" and library.library() is not None
-    return 1 if compiled or not torch.is_autocast_enabled(device.type) else _FRAMES_AT_A_TIME
+    return 1 if compiled or not torch.is_autocast_enabled(device.type) else _FRAME_MULTIPLE
 
 
-def widened(tensor: Tensor) -> Tensor:
-    """The tensor, in float32 if it was narrower."""
+def to_fp32(tensor: Tensor) -> Tensor:
+    """Converts bf16 to float32 and leaves other formats as they are."""
     return tensor.float() if tensor.dtype is torch.bfloat16 else tensor
 
 
-def narrowed(tensor: Tensor) -> Tensor:
-    """The tensor, in autocast's format if that is on; for what autocast itself does not reach."""
+def to_bf16(tensor: Tensor) -> Tensor:
+    """Converts to the format of autocast if that is on; for products that autocast misses."""
     device_type = tensor.device.type
     if torch.is_autocast_enabled(device_type):
         return tensor.to(torch.get_autocast_dtype(device_type))
@@ -63,15 +63,15 @@ def narrowed(tensor: Tensor) -> Tensor:
 
 
 def at_full_precision(function: Callable[P, R]) -> Callable[P, R]:
-    """Takes a function out of autocast; narrow tensors among its arguments are widened."""
+    """Runs a function without autocast, with bf16 arguments converted to float32."""
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        wide = [widened(x) if isinstance(x, Tensor) else x for x in args]
+        converted = [to_fp32(x) if isinstance(x, Tensor) else x for x in args]
         with contextlib.ExitStack() as stack:
             for device_type in ("cpu", "cuda"):
                 if torch.is_autocast_enabled(device_type):
                     stack.enter_context(torch.autocast(device_type, enabled=False))
-            return function(*wide, **kwargs)  # type: ignore[arg-type]
+            return function(*converted, **kwargs)  # type: ignore[arg-type]
 
     return run

@@ -1,11 +1,16 @@
-"""Utilities and Q_tot of a batch, as the losses need them.
+"""Q_tot of a batch under the masks of each loss term: the paper's equations 6, 9 and 13.
 
-Shapes: see ``batch``.
+``original``, ``exploration`` and ``exploitation`` each say under which masks a term evaluates the
+utilities and the hypernetworks w1, b1, w2 and v of the mixer (``mixer.monotonic_mix``). The masks
+M_D, M_I, M_O and M* are made in ``masks``. ``q_values`` evaluates all terms at once.
+
+Shapes: see ``batch``; ``K`` utilities of each agent in a term, ``M`` the masks of all terms side by
+side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,7 +27,7 @@ ORIGINAL, EXPLORATION, EXPLOITATION = "ori", "exp", "task"
 
 
 class TeamQ(NamedTuple):
-    """The agents' utility network, the mixer and what follows it: once online, once as target."""
+    """The utility network, the mixer and the output that follows it: online or target."""
 
     agent: nn.Module
     mixer: nn.Module
@@ -33,25 +38,26 @@ class QValues(NamedTuple):
     """What the losses compare.
 
     Attributes:
-        q_tot: [B, T] by term, ``ORIGINAL`` and as far as asked for the others.
+        q_tot: [B, T] by term: ``ORIGINAL`` and the terms that were asked for.
         next_q_tot: [B, T] of the target networks, at the online network's best actions.
-        taken: [B, T, A] utilities of the actions that were taken.
-        scale: [B, 1] what the errors of each episode's task are divided by.
+        chosen: [B, T, A] utilities of the actions that the agents chose.
+        scale: [B, 1] the divisor of the errors of each episode's task.
     """
 
     q_tot: dict[str, Tensor]
     next_q_tot: Tensor
-    taken: Tensor
+    chosen: Tensor
     scale: Tensor
 
 
 class TermMasks(NamedTuple):
-    """Under which masks a term has its Q_tot.
+    """The masks under which a term has its Q_tot.
 
     Attributes:
-        groups: [B, K, A, E] for the utilities, where visibility is added, and for the mixer's
-            first layer; K utilities of each agent are mixed.
-        others: [B, A, E] for the mixer's other hypernetworks; None is M*.
+        groups: [B, K, A, E] bool; one for each of an agent's K utilities and for its weights w1.
+            The utilities are evaluated under each of them ∧ M^μ, because agents act on what they
+            see; the mixer has them as they are, because it sees the whole state.
+        others: [B, A, E] bool; the mask of b1, w2 and v. None is M*.
     """
 
     groups: Tensor
@@ -59,20 +65,28 @@ class TermMasks(NamedTuple):
 
 
 def original(batch: TeamBatch) -> TermMasks:
-    """Eq. 6: utilities of what was seen (M^μ), mixed under M*."""
-    return TermMasks(everyone(batch.present, batch.num_agents)[:, None])
+    """Eq. 6: Q_tot = f(Q_a(M^μ); w1(M*), b1(M*), w2(M*), v(M*))."""
+    return TermMasks(groups=everyone(batch.present, batch.num_agents)[:, None])
 
 
 def exploration(batch: TeamBatch) -> TermMasks:
-    """Eq. 9: utilities under M_D^μ, mixed by hypernetworks that all attend under M_D."""
+    """Eq. 9: Q_tot_D = f(Q_a(M_D^μ); w1(M_D), b1(M_D), w2(M_D), v(M_D)).
+
+    Agents and hypernetworks see only the entities on their own side of the random group m_D.
+    """
     m_d = same_group(batch.explore_group, batch.present, batch.num_agents)
-    return TermMasks(m_d[:, None], m_d)
+    return TermMasks(groups=m_d[:, None], others=m_d)
 
 
 def exploitation(batch: TeamBatch) -> TermMasks:
-    """Eq. 13: utilities under M_I^μ and M_O^μ; first layer under M_I and M_O, the others M*."""
-    of_group = (batch.exploit_group, batch.present, batch.num_agents)
-    return TermMasks(torch.stack([same_group(*of_group), other_group(*of_group)], 1))
+    """Eq. 13: Q_tot_IO = f(Q_a(M_I^μ) ‖ Q_a(M_O^μ); w1(M_I) ‖ w1(M_O), b1(M*), w2(M*), v(M*)).
+
+    Each agent has two utilities, of its own side of the random group m and of the other side; the
+    mixer mixes the 2A of them. ‖ is concatenation.
+    """
+    m, present, agents = batch.exploit_group, batch.present, batch.num_agents
+    m_i, m_o = same_group(m, present, agents), other_group(m, present, agents)
+    return TermMasks(groups=torch.stack([m_i, m_o], dim=1))
 
 
 TERMS: dict[str, Callable[[TeamBatch], TermMasks]] = {
@@ -86,18 +100,18 @@ class _Packed(NamedTuple):
     """A batch without its padding.
 
     Attributes:
-        moments: The G observations of all episodes, each with the one after its last step.
+        observations: The G observations of all episodes, the ones after their last steps included.
         steps: The F steps that were played.
-        here: [F] the moment in which each step was chosen.
-        after: [F] the moment that it led to.
+        before: [F] the index of the observation in which each step's actions were chosen.
+        after: [F] the index of the observation that each step led to.
         entities: [G, E, D].
         present: [G, E] bool.
         visible: [G, A, E] bool.
     """
 
-    moments: Frames
+    observations: Frames
     steps: Frames
-    here: Tensor
+    before: Tensor
     after: Tensor
     entities: Tensor
     present: Tensor
@@ -107,15 +121,16 @@ class _Packed(NamedTuple):
 def _pack(batch: TeamBatch) -> _Packed:
     lengths, steps = batch.valid.sum(1), batch.valid.shape[1]
     multiple = frame_multiple(lengths.device)
-    moments, played = Frames(lengths + 1, steps + 1, multiple), Frames(lengths, steps, multiple)
+    observations = Frames(lengths + 1, steps + 1, multiple)
+    played = Frames(lengths, steps, multiple)
     return _Packed(
-        moments,
+        observations,
         played,
-        here=moments.find(played.episode, played.step),
-        after=moments.find(played.episode, played.step + 1),
-        entities=moments.pack(batch.entities),
-        present=batch.present[moments.episode],
-        visible=moments.pack(batch.visible),
+        before=observations.find(played.episode, played.step),
+        after=observations.find(played.episode, played.step + 1),
+        entities=observations.pack(batch.entities),
+        present=batch.present[observations.episode],
+        visible=observations.pack(batch.visible),
     )
 
 
@@ -125,53 +140,61 @@ def q_values(
     """Evaluates the online and the target networks on a batch.
 
     Args:
-        online: The networks that learn.
-        target: The networks that make the targets.
+        online: The online networks.
+        target: The target networks.
         batch: B episodes.
-        terms: ``EXPLORATION``, ``EXPLOITATION``, both or neither, beside ``ORIGINAL``.
+        terms: ``EXPLORATION``, ``EXPLOITATION``, both or neither, in addition to ``ORIGINAL``.
     """
-    of_term = {t: make(batch) for t, make in TERMS.items() if t == ORIGINAL or t in terms}
-    sizes = [masks.groups.shape[1] for masks in of_term.values()]
     packed = _pack(batch)
-    groups = torch.cat([masks.groups for masks in of_term.values()], 1)  # B,ΣK,A,E
-    masks = observed(groups[packed.moments.episode], packed.visible[:, None])  # G,M,A,E
-    utilities = online.agent(
-        packed.entities, packed.present, masks, packed.moments.per_step
-    )  # G,M,A,U
-    taken = _of_actions(utilities, batch.actions, packed)  # F,M,A
-
-    frames = packed.steps
-    present = batch.present[frames.episode]  # F,E
-    all_see_all = everyone(present, taken.shape[-1])
-    mixes = []
-    for term, utility in zip(of_term.values(), taken.split(sizes, dim=1), strict=True):
-        others = all_see_all if term.others is None else term.others[frames.episode]
-        mixes.append(Mix(utility, term.groups[frames.episode], others))
-    mixed = online.mixer(packed.entities[packed.here], present, mixes)
+    masks = {term: TERMS[term](batch) for term in TERMS if term == ORIGINAL or term in terms}
+    groups = torch.cat([m.groups for m in masks.values()], 1)[packed.observations.episode]
+    seen = observed(groups, packed.visible[:, None])  # G,M,A,E
+    per_step = packed.observations.per_step
+    utilities, _ = online.agent(packed.entities, packed.present, seen, per_step)  # G,M,A,U
+    chosen = _chosen(utilities, batch.actions, packed)  # F,M,A
+    mixed = _mixed(online.mixer, batch, packed, chosen, list(masks.values()))
+    q_tot = {
+        term: online.output(packed.steps.unpack(q), batch.task)
+        for term, q in zip(masks, mixed, strict=True)
+    }
     return QValues(
-        q_tot={
-            term: online.output(frames.unpack(q), batch.task)
-            for term, q in zip(of_term, mixed, strict=True)
-        },
+        q_tot,
         next_q_tot=_next_q_tot(target, batch, packed, utilities[:, 0].detach()),
-        taken=frames.unpack(taken[:, 0]),
+        chosen=packed.steps.unpack(chosen[:, 0]),
         scale=online.output.scale(batch.task),
     )
 
 
-def _of_actions(utilities: Tensor, actions: Tensor, packed: _Packed) -> Tensor:
-    """The utilities of the actions that were taken; [G, M, A, U], [B, T, A] -> [F, M, A]."""
-    none = actions.new_zeros(len(actions), 1, actions.shape[2])  # none follows the last moment
-    chosen = packed.moments.pack(torch.cat([actions, none], 1))[:, None, :, None]  # G,1,A,1
-    chosen = chosen.expand(-1, utilities.shape[1], -1, -1)  # G,M,A,1
-    return utilities.gather(-1, chosen).squeeze(-1).index_select(0, packed.here)
+def _mixed(
+    mixer: nn.Module,
+    batch: TeamBatch,
+    packed: _Packed,
+    chosen: Tensor,
+    masks: Sequence[TermMasks],
+) -> list[Tensor]:
+    """Mixes the utilities [F, M, A] of all terms: [F] for each."""
+    episode = packed.steps.episode
+    of_term = chosen.split([m.groups.shape[1] for m in masks], dim=1)  # F,K,A each
+    mixes = [
+        Mix(q, m.groups[episode], None if m.others is None else m.others[episode])
+        for q, m in zip(of_term, masks, strict=True)
+    ]
+    return mixer(packed.entities[packed.before], batch.present[episode], mixes)
+
+
+def _chosen(utilities: Tensor, actions: Tensor, packed: _Packed) -> Tensor:
+    """The utilities of the chosen actions; [G, M, A, U], [B, T, A] -> [F, M, A]."""
+    none = actions.new_zeros(len(actions), 1, actions.shape[2])  # after the last step
+    index = packed.observations.pack(torch.cat([actions, none], 1))[:, None, :, None]  # G,1,A,1
+    index = index.expand(-1, utilities.shape[1], -1, -1)  # G,M,A,1
+    return utilities.gather(-1, index).squeeze(-1).index_select(0, packed.before)
 
 
 @torch.no_grad()
 def _next_q_tot(
     target: TeamQ, batch: TeamBatch, packed: _Packed, online_utilities: Tensor
 ) -> Tensor:
-    """Double Q: the online network's best actions, valued by the target networks; [B, T].
+    """Double Q: the target networks' value of the online network's best actions; [B, T].
 
     Args:
         target: The target networks.
@@ -179,15 +202,14 @@ def _next_q_tot(
         packed: The same.
         online_utilities: [G, A, U].
     """
-    masks = packed.visible[:, None]  # G,1,A,E
-    utilities = target.agent(
-        packed.entities, packed.present, masks, packed.moments.per_step
+    utilities, _ = target.agent(
+        packed.entities, packed.present, packed.visible[:, None], packed.observations.per_step
     )  # G,1,A,U
-    allowed = packed.moments.pack(batch.action_mask)  # G,A,U
+    allowed = packed.observations.pack(batch.action_mask)  # G,A,U
     best = online_utilities.masked_fill(~allowed, -torch.inf).argmax(-1, keepdim=True)  # G,A,1
     best_utilities = utilities[:, 0].gather(-1, best).squeeze(-1)[packed.after]  # F,A
-    present = batch.present[packed.steps.episode]
-    all_see_all = everyone(present, best_utilities.shape[-1])
-    mix = Mix(best_utilities[:, None], all_see_all[:, None], all_see_all)
+    present = batch.present[packed.steps.episode]  # F,E
+    m_star = everyone(present, batch.num_agents)
+    mix = Mix(best_utilities[:, None], m_star[:, None])
     (mixed,) = target.mixer(packed.entities[packed.after], present, [mix])
     return target.output(packed.steps.unpack(mixed), batch.task)

@@ -1,4 +1,4 @@
-"""Draws small networks and batches for the tests: every shape, mask and length can come up.
+"""Draws small networks and batches for the tests, of any shape, mask and length.
 
 Shapes: see ``rllib_ptm.model.batch``.
 """
@@ -31,7 +31,7 @@ TASKS = 3
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large a batch is.
+    """The sizes of a batch.
 
     Attributes:
         lengths: Steps of each of the B episodes.
@@ -39,7 +39,7 @@ class Sizes:
         enemies: E - A.
         padding: Steps of padding beyond the longest episode.
         entity_dim: D.
-        moves: Actions that are no attacks.
+        moves: Number of actions that are not attacks.
     """
 
     lengths: tuple[int, ...] = (3, 1, 4)
@@ -88,7 +88,7 @@ def agent(sizes: Sizes, seed: int, action_head: str = "slot") -> Agent:
 def whole_episodes(
     agent: nn.Module, entities: Tensor, present: Tensor, masks: Tensor, lengths: Tensor
 ) -> Tensor:
-    """Utilities over padded episodes, zero beyond their ends.
+    """Utilities over padded episodes; zero after their ends.
 
     Args:
         agent: The utility network.
@@ -102,7 +102,7 @@ def whole_episodes(
     """
     frames = Frames(lengths, entities.shape[1])
     of_frames = (frames.pack(entities), present[frames.episode], frames.pack(masks))
-    return frames.unpack(agent(*of_frames, frames.per_step))
+    return frames.unpack(agent(*of_frames, frames.per_step)[0])
 
 
 def networks(
@@ -112,7 +112,7 @@ def networks(
     mixer: str = "qmix",
     output: type[TaskOutput] = TaskOutput,
 ) -> TeamQ:
-    """An agent, a mixer and what follows it, narrow and random, in float64."""
+    """A narrow random agent, mixer and output in float64."""
     first = agent(sizes, seed, action_head)
     mix = MIXERS[mixer](sizes.entity_dim, sizes.agents, WIDTHS)
     last = output(TASKS).double()
@@ -122,7 +122,7 @@ def networks(
 
 
 class Dice:
-    """Random tensors out of one seed, in float64."""
+    """Random tensors from one seed, in float64."""
 
     def __init__(self, seed: int) -> None:
         self._generator = torch.Generator().manual_seed(seed)
@@ -140,15 +140,15 @@ class Dice:
         return self.uniform(length).argsort()
 
     def choice(self, allowed: Tensor) -> Tensor:
-        """One of the allowed ones in the last dimension, or any if none is allowed."""
+        """A random allowed index of the last dimension, or any index if none is allowed."""
         return (self.uniform(*allowed.shape) + allowed).argmax(-1)
 
 
 def batch(sizes: Sizes, seed: int) -> TeamBatch:
     """A random batch in float64.
 
-    What does not count (padding, features of absent entities) holds random numbers as well. As
-    in a battle, an agent that sees anything sees itself, and some see nothing.
+    Padding and features of absent entities hold random numbers too: they must have no effect. As
+    in a battle, an agent that sees anything sees itself; some agents see nothing.
     """
     dice = Dice(seed)
     lengths = torch.tensor(sizes.lengths)
@@ -156,19 +156,19 @@ def batch(sizes: Sizes, seed: int) -> TeamBatch:
     present = dice.coin(episodes, sizes.entities, heads=0.7)
     present[:, 0] |= ~present[:, : sizes.agents].any(1)  # a team has at least one unit
     present[:, -1] |= ~present[:, sizes.agents :].any(1)
-    moments = (episodes, steps + 1)
-    visible = dice.coin(*moments, sizes.agents, sizes.entities)
+    observed = (episodes, steps + 1)
+    visible = dice.coin(*observed, sizes.agents, sizes.entities)
     visible &= everyone(present, sizes.agents)[:, None]
-    visible &= dice.coin(*moments, sizes.agents, 1, heads=0.8)
+    visible &= dice.coin(*observed, sizes.agents, 1, heads=0.8)
     own = torch.arange(sizes.agents)
     visible[:, :, own, own] = visible.any(-1)
-    action_mask = dice.coin(*moments, sizes.agents, sizes.actions)
+    action_mask = dice.coin(*observed, sizes.agents, sizes.actions)
     action_mask[..., 0] |= ~action_mask.any(-1)
     valid = torch.arange(steps) < lengths[:, None]
     terminated = dice.coin(episodes, steps)
-    terminated[:, :-1] &= ~valid[:, 1:]  # an episode that goes on was not over before
+    terminated[:, :-1] &= ~valid[:, 1:]  # a step that another one follows is not terminal
     return TeamBatch(
-        entities=dice.normal(*moments, sizes.entities, sizes.entity_dim),
+        entities=dice.normal(*observed, sizes.entities, sizes.entity_dim),
         present=present,
         visible=visible,
         action_mask=action_mask,
@@ -186,7 +186,7 @@ def batch(sizes: Sizes, seed: int) -> TeamBatch:
 
 
 def units(battles: int, allies: int, enemies: int, seed: int) -> Units:
-    """Random battles on a small map, some of whose units are dead; shapes as in ``Units``."""
+    """Random battles on a small map, with some dead units; shapes as in ``Units``."""
     rng = np.random.default_rng(seed)
     shape = (battles, allies + enemies)
     alive = rng.random(shape) < 0.8

@@ -1,7 +1,7 @@
-"""The networks and the losses once more, as the paper puts them: the fast model's second source.
+"""A plain implementation of the networks and losses, as the paper writes them, for comparison.
 
-One episode, one step, one mask and one agent at a time; no padding, no packing, no folded layers,
-nothing shared. The weights are the fast model's, under the names of its ``state_dict``.
+It takes one episode, one step, one mask and one agent at a time: no padding, no packing, no folded
+layers, nothing shared. The weights are the fast model's, under the names of its ``state_dict``.
 
 Shape legend: ``T`` steps of one episode, ``A`` agents, ``E`` entities (the agents first), ``D``
 features, ``U`` actions, ``W`` width of the attention, ``H`` of the GRU, ``X`` of the mixing
@@ -24,7 +24,7 @@ Weights = Mapping[str, Tensor]
 
 
 class Team(NamedTuple):
-    """The weights of one set of networks, and what they do not say about themselves."""
+    """The weights of one set of networks, and the settings that weights do not tell."""
 
     agent: Weights
     mixer: Weights
@@ -90,10 +90,10 @@ def attention(weights: Weights, embedded: Tensor, mask: Tensor, num_heads: int) 
     """softmax(Q Kᵀ / √d) V, each agent over the entities that it may see.
 
     Args:
-        weights: Of query, key, value and attention_out.
+        weights: Of query, key, value and projection.
         embedded: [E, W].
         mask: [A, E] bool.
-        num_heads: Into how many parts W is cut.
+        num_heads: Number of heads.
 
     Returns:
         [A, W].
@@ -115,7 +115,7 @@ def attention(weights: Weights, embedded: Tensor, mask: Tensor, num_heads: int) 
         ):
             heads.append(F.softmax(k @ q / math.sqrt(len(q)), dim=0) @ v)
         rows.append(torch.cat(heads))
-    return linear(weights, "attention_out", torch.stack(rows))
+    return linear(weights, "projection", torch.stack(rows))
 
 
 def gru_cell(weights: Weights, x: Tensor, hidden: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ def slot_head(weights: Weights, hidden: Tensor, embedded: Tensor, mask: Tensor) 
 
 
 def entity_head(weights: Weights, hidden: Tensor, embedded: Tensor, mask: Tensor) -> Tensor:
-    """Moves as they are; an attack by what the agent makes of the enemy, if it sees it."""
+    """A linear layer, plus query times key for each enemy that the agent sees."""
     num_agents, num_entities = mask.shape
     rows = []
     for agent in range(num_agents):
@@ -165,9 +165,10 @@ def utilities(team: Team, episode: Episode, masks: Tensor) -> Tensor:
     hidden = episode.entities.new_zeros(num_agents, hidden_width)
     steps = []
     for entities, mask in zip(episode.entities, masks, strict=True):
-        embedded = F.relu(linear(team.agent, "embed", entities))
-        attended = attention(team.agent, embedded, mask, team.attention_heads)
-        x = F.relu(linear(team.agent, "to_recurrent", attended))
+        layers = part(team.agent, "attention")
+        embedded = F.relu(linear(layers, "embed", entities))
+        attended = attention(layers, embedded, mask, team.attention_heads)
+        x = F.relu(linear(layers, "output", attended))
         hidden = gru_cell(part(team.agent, "recurrent"), x, hidden)
         q = HEADS[team.action_head](part(team.agent, "head"), hidden, embedded, mask)
         steps.append(q * episode.present[:num_agents, None])
@@ -175,7 +176,7 @@ def utilities(team: Team, episode: Episode, masks: Tensor) -> Tensor:
 
 
 def of_actions(q: Tensor, actions: Tensor) -> Tensor:
-    """The utilities of the actions that were taken; [T+1, A, U], [T, A] -> [T, A]."""
+    """The utilities of the chosen actions; [T+1, A, U], [T, A] -> [T, A]."""
     return torch.stack(
         [
             torch.stack([q[t, agent, action] for agent, action in enumerate(step)])
@@ -192,7 +193,7 @@ def hypernetwork(
 ) -> Tensor:
     """X numbers for each agent, zeros for absent ones; [A, X]."""
     embedded = F.relu(linear(weights, "embed", entities))
-    output = linear(weights, "last", attention(weights, embedded, mask, num_heads))
+    output = linear(weights, "output", attention(weights, embedded, mask, num_heads))
     return output * present[: len(mask), None]
 
 
@@ -201,18 +202,18 @@ def qmix(
     entities: Tensor,
     present: Tensor,
     q: Tensor,
-    first_masks: Sequence[Tensor],
+    w1_masks: Sequence[Tensor],
     other_mask: Tensor,
 ) -> Tensor:
-    """Eq. 2: Q_tot = w_fᵀ ELU(Wᵀ q + b) + V, with W and w_f softmaxed over the mixing dimension.
+    """Eq. 2: Q_tot = w2ᵀ ELU(w1ᵀ q + b1) + v, with w1 and w2 softmaxed over the mixing dimension.
 
     Args:
         team: The weights.
         entities: [E, D].
         present: [E] bool.
-        q: [K * A] utilities; A of them for each of the K first masks.
-        first_masks: Under which the hypernetwork of W sees, K times [A, E].
-        other_mask: [A, E] bool, under which the other three see.
+        q: [K * A] utilities; A of them for each of the K masks of w1.
+        w1_masks: K masks [A, E] of the hypernetwork w1.
+        other_mask: [A, E] bool, the mask of b1, w2 and v.
 
     Returns:
         One number.
@@ -221,11 +222,11 @@ def qmix(
     def hyper(name: str, mask: Tensor) -> Tensor:
         return hypernetwork(part(team.mixer, name), entities, present, mask, team.attention_heads)
 
-    weights = torch.cat([F.softmax(hyper("first_weights", mask), dim=-1) for mask in first_masks])
-    bias = hyper("first_bias", other_mask).mean(0)
-    final_weights = F.softmax(hyper("final_weights", other_mask).mean(0), dim=-1)
-    state_value = hyper("state_value", other_mask).mean()
-    return F.elu(q @ weights + bias) @ final_weights + state_value
+    w1 = torch.cat([F.softmax(hyper("w1", mask), dim=-1) for mask in w1_masks])
+    b1 = hyper("b1", other_mask).mean(0)
+    w2 = F.softmax(hyper("w2", other_mask).mean(0), dim=-1)
+    v = hyper("v", other_mask).mean()
+    return F.elu(q @ w1 + b1) @ w2 + v
 
 
 def vdn(
@@ -233,7 +234,7 @@ def vdn(
     entities: Tensor,
     present: Tensor,
     q: Tensor,
-    first_masks: Sequence[Tensor],
+    w1_masks: Sequence[Tensor],
     other_mask: Tensor,
 ) -> Tensor:
     """Q_tot = Σ_a Q_a."""
@@ -244,11 +245,11 @@ MIXING = {"qmix": qmix, "vdn": vdn}
 
 
 def mixed(
-    team: Team, episode: Episode, q: Tensor, first_masks: Sequence[Tensor], other_mask: Tensor
+    team: Team, episode: Episode, q: Tensor, w1_masks: Sequence[Tensor], other_mask: Tensor
 ) -> Tensor:
     """Q_tot of every step; [T, K * A] -> [T]."""
     steps = [
-        MIXING[team.mixing](team, entities, episode.present, row, first_masks, other_mask)
+        MIXING[team.mixing](team, entities, episode.present, row, w1_masks, other_mask)
         for entities, row in zip(episode.entities[: len(q)], q, strict=True)
     ]
     return denormalised(team, episode, torch.stack(steps))
@@ -263,7 +264,7 @@ def scale(team: Team, episode: Episode) -> Tensor | float:
 
 
 def denormalised(team: Team, episode: Episode, mix: Tensor) -> Tensor:
-    """σ (w z + b) + μ, the four of the episode's task; z without PopArt."""
+    """σ (w z + b) + μ with the episode's task's σ, w, b and μ; z without PopArt."""
     if not team.output:
         return mix
     log_w, b, mu = (team.output[name][episode.task] for name in ("log_weight", "bias", "mean"))
@@ -348,7 +349,7 @@ def targets(online: Team, target: Team, episode: Episode, gamma: float) -> Tenso
 
 
 class Losses:
-    """The losses of a batch of episodes, and what weighs them.
+    """The losses of a batch of episodes, and their weights.
 
     Args:
         online: The networks that learn.
@@ -390,7 +391,7 @@ class Losses:
         return torch.stack([squared.mean() for squared in self._squared(q_tot)])
 
     def of_normalised(self) -> Tensor:
-        """The original loss where both y and Q_tot are normalised, as PopArt has it."""
+        """The original loss of normalised y and normalised Q_tot, as in PopArt."""
         squared = []
         for episode, y in zip(self._episodes, self._targets, strict=True):
             mu = self._online.output["mean"][episode.task]

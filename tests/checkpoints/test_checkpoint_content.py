@@ -83,7 +83,7 @@ def test_more_weights_than_the_networks_have_are_refused(make_config: MakeConfig
         )
         for inference_only in (False, True)
     )
-    state = {**learns.get_state(), "mixer.first_weights.embed.weight": np.zeros((8, 9))}
+    state = {**learns.get_state(), "mixer.w1.embed.weight": np.zeros((8, 9))}
     with pytest.raises(rllib_ptm.InputError, match=r"embed\.weight: expected none, found \(8, 9"):
         learns.set_state(state)
     plays.set_state(state)  # it leaves more than that unread

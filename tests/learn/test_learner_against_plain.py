@@ -295,4 +295,6 @@ def test_without_mining_ptm_is_qmix_atten_step_for_step() -> None:
         for name, weight in theirs.items():
             torch.testing.assert_close(ours[name], weight, rtol=1e-4, atol=1e-5)
     mined = train(build("ptm"), range(12))
-    assert not torch.allclose(mined["agent.embed.weight"], theirs["agent.embed.weight"], atol=1e-3)
+    assert not torch.allclose(
+        mined["agent.attention.embed.weight"], theirs["agent.attention.embed.weight"], atol=1e-3
+    )

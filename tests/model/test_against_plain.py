@@ -71,7 +71,7 @@ def test_q_tot_and_targets(action_head: str, mixer: str, sizes: Sizes, seed: int
             assert_equal(fast.q_tot[term][b, :steps], q_tot(slow, episode))
         assert_equal(y[b, :steps], plain.targets(slow, slow_target, episode, GAMMA))
         utilities = plain.utilities(slow, episode, episode.visible)
-        assert_equal(fast.taken[b, :steps], plain.of_actions(utilities, episode.actions))
+        assert_equal(fast.chosen[b, :steps], plain.of_actions(utilities, episode.actions))
 
 
 @every_head

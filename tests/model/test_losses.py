@@ -216,7 +216,7 @@ def test_total_loss_by_hand(method: str, expected: float) -> None:
     wanted = {ORIGINAL, *row.terms}
     q_tot = {term: torch.tensor(q) for term, q in BY_HAND.items() if term in wanted}
     scale = torch.tensor([[2.0], [0.5]]) if row.output is PopArt else torch.ones(2, 1)
-    q = QValues(q_tot, next_q_tot=zero, taken=zero[..., None], scale=scale)
+    q = QValues(q_tot, next_q_tot=zero, chosen=zero[..., None], scale=scale)
     targets = regression_targets(batch, q.next_q_tot, gamma=0.9)
     loss = method_loss(row, q, targets, batch, mining_lambda=10.0)
     assert loss.total.item() == pytest.approx(expected, rel=1e-6)

@@ -99,11 +99,11 @@ def test_a_group_lasts_for_the_whole_episode() -> None:
     m_d = same_group(batch.explore_group, batch.present, sizes.agents)
     of_group = (batch.exploit_group, batch.present, sizes.agents)
     expected = torch.stack([all_see_all, m_d, same_group(*of_group), other_group(*of_group)], 1)
-    moments, _, of_moments, _ = seen["agent"]
+    observations, _, seen_masks, _ = seen["agent"]
     steps, _, mixes = seen["mixer"]
-    of_steps = torch.cat([mix.first_masks for mix in mixes], 1)
-    assert (len(moments), len(steps)) == (5 + 3 + 4, 4 + 2 + 3)
-    for frames, masks in ((moments, of_moments), (steps, of_steps)):
+    w1_masks = torch.cat([mix.w1_masks for mix in mixes], 1)
+    assert (len(observations), len(steps)) == (5 + 3 + 4, 4 + 2 + 3)
+    for frames, masks in ((observations, seen_masks), (steps, w1_masks)):
         for frame, mask in zip(frames, masks, strict=True):
             episode = (batch.entities == frame).all((-2, -1)).any(1).nonzero().item()
             assert torch.equal(mask, expected[episode])

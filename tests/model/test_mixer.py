@@ -1,4 +1,4 @@
-"""Mixing is monotonic whatever the hypernetworks see, and many mixes are as good as one."""
+"""Mixing is monotonic under all masks, and mixes in one call do not affect each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from rllib_ptm.model.masks import everyone, other_group, same_group
-from rllib_ptm.model.mixer import MIXERS, HyperNetwork, Mix, QMixer
+from rllib_ptm.model.mixer import MIXERS, Mix, MixingWeights, QMixer
 from rllib_ptm.model.sizes import NetworkSizes
 
 every_mixer = pytest.mark.parametrize("mixer", MIXERS)
@@ -30,14 +30,14 @@ class Scene:
         self.group = batch.exploit_group
         self.all_see_all = everyone(self.present, sizes.agents)
 
-    def mix(self, first_masks: list[Tensor], other_mask: Tensor) -> Mix:
+    def mix(self, w1_masks: list[Tensor], other_mask: Tensor | None) -> Mix:
         """Random utilities under these masks."""
-        utilities = self.dice.normal(len(self.present), len(first_masks), self.agents)
-        return Mix(utilities, torch.stack(first_masks, 1), other_mask)
+        utilities = self.dice.normal(len(self.present), len(w1_masks), self.agents)
+        return Mix(utilities, torch.stack(w1_masks, 1), other_mask)
 
     def original(self) -> Mix:
         """Eq. 6."""
-        return self.mix([self.all_see_all], self.all_see_all)
+        return self.mix([self.all_see_all], None)
 
     def exploration(self) -> Mix:
         """Eq. 9."""
@@ -47,10 +47,10 @@ class Scene:
     def exploitation(self) -> Mix:
         """Eq. 13."""
         of_group = (self.group, self.present, self.agents)
-        return self.mix([same_group(*of_group), other_group(*of_group)], self.all_see_all)
+        return self.mix([same_group(*of_group), other_group(*of_group)], None)
 
     def blind(self) -> Mix:
-        """Nobody sees anything."""
+        """No agent sees anything."""
         nothing = torch.zeros_like(self.all_see_all)
         return self.mix([nothing], nothing)
 
@@ -108,7 +108,8 @@ def test_what_the_masks_hide_changes_nothing(sizes: Sizes, seed: int) -> None:
     """An entity that no agent's mask shows, and that is no agent itself."""
     scene, network = Scene(sizes, seed), draw.networks(sizes, seed).mixer
     mix = scene.anything()
-    hidden = ~(mix.first_masks.any(1) | mix.other_mask).any(1)  # F,E
+    assert mix.other_mask is not None
+    hidden = ~(mix.w1_masks.any(1) | mix.other_mask).any(1)  # F,E
     hidden[:, : sizes.agents] = False
     changed = torch.where(
         hidden[..., None], scene.dice.normal(*scene.entities.shape), scene.entities
@@ -126,13 +127,13 @@ def test_vdn_is_a_sum() -> None:
 
 
 def test_one_mixing_weight_is_one() -> None:
-    """X = 1: a softmax over one number is 1, so that two of the hypernetworks are not asked."""
+    """X = 1: the softmax of a single number is 1, so w1 and w2 need no hypernetwork."""
     scene = Scene(Sizes(lengths=(2, 3), agents=3, enemies=2, entity_dim=5), seed=1)
     torch.manual_seed(0)
     sizes = NetworkSizes(hypernet_dim=8, attention_heads=2, mixing_dim=1)
     short, whole = (QMixer(5, 3, sizes).double() for _ in range(2))
-    for name in ("first_weights", "final_weights"):
-        setattr(whole, name, HyperNetwork(5, 8, 2, 1).double())
+    for name in ("w1", "w2"):
+        setattr(whole, name, MixingWeights(5, 8, 2, 1).double())
     whole.load_state_dict(short.state_dict(), strict=False)
     mixes = [scene.original(), scene.exploration(), scene.exploitation()]
     of_mix = (mixer(scene.entities, scene.present, mixes) for mixer in (short, whole))

@@ -34,7 +34,7 @@ from rllib_ptm.model.native import compiler, library, structs
 from rllib_ptm.model.native.attention import Layer, attention, attention_serves
 from rllib_ptm.model.native.gru import gru
 from rllib_ptm.model.popart import TaskOutput
-from rllib_ptm.model.precision import opened
+from rllib_ptm.model.precision import autocast_for
 from rllib_ptm.model.q_values import TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes
 
@@ -85,7 +85,7 @@ def learned(
     team: TeamQ, target: TeamQ, batch: TeamBatch, precision: str = "fp32"
 ) -> dict[str, Tensor]:
     """Q values, and the gradient of the loss by every weight."""
-    with opened(precision, "cpu"):
+    with autocast_for(precision, "cpu"):
         q = q_values(team, target, batch, PTM.terms)
     targets = regression_targets(batch, q.next_q_tot, gamma=0.97)
     loss = method_loss(PTM, q, targets, batch, mining_lambda=10.0).total
@@ -150,7 +150,7 @@ def test_the_number_of_threads_changes_nothing(calls: mock.Mock, sizes: Sizes) -
     agent, batch = networks(sizes, 1, "slot").agent, in_format(draw.batch(sizes, 3), torch.float32)
     given = batch.entities, batch.present, batch.visible[:, :, None], batch.valid.sum(1) + 1
     # These gradients are made in C++ alone; torch's own products need not be the same.
-    summed = [agent.get_parameter(f"{name}.weight") for name in ("embed", "key", "value")]
+    summed = [agent.get_parameter(f"attention.{name}.weight") for name in ("embed", "key", "value")]
     summed += [agent.get_parameter(f"recurrent.weight_{name}h") for name in "ih"]
     threads, found = torch.get_num_threads(), []
     try:
@@ -250,7 +250,7 @@ def test_without_products_of_bf16_float32_is_used(calls: mock.Mock) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("broken", ["agent.embed.weight", "mixer.first_bias.query.weight"])
+@pytest.mark.parametrize("broken", ["agent.attention.embed.weight", "mixer.b1.query.weight"])
 def test_what_is_not_a_number_is_not_hidden(calls: mock.Mock, broken: str) -> None:
     sizes = SHAPES[0]
     team, target = (networks(sizes, seed, "slot") for seed in (1, 2))

@@ -14,7 +14,7 @@ from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.mixer import MIXERS
-from rllib_ptm.model.precision import at_full_precision, opened
+from rllib_ptm.model.precision import at_full_precision, autocast_for
 from rllib_ptm.model.q_values import QValues, TeamQ, q_values
 
 SIZES = Sizes(lengths=(9, 4, 12, 7, 8), agents=4, enemies=3, entity_dim=9)
@@ -29,7 +29,7 @@ def learned(
     team: TeamQ, target: TeamQ, batch: TeamBatch, precision: str
 ) -> tuple[QValues, Tensor, Tensor]:
     """Q values, loss and the gradient of all weights as one vector."""
-    with opened(precision, "cpu"):
+    with autocast_for(precision, "cpu"):
         q = q_values(team, target, batch, PTM.terms)
     targets = regression_targets(batch, q.next_q_tot, gamma=0.97)
     loss = method_loss(PTM, q, targets, batch, mining_lambda=10.0).total
@@ -61,7 +61,7 @@ def test_values_and_gradients_are_close(action_head: str, mixer: str, seed: int)
 
 def test_the_recurrence_keeps_float32() -> None:
     agent = draw.agent(SIZES, 0).float()
-    with opened("bf16", "cpu"):
+    with autocast_for("bf16", "cpu"):
         states = agent.recurrent(torch.randn(6, 6), torch.zeros(3, 6), [3, 3])
     assert states.dtype == torch.float32
 
@@ -69,7 +69,7 @@ def test_the_recurrence_keeps_float32() -> None:
 def test_full_precision_inside_autocast() -> None:
     product = at_full_precision(lambda a, b: a @ b)
     a, b = torch.randn(4, 5), torch.randn(5, 3)
-    with opened("bf16", "cpu"):
+    with autocast_for("bf16", "cpu"):
         assert (a @ b).dtype == torch.bfloat16
         exact = product(a, b)
         assert product(a.bfloat16(), b).dtype == torch.float32

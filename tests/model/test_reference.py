@@ -1,6 +1,6 @@
 """The published REFIL code's numbers (Iqbal et al., ICML 2021), for fixed weights and one batch.
 
-``data/refil_small.npz`` holds the inputs, the weights and what that code made of them: B = 4
+``data/refil_small.npz`` holds the inputs, the weights and that code's results: B = 4
 episodes, T = 6 steps, A = 3 agents, E = 7 entities, U = 10 actions, at the published sizes.
 """
 
@@ -32,20 +32,9 @@ GAMMA = 0.99
 NUM_AGENTS, NUM_ENEMIES, NUM_ACTIONS, ENTITY_DIM = 3, 4, 10, 19
 
 # Our name -> the reference's.
-AGENT = {
-    "embed": "fc1",
-    "attention_out": "attn.out_trans",
-    "to_recurrent": "fc2",
-    "recurrent": "rnn",
-    "head.utilities": "fc3",
-}
-HYPERNETWORK = {"embed": "fc1", "attention_out": "attn.out_trans", "last": "fc2"}
-HYPERNETWORKS = {
-    "first_weights": "hyper_w_1",
-    "final_weights": "hyper_w_final",
-    "first_bias": "hyper_b_1",
-    "state_value": "V",
-}
+AGENT = {"recurrent": "rnn", "head.utilities": "fc3"}
+ATTENTION = {"embed": "fc1", "projection": "attn.out_trans", "output": "fc2"}
+HYPERNETWORKS = {"w1": "hyper_w_1", "b1": "hyper_b_1", "w2": "hyper_w_final", "v": "V"}
 
 
 class Reference(NamedTuple):
@@ -55,14 +44,22 @@ class Reference(NamedTuple):
     batch: TeamBatch
 
 
-def renamed(theirs: Mapping[str, Tensor], prefix: str, names: Mapping[str, str]) -> dict:
-    """A state_dict under our names, with the attention's one matrix cut into its three."""
+def renamed(
+    theirs: Mapping[str, Tensor], prefix: str, names: Mapping[str, str]
+) -> dict[str, Tensor]:
+    """Their weights under our names."""
     ours = {}
     for our_name, their_name in names.items():
         start = f"{prefix}.{their_name}."
         for key, weight in theirs.items():
             if key.startswith(start):
                 ours[f"{our_name}.{key.removeprefix(start)}"] = weight
+    return ours
+
+
+def attention(theirs: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The weights of an ``EntityAttention``; theirs hold Q, K and V in one matrix."""
+    ours = renamed(theirs, prefix, ATTENTION)
     projections = theirs[f"{prefix}.attn.in_trans.weight"].chunk(3)
     for name, weight in zip(("query", "key", "value"), projections, strict=True):
         ours[f"{name}.weight"] = weight
@@ -72,10 +69,13 @@ def renamed(theirs: Mapping[str, Tensor], prefix: str, names: Mapping[str, str])
 def load_team(arrays: Mapping[str, Tensor], which: str) -> TeamQ:
     """The networks with the reference's weights."""
     agent = Agent(ENTITY_DIM, NUM_AGENTS, NUM_ENEMIES, NUM_ACTIONS, NetworkSizes())
-    agent.load_state_dict(renamed(arrays, f"{which}.agent", AGENT))
+    agent.load_state_dict(
+        {f"attention.{k}": w for k, w in attention(arrays, f"{which}.agent").items()}
+        | renamed(arrays, f"{which}.agent", AGENT)
+    )
     mixer = QMixer(ENTITY_DIM, NUM_AGENTS, NetworkSizes())
     for our_name, their_name in HYPERNETWORKS.items():
-        weights = renamed(arrays, f"{which}.mixer.{their_name}", HYPERNETWORK)
+        weights = attention(arrays, f"{which}.mixer.{their_name}")
         mixer.get_submodule(our_name).load_state_dict(weights)
     return TeamQ(agent, mixer, TaskOutput())
 
@@ -136,8 +136,8 @@ def test_utilities(reference: Reference, name: str) -> None:
     lengths = batch.valid.sum(1)
     agent = reference.online.agent
     utilities = draw.whole_episodes(agent, batch.entities, present, masks, lengths + 1)[:, :, 0]
-    moments = torch.arange(masks.shape[1]) <= lengths[:, None]  # the one after the last step too
-    counts = moments[:, :, None] & present[:, None, :NUM_AGENTS]  # B,T+1,A
+    exists = torch.arange(masks.shape[1]) <= lengths[:, None]  # B,T+1 observations
+    counts = exists[:, :, None] & present[:, None, :NUM_AGENTS]  # B,T+1,A
     assert_equal(utilities[counts], reference.arrays[name][counts])
 
 

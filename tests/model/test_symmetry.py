@@ -46,7 +46,7 @@ def assert_equal_q(actual: QValues, expected: QValues) -> None:
     for term, q_tot in expected.q_tot.items():
         assert_equal(actual.q_tot[term], q_tot)
     assert_equal(actual.next_q_tot, expected.next_q_tot)
-    assert_equal(actual.taken, expected.taken)
+    assert_equal(actual.chosen, expected.chosen)
 
 
 def of_episodes(batch: TeamBatch, rows: Tensor) -> TeamBatch:
@@ -59,7 +59,7 @@ def cut(values: QValues, rows: Tensor, steps: int) -> QValues:
     return QValues(
         {term: q[rows, :steps] for term, q in values.q_tot.items()},
         values.next_q_tot[rows, :steps],
-        values.taken[rows, :steps],
+        values.chosen[rows, :steps],
         values.scale[rows],
     )
 
@@ -124,7 +124,7 @@ def test_the_order_of_units(action_head: str, mixer: str, sizes: Sizes, seed: in
         exploit_group=batch.exploit_group[:, slots],
     )
     before = evaluate(teams, batch)
-    assert_equal_q(evaluate(teams, moved), before._replace(taken=before.taken[..., allies]))
+    assert_equal_q(evaluate(teams, moved), before._replace(chosen=before.chosen[..., allies]))
     of_all = [
         draw.whole_episodes(
             teams[0].agent, b.entities, b.present, b.visible[:, :, None], b.valid.sum(1) + 1
@@ -152,7 +152,7 @@ def test_a_tag_is_only_a_name(action_head: str) -> None:
     agent = draw.agent(sizes, 0, action_head)
     renamed = copy.deepcopy(agent)
     weights = agent.state_dict()
-    weights["embed.weight"] = weights["embed.weight"][:, columns]
+    weights["attention.embed.weight"] = weights["attention.embed.weight"][:, columns]
     if action_head == "slot":
         for name in ("head.utilities.weight", "head.utilities.bias"):
             weights[name] = weights[name][actions]
