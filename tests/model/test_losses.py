@@ -126,7 +126,7 @@ def test_a_value_follows_the_time_limit_only_where_asked_for(
 
 
 class Table(nn.Module):
-    """An agent network whose utilities [T+1, A, U] are written down."""
+    """An agent network with fixed utilities [T+1, A, U]."""
 
     def __init__(self, utilities: list[list[list[float]]]) -> None:
         super().__init__()
@@ -134,8 +134,9 @@ class Table(nn.Module):
 
     def forward(
         self, entities: Tensor, present: Tensor, masks: Tensor, frames_per_step: Sequence[int]
-    ) -> Tensor:
-        return self.utilities[:, None].expand(-1, masks.shape[1], -1, -1)
+    ) -> tuple[Tensor, Tensor]:
+        utilities = self.utilities[:, None].expand(-1, masks.shape[1], -1, -1)
+        return utilities, utilities.new_zeros(0)
 
 
 @pytest.mark.parametrize(
