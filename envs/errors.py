@@ -1,13 +1,75 @@
-"""The one kind of error that a user's input can cause, always one clear line."""
+"""The error for wrong input: one clear line for each thing that is wrong."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
-    """What a user wrote cannot be used; the message is one line meant for them."""
+    """What a user wrote cannot be used.
+
+    Args:
+        *lines: A message for each thing that is wrong. ``str`` of the error joins them by line
+            breaks; line breaks inside a message become spaces.
+
+    Attributes:
+        lines: The messages.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = tuple(" ".join(line.splitlines()) for line in lines)
+        super().__init__(*self.lines)  # pickle builds a copy from these
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+class Problems:
+    """Collects the input errors of several independent checks.
+
+    Example:
+        >>> problems = Problems()
+        >>> with problems.collect():
+        ...     check_one_thing()
+        >>> with problems.collect():
+        ...     check_another()
+        >>> problems.raise_if_any()
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[str, None] = {}  # in order, without repeats
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Keeps the messages of an input error inside, and continues after the block."""
+        try:
+            yield
+        except InputError as error:
+            self._lines.update(dict.fromkeys(error.lines))
+
+    def raise_if_any(self) -> None:
+        """Raises one error for all that was collected.
+
+        Raises:
+            InputError: Something was collected.
+        """
+        if self._lines:
+            raise InputError(*self._lines)
+
+
+@contextmanager
+def located(place: str) -> Iterator[None]:
+    """Puts a prefix before each message of an input error inside.
+
+    Args:
+        place: The prefix, with its separator, for example ``"config."`` or ``"x.yaml: "``.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(*(f"{place}{line}" for line in error.lines)) from None
 
 
 def unknown_name(
@@ -18,8 +80,8 @@ def unknown_name(
     Args:
         place: Where the name stands, for example ``"env_config.backend"``.
         found: What was found there.
-        legal: The names that would have been accepted.
-        also: Names that are accepted too, but are too many to list.
+        legal: The legal names.
+        also: Further legal names, too many to list.
 
     Returns:
         An error that names the place, what was found, the nearest match and the legal names.

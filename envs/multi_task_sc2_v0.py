@@ -13,8 +13,7 @@ first), ``D`` entity features, ``U`` actions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import gymnasium
 import numpy as np
@@ -22,9 +21,10 @@ import numpy.typing as npt
 from gymnasium.spaces import Box, Discrete, MultiBinary, Space
 from pettingzoo import ParallelEnv
 from pettingzoo.utils.conversions import aec_wrapper_fn
+from pydantic import Field
 
-from envs.errors import InputError, unknown_name
-from envs.settings import read_config, setting
+from envs.errors import InputError, Problems, unknown_name
+from envs.settings import Settings, one_of, read_settings
 from envs.starcraft.backends import EnvSettings
 from envs.starcraft.render import Window, picture
 from envs.starcraft.tasks import Task
@@ -65,11 +65,9 @@ def parallel_env(
     Raises:
         InputError: An argument is of the wrong type or out of range.
     """
-    arguments = {
+    battles = {
         "tasks": tasks,
         "backend": backend,
-        "render_mode": render_mode,
-        "flat": flat,
         "max_allies": max_allies,
         "max_enemies": max_enemies,
         "time_limit_steps": time_limit_steps,
@@ -77,20 +75,23 @@ def parallel_env(
         "team_frame": team_frame,
         **backend_settings,
     }
-    return MultiTaskSC2(read_config(ParallelEnvSettings, arguments, "parallel_env"))
+    view = {"render_mode": render_mode, "flat": flat}
+    problems = Problems()
+    with problems.collect():
+        view_settings = read_settings(ViewSettings, view, "parallel_env")
+    with problems.collect():
+        battle_settings = read_settings(EnvSettings, battles, "parallel_env")
+    problems.raise_if_any()
+    return MultiTaskSC2(battle_settings, view_settings)
 
 
-@dataclass(frozen=True)
-class ParallelEnvSettings(EnvSettings):
-    """The arguments of ``parallel_env``."""
+class ViewSettings(Settings):
+    """The arguments of ``parallel_env`` that say how the environment shows its battles."""
 
-    render_mode: str | None = setting(None, f"one of {', '.join(RENDER_MODES)}; null = no pictures")
-    flat: bool = setting(False, "observations as one vector instead of a Dict")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.render_mode is not None and self.render_mode not in RENDER_MODES:
-            raise unknown_name("parallel_env.render_mode", self.render_mode, RENDER_MODES)
+    render_mode: Annotated[str, one_of(RENDER_MODES)] | None = Field(
+        None, description=f"one of {', '.join(RENDER_MODES)}; null = no pictures"
+    )
+    flat: bool = Field(False, description="observations as one vector instead of a Dict")
 
 
 class MultiTaskSC2(ParallelEnv[str, Observation, int]):
@@ -228,9 +229,10 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         "is_parallelizable": True,
     }
 
-    def __init__(self, settings: ParallelEnvSettings) -> None:
+    def __init__(self, settings: EnvSettings, view: ViewSettings) -> None:
         self.settings = settings
-        self.render_mode = settings.render_mode
+        self.view = view
+        self.render_mode = view.render_mode
         self._tasks = {task.name: task for task in settings.parsed_tasks}
         self._battles = settings.make_battles(1)
         self._rng: np.random.Generator | None = None
@@ -276,7 +278,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         units = self._battles.reset(np.zeros(1, np.int64), [self._task], [battle_seed])[0]
         self._units = units
         self.agents = [
-            agent for agent, slot in self._slot.items() if units.present[slot] or self.settings.flat
+            agent for agent, slot in self._slot.items() if units.present[slot] or self.view.flat
         ]
         if self.render_mode == "human":
             self.render()
@@ -380,7 +382,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
 
     def _new_observation_space(self) -> Space[Any]:
         rows, columns = self.state_space.shape
-        if self.settings.flat:
+        if self.view.flat:
             return _box((rows * columns + self._num_actions,))
         return gymnasium.spaces.Dict(
             entities=_box((rows, columns)),
@@ -396,7 +398,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         """The observation of the agent in this slot, as its observation space has it."""
         visible, action_mask = view.visible[slot], view.action_mask[slot]
         entities = view.entities * visible[:, None]
-        if self.settings.flat:
+        if self.view.flat:
             return np.concatenate([entities.ravel(), action_mask], dtype=np.float32)
         return {
             "entities": entities,

@@ -1,106 +1,194 @@
-"""Reads a dict of settings into a typed dataclass, or says in one line what is wrong with it."""
+"""Reads settings with pydantic, and turns its errors into one line for each wrong key."""
 
 from __future__ import annotations
 
-import dataclasses
 import types
 import typing
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, TypeVar
 
-from envs.errors import InputError, unknown_name
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
 
-Config = TypeVar("Config")
+from envs.errors import InputError, located, unknown_name
+
+AnySettings = TypeVar("AnySettings", bound="Settings")
+
+_STRICT = ConfigDict(frozen=True, strict=True, extra="forbid")
+_RULES = {"ge": "at least", "gt": "more than", "le": "at most"}
+_OUT_OF_RANGE = {"greater_than_equal", "greater_than", "less_than_equal"}
+
+# Lists become tuples, so that settings cannot change.
+ListAsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 
 
-def setting(
-    default: Any,
-    doc: str,
-    *,
-    at_least: float | None = None,
-    at_most: float | None = None,
-    above: float | None = None,
-    one_of: tuple[str, ...] | None = None,
-    backend: str | None = None,
-) -> Any:
-    """A dataclass field that documents itself and knows its legal values.
+class Settings(BaseModel):
+    """Settings whose types, ranges and names are checked where they are made.
 
-    Args:
-        default: The value where none is given.
-        doc: One line for the user.
-        at_least: Smallest legal value.
-        at_most: Largest legal value.
-        above: The value must be larger than this.
-        one_of: The legal names.
-        backend: The one backend that has this setting; all of them if not given.
+    A field says its type, default, range and documentation: ``x: int = Field(1, ge=1,
+    description="...")``. Types are strict: a bool is no int and a string is no number, but an int
+    is a float. NaN is outside of every range.
+
+    A validator of a subclass raises ``InputError``; its messages begin with the key.
+
+    Raises:
+        InputError: A line for each unknown key, wrong type or value out of range.
     """
-    legal = {"at_least": at_least, "at_most": at_most, "above": above, "one_of": one_of}
-    metadata = {"doc": doc, "backend": backend, **legal}
-    return dataclasses.field(default=default, metadata=metadata)
+
+    model_config = _STRICT
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(*_lines(type(self), error)) from None
+
+    @classmethod
+    def key_names(cls) -> tuple[str, ...]:
+        """The keys that users may write."""
+        return tuple(cls.model_fields)
 
 
-def read_config(kind: type[Config], values: Mapping[str, Any], place: str) -> Config:
-    """Builds the dataclass ``kind`` from a dict.
+def read_settings(kind: type[AnySettings], values: Any, place: str) -> AnySettings:
+    """Builds settings from what a user wrote.
 
     Args:
-        kind: A dataclass whose fields are made by ``setting``.
-        values: What the user wrote.
+        kind: The settings.
+        values: What the user wrote: a mapping of keys to values.
         place: Where it stands, for messages, for example ``"env_config"``.
 
     Raises:
-        InputError: An unknown key, or a value of the wrong type or range.
+        InputError: A line for each unknown key, wrong type or value out of range.
     """
     if not isinstance(values, Mapping):
         raise InputError(f"{place}: expected a mapping of keys to values, found {values!r}")
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(kind)
-    checked = {}
-    for key, value in values.items():
-        if key not in fields:
-            raise unknown_name(f"{place}.{key}", key, fields)
-        checked[key] = check_value(f"{place}.{key}", value, hints[key], fields[key].metadata)
-    return kind(**checked)
+    for key in values:
+        if not isinstance(key, str):
+            raise InputError(f"{place}: expected keys that are names, found {key!r}")
+    with located(f"{place}."):
+        return kind(**values)
 
 
-def check_value(place: str, value: Any, hint: Any, legal: Mapping[str, Any]) -> Any:
-    """Returns the value as its type asks for it (an int where a float is due becomes one).
+def check_value(place: str, value: Any, hint: Any) -> Any:
+    """Checks one value.
+
+    Args:
+        place: Where it stands, for messages.
+        value: What the user wrote.
+        hint: Its type, for example ``Annotated[int, Field(ge=1)] | None``.
+
+    Returns:
+        The value; a float in place of an int where a float is expected.
 
     Raises:
         InputError: The value is of the wrong type or out of range.
     """
-    value = _as_type(place, value, hint)
-    if legal["one_of"] is not None and value not in legal["one_of"]:
-        raise unknown_name(place, value, legal["one_of"])
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        _check_range(place, value, legal)
-    return value
+    try:
+        return _adapter(hint).validate_python(value)
+    except ValidationError as error:
+        field = FieldInfo.from_annotation(hint)
+        raise InputError(*_message(place, value, field, error.errors())) from None
 
 
-def _check_range(place: str, value: float, legal: Mapping[str, Any]) -> None:
-    low, high, above = legal["at_least"], legal["at_most"], legal["above"]
-    rules = []
-    if low is not None:
-        rules.append((value >= low, f"at least {low}"))
-    if above is not None:
-        rules.append((value > above, f"more than {above}"))
-    if high is not None:
-        rules.append((value <= high, f"at most {high}"))
-    # A NaN fulfils no rule, and is caught by any.
-    if not all(kept for kept, _ in rules):
-        raise InputError(f"{place}: expected {' and '.join(r for _, r in rules)}, found {value!r}")
+@cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint, config=ConfigDict(strict=True))
 
 
-def _as_type(place: str, value: Any, hint: Any) -> Any:
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    for option in options:
-        kind = typing.get_origin(option) or option
-        if isinstance(value, bool) and kind is not bool:
-            continue
-        if kind is float and isinstance(value, int):
-            return float(value)
-        if kind is tuple and isinstance(value, list):
-            return tuple(value)
-        if isinstance(value, kind):
-            return value
-    names = ("null" if o is type(None) else getattr(o, "__name__", str(o)) for o in options)
-    raise InputError(f"{place}: expected {' or '.join(names)}, found {value!r}")
+class _UnknownNameError(ValueError):
+    """A string is none of ``names``. The place is known where the message is made."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        super().__init__(names)
+        self.names = names
+
+
+def one_of(names: Collection[str]) -> AfterValidator:
+    """The rule that a string is one of some names.
+
+    Example:
+        >>> method: Annotated[str, one_of(METHODS)]
+    """
+
+    def check(name: str) -> str:
+        if name not in names:
+            raise _UnknownNameError(names)
+        return name
+
+    return AfterValidator(check)
+
+
+def _lines(kind: type[Settings], error: ValidationError) -> Iterator[str]:
+    """A line for each wrong key; several errors of one key are those of a union's members."""
+    of_key: dict[Any, list[Mapping[str, Any]]] = {}
+    for details in error.errors():
+        of_key.setdefault(details["loc"][:1], []).append(details)
+    for loc, errors in of_key.items():
+        if not loc:  # a validator of the whole
+            yield from _raised("", None, errors)
+        elif errors[0]["type"] == "extra_forbidden":
+            yield from unknown_name(str(loc[0]), loc[0], kind.key_names()).lines
+        else:
+            field = kind.model_fields[str(loc[0])]
+            yield from _message(str(loc[0]), errors[0]["input"], field, errors)
+
+
+def _message(
+    place: str, value: Any, field: FieldInfo, errors: Iterable[Mapping[str, Any]]
+) -> Iterable[str]:
+    """What to say of one value."""
+    errors = list(errors)
+    if raised := _raised(place, value, errors):
+        return raised
+    members = list(_members(field.annotation, field.metadata))
+    if any(details["type"] in _OUT_OF_RANGE for details in errors):
+        rules = " and ".join(rule for name, rules in members for rule in _rules(name, rules))
+        return (f"{place}: expected {rules}, found {value!r}",)
+    names = " or ".join(dict.fromkeys(name for name, _ in members))
+    return (f"{place}: expected {names}, found {value!r}",)
+
+
+def _raised(place: str, value: Any, errors: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The messages of errors that validators of ours raised."""
+    lines: list[str] = []
+    for details in errors:
+        error = details["ctx"]["error"] if details["type"] == "value_error" else None
+        if isinstance(error, _UnknownNameError):
+            error = unknown_name(place, value, error.names)
+        if isinstance(error, InputError):
+            lines += error.lines
+    return tuple(lines)
+
+
+def _members(hint: Any, metadata: Iterable[Any] = ()) -> Iterator[tuple[str, list[Any]]]:
+    """The name and the metadata of each member of a union, or of the one type."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        for member in typing.get_args(hint):
+            yield from _members(member, metadata)
+    elif typing.get_origin(hint) is Annotated:
+        inner, *own = typing.get_args(hint)
+        yield from _members(inner, [*metadata, *own])
+    elif hint is type(None):
+        yield "null", []
+    else:
+        kind = typing.get_origin(hint) or hint
+        yield getattr(kind, "__name__", str(kind)), list(metadata)
+
+
+def _rules(kind: str, metadata: Iterable[Any]) -> Iterator[str]:
+    """A range in words; its ends are written as the type writes numbers."""
+    for rule in metadata:
+        if isinstance(rule, FieldInfo):
+            yield from _rules(kind, rule.metadata)
+        for attribute, words in _RULES.items():
+            end = getattr(rule, attribute, None)
+            if end is not None:
+                yield f"{words} {float(end) if kind == 'float' else end}"

@@ -7,7 +7,6 @@ Learning*, AAMAS 2023.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -31,8 +30,7 @@ from ray.tune import Trainable
 from envs.errors import InputError
 from rllib_ptm.checkpoints.episodes_in_progress import PlayStates
 from rllib_ptm.checkpoints.saving import SavesWhole, flat_scores
-from rllib_ptm.config.checked_config import ENVIRONMENT, CheckedConfig
-from rllib_ptm.config.ptm_keys import PTMSettings
+from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
 from rllib_ptm.evaluate.during_training import EvaluatesGreedily
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout
@@ -59,7 +57,7 @@ DRIVER, REPLAY_BUFFER, PLAY = "driver", "replay_buffer", "play"
 SYNC_TIMEOUT_S = 60.0
 
 
-class PTMConfig(CheckedConfig):
+class PTMConfig(CheckedAlgorithmConfig):
     """Configures ``PTM``; see ``PTMSettings`` for its own keys.
 
     Example:
@@ -69,8 +67,6 @@ class PTMConfig(CheckedConfig):
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or PTM)
-        for field in fields(PTMSettings):
-            setattr(self, field.name, field.default)
         self.env = ENVIRONMENT
         self.env_runner_cls = TeamEnvRunner
         self.callbacks(TaskPriorityCallback)

@@ -1,136 +1,111 @@
-"""The backends that can play battles, and the settings that choose among them."""
+"""The table of backends, and the settings of battles that all of them have."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from types import ModuleType
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Self
 
-from envs.errors import InputError
-from envs.settings import setting
-from envs.starcraft.battles import Battles
-from envs.starcraft.sc2.settings import GameSettings
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+
+from envs.errors import InputError, Problems
+from envs.settings import ListAsTuple, Settings, one_of
+from envs.starcraft.battles import Backend, Battles
+from envs.starcraft.sc2.backend import SC2
+from envs.starcraft.smax_backend import SMAX
 from envs.starcraft.tasks import Task, parse_tasks
 from envs.starcraft.team_frame import wrap_in_team_frame
 from envs.starcraft.team_view import MEDIVAC
-from envs.starcraft.units import UNIT_TYPES
 
 MOST_SLOTS = 100  # of each side
 
-
-def _make_smax(num_battles: int, settings: EnvSettings) -> Battles:
-    from envs.starcraft.smax import SmaxBattles  # JAX starts slowly, so only who plays pays for it
-
-    return SmaxBattles(
-        num_battles, settings.ally_slots, settings.enemy_slots, settings.uniform_ranges
-    )
+BACKENDS: dict[str, Backend] = {"smax": SMAX, "sc2": SC2}
 
 
-@dataclass(frozen=True)
-class Backend:
-    """What plays battles.
+def _parsable(tasks: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    try:
+        parse_tasks(tasks)
+    except InputError as error:
+        lines = (line.removeprefix("tasks: ") for line in error.lines)
+        raise InputError(*(f"tasks: {line}" for line in lines)) from None
+    return tasks
+
+
+class EnvSettings(Settings):
+    """The keys of ``env_config``; those of the chosen backend stand beside them.
 
     Attributes:
-        make: Starts N battles.
-        unit_types: Those that it knows.
-        check: Raises InputError if something that it needs is not on this machine.
+        backend_settings: The settings that the chosen backend alone has.
+
+    Raises:
+        InputError: A line for each unknown key, wrong value, or value that does not fit the tasks.
     """
 
-    make: Callable[[int, EnvSettings], Battles]
-    unit_types: frozenset[str]
-    check: Callable[[EnvSettings], None]
-
-
-def _nothing_to_check(settings: EnvSettings) -> None:
-    """For a backend that is installed with the package."""
-
-
-def _make_sc2(num_battles: int, settings: EnvSettings) -> Battles:
-    slots = settings.ally_slots, settings.enemy_slots
-    return _sc2_battles().Sc2Battles(num_battles, *slots, settings.uniform_ranges, settings)
-
-
-def _check_sc2(settings: EnvSettings) -> None:
-    _sc2_battles().find_installation(settings.game_version)
-
-
-def _sc2_battles() -> ModuleType:
-    try:
-        from envs.starcraft.sc2 import battles
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in SC2_PACKAGES:
-            raise
-        raise InputError(
-            f"backend 'sc2' needs the module {error.name!r}, which is not installed: "
-            "pip install 'rllib-ptm[sc2]'"
-        ) from error
-    return battles
-
-
-SC2_PACKAGES = ("aiohttp", "s2clientprotocol", "sc2")  # what the extra [sc2] brings
-
-BACKENDS: dict[str, Backend] = {
-    "smax": Backend(
-        _make_smax,
-        frozenset({"marine", "marauder", "stalker", "zealot", "zergling", "hydralisk"}),
-        _nothing_to_check,
-    ),
-    "sc2": Backend(_make_sc2, frozenset(UNIT_TYPES), _check_sc2),
-}
-
-
-@dataclass(frozen=True)
-class EnvSettings(GameSettings):
-    """The keys of ``env_config`` and of ``envs.parallel_env``; StarCraft II's are inherited."""
-
-    tasks: str | tuple = setting("small_mt", "a task set, a task's name, or a list of names")
-    backend: str = setting("smax", "what plays the battles", one_of=tuple(BACKENDS))
-    max_allies: int | None = setting(
-        None, "ally slots; null = as many as the tasks need", at_least=1, at_most=MOST_SLOTS
+    tasks: Annotated[str | tuple, ListAsTuple, AfterValidator(_parsable)] = Field(
+        "small_mt", description="a task set, a task's name, or a list of names"
     )
-    max_enemies: int | None = setting(
-        None, "enemy slots; null = as many as the tasks need", at_least=1, at_most=MOST_SLOTS
+    backend: Annotated[str, one_of(BACKENDS)] = Field("smax", description="what plays the battles")
+    max_allies: int | None = Field(
+        None, ge=1, le=MOST_SLOTS, description="ally slots; null = as many as the tasks need"
     )
-    time_limit_steps: int = setting(
-        100, "an episode that is not decided by then is not won", at_least=1, at_most=10_000
+    max_enemies: int | None = Field(
+        None, ge=1, le=MOST_SLOTS, description="enemy slots; null = as many as the tasks need"
     )
-    uniform_ranges: bool = setting(
-        False, "SMAC's sight 9 and shooting range 6 for all unit types, not the types' own"
+    time_limit_steps: int = Field(
+        100, ge=1, le=10_000, description="an episode that is undecided after them is not won"
     )
-    team_frame: bool = setting(
+    uniform_ranges: bool = Field(
         False,
-        "turn each battle's map, and the moves, so that the team starts west to north-west of its "
-        "centre: an eighth to learn instead of all directions",
+        description="SMAC's sight 9 and shooting range 6 for all unit types, not the types' own",
     )
+    team_frame: bool = Field(
+        False,
+        description="turn each battle's map, and the moves, so that the team starts west to "
+        "north-west of its centre: an eighth to learn instead of all directions",
+    )
+    _backend_settings: Settings = PrivateAttr()
 
-    def __post_init__(self) -> None:
+    def __init__(self, **values: Any) -> None:
+        own = {key: value for key, value in values.items() if key in _BACKEND_KEYS}
+        problems = Problems()
+        with problems.collect():
+            super().__init__(**{key: values[key] for key in values if key not in own})
+        with problems.collect():
+            backend_settings = _read_own(values.get("backend", "smax"), own)
+        problems.raise_if_any()
+        self._backend_settings = backend_settings
+
+    @classmethod
+    def key_names(cls) -> tuple[str, ...]:
+        """The keys that users may write, those of every backend included."""
+        return (*super().key_names(), *_BACKEND_KEYS)
+
+    @model_validator(mode="after")
+    def _check_tasks_fit(self) -> Self:
+        problems = Problems()
         for key, slots, needed in (
             ("max_allies", self.max_allies, self._ally_slots_needed),
             ("max_enemies", self.max_enemies, self._enemy_slots_needed),
         ):
-            if needed > MOST_SLOTS:
-                raise InputError(
-                    f"tasks: expected at most {MOST_SLOTS} units a side, found {needed}"
-                )
-            if slots is not None and slots < needed:
-                raise InputError(f"env_config.{key}: the tasks need {needed} slots, found {slots}")
-        for field in fields(self):
-            only = field.metadata["backend"]
-            if only not in (None, self.backend) and getattr(self, field.name) != field.default:
-                raise InputError(
-                    f"env_config.{field.name}: only backend {only!r} has this setting, "
-                    f"and the backend is {self.backend!r}"
-                )
+            with problems.collect():
+                _check_slots(key, slots, needed)
         known = BACKENDS[self.backend].unit_types
         for task in self.parsed_tasks:
-            unknown = sorted(task.unit_names() - known)
-            if unknown:
-                raise InputError(
-                    f"task {task.name!r}: backend {self.backend!r} does not know "
-                    f"{', '.join(unknown)}; it knows {', '.join(sorted(known))}"
-                )
+            with problems.collect():
+                if unknown := sorted(task.unit_names() - known):
+                    raise InputError(
+                        f"tasks: task {task.name!r}: backend {self.backend!r} does not know "
+                        f"{', '.join(unknown)}; it knows {', '.join(sorted(known))}"
+                    )
+        problems.raise_if_any()
+        return self
 
     @property
+    def backend_settings(self) -> Settings:
+        """The settings that the chosen backend alone has."""
+        return self._backend_settings
+
+    @cached_property
     def parsed_tasks(self) -> tuple[Task, ...]:
         """The tasks that are played."""
         return parse_tasks(self.tasks)
@@ -157,10 +132,63 @@ class EnvSettings(GameSettings):
         return max(largest, self.ally_slots) if heals else largest
 
     def check_machine(self) -> None:
-        """Raises InputError if this machine lacks what the backend needs."""
-        BACKENDS[self.backend].check(self)
+        """Checks that this machine has what the backend needs.
+
+        Raises:
+            InputError: It lacks something.
+        """
+        BACKENDS[self.backend].check_machine(self.backend_settings)
 
     def make_battles(self, num_battles: int) -> Battles:
         """Starts N battles of the chosen backend."""
-        battles = BACKENDS[self.backend].make(num_battles, self)
+        battles = BACKENDS[self.backend].make_battles(
+            num_battles,
+            self.ally_slots,
+            self.enemy_slots,
+            self.uniform_ranges,
+            self.backend_settings,
+        )
         return wrap_in_team_frame(battles) if self.team_frame else battles
+
+
+# Each key that only some backends have -> the first of these backends.
+_BACKEND_KEYS: dict[str, str] = {
+    key: name for name, row in reversed(BACKENDS.items()) for key in row.settings.key_names()
+}
+
+
+def _read_own(backend: Any, own: Mapping[str, Any]) -> Settings:
+    """Reads the keys of the backend; a key of another backend must have its default.
+
+    Raises:
+        InputError: A line for each that cannot be used.
+    """
+    if not isinstance(backend, str) or backend not in BACKENDS:
+        return Settings()  # an error of its own
+    kind = BACKENDS[backend].settings
+    problems = Problems()
+    for key in (key for key in own if key not in kind.key_names()):
+        owner = _BACKEND_KEYS[key]
+        theirs = BACKENDS[owner].settings
+        with problems.collect():
+            if theirs(**{key: own[key]}) != theirs():
+                raise InputError(
+                    f"{key}: only backend {owner!r} has this setting, and the backend is "
+                    f"{backend!r}"
+                )
+    with problems.collect():
+        settings = kind(**{key: own[key] for key in own if key in kind.key_names()})
+    problems.raise_if_any()
+    return settings
+
+
+def _check_slots(key: str, slots: int | None, needed: int) -> None:
+    """Checks the slots of a side.
+
+    Raises:
+        InputError: The tasks need more.
+    """
+    if needed > MOST_SLOTS:
+        raise InputError(f"tasks: expected at most {MOST_SLOTS} units a side, found {needed}")
+    if slots is not None and slots < needed:
+        raise InputError(f"{key}: the tasks need {needed} slots, found {slots}")

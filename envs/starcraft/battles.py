@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from envs.settings import Settings
 from envs.starcraft.tasks import Task
 from envs.starcraft.units import BoolArray, IntArray, Units
 
@@ -80,3 +82,47 @@ class Resumable(Protocol):
         Returns:
             All N battles.
         """
+
+
+class MakeBattles(Protocol):
+    """Starts battles."""
+
+    def __call__(
+        self,
+        num_battles: int,
+        max_allies: int,
+        max_enemies: int,
+        uniform_ranges: bool,
+        settings: Any,
+        /,
+    ) -> Battles:
+        """Starts N battles.
+
+        Args:
+            num_battles: N.
+            max_allies: Number of ally slots, A.
+            max_enemies: Number of enemy slots, F.
+            uniform_ranges: SMAC's sight range 9 and shooting range 6 for every unit type.
+            settings: The backend's own settings.
+
+        Raises:
+            InputError: This machine lacks something that the backend needs.
+        """
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A row of the table ``envs.starcraft.backends.BACKENDS``.
+
+    Attributes:
+        settings: The settings that this backend alone has.
+        unit_types: The unit types that it knows.
+        make_battles: Starts battles.
+        check_machine: Takes the backend's own settings, and raises InputError if this machine
+            lacks something that it needs.
+    """
+
+    settings: type[Settings]
+    unit_types: frozenset[str]
+    make_battles: MakeBattles
+    check_machine: Callable[[Any], None]

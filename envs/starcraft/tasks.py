@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from envs.errors import InputError, unknown_name
+from envs.errors import InputError, Problems, unknown_name
 from envs.starcraft.units import UNIT_TYPES
 
 UNIT_LETTERS: dict[str, str] = {
@@ -122,4 +122,10 @@ def parse_tasks(tasks: str | Sequence[str]) -> tuple[Task, ...]:
     repeated = sorted({name for name in names if list(names).count(name) > 1})
     if repeated:
         raise InputError(f"tasks: {', '.join(repeated)} stands twice in the list")
-    return tuple(parse_task(name) for name in names)
+    parsed = []
+    problems = Problems()
+    for name in names:
+        with problems.collect():
+            parsed.append(parse_task(name))
+    problems.raise_if_any()
+    return tuple(parsed)

@@ -66,18 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return app(args=words, prog_name="rllib", standalone_mode=False) or 0
     except (InputError, TyperException) as error:
-        message = _message(error, words)
-        if message:  # empty if the help has been shown instead
+        messages = error.lines if isinstance(error, InputError) else [_message(error, words)]
+        for message in filter(None, messages):  # empty if the help has been shown instead
             print(f"rllib: {' '.join(message.split())}", file=sys.stderr)
         return _INPUT_ERROR
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
 
 
-def _message(error: InputError | TyperException, words: Sequence[str]) -> str:
+def _message(error: TyperException, words: Sequence[str]) -> str:
     """What is wrong; for a word that Ray's former command knew, what to do instead."""
-    if isinstance(error, InputError):
-        return str(error)
     option = getattr(error, "option_name", None)
     if option is not None and (instead := replacement(option, words[0])):
         return f"{option}: {instead}"

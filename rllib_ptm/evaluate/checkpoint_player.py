@@ -5,13 +5,12 @@ from __future__ import annotations
 import pathlib
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 from ray.rllib.core.rl_module.rl_module import RLModule
 
 from envs.errors import InputError
-from envs.starcraft.backends import EnvSettings
+from envs.starcraft.backends import BACKENDS, EnvSettings
 from envs.starcraft.tasks import parse_tasks
 from envs.starcraft.units import Units
 from rllib_ptm.algorithm import PTMConfig
@@ -111,8 +110,8 @@ def evaluate_checkpoint(
 
 def _settings_for(env_config: Mapping[str, Any], backend: str) -> dict[str, Any]:
     """The settings of the training that mean something to this backend."""
-    owner = {field.name: field.metadata["backend"] for field in fields(EnvSettings)}
-    return {key: value for key, value in env_config.items() if owner[key] in (None, backend)}
+    keys = {*EnvSettings.model_fields, *BACKENDS[backend].settings.key_names()}
+    return {key: value for key, value in env_config.items() if key in keys}
 
 
 def _config_of(folder: pathlib.Path) -> PTMConfig:

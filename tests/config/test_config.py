@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -10,8 +9,8 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 from envs.errors import InputError
 from rllib_ptm.algorithm import PTMConfig
-from rllib_ptm.config.ptm_keys import PTMSettings
-from rllib_ptm.config.rllib_keys import _OBJECT_KEYS, RLLIB_KEYS
+from rllib_ptm.config.ptm_settings import PTMSettings
+from rllib_ptm.config.rllib_settings import OBJECT_KEYS, RLLIB_KEYS
 
 # What is set, and what the message must hold: the place, what was found, what is legal or nearest.
 BAD: list[tuple[dict[Any, Any], list[str]]] = [
@@ -112,10 +111,10 @@ def test_a_config_goes_through_a_dict_and_back() -> None:
 def test_every_key_is_documented_and_its_default_is_legal(
     make_config: Callable[..., PTMConfig],
 ) -> None:
-    for field in fields(PTMSettings):
-        assert field.metadata["doc"]
+    for field in PTMSettings.model_fields.values():
+        assert field.description
     PTMConfig().validate()
-    assert {field.name for field in fields(PTMSettings)} <= vars(PTMConfig()).keys()
+    assert set(PTMSettings.key_names()) <= vars(PTMConfig()).keys()
 
 
 def test_every_key_in_the_table_is_one_of_rllibs_and_every_other_is_refused() -> None:
@@ -123,7 +122,7 @@ def test_every_key_in_the_table_is_one_of_rllibs_and_every_other_is_refused() ->
     assert set(RLLIB_KEYS) <= set(rllib)
     known = vars(PTMConfig())
     for key, default in rllib.items():
-        if key not in _OBJECT_KEYS and default != DEPRECATED_VALUE:
+        if key not in OBJECT_KEYS and default != DEPRECATED_VALUE:
             PTMConfig().update_from_dict({key: known[key]})  # what is there already may be written
         if key in RLLIB_KEYS or not isinstance(default, (bool, int, float, str)):
             continue

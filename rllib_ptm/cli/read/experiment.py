@@ -1,7 +1,7 @@
 """An experiment in Ray's classic form, ``{name: {run, env, stop, checkpoint_config, config}}``.
 
-Everything that needs neither Ray nor torch is checked here, so that a mistake costs the user a
-tenth of a second. ``config_check`` does the rest, still before any Ray process starts.
+This module checks everything that needs neither Ray nor torch, so that a mistake costs the user a
+fraction of a second. ``config_check`` checks the rest, before any Ray process starts.
 """
 
 from __future__ import annotations
@@ -11,15 +11,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from envs.errors import InputError, unknown_name
-from envs.settings import read_config, setting
+from pydantic import Field, ValidationInfo, field_validator
+
+from envs.errors import InputError, Problems, located, unknown_name
+from envs.settings import Settings, one_of, read_settings
 from envs.starcraft.backends import EnvSettings
-from rllib_ptm.cli.read.scheduler_settings import PbtSettings, SchedulerSettings
-from rllib_ptm.cli.read.schedulers import read_scheduler
-from rllib_ptm.cli.read.search_space import variants
-from rllib_ptm.cli.read.stop_keys import StopKey, check_stop, legal_stop_keys
+from rllib_ptm.cli.read.limits import MOST_TRIALS
+from rllib_ptm.cli.read.scheduler_settings import (
+    SCHEDULERS,
+    FifoSettings,
+    PbtSettings,
+    SchedulerSettings,
+    check_compared_keys,
+    scheduler_name,
+)
+from rllib_ptm.cli.read.search_space import read_spaces, variants
+from rllib_ptm.cli.read.stop_keys import check_stop, result_keys
 from rllib_ptm.cli.read.text import read_yaml
 
 _NAME = re.compile(r"\w[\w.+=-]{0,99}")
@@ -27,52 +36,131 @@ ALGORITHMS = ("PTM",)
 ENVIRONMENTS = ("multi_task_sc2",)
 
 
-@dataclass(frozen=True)
-class CheckpointSettings:
+class CheckpointSettings(Settings):
     """The keys of ``checkpoint_config``, as Ray Tune names them."""
 
-    checkpoint_frequency: int = setting(
-        0, "iterations between checkpoints; 0 = only at the end", at_least=0
+    checkpoint_frequency: int = Field(
+        0, ge=0, description="iterations between checkpoints; 0 = only at the end"
     )
-    checkpoint_at_end: bool = setting(True, "the last checkpoint, which the final games may need")
-    num_to_keep: int | None = setting(None, "checkpoints kept; null = all", at_least=1)
-    checkpoint_score_attribute: str | None = setting(
+    checkpoint_at_end: bool = Field(
+        True, description="the last checkpoint; the evaluation at the end may need it"
+    )
+    num_to_keep: int | None = Field(None, ge=1, description="checkpoints kept; null = all")
+    checkpoint_score_attribute: str | None = Field(
         None,
-        "the result key by which checkpoints stay, and the best is played; null = the newest",
+        description="the result key that decides which checkpoints are kept, and which one is "
+        "evaluated; null = the newest",
     )
-    checkpoint_score_order: str = setting("max", "which scores are best", one_of=("max", "min"))
+    checkpoint_score_order: Annotated[str, one_of(("max", "min"))] = Field(
+        "max", description="whether the largest or the smallest scores are best"
+    )
 
-    def __post_init__(self) -> None:
-        if not self.checkpoint_at_end:
+    @field_validator("checkpoint_at_end")
+    @classmethod
+    def _check_at_end(cls, at_end: bool) -> bool:
+        if not at_end:
             raise InputError(
-                "checkpoint_config.checkpoint_at_end: expected true (the evaluation at the end "
-                "plays that checkpoint), found false"
+                "checkpoint_at_end: expected true (the evaluation at the end plays that "
+                "checkpoint), found false"
             )
+        return at_end
 
 
-@dataclass(frozen=True)
-class _Spec:
-    """The keys of one experiment."""
+class ExperimentSettings(Settings):
+    """The keys of one experiment. A check that needs other keys is skipped if these are wrong."""
 
-    run: str | None = setting(None, "the algorithm")
-    env: str | None = setting(None, "the environment; may stand in the config instead")
-    stop: Mapping | None = setting(None, "result keys and the values that end the run")
-    checkpoint_config: Mapping | None = setting(None, "when to save")
-    config: Mapping | None = setting(None, "the algorithm's settings")
-    num_samples: int = setting(
-        1, "how often each variant of the config is trained", at_least=1, at_most=10_000
+    run: str | None = Field(None, validate_default=True, description="the algorithm")
+    config: Mapping | None = Field(
+        None, validate_default=True, description="the algorithm's settings"
     )
-    max_concurrent_trials: int | None = setting(
-        None,
-        "trials that run at once; null = as many as there is room for",
-        at_least=1,
-        at_most=10_000,
+    env: str | None = Field(
+        None, validate_default=True, description="the environment; may be in the config instead"
     )
-    max_failures: int = setting(
-        0, "how often a trial that fails goes on from its last checkpoint; -1 = always", at_least=-1
+    num_samples: int = Field(
+        1, ge=1, le=MOST_TRIALS, description="how often each variant of the config is trained"
     )
-    scheduler: str = setting("fifo", "what ends or changes trials early")
-    scheduler_config: Mapping | None = setting(None, "its settings")
+    max_concurrent_trials: int | None = Field(
+        None, ge=1, le=MOST_TRIALS, description="trials that run at once; null = as many as fit"
+    )
+    max_failures: int = Field(
+        0,
+        ge=-1,
+        description="how often a failed trial resumes from its last checkpoint; -1 = always",
+    )
+    checkpoint_config: CheckpointSettings = Field(
+        CheckpointSettings(), description="which checkpoints are saved"
+    )
+    scheduler: str = Field("fifo", description="what ends or changes trials early")
+    scheduler_config: SchedulerSettings = Field(
+        None, validate_default=True, description="the scheduler's settings"
+    )
+    stop: Mapping | None = Field(
+        None, validate_default=True, description="result keys and the values that end the run"
+    )
+
+    @field_validator("run")
+    @classmethod
+    def _check_run(cls, run: str | None) -> str:
+        return _one_of("run", run, ALGORITHMS)
+
+    @field_validator("config")
+    @classmethod
+    def _check_config(cls, config: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        config = config or {}
+        problems = Problems()
+        with problems.collect():
+            read_spaces(config, "config")
+        with problems.collect():
+            played_tasks(config)
+        problems.raise_if_any()
+        return config
+
+    @field_validator("env")
+    @classmethod
+    def _check_env(cls, env: str | None, info: ValidationInfo) -> str | None:
+        if "config" not in info.data:
+            return env
+        in_config = info.data["config"].get("env")
+        if env is not None and in_config is not None and env != in_config:
+            raise InputError(f"config.env: expected {env!r} as in env, found {in_config!r}")
+        return _one_of("env", env or in_config, ENVIRONMENTS)
+
+    @field_validator("checkpoint_config", mode="before")
+    @classmethod
+    def _read_checkpoint(cls, written: Any, info: ValidationInfo) -> CheckpointSettings:
+        place = "checkpoint_config"
+        settings = read_settings(CheckpointSettings, {} if written is None else written, place)
+        score = settings.checkpoint_score_attribute
+        if score is not None and "config" in info.data:
+            results = result_keys(*played_tasks(info.data["config"]))
+            _one_of(f"{place}.checkpoint_score_attribute", score, tuple(results))
+        return settings
+
+    @field_validator("scheduler")
+    @classmethod
+    def _check_scheduler(cls, scheduler: str) -> str:
+        return scheduler_name("scheduler", scheduler)
+
+    @field_validator("scheduler_config", mode="before")
+    @classmethod
+    def _read_scheduler(cls, written: Any, info: ValidationInfo) -> SchedulerSettings:
+        if "scheduler" not in info.data:
+            return FifoSettings()
+        kind = SCHEDULERS[info.data["scheduler"]]
+        settings = read_settings(kind, {} if written is None else written, "scheduler_config")
+        if "config" in info.data:
+            results = result_keys(*played_tasks(info.data["config"]))
+            check_compared_keys(settings, results, "scheduler_config")
+        return settings
+
+    @field_validator("stop")
+    @classmethod
+    def _check_stop(cls, stop: Mapping[str, Any] | None, info: ValidationInfo) -> Any:
+        if "config" not in info.data:
+            return stop
+        if stop is None and not {"run", "env"} <= info.data.keys():
+            return stop  # first the algorithm and the environment, then when they end
+        return check_stop(stop, result_keys(*played_tasks(info.data["config"])), "stop")
 
 
 @dataclass(frozen=True)
@@ -116,15 +204,6 @@ class Experiment:
             yield from variants({**self.config, **grids}, "config")
 
 
-@contextmanager
-def located(place: str) -> Iterator[None]:
-    """Puts the place before the message of any input error inside."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from None
-
-
 def read_experiments(
     path: Path,
     chosen: Mapping[str, Any] | None = None,
@@ -152,7 +231,13 @@ def read_experiments(
             f"{path}: expected {form}, found the keys of an experiment ({', '.join(content)}) "
             f"without a name above them"
         )
-    return [read_experiment(name, spec, str(path), chosen, stop) for name, spec in content.items()]
+    problems = Problems()
+    experiments = []
+    for name, spec in content.items():
+        with problems.collect():
+            experiments.append(read_experiment(name, spec, str(path), chosen, stop))
+    problems.raise_if_any()
+    return experiments
 
 
 def read_experiment(
@@ -162,88 +247,78 @@ def read_experiment(
     chosen: Mapping[str, Any] | None = None,
     stop: dict[str, Any] | None = None,
 ) -> Experiment:
-    """Checks one experiment as far as can be done without Ray.
+    """Checks one experiment as far as possible without Ray.
 
     Args:
         name: Its name.
         spec: What the user wrote under that name.
         source: Where it was written, for messages.
         chosen: Keys of an experiment from the command line, which replace those of the spec.
-        stop: Stop conditions from the command line, likewise.
+        stop: Stop conditions from the command line, which replace those of the spec.
 
     Raises:
-        InputError: Something in it cannot be used.
+        InputError: A line for each thing in it that cannot be used.
     """
-    with located(source):
+    with located(f"{source}: "):
         if not _NAME.fullmatch(name):
             raise InputError(
                 f"{_shortened(repr(name))}: expected a name that can name the results folder: at "
                 f"most 100 letters, digits and _ . + = - without '/', a letter or digit first"
             )
-        checked = read_config(_Spec, _replaced(spec, chosen or {}), name)
-    with located(f"{source}: {name}"):
-        return _experiment(name, source, checked, stop)
+        if not isinstance(spec, Mapping):
+            raise InputError(f"{name}: expected a mapping of keys to values, found {spec!r}")
+        replaced = _replaced(spec, chosen or {})
+        if stop is None:
+            keys = read_settings(ExperimentSettings, replaced, name)
+        else:
+            with _stop_of_command_line(name):
+                keys = read_settings(ExperimentSettings, {**replaced, "stop": stop}, name)
+    return _experiment(name, source, keys)
 
 
-def _experiment(
-    name: str, source: str, checked: _Spec, chosen_stop: dict[str, Any] | None
-) -> Experiment:
-    algorithm = _one_of("run", checked.run, ALGORITHMS)
-    config = dict(checked.config or {})
-    config["env"] = _environment(checked.env, config.get("env"))
-    tasks, evaluated = _check_env_configs(config)
-    conditions = check_stop(
-        checked.stop if chosen_stop is None else chosen_stop,
-        tasks,
-        evaluated,
-        place="stop" if chosen_stop is None else "--stop",
-    )
-    results = legal_stop_keys(tasks, evaluated)
-    checkpoint = _read_checkpoint(checked.checkpoint_config or {}, results)
-    scheduler, settings = read_scheduler(checked.scheduler, checked.scheduler_config or {}, results)
+def _experiment(name: str, source: str, keys: ExperimentSettings) -> Experiment:
+    config = {**(keys.config or {}), "env": keys.env}
+    tasks, _ = played_tasks(config)
     return Experiment(
         name=name,
         source=source,
-        algorithm=algorithm,
+        algorithm=str(keys.run),
         config=config,
-        stop=conditions,
-        checkpoint=checkpoint,
-        num_samples=checked.num_samples,
-        max_concurrent_trials=checked.max_concurrent_trials,
-        max_failures=checked.max_failures,
-        scheduler=scheduler,
-        scheduler_settings=settings,
+        stop=dict(keys.stop or {}),
+        checkpoint=keys.checkpoint_config,
+        num_samples=keys.num_samples,
+        max_concurrent_trials=keys.max_concurrent_trials,
+        max_failures=keys.max_failures,
+        scheduler=keys.scheduler,
+        scheduler_settings=keys.scheduler_config,
         tasks=tasks,
     )
 
 
-def _read_checkpoint(
-    settings: Mapping[str, Any], results: Mapping[str, StopKey]
-) -> CheckpointSettings:
-    checkpoint = read_config(CheckpointSettings, settings, "checkpoint_config")
-    score = checkpoint.checkpoint_score_attribute
-    if score is not None:
-        _one_of("checkpoint_config.checkpoint_score_attribute", score, tuple(results))
-    return checkpoint
+@contextmanager
+def _stop_of_command_line(name: str) -> Iterator[None]:
+    """Names ``--stop`` in messages, in place of the key that it replaces."""
+    key = f"{name}.stop"
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            *(
+                f"{name}: --stop{line.removeprefix(key)}" if line.startswith(key) else line
+                for line in error.lines
+            )
+        ) from None
 
 
-def _replaced(spec: Any, chosen: Mapping[str, Any]) -> Any:
-    """The spec with what the command line says in place of its own; settings one by one."""
-    if not isinstance(spec, Mapping):
-        return spec  # read_config says what is wrong
+def _replaced(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec with the keys of the command line; checkpoint settings are replaced one by one."""
     replaced = {**spec, **chosen}
     checkpoint = spec.get("checkpoint_config")
     if "checkpoint_config" in chosen and isinstance(checkpoint, Mapping):
         replaced["checkpoint_config"] = {**checkpoint, **chosen["checkpoint_config"]}
     if "scheduler" in chosen and "scheduler_config" not in chosen:
-        replaced.pop("scheduler_config", None)  # it is the other scheduler's
+        replaced.pop("scheduler_config", None)  # those of another scheduler
     return replaced
-
-
-def _environment(above: str | None, in_config: Any) -> str:
-    if above is not None and in_config is not None and above != in_config:
-        raise InputError(f"config.env: expected {above!r} as in env, found {in_config!r}")
-    return _one_of("env", above or in_config, ENVIRONMENTS)
 
 
 def _one_of(place: str, value: Any, legal: tuple[str, ...]) -> str:
@@ -251,26 +326,33 @@ def _one_of(place: str, value: Any, legal: tuple[str, ...]) -> str:
         raise InputError(f"{place}: expected one of {', '.join(legal)}, found nothing")
     if value not in legal:
         raise unknown_name(place, value, legal)
-    return value
+    return str(value)
 
 
-def _check_env_configs(config: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Checks ``env_config`` in every variant.
+def played_tasks(config: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Reads ``env_config`` in every variant of a config.
 
     Returns:
         The names of all tasks, and of those that are evaluated while training.
+
+    Raises:
+        InputError: A line for each thing in it that cannot be used.
     """
     tasks: dict[str, None] = {}
+    problems = Problems()
     for variant in variants({"env_config": config.get("env_config") or {}}, "config"):
-        settings = read_config(EnvSettings, variant["env_config"], "config.env_config")
-        tasks.update(dict.fromkeys(task.name for task in settings.parsed_tasks))
+        with problems.collect():
+            settings = read_settings(EnvSettings, variant["env_config"], "config.env_config")
+            tasks.update(dict.fromkeys(task.name for task in settings.parsed_tasks))
     changes = config.get("evaluation_config")
     other = changes.get("env_config") if isinstance(changes, Mapping) else None
     evaluated = tuple(tasks)
     if isinstance(other, Mapping) and "tasks" in other:
-        with located("config.evaluation_config"):
-            other = read_config(EnvSettings, {"tasks": other["tasks"]}, "env_config")
-        evaluated = tuple(task.name for task in other.parsed_tasks)
+        place = "config.evaluation_config: env_config"
+        with problems.collect():
+            settings = read_settings(EnvSettings, {"tasks": other["tasks"]}, place)
+            evaluated = tuple(task.name for task in settings.parsed_tasks)
+    problems.raise_if_any()
     return tuple(tasks), evaluated if config.get("evaluation_interval") else ()
 
 

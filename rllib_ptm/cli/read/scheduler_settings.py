@@ -1,78 +1,90 @@
-"""The settings of each scheduler of trials."""
+"""The schedulers of trials: their names, and the settings of each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Self
 
-from envs.errors import InputError
-from envs.settings import setting
+from pydantic import Field, field_validator, model_validator
+
+from envs.errors import InputError, Problems, unknown_name
+from envs.settings import Settings, one_of
 from rllib_ptm.cli.read.search_space import extremes, is_space, read_space
+from rllib_ptm.cli.read.stop_keys import ResultKey
+from rllib_ptm.tasks.metrics import WIN_RATE_MEAN_PATH
 
-_METRIC = "env_runners/win_rate_mean"
 
-
-@dataclass(frozen=True)
-class FifoSettings:
+class FifoSettings(Settings):
     """Trials run one after the other, each to its end."""
 
 
-@dataclass(frozen=True)
-class _ComparisonSettings:
+class _ComparisonSettings(Settings):
     """How trials are compared, and when."""
 
-    metric: str = setting(_METRIC, "the result key by which trials are compared")
-    mode: str = setting("max", "which values are best", one_of=("max", "min"))
-    time_attr: str = setting("training_iteration", "the result key that measures progress")
+    metric: str = Field(
+        WIN_RATE_MEAN_PATH, description="the result key by which trials are compared"
+    )
+    mode: Annotated[str, one_of(("max", "min"))] = Field(
+        "max", description="whether the largest or the smallest value is best"
+    )
+    time_attr: str = Field(
+        "training_iteration", description="the result key that measures progress"
+    )
 
 
-@dataclass(frozen=True)
 class AshaSettings(_ComparisonSettings):
-    """Asynchronous successive halving: at each rung only the best trials go on."""
+    """Asynchronous successive halving: only the best trials pass each rung."""
 
-    max_t: float = setting(100, "progress at which a trial ends", above=0)
-    grace_period: float = setting(1, "progress before which no trial is stopped", above=0)
-    reduction_factor: float = setting(4, "of so many trials one goes on", above=1)
-    brackets: int = setting(1, "series of rungs, each with a later first one", at_least=1)
+    max_t: float = Field(100.0, gt=0, description="progress at which a trial ends")
+    grace_period: float = Field(1.0, gt=0, description="progress before which no trial is stopped")
+    reduction_factor: float = Field(4.0, gt=1, description="one trial of so many passes a rung")
+    brackets: int = Field(1, ge=1, description="series of rungs, each with a later first rung")
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check_grace_period(self) -> Self:
         if self.grace_period > self.max_t:
             raise InputError(
-                f"scheduler_config.grace_period: expected at most max_t = {self.max_t:g}, "
-                f"found {self.grace_period:g}"
+                f"grace_period: expected at most max_t = {self.max_t:g}, found "
+                f"{self.grace_period:g}"
             )
+        return self
 
 
-@dataclass(frozen=True)
 class PbtSettings(_ComparisonSettings):
-    """Population based training: the worst trials go on from the best ones' checkpoints."""
+    """Population based training: the worst trials continue from the best ones' checkpoints."""
 
-    perturbation_interval: float = setting(10, "progress between two comparisons", above=0)
-    burn_in_period: float = setting(0, "progress before the first one", at_least=0)
-    hyperparam_mutations: Mapping = field(
+    perturbation_interval: float = Field(10.0, gt=0, description="progress between comparisons")
+    burn_in_period: float = Field(0.0, ge=0, description="progress before the first comparison")
+    hyperparam_mutations: Mapping = Field(
         default_factory=dict,
-        metadata={**setting(None, "config keys: lists of values, or distributions").metadata},
+        validate_default=True,
+        description="config keys: lists of values, or distributions",
     )
-    quantile_fraction: float = setting(
-        0.25, "share of trials that are worst, and best", above=0, at_most=0.5
+    quantile_fraction: float = Field(
+        0.25, gt=0, le=0.5, description="share of trials that are worst, and best"
     )
-    resample_probability: float = setting(
-        0.25, "how often a value is drawn anew, not changed a little", at_least=0, at_most=1
+    resample_probability: float = Field(
+        0.25, ge=0, le=1, description="how often a value is drawn, instead of changed a little"
     )
 
-    def __post_init__(self) -> None:
-        place = "scheduler_config.hyperparam_mutations"
-        if not self.hyperparam_mutations:
+    @field_validator("hyperparam_mutations")
+    @classmethod
+    def _check_mutations(cls, mutations: Mapping[str, Any]) -> Mapping[str, Any]:
+        place = "hyperparam_mutations"
+        if not mutations:
             raise InputError(f"{place}: expected at least one key of the config, found none")
-        for key, value in self.hyperparam_mutations.items():
-            if is_space(value):
-                read_space(value, f"{place}.{key}")
-            elif not isinstance(value, list) or not value:
-                raise InputError(
-                    f"{place}.{key}: expected a list of values, or a distribution such as "
-                    f"{{loguniform: [0.0001, 0.01]}}, found {value!r}"
-                )
+        problems = Problems()
+        for key, value in mutations.items():
+            with problems.collect():
+                if is_space(value):
+                    read_space(value, f"{place}.{key}")
+                elif not isinstance(value, list) or not value:
+                    raise InputError(
+                        f"{place}.{key}: expected a list of values, or a distribution such as "
+                        f"{{loguniform: [0.0001, 0.01]}}, found {value!r}"
+                    )
+        problems.raise_if_any()
+        return mutations
 
     def mutated(self) -> dict[str, list[Any]]:
         """The values that each key may get: all of them, or both ends."""
@@ -83,3 +95,59 @@ class PbtSettings(_ComparisonSettings):
 
 
 SchedulerSettings = FifoSettings | AshaSettings | PbtSettings
+
+SCHEDULERS: dict[str, type[SchedulerSettings]] = {
+    "fifo": FifoSettings,
+    "asha": AshaSettings,
+    "pbt": PbtSettings,
+}
+# The names that Ray's former command used.
+_FORMER_NAMES = {
+    "FIFO": "fifo",
+    "ASHA": "asha",
+    "AsyncHyperBand": "asha",
+    "async_hyperband": "asha",
+    "PBT": "pbt",
+    "PopulationBasedTraining": "pbt",
+}
+
+
+def scheduler_name(place: str, name: str) -> str:
+    """Returns a scheduler's name in ``SCHEDULERS``.
+
+    Args:
+        place: Where it stands, for messages.
+        name: As the user wrote it.
+
+    Raises:
+        InputError: There is no such scheduler.
+    """
+    known = _FORMER_NAMES.get(name, name)
+    if known not in SCHEDULERS:
+        raise unknown_name(place, name, SCHEDULERS, also=_FORMER_NAMES)
+    return known
+
+
+def check_compared_keys(
+    settings: SchedulerSettings, results: Mapping[str, ResultKey], place: str
+) -> None:
+    """Checks that the run reports the result keys which a scheduler compares.
+
+    Args:
+        settings: The scheduler's settings.
+        results: The result keys of the run.
+        place: The place of the settings, for messages.
+
+    Raises:
+        InputError: A line for each unknown key.
+    """
+    if isinstance(settings, FifoSettings):
+        return
+    growing = [key for key, row in results.items() if row.grows]
+    problems = Problems()
+    for attribute, legal in (("metric", list(results)), ("time_attr", growing)):
+        key = getattr(settings, attribute)
+        with problems.collect():
+            if key not in legal:
+                raise unknown_name(f"{place}.{attribute}", key, legal)
+    problems.raise_if_any()

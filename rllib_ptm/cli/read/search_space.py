@@ -1,8 +1,7 @@
-"""What a config may hold in the place of a value: a grid, or a distribution to draw from.
+"""Search spaces: a config may hold a grid, or a distribution, in the place of a value.
 
-Each is a mapping of one key, ``{loguniform: [1e-4, 1e-2]}``, with the name and the arguments of
-the function in ``ray.tune`` that makes it. It stays as it is written until Tune needs it, so that
-a run's record shows what the user wrote.
+Each is a mapping of one key, ``{loguniform: [1e-4, 1e-2]}``: the name of a function of ``ray.tune``
+and its arguments. It is converted when Tune needs it, so a run's record shows what the user wrote.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from envs.errors import InputError
+from envs.errors import InputError, Problems
 
-# Of a config's variants so many are checked at most, and every value at least once.
+# At most so many variants of a config are checked, and every value at least once.
 _MOST_VARIANTS = 256
 
 
@@ -24,10 +23,10 @@ class Space:
     """A row of the table.
 
     Attributes:
-        arguments: What the list behind the name holds; empty = any values.
+        arguments: Names of its arguments; empty = a list of values.
         whole: The arguments are whole numbers.
-        bounded: The first two arguments are the least and the most that is drawn.
-        logarithmic: It draws the logarithm, so what it draws is more than 0.
+        bounded: The first two arguments are the ends of the range.
+        logarithmic: It draws the logarithm, so its values are more than 0.
     """
 
     arguments: tuple[str, ...] = ("low", "high")
@@ -54,7 +53,7 @@ SPACES: dict[str, Space] = {
 
 
 def is_space(value: Any) -> bool:
-    """Whether a value of a config stands for several."""
+    """Whether a value of a config is a search space."""
     return isinstance(value, Mapping) and any(key in SPACES for key in value)
 
 
@@ -89,13 +88,13 @@ def read_space(value: Mapping[str, Any], place: str) -> tuple[str, list[Any]]:
 
 
 def extremes(value: Mapping[str, Any], place: str) -> list[Any]:
-    """The values of a space that have to be legal so that all are: each, or both ends."""
+    """The values of a space that have to be legal: all of a list, or both ends of a range."""
     name, arguments = read_space(value, place)
     space = SPACES[name]
     if not space.arguments:
         return arguments
     if not space.bounded:
-        return arguments[:1]  # it has no ends
+        return arguments[:1]  # the mean: a normal distribution has no ends
     low, high = arguments[:2]
     return [low, high - 1 if name in ("randint", "lograndint") else high]
 
@@ -111,9 +110,9 @@ def variants(config: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
         place: Where it stands, for messages.
 
     Raises:
-        InputError: A space that cannot be read.
+        InputError: A line for each space that cannot be read.
     """
-    places: dict[tuple[str, ...], list[Any]] = dict(_spaces(config, (), place))
+    places = read_spaces(config, place)
     if math.prod(map(len, places.values())) <= _MOST_VARIANTS:
         rows: Iterator[Any] = product(*places.values())
     else:
@@ -123,14 +122,33 @@ def variants(config: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
         yield _filled(config, (), dict(zip(places, row, strict=True)))
 
 
+def read_spaces(config: Mapping[str, Any], place: str) -> dict[tuple[str, ...], list[Any]]:
+    """The values of each space that have to be legal, by the keys that lead to it.
+
+    Args:
+        config: A config, with spaces at any depth of its mappings.
+        place: Where it stands, for messages.
+
+    Raises:
+        InputError: A line for each space that cannot be read.
+    """
+    read = {}
+    problems = Problems()
+    for path, space in _spaces(config, ()):
+        with problems.collect():
+            read[path] = extremes(space, ".".join((place, *path)))
+    problems.raise_if_any()
+    return read
+
+
 def _spaces(
-    config: Mapping[str, Any], path: tuple[str, ...], place: str
-) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    config: Mapping[str, Any], path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
     for key, value in config.items():
         if is_space(value):
-            yield (*path, key), extremes(value, f"{place}.{key}")
+            yield (*path, key), value
         elif isinstance(value, Mapping):
-            yield from _spaces(value, (*path, key), f"{place}.{key}")
+            yield from _spaces(value, (*path, key))
 
 
 def _filled(
@@ -147,7 +165,7 @@ def _filled(
 
 
 def tune_space(config: Mapping[str, Any], place: str = "config") -> dict[str, Any]:
-    """The config as Tune takes it, with its own objects in the place of spaces."""
+    """The config with Tune's objects in place of spaces."""
     from ray import tune
 
     made: dict[str, Any] = {}
@@ -162,8 +180,8 @@ def tune_space(config: Mapping[str, Any], place: str = "config") -> dict[str, An
 
 
 def searched_keys(config: Mapping[str, Any]) -> list[str]:
-    """The keys under which spaces stand, those of inner mappings joined by ``/`` as Tune does."""
-    return ["/".join(path) for path, _ in _spaces(config, (), "config")]
+    """The keys that hold spaces; keys of nested mappings are joined by ``/``, as Tune does."""
+    return ["/".join(path) for path, _ in _spaces(config, ())]
 
 
 def _is_number(value: Any) -> bool:

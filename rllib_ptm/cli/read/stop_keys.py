@@ -1,24 +1,27 @@
-"""The result keys that can end a training run.
+"""The result keys of a training run, and the stop conditions that compare them.
 
-Tune compares whatever key it is given with what an iteration reports, and trains on for ever if
-that key never comes. So a stop key must stand in this table.
+Tune compares any key with what an iteration reports, and never ends a run whose key is not
+reported. So a stop key must stand in the table ``STOP_KEYS``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from envs.errors import InputError, unknown_name
+from pydantic import Field
+
+from envs.errors import InputError, Problems, unknown_name
 from envs.settings import check_value
+from rllib_ptm.tasks import metrics
 
 _LARGEST_COUNT = 1e12
 
 
 @dataclass(frozen=True)
-class StopKey:
-    """What is known of a result key.
+class ResultKey:
+    """A row of the table.
 
     Attributes:
         grows: It rises with every iteration, so the time until it is reached can be estimated.
@@ -29,67 +32,67 @@ class StopKey:
     at_most: float
 
 
-_COUNT = StopKey(grows=True, at_most=_LARGEST_COUNT)
-_RATE = StopKey(grows=False, at_most=1.0)
-_MEAN = StopKey(grows=False, at_most=_LARGEST_COUNT)
+_COUNT = ResultKey(grows=True, at_most=_LARGEST_COUNT)
+_RATE = ResultKey(grows=False, at_most=1.0)
+_MEAN = ResultKey(grows=False, at_most=_LARGEST_COUNT)
+_TASK = "<task>"  # stands for the name of each task
 
-# "<task>" stands for the name of each task that is trained.
-STOP_KEYS: dict[str, StopKey] = {
+STOP_KEYS: dict[str, ResultKey] = {
     "training_iteration": _COUNT,
     "time_total_s": _COUNT,
-    "num_env_steps_sampled_lifetime": _COUNT,
-    "env_runners/num_env_steps_sampled_lifetime": _COUNT,
-    "env_runners/num_episodes_lifetime": _COUNT,
-    "env_runners/episode_return_mean": _MEAN,
-    "env_runners/episode_len_mean": _MEAN,
-    "env_runners/win_rate_mean": _RATE,
-    "env_runners/win_rate/<task>": _RATE,
-    "evaluation/env_runners/win_rate_mean": _RATE,
-    "evaluation/env_runners/win_rate/<task>": _RATE,
+    metrics.ENV_STEPS: _COUNT,
+    f"{metrics.ENV_RUNNERS}/{metrics.ENV_STEPS}": _COUNT,
+    metrics.EPISODES_PATH: _COUNT,
+    metrics.RETURN_MEAN_PATH: _MEAN,
+    metrics.LENGTH_MEAN_PATH: _MEAN,
+    metrics.WIN_RATE_MEAN_PATH: _RATE,
+    f"{metrics.WIN_RATE_PATH}{_TASK}": _RATE,
+    f"{metrics.EVALUATION}/{metrics.WIN_RATE_MEAN_PATH}": _RATE,
+    f"{metrics.EVALUATION}/{metrics.WIN_RATE_PATH}{_TASK}": _RATE,
 }
 
 
-def legal_stop_keys(tasks: Iterable[str], evaluated: Iterable[str]) -> dict[str, StopKey]:
-    """The stop keys of a run.
+def result_keys(tasks: Iterable[str], evaluated: Iterable[str]) -> dict[str, ResultKey]:
+    """The result keys of a run.
 
     Args:
         tasks: Names of the tasks that are trained.
-        evaluated: Names of the tasks that are evaluated while training; none of them where it does
-            not evaluate, which is what reports evaluation keys.
+        evaluated: Names of the tasks that are evaluated while training; none if it does not
+            evaluate, and then it reports no evaluation keys.
     """
     played = {True: tuple(evaluated), False: tuple(tasks)}
-    legal = {}
+    keys = {}
     for key, row in STOP_KEYS.items():
-        names = played[key.startswith("evaluation/")]
-        for name in names if "<task>" in key else names[:1]:
-            legal[key.replace("<task>", name)] = row
-    return legal
+        names = played[key.startswith(f"{metrics.EVALUATION}/")]
+        for name in names if _TASK in key else names[:1]:
+            keys[key.replace(_TASK, name)] = row
+    return keys
 
 
-def check_stop(
-    stop: Any, tasks: Iterable[str], evaluated: Iterable[str], *, place: str
-) -> dict[str, float]:
+def check_stop(stop: Any, results: Mapping[str, ResultKey], place: str) -> dict[str, float]:
     """Returns the stop conditions as numbers.
 
     Args:
         stop: What the user wrote.
-        tasks: Names of the tasks that are trained.
-        evaluated: Names of the tasks that are evaluated while training.
+        results: The result keys of the run.
         place: Where it stands, for messages.
 
     Raises:
-        InputError: No condition, a key that never appears, or a value that is never reached.
+        InputError: No condition, or a line for each key that is not reported and each value that
+            is never reached.
     """
-    legal = legal_stop_keys(tasks, evaluated)
     if not isinstance(stop, Mapping) or not stop:
         raise InputError(
-            f"{place}: expected a mapping of at least one of {', '.join(sorted(legal))} "
+            f"{place}: expected a mapping of at least one of {', '.join(sorted(results))} "
             f"to a number, found {stop!r}"
         )
+    problems = Problems()
     checked = {}
     for key, value in stop.items():
-        if key not in legal:
-            raise unknown_name(f"{place}.{key}", key, legal)
-        limits = {"one_of": None, "at_least": None, "above": 0, "at_most": legal[key].at_most}
-        checked[key] = check_value(f"{place}.{key}", value, float, limits)
+        with problems.collect():
+            if key not in results:
+                raise unknown_name(f"{place}.{key}", key, results)
+            number = Annotated[float, Field(gt=0, le=results[key].at_most)]
+            checked[key] = check_value(f"{place}.{key}", value, number)
+    problems.raise_if_any()
     return checked

@@ -42,7 +42,7 @@ def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
             name=experiment.name,
             storage_path=str(storage),
             stop=experiment.stop,
-            checkpoint_config=CheckpointConfig(**asdict(experiment.checkpoint)),
+            checkpoint_config=CheckpointConfig(**experiment.checkpoint.model_dump()),
             failure_config=FailureConfig(max_failures=experiment.max_failures),
             callbacks=[LiveDisplay(experiment.name, experiment.stop, plain), InterruptCallback()],
             verbose=0,
@@ -83,4 +83,4 @@ def check_unchanged(experiment: Experiment, storage: Path) -> None:
 def _record(experiment: Experiment) -> str:
     settings = asdict(experiment)
     del settings["source"]
-    return json.dumps(settings, indent=2) + "\n"
+    return json.dumps(settings, indent=2, default=lambda keys: keys.model_dump()) + "\n"

@@ -1,4 +1,4 @@
-"""Whatever is written, a run does it, or one line says why not: no traceback, nothing ignored."""
+"""Every input is run, or refused in a line for each thing that is wrong; nothing is ignored."""
 
 from __future__ import annotations
 
@@ -110,8 +110,9 @@ def run(words: list[str], runs: list[Any], capsys: pytest.CaptureFixture[str]) -
         return runs[0]
     assert code == 2 or "Usage:" in output.out or words[:1] == ["example"]
     if output.err:
-        (line,) = output.err.splitlines()
-        assert line.startswith("rllib: ")
+        lines = output.err.splitlines()  # one for each thing that is wrong
+        assert len(set(lines)) == len(lines)
+        assert all(line.startswith("rllib: ") for line in lines)
     return None
 
 
@@ -271,8 +272,10 @@ def test_the_command_itself_is_as_careful(tmp_path: Path) -> None:
             timeout=120,
         )
         assert done.returncode == 2, (seed, done.stderr)
-        (line,) = done.stderr.splitlines()
-        refused += "--ray-address" not in line
+        lines = done.stderr.splitlines()
+        assert lines
+        assert all(line.startswith("rllib: ") for line in lines)
+        refused += "--ray-address" not in done.stderr
     assert refused > 0
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from envs.errors import InputError
-from envs.settings import read_config
+from envs.settings import read_settings
 from envs.starcraft.backends import EnvSettings
 
 
 def settings(**values: Any) -> EnvSettings:
-    return read_config(EnvSettings, values, "env_config")
+    return read_settings(EnvSettings, values, "env_config")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_settings_that_cannot_be_used_are_refused(values: dict[str, Any], parts:
 
 def test_settings_must_be_a_mapping() -> None:
     with pytest.raises(InputError, match="env_config: expected a mapping"):
-        read_config(EnvSettings, ["small_mt"], "env_config")  # type: ignore[arg-type]
+        read_settings(EnvSettings, ["small_mt"], "env_config")
 
 
 def test_settings_make_battles_of_their_slots() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sc2_standin.installation import install
 
-from envs.settings import read_config
+from envs.settings import read_settings
 from envs.starcraft.backends import EnvSettings
 from envs.starcraft.sc2.battles import Sc2Battles
 from sc2_backend.arena import left_behind
@@ -18,7 +18,7 @@ MakeBattles = Callable[..., Sc2Battles]
 
 
 def settings(tasks: Any, **values: Any) -> EnvSettings:
-    return read_config(EnvSettings, {"tasks": tasks, "backend": "sc2", **values}, "env_config")
+    return read_settings(EnvSettings, {"tasks": tasks, "backend": "sc2", **values}, "env_config")
 
 
 @pytest.fixture

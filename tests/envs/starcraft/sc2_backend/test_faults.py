@@ -199,8 +199,9 @@ import signal, sys, time
 import numpy as np
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from envs.starcraft.backends import EnvSettings
-battles = EnvSettings(tasks="3m", backend="sc2").make_battles(2)
-tasks = battles._settings.parsed_tasks * 2
+settings = EnvSettings(tasks="3m", backend="sc2")
+battles = settings.make_battles(2)
+tasks = settings.parsed_tasks * 2
 battles.reset(np.arange(2), tasks, [0, 1])
 print("playing", flush=True)
 while True:

@@ -1,0 +1,47 @@
+"""StarCraft II as a backend. Its packages are imported when battles start."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from envs.errors import InputError
+from envs.starcraft.battles import Backend, Battles
+from envs.starcraft.sc2.settings import GameSettings
+from envs.starcraft.units import UNIT_TYPES
+
+PACKAGES = ("aiohttp", "s2clientprotocol", "sc2")  # what the extra [sc2] brings
+
+
+def _make_battles(
+    num_battles: int,
+    max_allies: int,
+    max_enemies: int,
+    uniform_ranges: bool,
+    settings: GameSettings,
+) -> Battles:
+    return _module().Sc2Battles(num_battles, max_allies, max_enemies, uniform_ranges, settings)
+
+
+def _check_machine(settings: GameSettings) -> None:
+    _module().find_installation(settings.game_version)
+
+
+def _module() -> ModuleType:
+    try:
+        from envs.starcraft.sc2 import battles
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in PACKAGES:
+            raise
+        raise InputError(
+            f"backend 'sc2' needs the module {error.name!r}, which is not installed: "
+            "pip install 'rllib-ptm[sc2]'"
+        ) from error
+    return battles
+
+
+SC2 = Backend(
+    settings=GameSettings,
+    unit_types=frozenset(UNIT_TYPES),
+    make_battles=_make_battles,
+    check_machine=_check_machine,
+)

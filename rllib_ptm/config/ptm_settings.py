@@ -1,0 +1,120 @@
+"""PTM's own config keys: each with its type, default, legal values and one line of documentation.
+
+The widths of the networks are in ``rllib_ptm.model.sizes``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Annotated, Any
+
+from pydantic import Field, create_model
+
+from envs.settings import Settings, one_of
+from rllib_ptm.learn.optimizers import OPTIMIZERS
+from rllib_ptm.methods import METHODS
+from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.precision import PRECISIONS
+from rllib_ptm.model.sizes import NetworkSizes
+from rllib_ptm.tasks.draws import TASK_DRAWS
+
+_WIDTHS: dict[str, Any] = {
+    size.name: (int, Field(size.default, ge=1, description=size.metadata["doc"]))
+    for size in fields(NetworkSizes)
+}
+
+
+class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type: ignore[misc]
+    """The keys of ``PTMConfig.training()`` that RLlib does not have."""
+
+    # The method
+    method: Annotated[str, one_of(METHODS)] = Field(
+        "ptm", description="a row of the table of methods"
+    )
+    mining_lambda: float = Field(10.0, ge=0.0, description="λ, the weight of the mining loss")
+    alpha_anneal_steps: int = Field(
+        2_000_000,
+        ge=1,
+        description="env steps in which α falls from 1 (exploration) to 0 (exploitation)",
+    )
+    td_lambda: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="λ of the Q(λ) targets: 0 = one-step targets as in the paper; 1 = returns up "
+        "to the episode's end",
+    )
+    win_rate_window_episodes: int = Field(
+        128, ge=1, description="a task's win rate is the mean over so many of its last episodes"
+    )
+    bootstrap_on_truncation: bool = Field(
+        False, description="bootstrap at the time limit; false = it ends the episode, as in SMAC"
+    )
+
+    # The networks
+    mixer: Annotated[str, one_of(MIXERS)] = Field("qmix", description="computes Q_tot")
+    action_head: Annotated[str, one_of(ACTION_HEADS)] = Field(
+        "slot",
+        description="slot: one output per action, as in the paper; entity: an attack's value is "
+        "computed from the target entity",
+    )
+
+    # The updates
+    optimizer_name: Annotated[str, one_of(OPTIMIZERS)] = Field(
+        "rmsprop", description="the optimiser"
+    )
+    learner_precision: Annotated[str, one_of(PRECISIONS)] = Field(
+        "fp32",
+        description="bf16: the large matrix products in bfloat16, which is faster from widths of "
+        "about 128 on processors with such products; weights and losses stay in float32",
+    )
+    batch_size_episodes: int = Field(32, ge=1, description="episodes in a batch")
+    buffer_capacity_episodes: int = Field(
+        5000, ge=1, description="capacity of the replay buffer, in episodes"
+    )
+    checkpoint_replay_buffer: bool = Field(
+        True, description="whether checkpoints contain the replay buffer"
+    )
+    learning_starts_episodes: int = Field(
+        32, ge=1, description="no update before so many episodes were played"
+    )
+    updates_per_episode: float = Field(1.0, ge=0.0, description="gradient steps per episode played")
+    target_update_interval_episodes: int = Field(
+        200, ge=1, description="episodes played between two copies to the target networks"
+    )
+    learner_timeout_s: float = Field(
+        600.0, gt=0.0, description="a remote learner without an answer for so long counts as lost"
+    )
+
+    # The episodes
+    episodes_per_training_step: int = Field(
+        8, ge=1, description="episodes played between two rounds of updates, by all env runners"
+    )
+    epsilon_initial: float = Field(1.0, ge=0.0, le=1.0, description="ε at the start")
+    epsilon_final: float = Field(0.05, ge=0.0, le=1.0, description="ε after annealing")
+    epsilon_anneal_steps: int = Field(500_000, ge=1, description="env steps of annealing ε")
+    joint_exploration: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="probability that a team without contact to the enemy makes one move "
+        "together; 0 = ε-greedy alone, as in the paper",
+    )
+    joint_exploration_steps: int = Field(
+        16, ge=1, description="steps of a joint move; contact ends it earlier"
+    )
+    joint_exploration_temperature: float | None = Field(
+        None,
+        gt=0.0,
+        description="softmax temperature of joint moves, in units of return; null = all moves are "
+        "equally likely",
+    )
+    task_draw: Annotated[str, one_of(TASK_DRAWS)] = Field(
+        "uniform", description="how each episode draws its task"
+    )
+    seed_for_evaluation: int = Field(
+        0,
+        ge=0,
+        description="seed of evaluation episodes: the same for every method and every seed",
+    )
