@@ -66,7 +66,8 @@ class EnvSettings(Settings):
     _backend_settings: Settings = PrivateAttr()
 
     def __init__(self, **values: Any) -> None:
-        own = {key: value for key, value in values.items() if key in _BACKEND_KEYS}
+        keys = _backend_keys()
+        own = {key: value for key, value in values.items() if key in keys}
         problems = Problems()
         with problems.collect():
             super().__init__(**{key: values[key] for key in values if key not in own})
@@ -78,7 +79,7 @@ class EnvSettings(Settings):
     @classmethod
     def key_names(cls) -> tuple[str, ...]:
         """The keys that users may write, those of every backend included."""
-        return (*super().key_names(), *_BACKEND_KEYS)
+        return (*super().key_names(), *_backend_keys())
 
     @model_validator(mode="after")
     def _check_tasks_fit(self) -> Self:
@@ -151,10 +152,10 @@ class EnvSettings(Settings):
         return wrap_in_team_frame(battles) if self.team_frame else battles
 
 
-# Each key that only some backends have -> the first of these backends.
-_BACKEND_KEYS: dict[str, str] = {
-    key: name for name, row in reversed(BACKENDS.items()) for key in row.settings.key_names()
-}
+def _backend_keys() -> dict[str, str]:
+    """Each key that only some backends have -> the first of these backends."""
+    rows = reversed(BACKENDS.items())
+    return {key: name for name, row in rows for key in row.settings.key_names()}
 
 
 def _read_own(backend: Any, own: Mapping[str, Any]) -> Settings:
@@ -167,8 +168,8 @@ def _read_own(backend: Any, own: Mapping[str, Any]) -> Settings:
         return Settings()  # an error of its own
     kind = BACKENDS[backend].settings
     problems = Problems()
-    for key in (key for key in own if key not in kind.key_names()):
-        owner = _BACKEND_KEYS[key]
+    for key in [key for key in own if key not in kind.key_names()]:
+        owner = _backend_keys()[key]
         theirs = BACKENDS[owner].settings
         with problems.collect():
             if theirs(**{key: own[key]}) != theirs():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,10 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 from envs.errors import InputError
 from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.config import algorithm_config
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.config.rllib_settings import OBJECT_KEYS, RLLIB_KEYS
+from rllib_ptm.model.sizes import NetworkSizes
 
 # What is set, and what the message must hold: the place, what was found, what is legal or nearest.
 BAD: list[tuple[dict[Any, Any], list[str]]] = [
@@ -128,3 +131,67 @@ def test_every_key_in_the_table_is_one_of_rllibs_and_every_other_is_refused() ->
             continue
         with pytest.raises(InputError, match=rf"config.{key}: .*(changes nothing|Python)"):
             PTMConfig().update_from_dict({key: f"not {default}"})
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    values = {
+        "mthod": "ptm",
+        "batch_size_episodes": 0,
+        "num_env_runners": -1,
+        "num_gpus": 1,
+        "env_config": {"tasks": "smal_mt", "time_limit_steps": 0},
+    }
+    for set_values in (
+        lambda: PTMConfig().update_from_dict(values),
+        lambda: PTMConfig().training(**values),
+    ):
+        with pytest.raises(InputError) as error:
+            set_values()
+        lines = error.value.lines
+        assert {line.partition(": ")[0] for line in lines} == {
+            *("config.mthod", "config.batch_size_episodes", "config.num_env_runners"),
+            *("config.num_gpus", "env_config.tasks", "env_config.time_limit_steps"),
+        }
+        assert any("did you mean 'method'?" in line for line in lines)
+        assert any("did you mean 'small_mt'?" in line for line in lines)
+    with pytest.raises(InputError) as error:
+        PTMConfig().training(attention_dim=30, hypernet_dim=30, num_epochs=1).validate()
+    assert len(error.value.lines) == 2
+
+
+def test_each_key_of_ptms_has_a_type_a_default_and_a_line_of_documentation() -> None:
+    without_range = {bool, str}
+    for key, field in PTMSettings.model_fields.items():
+        assert field.description, key
+        assert "\n" not in field.description
+        assert not field.is_required()
+        assert getattr(PTMConfig(), key) == field.default
+        if field.annotation not in without_range:
+            assert any(hasattr(rule, end) for rule in field.metadata for end in ("ge", "gt")), key
+        elif field.annotation is str:
+            assert field.metadata, key  # its legal names
+    assert set(NetworkSizes.names()) <= set(PTMSettings.model_fields)
+
+
+def test_the_environments_settings_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = PTMConfig().environment(env_config={"tasks": "3m_vs_4m", "time_limit_steps": 77})
+    read = config.env_settings
+    assert read.parsed_tasks is config.env_settings.parsed_tasks
+    with monkeypatch.context() as patch:
+        patch.setattr(algorithm_config, "read_settings", None)  # nothing is read again
+        assert config.env_settings is read
+        assert config.copy().env_settings is read
+        frozen = config.copy(copy_frozen=True)
+        assert frozen.env_settings is read
+        assert pickle.loads(pickle.dumps(config)).env_settings is read
+        assert PTMConfig.from_state(config.get_state()).env_settings is read
+    config.env_config["time_limit_steps"] = 78
+    assert config.env_settings.time_limit_steps == 78
+    config.environment(env_config={"tasks": "5m_vs_6m"})
+    assert config.env_settings.ally_slots == 5
+    assert (frozen.env_settings.ally_slots, frozen.env_settings.time_limit_steps) == (3, 77)
+    config.env_config["uniform_ranges"] = True
+    assert config.env_settings.uniform_ranges
+    config.env_config["uniform_ranges"] = 1  # which equals True, and is not legal
+    with pytest.raises(InputError, match="uniform_ranges: expected bool, found 1"):
+        config.env_settings  # noqa: B018

@@ -209,6 +209,77 @@ def test_a_wrong_command_is_named(
     assert hint in line
 
 
+def test_all_that_is_wrong_in_a_file_is_named_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = changed("run", "PMT")
+    spec = content["small"]
+    spec["num_sampels"] = 2
+    spec["stop"] = {"time_totl_s": 3, "training_iteration": 0}
+    spec["checkpoint_config"] = {"num_to_keep": 0, "checkpoint_at_end": False}
+    spec["scheduler"], spec["scheduler_config"] = "asha", {"max_tt": 3, "grace_period": 0}
+    spec["config"] = {"lr": {"uniform": [2, 1]}, "gamma": {"choice": []}, "minng_lambda": 1}
+    content["other"] = {"run": "PTM", "stop": {"time_total_s": 1}}
+    file = tmp_path / "bad.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    assert main(["train", "file", str(file)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.removeprefix(f"rllib: {file}: ").partition(": ")[0] for line in lines] == [
+        "small.run",
+        "small.config.lr.uniform",
+        "small.config.gamma",
+        "small.checkpoint_config.checkpoint_at_end",
+        "small.checkpoint_config.num_to_keep",
+        "small.scheduler_config.grace_period",
+        "small.scheduler_config.max_tt",
+        "small.num_sampels",
+        "other.env",
+    ]
+    for line, nearest in ((lines[0], "PTM"), (lines[6], "max_t"), (lines[7], "num_samples")):
+        assert f"did you mean {nearest!r}?" in line
+
+
+def test_stop_conditions_are_named_beside_what_else_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = changed("stop", {"time_totl_s": 3, "training_iteration": 0})
+    content["small"]["num_samples"] = 0
+    file = tmp_path / "bad.yaml"
+    file.write_text(yaml.safe_dump(content))
+    assert main(["train", "file", str(file)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith(f"rllib: {file}: small.num_samples: expected at least 1")
+    assert "did you mean 'time_total_s'?" in lines[1]
+    assert lines[2].startswith(f"rllib: {file}: small.stop.training_iteration: expected more than")
+    assert main(["train", "file", str(file), "--stop", '{"time_totl_s": 3}']) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.removeprefix(f"rllib: {file}: ").split(": ")[:2] for line in lines] == [
+        ["small.num_samples", "expected at least 1 and at most 10000, found 0"],
+        ["small", "--stop.time_totl_s"],
+    ]
+
+
+def test_what_rllib_checks_is_named_at_once_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = changed("config.minng_lambda", 1)
+    content["small"]["config"] |= {"gamma": {"grid_search": [0.9, 2, 3]}, "num_gpus": 1}
+    content["small"]["config"]["seed_for_evaluation"] = 1
+    file = tmp_path / "bad.yaml"
+    file.write_text(yaml.safe_dump(content))
+    assert main(["train", "file", str(file), "--storage-path", str(tmp_path)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.removeprefix(f"rllib: {file}: small: ").partition(": ")[0] for line in lines] == [
+        "config.seed_for_evaluation",
+        "config.minng_lambda",
+        "config.num_gpus",
+        "config.gamma",
+        "config.gamma",
+    ]
+    assert not ray.is_initialized()
+
+
 def test_a_file_that_is_not_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "bad.yaml"
     file.write_bytes(b"\xff\xfe\x00")

@@ -1,11 +1,15 @@
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import Field
 
 from envs.errors import InputError
-from envs.settings import read_settings
-from envs.starcraft.backends import EnvSettings
+from envs.settings import Settings, read_settings
+from envs.starcraft.backends import BACKENDS, EnvSettings
+from envs.starcraft.battles import Backend
+from envs.starcraft.sc2.settings import GameSettings
 
 
 def settings(**values: Any) -> EnvSettings:
@@ -96,3 +100,62 @@ def test_settings_make_battles_of_their_slots() -> None:
     units = battles.reset(np.zeros(1, np.int64), read.parsed_tasks, [0])
     assert set(units.attack_range[units.present]) == {6.0}
     assert set(units.sight_range[units.present]) == {9.0}
+
+
+def test_the_settings_of_the_backend_stand_beside_the_common_ones() -> None:
+    read = settings(backend="sc2", step_mul=11, time_limit_steps=50)
+    assert read.backend_settings == GameSettings(step_mul=11)
+    assert read.time_limit_steps == 50
+    assert set(EnvSettings.model_fields).isdisjoint(GameSettings.model_fields)
+    assert settings().backend_settings.key_names() == ()
+    assert read != settings(backend="sc2", time_limit_steps=50)
+    assert pickle.loads(pickle.dumps(read)) == read
+
+
+@pytest.mark.parametrize("key", ["backend_settings", "_backend_settings", "parsed_tasks"])
+def test_only_the_flat_keys_can_be_written(key: str) -> None:
+    with pytest.raises(InputError, match=f"env_config.{key}: '{key}' is unknown"):
+        settings(**{key: {}})
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(InputError) as error:
+        settings(tasks=["3q", "2md", "4zz"], max_allies=0, step_mul=11, team_fram=True)
+    places = [line.partition(": ")[0] for line in error.value.lines]
+    assert places == [f"env_config.{key}" for key in ("tasks", "tasks", "max_allies")] + [
+        "env_config.team_fram",
+        "env_config.step_mul",
+    ]
+    assert "did you mean 'team_frame'?" in error.value.lines[3]
+    with pytest.raises(InputError) as error:
+        settings(backend="sc2", step_mul=0, difficulty="B", time_limit_steps=0)
+    assert len(error.value.lines) == 3
+    with pytest.raises(InputError) as error:
+        settings(tasks=["1c", "1md"], max_enemies=0)
+    assert len(error.value.lines) == 1  # whether it fits the tasks is asked of legal values only
+    with pytest.raises(InputError) as error:
+        settings(tasks=["9c", "9md"], max_allies=3, max_enemies=3)
+    assert len(error.value.lines) == 4
+
+
+def test_a_new_backend_is_a_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    class BoardSettings(Settings):
+        width: int = Field(8, ge=1, description="of the board")
+
+    made: list[Any] = []
+    backend = Backend(
+        settings=BoardSettings,
+        unit_types=frozenset({"marine"}),
+        make_battles=lambda *arguments: made.append(arguments),  # type: ignore[arg-type, return-value]
+        check_machine=made.append,
+    )
+    monkeypatch.setitem(BACKENDS, "board", backend)
+    read = settings(backend="board", tasks="3m", width=9)
+    assert read.backend_settings == BoardSettings(width=9)
+    read.make_battles(2)
+    read.check_machine()
+    assert made == [(2, 3, 3, False, BoardSettings(width=9)), BoardSettings(width=9)]
+    with pytest.raises(InputError, match=r"env_config\.width: expected at least 1, found 0"):
+        settings(backend="board", tasks="3m", width=0)
+    with pytest.raises(InputError, match="width: only backend 'board' has this setting"):
+        settings(width=9)
