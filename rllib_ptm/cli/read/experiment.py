@@ -1,7 +1,7 @@
 """An experiment in Ray's classic form, ``{name: {run, env, stop, checkpoint_config, config}}``.
 
 This module checks everything that needs neither Ray nor torch, so that a mistake costs the user a
-fraction of a second. ``config_check`` checks the rest, before any Ray process starts.
+fraction of a second. ``rllib_check`` checks the rest, before any Ray process starts.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from envs.errors import InputError, Problems, located, unknown_name
 from envs.settings import Settings, one_of, read_settings
 from envs.starcraft.backends import EnvSettings
 from rllib_ptm.cli.read.limits import MOST_TRIALS
+from rllib_ptm.cli.read.result_keys import check_stop, result_keys
 from rllib_ptm.cli.read.scheduler_settings import (
     SCHEDULERS,
     FifoSettings,
@@ -28,7 +29,6 @@ from rllib_ptm.cli.read.scheduler_settings import (
     scheduler_name,
 )
 from rllib_ptm.cli.read.search_space import read_spaces, variants
-from rllib_ptm.cli.read.stop_keys import check_stop, result_keys
 from rllib_ptm.cli.read.text import read_yaml
 
 _NAME = re.compile(r"\w[\w.+=-]{0,99}")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from envs.errors import InputError
-from rllib_ptm.cli.read.config_check import check_config
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.options import TrainOptions
+from rllib_ptm.cli.read.rllib_check import check_with_rllib
 from rllib_ptm.cli.run.cluster import (
     import_ray,
     machine_cores,
@@ -49,7 +49,7 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
     import_ray(options.verbose, joins_cluster=options.ray_address is not None)
     with console.status("Checking the experiment"):
         for experiment in experiments:
-            check_config(experiment)
+            check_with_rllib(experiment)
         cores = options.ray_num_cpus or machine_cores()
         experiments = [_with_cores(experiment, cores) for experiment in experiments]
         if options.resume:

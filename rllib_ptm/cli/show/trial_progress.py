@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rllib_ptm.cli.read.stop_keys import STOP_KEYS
+from rllib_ptm.cli.read.result_keys import RESULT_KEYS
 from rllib_ptm.tasks.metrics import ENV_STEPS
 
 # A speed is that of the last minute, because training slows down when learning starts.
@@ -79,7 +79,7 @@ class TrialProgress:
         estimates = []
         for key, target in self.stop.items():
             speed, value = self.speed(key), self.number(key)
-            if key in STOP_KEYS and STOP_KEYS[key].grows and speed and value is not None:
+            if key in RESULT_KEYS and RESULT_KEYS[key].grows and speed and value is not None:
                 estimates.append((target - value) / speed - since_update)
         return max(0.0, min(estimates)) if estimates else None
 

@@ -11,7 +11,7 @@ import pytest
 from envs.starcraft.backends import EnvSettings
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.cli.main import main
-from rllib_ptm.cli.read import config_check
+from rllib_ptm.cli.read import rllib_check
 from rllib_ptm.cli.read.examples import description, examples, find_experiment_file
 from rllib_ptm.cli.read.experiment import read_experiments
 from rllib_ptm.config.ptm_settings import PTMSettings
@@ -61,7 +61,7 @@ def test_each_can_be_trained(name: str) -> None:
     (experiment,) = read_experiments(EXAMPLES[name])
     assert experiment.name == name
     assert experiment.stop
-    config_check.check_config(experiment)
+    rllib_check.check_with_rllib(experiment)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

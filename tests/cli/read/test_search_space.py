@@ -100,8 +100,8 @@ def test_what_cannot_be_searched(changes: dict[str, Any], message: str) -> None:
 
 
 def test_mutations_are_checked_as_the_config_is() -> None:
-    from rllib_ptm.cli.read.config_check import check_config
+    from rllib_ptm.cli.read.rllib_check import check_with_rllib
 
     settings = {**PBT["scheduler_config"], "hyperparam_mutations": {"gamma": [0.9, 1.5]}}
     with pytest.raises(InputError, match=r"config.gamma: expected .* at most 1.0, found 1.5"):
-        check_config(experiment(scheduler="pbt", scheduler_config=settings))
+        check_with_rllib(experiment(scheduler="pbt", scheduler_config=settings))

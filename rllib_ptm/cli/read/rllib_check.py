@@ -9,7 +9,7 @@ from envs.errors import InputError, Problems, located
 from rllib_ptm.cli.read.experiment import Experiment
 
 
-def check_config(experiment: Experiment) -> None:
+def check_with_rllib(experiment: Experiment) -> None:
     """Checks every variant of the config. Imports Ray, which takes seconds, but starts nothing.
 
     Args:

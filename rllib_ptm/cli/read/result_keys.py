@@ -1,7 +1,7 @@
 """The result keys of a training run, and the stop conditions that compare them.
 
 Tune compares any key with what an iteration reports, and never ends a run whose key is not
-reported. So a stop key must stand in the table ``STOP_KEYS``.
+reported. So a stop key must stand in the table ``RESULT_KEYS``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _RATE = ResultKey(grows=False, at_most=1.0)
 _MEAN = ResultKey(grows=False, at_most=_LARGEST_COUNT)
 _TASK = "<task>"  # stands for the name of each task
 
-STOP_KEYS: dict[str, ResultKey] = {
+RESULT_KEYS: dict[str, ResultKey] = {
     "training_iteration": _COUNT,
     "time_total_s": _COUNT,
     metrics.ENV_STEPS: _COUNT,
@@ -62,7 +62,7 @@ def result_keys(tasks: Iterable[str], evaluated: Iterable[str]) -> dict[str, Res
     """
     played = {True: tuple(evaluated), False: tuple(tasks)}
     keys = {}
-    for key, row in STOP_KEYS.items():
+    for key, row in RESULT_KEYS.items():
         names = played[key.startswith(f"{metrics.EVALUATION}/")]
         for name in names if _TASK in key else names[:1]:
             keys[key.replace(_TASK, name)] = row
