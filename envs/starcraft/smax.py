@@ -20,9 +20,8 @@ from dataclasses import fields
 import jax
 import numpy as np
 
-from envs.errors import InputError
 from envs.starcraft.smax_program import smax_program
-from envs.starcraft.spawn import draw_spawn
+from envs.starcraft.spawn import check_fits, draw_spawn
 from envs.starcraft.tasks import Task
 from envs.starcraft.units import NO_ACTION_YET, IntArray, Units, empty_units
 
@@ -64,7 +63,7 @@ class SmaxBattles:
         is_reset[which] = True
         battle_seed = np.zeros(self.num_battles, np.uint32)
         for battle, task, seed in zip(which, tasks, seeds, strict=True):
-            self._check(task)
+            check_fits(task, self.max_allies, self.max_enemies)
             rng = np.random.default_rng(seed)
             spawn = draw_spawn(task, self.max_allies, self.max_enemies, rng)
             present[battle] = spawn.present
@@ -136,10 +135,3 @@ class SmaxBattles:
 
     def close(self) -> None:
         """Does nothing: the battles run in this process."""
-
-    def _check(self, task: Task) -> None:
-        if len(task.allies) > self.max_allies or len(task.enemies) > self.max_enemies:
-            raise InputError(
-                f"task {task.name!r} has {len(task.allies)} allies and {len(task.enemies)} "
-                f"enemies, more than the {self.max_allies} and {self.max_enemies} slots"
-            )

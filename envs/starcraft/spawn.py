@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from envs.errors import InputError
 from envs.starcraft.tasks import Task
 from envs.starcraft.units import BoolArray, FloatArray, IntArray
 
@@ -31,6 +32,15 @@ class Spawn:
     present: BoolArray
     unit_type: IntArray
     position: FloatArray
+
+
+def check_fits(task: Task, max_allies: int, max_enemies: int) -> None:
+    """Raises InputError if an army of the task is larger than its side's number of slots."""
+    if len(task.allies) > max_allies or len(task.enemies) > max_enemies:
+        raise InputError(
+            f"task {task.name!r} has {len(task.allies)} allies and {len(task.enemies)} "
+            f"enemies, more than the {max_allies} and {max_enemies} slots"
+        )
 
 
 def draw_spawn(task: Task, max_allies: int, max_enemies: int, rng: np.random.Generator) -> Spawn:

@@ -12,10 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from envs.starcraft.team_view import FIRST_ATTACK, FIRST_MOVE
-from envs.starcraft.units import IntArray, Units
+from envs.starcraft.units import MOVES, IntArray, Units
 
-# Unit vectors of the moves, in the order of the actions: north, south, east, west.
-_MOVES = np.array([[0, 1], [0, -1], [1, 0], [-1, 0]])
+_MOVES = np.array(MOVES, np.int64)  # [4, 2]
 _ROTATION = np.array([[0, -1], [1, 0]])
 _REFLECTION = np.array([[-1, 0], [0, 1]])
 

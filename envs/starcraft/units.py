@@ -36,7 +36,8 @@ UNIFORM_SIGHT_RANGE = 9.0  # SMAC's ranges, equal for all unit types
 UNIFORM_ATTACK_RANGE = 6.0
 # A move is allowed if the point half a move ahead is inside the map (SMAC's move amount is 2).
 HALF_MOVE = 1.0
-MOVES = ((0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0))  # north, south, east, west
+# Unit vectors of the moves, in the order of the actions: north, south, east, west.
+MOVES = ((0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0))
 
 
 @dataclass(frozen=True)

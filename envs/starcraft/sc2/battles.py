@@ -24,7 +24,7 @@ from envs.starcraft.sc2.game_process import HOST
 from envs.starcraft.sc2.installation import Installation, find_installation
 from envs.starcraft.sc2.settings import GameSettings
 from envs.starcraft.sc2.unit_types import ranges
-from envs.starcraft.spawn import Spawn, draw_spawn
+from envs.starcraft.spawn import Spawn, check_fits, draw_spawn
 from envs.starcraft.tasks import Task
 from envs.starcraft.team_view import NO_OP, STOP, allowed_actions
 from envs.starcraft.units import NO_ACTION_YET, IntArray, Units, empty_units
@@ -83,7 +83,7 @@ class Sc2Battles:
             InputError: A game failed to start several times in a row, or a task is too large.
         """
         for task in tasks:
-            self._check(task)
+            check_fits(task, self.max_allies, self.max_enemies)
         units = self._units.map(np.copy)
         begin = []
         for battle, task, seed in zip(which.tolist(), tasks, seeds, strict=True):
@@ -119,13 +119,6 @@ class Sc2Battles:
     def close(self) -> None:
         """Saves the replays and ends the games."""
         self._end()
-
-    def _check(self, task: Task) -> None:
-        if len(task.allies) > self.max_allies or len(task.enemies) > self.max_enemies:
-            raise InputError(
-                f"task {task.name!r} has {len(task.allies)} allies and {len(task.enemies)} "
-                f"enemies, more than the {self.max_allies} and {self.max_enemies} slots"
-            )
 
     def _write_spawn(self, spawn: Spawn, row: Units) -> None:
         """Writes the constants of the battle into its units [1, ...]."""

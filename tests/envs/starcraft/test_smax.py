@@ -194,7 +194,7 @@ def test_how_a_battle_ends(
     np.testing.assert_allclose(reward(before, after), [points * 20 / (45 + 10 + 200)], rtol=1e-5)
 
 
-def test_every_win_earns_20_in_sum_whatever_the_team_size() -> None:
+def test_every_win_returns_20_for_every_team_size() -> None:
     names = [f"{size}m" for size in range(1, 12)] * 6
     battles, units = start(names[:64])
     health = np.where(np.arange(2 * SLOTS) < SLOTS, 1000.0, 45.0) * units.present  # strong allies
@@ -267,7 +267,7 @@ def test_surplus_units_are_never_seen_moved_or_targeted() -> None:
     assert shots > 5000  # and the enemies attacked
 
 
-def test_an_equal_seed_gives_an_equal_battle_whatever_the_neighbours() -> None:
+def test_an_equal_seed_gives_an_equal_battle_beside_any_others() -> None:
     names = ["8m_vs_9m"] * 64
     battles, units = start(names)
     others, other_units = start(["3m", "10m_vs_11m"] * 32, first_seed=5000)

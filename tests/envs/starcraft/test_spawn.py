@@ -31,7 +31,7 @@ def test_the_armies_stand_14_apart_on_a_line_through_the_centre() -> None:
         assert np.linalg.norm(ally_point - enemy_point) == pytest.approx(14.0, abs=0.1)
 
 
-def test_each_unit_stands_within_1_of_its_army_point() -> None:
+def test_each_unit_is_within_1_of_its_army_centre() -> None:
     for spawn in spawns("400m", 400, 20):
         *_, sides = army_points(spawn, 400)
         assert (sides <= 2.0).all()

@@ -233,7 +233,7 @@ def test_absent_units_do_not_keep_a_battle_going() -> None:
 
 
 @pytest.mark.parametrize("size", range(1, 12))
-def test_a_flawless_win_earns_20_whatever_the_team_size(size: int) -> None:
+def test_a_flawless_win_earns_20_for_every_team_size(size: int) -> None:
     before = units_by_hand(11, 11, present=[*range(size), *range(11, 11 + size)])
     earned = 0.0
     for enemy in range(11, 11 + size):

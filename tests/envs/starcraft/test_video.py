@@ -56,6 +56,15 @@ def test_an_mp4_lasts_as_long(battles: dict[str, list[Units]], tmp_path: Path) -
     assert frames[0] != frames[-1]
 
 
+def test_write_film_is_another_name_of_write_video(
+    battles: dict[str, list[Units]], tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.gif", tmp_path / "second.gif"
+    video.write_film(first, battles, width=240, frames_per_second=5.0)
+    write_video(second, battles, width=240, frames_per_second=5.0)
+    assert first.read_bytes() == second.read_bytes()
+
+
 @pytest.mark.parametrize("name", ["battle.avi", "battle"])
 def test_another_ending_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"expected a file name that ends in \.gif or \.mp4"):

@@ -188,7 +188,7 @@ def test_how_a_battle_ends(
 
 
 @pytest.mark.parametrize("task", ["1m", "3m", "2s3z", "1md1M2m", "6m_vs_4m"])
-def test_every_win_earns_20_in_sum(arena: Sc2Battles, task: str) -> None:
+def test_every_win_returns_20(arena: Sc2Battles, task: str) -> None:
     units = arena.reset(np.zeros(1, int), [parse_task(task)], [1])
     for slot in np.flatnonzero(units.present[0, :ENEMY]):
         change(arena, int(slot), health=5000.0)  # strong allies
@@ -230,7 +230,7 @@ def test_the_zerg_recover_slowly(arena: Sc2Battles) -> None:
     assert after.health[0, 1] == 20.0
 
 
-def test_a_medivac_heals_whom_it_is_told_to(arena: Sc2Battles) -> None:
+def test_a_medivac_heals_its_target(arena: Sc2Battles) -> None:
     patients = [("medivac", 0.0, 0.0), ("marine", 2.0, 0.0), ("marine", 0.0, 2.0)]
     units = stage(arena, [*patients, ("stalker", -2.0, 0.0), ("marine", 0.0, -9.0)], FAR)
     heals = team_view(units).action_mask[0, 0, ATTACK:]

@@ -286,7 +286,7 @@ def test_the_map_is_a_plain_of_32_by_32(playing: Player) -> None:
     assert info.player_info[1].difficulty == sc_pb.VeryHard
 
 
-def test_a_replay_tells_what_happened(playing: Player, tmp_path: Path) -> None:
+def test_a_replay_repeats_the_game(playing: Player, tmp_path: Path) -> None:
     playing.spawn(LEARNERS_MARINE, 1, 16, 16)
     playing.spawn(MARINE, 2, 22, 16)
     playing.step()
