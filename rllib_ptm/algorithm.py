@@ -303,7 +303,7 @@ class PTM(SavesWhole, EvaluatesGreedily):
         if METHODS[self.config.method].output is not TaskOutput and tasks != before:
             raise InputError(
                 f"env_config.tasks: {self.config.method} keeps statistics for each task, and "
-                f"goes on only with those of the checkpoint: expected {before}, found {tasks}"
+                f"resumes only with the tasks of the checkpoint: expected {before}, found {tasks}"
             )
 
     def get_checkpointable_components(self) -> list[tuple[str, Any]]:

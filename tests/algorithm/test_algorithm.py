@@ -1,4 +1,4 @@
-"""Real training in miniature, on a real Ray cluster."""
+"""Training with small networks on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def weights_of_learner_and_runners(algorithm: PTM) -> list[dict[str, np.ndarray]
 
 
 def weights_of_learner(algorithm: PTM) -> dict[str, np.ndarray]:
-    """With the mixer, the target networks and the statistics."""
+    """All weights: also the mixer, the target networks and the statistics."""
     return algorithm.learner_group.get_state()["learner"]["rl_module"][DEFAULT_MODULE_ID]
 
 
@@ -175,7 +175,7 @@ def test_a_batch_with_a_bad_episode_changes_no_weight(make_config: MakeConfig) -
 
 
 class Reversed(TaskPriorityCallback):
-    """A user's own: prefers what is won most."""
+    """A user's own callback: gives the highest priority to the highest success rate."""
 
     def on_train_result(self, *, algorithm: Any, result: dict[str, Any], **kwargs: Any) -> None:
         super().on_train_result(algorithm=algorithm, result=result, **kwargs)
@@ -280,7 +280,7 @@ def test_tune_knows_the_algorithm_by_name(make_config: MakeConfig, tmp_path: pat
 
 @pytest.mark.parametrize("method", ["ptm", "qmix_atten_popart"])
 def test_two_learners_take_the_step_of_one(make_config: MakeConfig, method: str) -> None:
-    """The same batches, drawn from the same buffer, in one shard and in two."""
+    """The batches are the same, as one shard and as two."""
     steps = []
     for learners in (0, 2):
         algorithm = make_config(method=method).learners(num_learners=learners).build_algo()

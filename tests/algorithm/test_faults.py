@@ -1,4 +1,4 @@
-"""What happens to a training run when a loss is not finite, or a process is killed under it."""
+"""Training when a loss is not finite, or when a process is killed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rllib_ptm.learn.learner_timeout import LearnerLostError
 from rllib_ptm.learn.non_finite import NonFiniteLossError
 from rllib_ptm.play.sampling_timeout import EnvRunnersLostError, Patience
 
-# What is sent to other processes must go as code: they cannot import this file.
+# Functions for other processes are pickled by value: these cannot import this file.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -34,7 +34,7 @@ MakeAlgorithm = Callable[[PTMConfig], PTM]
 
 @pytest.fixture
 def make_algorithm() -> Iterator[MakeAlgorithm]:
-    """Algorithms that are stopped in the end, whatever happened to them."""
+    """Builds algorithms, and stops them after the test."""
     made: list[PTM] = []
 
     def make(config: PTMConfig) -> PTM:
@@ -93,7 +93,7 @@ def test_a_loss_that_is_not_finite_changes_no_weight_and_keeps_its_batch(
     learners: int,
     what: str,
 ) -> None:
-    """With two learners, where only one of them sees it."""
+    """With two learners, the loss of one only is not finite."""
     algorithm = make_algorithm(make_config().learners(num_learners=learners))
     algorithm.train()
     algorithm.learner_group.foreach_learner(spoil)

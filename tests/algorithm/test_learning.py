@@ -1,4 +1,4 @@
-"""Every method learns: a minute of training, with the quick example's settings, beats chance."""
+"""Every method learns: it beats random play after a minute with the quick example's settings."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_a_node_leaves_and_another_joins_while_training_runs(
         return group.num_healthy_remote_env_runners() == 1
 
     wait_until(is_alone, seconds=120)
-    algorithm.train()  # and goes on with the one that is left
+    algorithm.train()  # with the remaining env runner
     nodes.add_node(num_cpus=1, resources={"battles": 1})
 
     def is_back() -> bool:

@@ -1,4 +1,4 @@
-"""More env runners and more learners: the same training, and more of it."""
+"""Training with several env runners and learners."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def ragged(algorithm: PTM, episodes: int) -> list[TeamEpisode]:
 def test_learners_take_the_steps_of_one(
     make_config: MakeConfig, method: str, learners: int
 ) -> None:
-    """Also an odd number of ragged episodes, and priorities that differ between the shards."""
+    """With an odd number of episodes of different lengths, and other priorities in each shard."""
     losses: list[float] = []
     steps: list[dict[str, np.ndarray]] = []
     for num_learners in (0, learners):

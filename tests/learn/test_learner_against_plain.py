@@ -1,4 +1,4 @@
-"""RLlib's Learner, built without a cluster: its loss and its step are those of the plain model."""
+"""The Learner, without a Ray cluster: its loss and its step equal those of the plain model."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def popart_of(learner: PTMLearner) -> PopArt:
 
 
 def online(learner: PTMLearner) -> dict[str, Tensor]:
-    """The online weights and statistics as they are now."""
+    """A copy of the online weights and statistics."""
     module = module_of(learner)
     return {
         f"{part}.{name}": weight.detach().clone()
@@ -110,7 +110,7 @@ def plain_team(module: PTMModule, prefix: str = "") -> plain.Team:
 
 
 def rounded(batch: TeamBatch) -> TeamBatch:
-    """The numbers that are left of the batch in float32."""
+    """The batch rounded to float32, stored in float64."""
     return TeamBatch(*(v.float().double() if v.is_floating_point() else v for v in batch))
 
 
@@ -210,7 +210,7 @@ def test_small_gradients_are_not_scaled() -> None:
 
 
 def is_copied(learner: PTMLearner) -> bool:
-    """Whether the target networks are the online ones; either all are or none is."""
+    """Whether the target networks equal the online ones: all do, or none does."""
     module = module_of(learner)
     same = {
         all(
@@ -248,7 +248,7 @@ def test_an_update_leaves_the_target_networks_alone(method: str) -> None:
 
 
 def train(learner: PTMLearner, updates: range) -> dict[str, Tensor]:
-    """So many updates, each two episodes later than the one before; the weights after them."""
+    """Takes these updates, each two episodes after the one before; returns the weights."""
     for n in updates:
         update(learner, seed=n, env_steps=40 * n, episodes=2 * n)
     return online(learner)
@@ -261,9 +261,9 @@ def test_updates_are_reproducible_from_a_seed() -> None:
 
 
 @each_output
-def test_a_restored_learner_goes_on_as_if_nothing_had_happened(method: str) -> None:
+def test_a_restored_learner_continues_exactly(method: str) -> None:
     learner = build(method)
-    train(learner, range(6))  # the target networks were copied, the optimiser has a memory
+    train(learner, range(6))  # the target networks were copied, the optimiser has moments
     restored = build(method, seed=2)
     restored.set_state(learner.get_state())
     # The next copy is due within these.
