@@ -28,10 +28,10 @@ from ray.rllib.utils.metrics import (
 from ray.tune import Trainable
 
 from envs.errors import InputError
-from rllib_ptm.checkpoints.episodes_in_progress import PlayStates
-from rllib_ptm.checkpoints.saving import SavesWhole, flat_scores
+from rllib_ptm.checkpoints.episodes_in_progress import EpisodesInProgress
+from rllib_ptm.checkpoints.saving import WholeCheckpoints, flat_scores
 from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
-from rllib_ptm.evaluate.during_training import EvaluatesGreedily
+from rllib_ptm.evaluate.during_training import GreedyEvaluation
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout
 from rllib_ptm.learn.non_finite import save_failed_batch
@@ -41,7 +41,7 @@ from rllib_ptm.methods import METHODS
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.sizes import NetworkSizes
 from rllib_ptm.play.env_runner import TeamEnvRunner
-from rllib_ptm.play.sampling_timeout import Patience
+from rllib_ptm.play.sampling_timeout import SamplingTimeout
 from rllib_ptm.ray_private import is_requested
 from rllib_ptm.replay.batches import learner_batches
 from rllib_ptm.replay.episodes import TeamEpisode
@@ -51,7 +51,8 @@ from rllib_ptm.tasks.metrics import SCHEDULES
 from rllib_ptm.tasks.success_rates import TaskSuccess
 
 # Components of a checkpoint.
-DRIVER, REPLAY_BUFFER, PLAY = "driver", "replay_buffer", "play"
+DRIVER, REPLAY_BUFFER = "driver", "replay_buffer"
+EPISODES_IN_PROGRESS = "episodes_in_progress"
 # A sync needs a time limit: without one, RLlib drops it if the result of the previous one has not
 # been fetched yet.
 SYNC_TIMEOUT_S = 60.0
@@ -116,7 +117,7 @@ class PTMConfig(CheckedAlgorithmConfig):
         }
 
 
-class PTM(SavesWhole, EvaluatesGreedily):
+class PTM(WholeCheckpoints, GreedyEvaluation):
     """Prioritized tasks mining, its baselines and its ablations.
 
     Attributes:
@@ -137,7 +138,7 @@ class PTM(SavesWhole, EvaluatesGreedily):
         self._rng = np.random.default_rng(self.config.seed)
         self._group_generator = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
         self._pending_updates = 0.0
-        self._patience = Patience(self.config.sample_timeout_s)
+        self._sampling_timeout = SamplingTimeout(self.config.sample_timeout_s)
         super().setup(config)
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 
@@ -171,7 +172,7 @@ class PTM(SavesWhole, EvaluatesGreedily):
         config = self.config
         epsilon = exploration_epsilon(self.env_steps, config)
         episodes = self._play(epsilon)
-        self._patience.check(len(episodes))
+        self._sampling_timeout.check(len(episodes))
         self.replay_buffer.add(episodes)
         alpha = mining_alpha(self.env_steps, config)
         self.metrics.log_dict({"epsilon": epsilon, "alpha": alpha}, key=SCHEDULES, window=1)
@@ -276,7 +277,7 @@ class PTM(SavesWhole, EvaluatesGreedily):
                 "group_generator": self._group_generator.get_state().numpy(),
                 "pending_updates": self._pending_updates,
             }
-        for name in (REPLAY_BUFFER, PLAY):  # these components write their own files
+        for name in (REPLAY_BUFFER, EPISODES_IN_PROGRESS):  # these components write their own files
             if is_requested(self, name, components, not_components):
                 state[name] = {}
         return state
@@ -309,7 +310,8 @@ class PTM(SavesWhole, EvaluatesGreedily):
     def get_checkpointable_components(self) -> list[tuple[str, Any]]:
         """RLlib's components, the episodes in progress, and the replay buffer."""
         components = super().get_checkpointable_components()
-        components.append((PLAY, PlayStates(self.env_runner_group, SYNC_TIMEOUT_S)))
+        episodes = EpisodesInProgress(self.env_runner_group, SYNC_TIMEOUT_S)
+        components.append((EPISODES_IN_PROGRESS, episodes))
         if self.config.checkpoint_replay_buffer:
             components.append((REPLAY_BUFFER, self.replay_buffer))
         return components
@@ -318,7 +320,7 @@ class PTM(SavesWhole, EvaluatesGreedily):
         """Restores a checkpoint and sends its weights to all env runners.
 
         Raises:
-            CheckpointError: See ``SavesWhole.restore_from_path``.
+            CheckpointError: See ``WholeCheckpoints.restore_from_path``.
         """
         super().restore_from_path(path, *args, **kwargs)
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)

@@ -1,1 +1,1 @@
-"""Whole checkpoints or none, as plain arrays; a run that resumes goes on exactly."""
+"""Complete checkpoints of plain arrays, from which a run resumes exactly."""

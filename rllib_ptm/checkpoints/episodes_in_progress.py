@@ -1,8 +1,8 @@
-"""What the env runners were playing, as a part of a checkpoint: a resumed run plays on exactly.
+"""Saves and restores the episodes in progress of all env runners, as a part of a checkpoint.
 
-One file of plain arrays for each env runner. What does not fit any more (other tasks, another
-number of battles) or cannot be saved (a backend that keeps its state to itself) begins anew, and
-the log says so.
+With them a resumed run continues exactly as the interrupted one would have. There is one file of
+plain arrays per env runner. New episodes start, and the log says so, if the saved ones no longer
+fit (other tasks, another number of battles) or the backend cannot save them.
 """
 
 from __future__ import annotations
@@ -12,27 +12,24 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow.fs
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.checkpoints import Checkpointable
 
-from rllib_ptm.replay.array_files import locate, read_arrays, write_arrays
+from rllib_ptm.replay.array_files import Arrays, locate, read_arrays, write_arrays
 
 logger = logging.getLogger(__name__)
 
-PlayState = dict[str, np.ndarray]
 
+class EpisodesInProgress(Checkpointable):
+    """A component of a checkpoint: the episodes in progress of all env runners.
 
-class PlayStates(Checkpointable):
-    """Saves and restores the play of all env runners, or of the local one where it plays.
-
-    The first env runner of the run that is resumed takes the place of the first of the run that
-    was saved, whether it is local or remote; and so on.
+    Env runners are counted by place: the local one, if it plays, or else the first remote one has
+    place 0. The env runner in a place resumes the episodes that were saved for this place.
 
     Args:
         group: The env runners.
-        timeout_s: How long to wait for all of them.
+        timeout_s: Time limit for their answers.
     """
 
     def __init__(self, group: EnvRunnerGroup, timeout_s: float) -> None:
@@ -43,12 +40,12 @@ class PlayStates(Checkpointable):
         """Writes a file for each env runner; see ``Checkpointable.save_to_path``."""
         filesystem, folder = locate(path, filesystem)
         filesystem.create_dir(folder, recursive=True)
-        for place, state in self._on_each(dict.fromkeys(self._places(), _saved)):
+        for place, state in self._call_each(dict.fromkeys(self._places(), _save)):
             write_arrays(filesystem, f"{folder}/{_file_of(place)}", state)
         return folder
 
     def restore_from_path(self, path: Any, *, filesystem: Any = None, **kwargs: Any) -> None:
-        """Reads what ``save_to_path`` wrote; runs nothing that is in the files."""
+        """Reads what ``save_to_path`` wrote; runs no code from the files."""
         filesystem, folder = locate(path, filesystem)
         files = filesystem.get_file_info(pyarrow.fs.FileSelector(folder))
         saved = {file.base_name for file in files}
@@ -61,26 +58,36 @@ class PlayStates(Checkpointable):
         )
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Nothing: each env runner's arrays go straight into a file."""
+        """Empty: ``save_to_path`` writes the arrays of each env runner into a file."""
         return {}
 
-    def set_state(self, state: Mapping[str, PlayState]) -> None:
-        """Hands each env runner its own."""
-        own = {int(place): partial(_play_on, state=saved) for place, saved in state.items()}
-        for place, refusal in self._on_each(own):
+    def set_state(self, state: Mapping[str, Arrays]) -> None:
+        """Sends each env runner its state.
+
+        Args:
+            state: Place of the env runner, as text -> its saved episodes.
+        """
+        calls = {int(place): partial(_resume, state=saved) for place, saved in state.items()}
+        for place, refusal in self._call_each(calls):
             if refusal is not None:
-                logger.warning("env runner %d begins new battles: %s", place, refusal)
+                logger.warning("env runner %d starts new episodes: %s", place, refusal)
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple, dict[str, Any]]:
-        """Nothing: it is built with the algorithm whose env runners it holds."""
+        """Empty: an algorithm builds it together with its env runners."""
         return (), {}
 
     def _places(self) -> list[int]:
-        """0 for the local env runner where it plays, else for the first remote one."""
         return [index - 1 for index in self._group.healthy_worker_ids()] or [0]
 
-    def _on_each(self, functions: Mapping[int, Callable[[Any], Any]]) -> list[tuple[int, Any]]:
-        """Each place's own function on its env runner: the places and what came of it."""
+    def _call_each(self, functions: Mapping[int, Callable[[Any], Any]]) -> list[tuple[int, Any]]:
+        """Calls a function for each env runner.
+
+        Args:
+            functions: Place -> function of the env runner.
+
+        Returns:
+            Places and results of the env runners that answered in time.
+        """
         if self._group.num_remote_env_runners() == 0:
             return [
                 (place, function(self._group.local_env_runner))
@@ -96,7 +103,7 @@ class PlayStates(Checkpointable):
         )
         silent = functions.keys() - {place for place, _ in results}
         for place in sorted(silent):
-            logger.warning("env runner %d did not answer: its battles begin anew", place)
+            logger.warning("env runner %d did not answer in time: its episodes are lost", place)
         return results
 
 
@@ -104,12 +111,12 @@ def _file_of(place: int) -> str:
     return f"env_runner_{place:04d}.npz"
 
 
-def _saved(runner: Any) -> PlayState:
-    return runner.get_play_state()
+def _save(runner: Any) -> Arrays:
+    return runner.get_episodes_in_progress()
 
 
-def _play_on(runner: Any, state: PlayState) -> str | None:
-    return runner.set_play_state(state)
+def _resume(runner: Any, state: Arrays) -> str | None:
+    return runner.set_episodes_in_progress(state)
 
 
 def _with_place(runner: Any, place: int, function: Callable[[Any], Any]) -> tuple[int, Any]:

@@ -1,8 +1,8 @@
-"""Whole checkpoints or none.
+"""Writes checkpoint folders completely or not at all, and checks them before they are loaded.
 
-A checkpoint is written beside its place and moved there when it is complete, so a crash while
-saving leaves the one before it as it was. The last file written, ``contents.json``, lists all
-others; what is truncated, damaged or something else is refused before anything of it is loaded.
+A checkpoint is written into a draft folder and moved to its place when it is complete. A crash
+while saving leaves the previous checkpoint unchanged. The last file written, ``contents.json``,
+lists all others; a truncated, damaged or foreign folder is refused before any file is loaded.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ _CHUNK_BYTES = 1 << 22
 
 
 class CheckpointError(InputError):
-    """A checkpoint that cannot be read or written; one line says what is wrong with it."""
+    """A checkpoint cannot be read or written; the message says why, in one line."""
 
 
 @contextlib.contextmanager
 def whole_checkpoint(path: Any, filesystem: Any = None) -> Iterator[tuple[Any, str, str]]:
-    """A folder to write a checkpoint into, which takes its place when the block is left.
+    """A context in which a checkpoint is written; it takes its place at the end of the block.
 
-    On a file system of this machine the checkpoint at ``path``, if there is one, is replaced at
-    once or, after an error or a crash, not at all. An object store cannot move folders: there
-    the files are written in place, ``contents.json`` last, and an interrupted one is refused.
+    On a local file system a checkpoint that exists at ``path`` is replaced in one step, or not at
+    all after an error or a crash. An object store cannot move folders: there the files are
+    written in place, ``contents.json`` last, and an interrupted checkpoint is refused.
 
     Args:
-        path: Where the checkpoint is to be; None for a new folder in the system's temporary one.
-        filesystem: The file system, by default what ``path`` says.
+        path: The checkpoint's folder; None = a new folder in the system's temporary folder.
+        filesystem: The file system; None = the one that ``path`` names.
 
     Yields:
-        The file system, the folder to write into, and the folder where it will be.
+        The file system, the folder to write into, and the checkpoint's folder.
 
     Raises:
         CheckpointError: ``path`` holds other files, which would be lost.
@@ -53,7 +53,7 @@ def whole_checkpoint(path: Any, filesystem: Any = None) -> Iterator[tuple[Any, s
     filesystem, final = _place(
         path or pathlib.Path(tempfile.gettempdir(), uuid.uuid4().hex), filesystem
     )
-    _bring_back(filesystem, final)
+    _restore_replaced(filesystem, final)
     _refuse_other_files(filesystem, final)
     if not isinstance(filesystem, pyarrow.fs.LocalFileSystem):
         if filesystem.get_file_info(f"{final}/{CONTENTS_FILE}").is_file:
@@ -62,7 +62,7 @@ def whole_checkpoint(path: Any, filesystem: Any = None) -> Iterator[tuple[Any, s
         _write_contents(filesystem, final)
         return
     draft = _beside(final, "draft")
-    shutil.rmtree(draft, ignore_errors=True)  # of a save that was killed
+    shutil.rmtree(draft, ignore_errors=True)  # left by a process that was killed
     try:
         yield filesystem, draft, final
         _write_contents(filesystem, draft)
@@ -73,17 +73,18 @@ def whole_checkpoint(path: Any, filesystem: Any = None) -> Iterator[tuple[Any, s
 
 
 def check_checkpoint(path: Any, filesystem: Any = None) -> None:
-    """Refuses what is no whole checkpoint; loads and runs nothing of it.
+    """Checks that a folder holds a complete checkpoint; loads and runs nothing from it.
 
     Args:
         path: The checkpoint's folder.
-        filesystem: The file system, by default what ``path`` says.
+        filesystem: The file system; None = the one that ``path`` names.
 
     Raises:
-        CheckpointError: There is none, it is not one of PTM, a file is missing or damaged.
+        CheckpointError: The folder does not exist, is not a checkpoint of PTM, or a file is
+            missing or damaged.
     """
     filesystem, folder = _place(path, filesystem)
-    _bring_back(filesystem, folder)
+    _restore_replaced(filesystem, folder)
     for name, (size, checksum) in _read_contents(filesystem, folder).items():
         found = filesystem.get_file_info(f"{folder}/{name}")
         if not found.is_file:
@@ -97,7 +98,7 @@ def check_checkpoint(path: Any, filesystem: Any = None) -> None:
 
 
 def _read_contents(filesystem: Any, folder: str) -> dict[str, tuple[int, int | None]]:
-    """Sizes in bytes and checksums by the files' names."""
+    """File name -> size in bytes, and checksum if there is one."""
     found = filesystem.get_file_info(folder)
     if found.type == pyarrow.fs.FileType.NotFound:
         raise CheckpointError(f"{folder}: there is no such folder")
@@ -124,7 +125,7 @@ def _read_contents(filesystem: Any, folder: str) -> dict[str, tuple[int, int | N
 
 
 def _write_contents(filesystem: Any, folder: str) -> None:
-    """Lists all files of the folder; on an object store without reading them back."""
+    """Writes the list of files; without checksums on an object store, which is slow to read."""
     local = isinstance(filesystem, pyarrow.fs.LocalFileSystem)
     files = {
         name: (size, _checksum(filesystem, f"{folder}/{name}") if local else None)
@@ -136,7 +137,7 @@ def _write_contents(filesystem: Any, folder: str) -> None:
 
 
 def _files(filesystem: Any, folder: str) -> list[tuple[str, int]]:
-    """Names below the folder, and sizes."""
+    """Names and sizes of all files below the folder."""
     found = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))
     return sorted((f.path[len(folder) :].lstrip("/"), f.size) for f in found if f.is_file)
 
@@ -160,25 +161,25 @@ def _refuse_other_files(filesystem: Any, folder: str) -> None:
 
 
 def _replace(draft: str, final: str) -> None:
-    """Moves the draft to its place; what is there is a checkpoint, empty, or nothing."""
+    """Moves the draft to its place, which holds a checkpoint, is empty, or does not exist."""
     aside = _beside(final, "replaced")
     shutil.rmtree(aside, ignore_errors=True)
     if os.path.exists(os.path.join(final, CONTENTS_FILE)):
-        # A crash between the two moves is made good by _bring_back.
+        # After a crash between the two moves, _restore_replaced moves it back.
         os.rename(final, aside)
     os.rename(draft, final)
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _bring_back(filesystem: Any, final: str) -> None:
-    """Puts back a checkpoint that was moved aside for one that never came."""
+def _restore_replaced(filesystem: Any, final: str) -> None:
+    """Moves a replaced checkpoint back if the new one never took its place."""
     if isinstance(filesystem, pyarrow.fs.LocalFileSystem) and not os.path.exists(final):
         with contextlib.suppress(FileNotFoundError):
             os.rename(_beside(final, "replaced"), final)
 
 
 def _flush(folder: str) -> None:
-    """Has everything on the disk before it is moved, so that a power cut is a crash like others."""
+    """Syncs all files to disk, so that the draft also survives a power failure."""
     for parent, _, names in os.walk(folder):
         for entry in (*(os.path.join(parent, name) for name in names), parent):
             handle = os.open(entry, os.O_RDONLY)
@@ -194,7 +195,7 @@ def _beside(folder: str, purpose: str) -> str:
 
 
 def _hint(folder: str) -> str:
-    """Names the newest checkpoint below a folder such as that of a Tune experiment."""
+    """Suggests the newest checkpoint below a folder, such as a Tune experiment's."""
     below = pathlib.Path(folder)
     found = [*below.glob(f"*/{CONTENTS_FILE}"), *below.glob(f"*/*/{CONTENTS_FILE}")]
     if not found:
@@ -204,7 +205,7 @@ def _hint(folder: str) -> str:
 
 
 def _place(path: Any, filesystem: Any) -> tuple[Any, str]:
-    """The file system and the folder; a relative path is one of this machine."""
+    """The file system and the folder; a relative path is a local one."""
     if filesystem is None and "://" not in str(path):
         path = pathlib.Path(path).resolve()
     filesystem, folder = locate(path, filesystem)

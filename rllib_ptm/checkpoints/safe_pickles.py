@@ -1,9 +1,9 @@
-"""Looks into the pickles of a checkpoint before RLlib loads them: numbers and text, no code.
+"""Checks the pickles of a checkpoint before RLlib loads them.
 
-RLlib keeps states in pickles, and to load one is to run what it says. Those of PTM hold nothing
-but numpy arrays and Python's own types, so anything else is refused unread. The constructors'
-pickles (``class_and_ctor_args.pkl``) hold classes by their nature; restoring into an algorithm
-that stands already never opens them.
+RLlib keeps states in pickles, and loading a pickle can run any code. PTM's states hold only numpy
+arrays and Python's own types, so a pickle that names anything else is refused. The pickles with
+constructor arguments (``class_and_ctor_args.pkl``) must name classes; restoring into an existing
+algorithm never opens them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ray.rllib.utils.checkpoints import Checkpointable
 from rllib_ptm.checkpoints.folder import CheckpointError
 from rllib_ptm.replay.array_files import locate
 
-# What a pickle of arrays, dicts, lists and numbers needs, under numpy's old and new names.
-PLAIN = {
+# What pickles of arrays, dicts, lists and numbers name, in old and new versions of numpy.
+SAFE_NAMES = {
     ("collections", "OrderedDict"),
     ("collections", "deque"),
     ("numpy", "dtype"),
@@ -33,18 +33,22 @@ PLAIN = {
 }
 
 
-class _PlainUnpickler(pickle.Unpickler):
+class _SafeUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in PLAIN:
+        if (module, name) not in SAFE_NAMES:
             raise pickle.UnpicklingError(f"{module}.{name}")
         return super().find_class(module, name)
 
 
 def refuse_code(path: Any, filesystem: Any = None) -> None:
-    """Reads every state pickle below a folder, and allows it plain values only.
+    """Reads every state pickle below a folder, without running code.
+
+    Args:
+        path: The folder.
+        filesystem: Its file system; None = the one that ``path`` names.
 
     Raises:
-        CheckpointError: A pickle names something else, which loading it would run.
+        CheckpointError: A pickle names a function or class that loading it would call.
     """
     filesystem, folder = locate(path, filesystem)
     found = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))
@@ -55,7 +59,7 @@ def refuse_code(path: Any, filesystem: Any = None) -> None:
         with filesystem.open_input_stream(info.path) as stream:
             content = io.BytesIO(stream.read())
         try:
-            _PlainUnpickler(content).load()
+            _SafeUnpickler(content).load()
         except pickle.UnpicklingError as error:
             raise CheckpointError(
                 f"{info.path}: expected numbers, text and arrays only, found {error}, which "

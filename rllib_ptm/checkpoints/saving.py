@@ -14,11 +14,11 @@ from rllib_ptm.checkpoints.folder import check_checkpoint, whole_checkpoint
 from rllib_ptm.checkpoints.safe_pickles import refuse_code
 
 
-class SavesWhole(Algorithm):
-    """An Algorithm that writes a whole checkpoint or none, and loads no other."""
+class WholeCheckpoints(Algorithm):
+    """An Algorithm whose checkpoints are complete: it writes no partial one, and loads none."""
 
     def save_to_path(self, path: Any = None, *, filesystem: Any = None, **kwargs: Any) -> str:
-        """Writes a whole checkpoint or none; see ``rllib_ptm.checkpoints.folder``."""
+        """Writes a checkpoint completely or not at all; see ``rllib_ptm.checkpoints.folder``."""
         with whole_checkpoint(path, filesystem) as (filesystem, draft, folder):
             super().save_to_path(draft, filesystem=filesystem, **kwargs)
         return folder
@@ -32,7 +32,7 @@ class SavesWhole(Algorithm):
         """
         if not isinstance(path, Checkpoint):
             check_checkpoint(path, filesystem)
-        # To build what a checkpoint names is to run it: its states are no further risk.
+        # Building the classes that a checkpoint names runs their code; its states add no risk.
         return super().from_checkpoint(path, filesystem, **{"trusted": True, **kwargs})
 
     def restore_from_path(
@@ -42,9 +42,9 @@ class SavesWhole(Algorithm):
 
         Args:
             path: The checkpoint's folder.
-            *args: RLlib's own.
-            trusted: Also load states that would run code; see ``safe_pickles``.
-            **kwargs: RLlib's own.
+            *args: RLlib's arguments.
+            trusted: Whether to load states that could run code; see ``safe_pickles``.
+            **kwargs: RLlib's arguments.
 
         Raises:
             CheckpointError: It is incomplete, damaged, not one of PTM, or would run code.

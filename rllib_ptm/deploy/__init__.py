@@ -1,1 +1,1 @@
-"""The policy outside of training: one agent alone, and on more slots."""
+"""Uses a trained policy: one agent at a time, or with more slots than in training."""

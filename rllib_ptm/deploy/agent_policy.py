@@ -1,4 +1,4 @@
-"""The shared policy as one agent runs it: from what that agent sees, and nothing else.
+"""Runs the shared policy for one agent, on that agent's own observations.
 
 Shape legend: ``A`` ally slots, ``E`` entity slots, ``D`` entity features, ``U`` actions.
 """
@@ -23,17 +23,17 @@ from rllib_ptm.learn.rl_module import HIDDEN
 
 
 def policy_folder(checkpoint: str | pathlib.Path) -> pathlib.Path:
-    """Where the policy lies in an algorithm's checkpoint, for ``RLModule.from_checkpoint``."""
+    """The folder of the policy in an algorithm's checkpoint, for ``RLModule.from_checkpoint``."""
     inside = (COMPONENT_LEARNER_GROUP, COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID)
     return pathlib.Path(checkpoint).absolute().joinpath(*inside)
 
 
 class AgentPolicy:
-    """One agent: acts on its own observations, and remembers them. Agents may share a module.
+    """The policy of one agent, with its hidden state. Several agents may share a module.
 
     Args:
         module: From ``RLModule.from_checkpoint(policy_folder(path), inference_only=True)``.
-        slot: The ally slot in which the agent fights; ``ally_3`` of PettingZoo has slot 3.
+        slot: The agent's ally slot; PettingZoo's ``ally_3`` has slot 3.
     """
 
     def __init__(self, module: RLModule, slot: int) -> None:
@@ -42,18 +42,22 @@ class AgentPolicy:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets what was seen; to be called when an episode begins."""
+        """Resets the hidden state; call it when an episode starts."""
         self._hidden = torch.from_numpy(self._module.get_initial_state()[HIDDEN][None])  # 1,A,H
 
     def act(self, observation: Mapping[str, np.ndarray]) -> int:
-        """The best action that is allowed.
+        """Chooses the allowed action with the highest utility, and steps the hidden state.
 
         Args:
-            observation: What PettingZoo's environment shows the agent: ``entities`` [E, D], where
-                what it does not see is zero, ``visible`` [E] and ``action_mask`` [U].
+            observation: The agent's observation in PettingZoo's environment: ``entities`` [E, D],
+                with zeros for entities that it does not see, ``visible`` [E] and ``action_mask``
+                [U].
+
+        Returns:
+            The action's number.
         """
         agents, slots = self._module.observation_space["visible"].shape
-        # The module reads a team. The other agents of this one are blind and absent.
+        # The module's input is a team. The other agents of this team are absent and see nothing.
         present = np.zeros(slots, bool)
         present[self._slot] = True
         visible = np.zeros((agents, slots), bool)

@@ -1,1 +1,1 @@
-"""Greedy evaluation while training, and of a checkpoint's policy."""
+"""Greedy evaluation: during training, and of a checkpoint."""

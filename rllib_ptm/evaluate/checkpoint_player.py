@@ -1,4 +1,4 @@
-"""The policy of a checkpoint, playing greedily in this process and without a Ray cluster."""
+"""Plays the policy of a checkpoint greedily, in this process and without a Ray cluster."""
 
 from __future__ import annotations
 
@@ -13,26 +13,31 @@ from envs.errors import InputError
 from envs.starcraft.backends import BACKENDS, EnvSettings
 from envs.starcraft.tasks import parse_tasks
 from envs.starcraft.units import Units
-from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
 from rllib_ptm.deploy.agent_policy import policy_folder
-from rllib_ptm.deploy.slot_expansion import Slots, more_slots
+from rllib_ptm.deploy.slot_expansion import Slots, expand_slots
 from rllib_ptm.play.env_runner import TeamEnvRunner
-from rllib_ptm.play.evaluation_episodes import TaskResult, evaluation_games, outcome, task_results
-from rllib_ptm.replay.episodes import moments
+from rllib_ptm.play.evaluation_episodes import (
+    TaskResult,
+    evaluation_episodes,
+    outcome_of,
+    task_results,
+)
+from rllib_ptm.replay.episodes import time_steps
 
-# How RLlib calls the file that says how to build what a checkpoint holds.
+# RLlib's file with the class and the constructor arguments of the saved object.
 CONSTRUCTOR_FILE = RLModule.CLASS_AND_CTOR_ARGS_FILE_NAME
 
 
 class CheckpointPlayer:
-    """Plays a checkpoint's policy; an equal seed gives equal battles.
+    """Plays a checkpoint's policy; equal seeds give equal episodes.
 
     Args:
         checkpoint: A folder written by ``rllib train``, Tune or ``algo.save_to_path``.
-        tasks: What to play; by default the tasks of the training. Larger teams than those of the
-            training need slots that were trained, or ``action_head: entity``.
-        backend: What plays the battles; by default that of the training.
-        save_replay_dir: A folder for the game's own replays, where the backend writes such.
+        tasks: The tasks to play; by default those of the training. Larger teams than those need
+            free slots in the policy, or ``action_head: entity``.
+        backend: The simulator; by default that of the training.
+        save_replay_dir: A folder for the game's own replay files, if the backend writes them.
 
     Raises:
         InputError: The folder is no checkpoint of PTM, or the tasks or the backend do not fit it.
@@ -62,24 +67,33 @@ class CheckpointPlayer:
         )
         config.env_config.update(max_allies=wanted.allies, max_enemies=wanted.enemies)
         module = RLModule.from_checkpoint(policy_folder(folder), inference_only=True)
-        weights = more_slots(module.get_state(), trained, wanted, config.action_head)
+        weights = expand_slots(module.get_state(), trained, wanted, config.action_head)
         self._runner = TeamEnvRunner(config=config, worker_index=0, num_workers=0)
         self._runner.module.set_state(weights)
 
     def results(self, episodes_per_task: int, seed: int) -> list[TaskResult]:
-        """Plays every task exactly so many times."""
-        games = evaluation_games(self._tasks, episodes_per_task, seed)
-        outcomes = [outcome(episode) for episode in self._runner.play_exactly(games)]
+        """Plays every task.
+
+        Args:
+            episodes_per_task: Number of episodes of each task.
+            seed: Seed of the first episode.
+        """
+        schedule = evaluation_episodes(self._tasks, episodes_per_task, seed)
+        outcomes = [outcome_of(episode) for episode in self._runner.play_exactly(schedule)]
         return task_results([task.name for task in self._tasks], outcomes)
 
-    def films(self, seed: int) -> dict[str, list[Units]]:
-        """The moments of the first game of each task, by the task's name."""
-        episodes = self._runner.play_exactly(evaluation_games(self._tasks, 1, seed))
-        of_task = {episode.task: moments(episode) for episode in episodes}
-        return {task.name: of_task[task.name] for task in self._tasks}
+    def first_episodes(self, seed: int) -> dict[str, list[Units]]:
+        """Plays the first episode of each task, for a video.
+
+        Returns:
+            Task name -> the units at each of the T + 1 time steps.
+        """
+        episodes = self._runner.play_exactly(evaluation_episodes(self._tasks, 1, seed))
+        by_task = {episode.task: time_steps(episode) for episode in episodes}
+        return {task.name: by_task[task.name] for task in self._tasks}
 
     def close(self) -> None:
-        """Ends the battles."""
+        """Stops the battles."""
         self._runner.stop()
 
 
@@ -90,13 +104,13 @@ def evaluate_checkpoint(
     episodes_per_task: int = 100,
     seed: int = 0,
 ) -> list[TaskResult]:
-    """Plays every task exactly so many times; see ``CheckpointPlayer``.
+    """Plays every task with a checkpoint's policy; see ``CheckpointPlayer``.
 
     Args:
         checkpoint: A checkpoint's folder.
-        tasks: What to play; by default the tasks of the training.
-        episodes_per_task: Episodes of each task.
-        seed: Decides the battles.
+        tasks: The tasks to play; by default those of the training.
+        episodes_per_task: Number of episodes of each task.
+        seed: Seed of the first episode.
 
     Raises:
         InputError: The folder is no checkpoint of PTM, or the tasks do not fit the policy.
@@ -114,16 +128,17 @@ def _settings_for(env_config: Mapping[str, Any], backend: str) -> dict[str, Any]
     return {key: value for key, value in env_config.items() if key in keys}
 
 
-def _config_of(folder: pathlib.Path) -> PTMConfig:
-    """The config with which a checkpoint was trained, for one process."""
+def _config_of(folder: pathlib.Path) -> CheckedAlgorithmConfig:
+    """The config of the training, changed to run in one process."""
     file = folder / CONSTRUCTOR_FILE
     if not file.is_file():
         raise InputError(f"{folder}: expected a checkpoint folder with a file {CONSTRUCTOR_FILE}")
     with file.open("rb") as stream:
         arguments: Any = pickle.load(stream)["ctor_args_and_kwargs"]
     state = arguments[0][0]
-    if not isinstance(state, dict) or not issubclass(state.get("class", object), PTMConfig):
+    config_class = state.get("class") if isinstance(state, dict) else None
+    if not (isinstance(config_class, type) and issubclass(config_class, CheckedAlgorithmConfig)):
         raise InputError(f"{folder}: expected a checkpoint of PTM, found one of {state!r:.80}")
-    config = PTMConfig.from_state(state).copy(copy_frozen=False)
+    config = config_class.from_state(state).copy(copy_frozen=False)
     config.num_env_runners = 0
     return config

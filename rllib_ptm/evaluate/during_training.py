@@ -1,4 +1,4 @@
-"""The half of the Algorithm that evaluates while it trains."""
+"""Evaluates the policy greedily while it trains."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 from rllib_ptm.evaluate.runner_group import (
     EvaluationIncompleteError,
     evaluation_metrics,
-    play_games,
-    play_share,
+    play_on_group,
+    play_on_runner,
 )
 from rllib_ptm.play.env_runner import TeamEnvRunner
-from rllib_ptm.play.evaluation_episodes import evaluation_games
+from rllib_ptm.play.evaluation_episodes import evaluation_episodes
 
 logger = logging.getLogger(__name__)
 
 
-class EvaluatesGreedily(Algorithm):
-    """An Algorithm whose evaluation plays the games of ``rllib_ptm.play.evaluation_episodes``."""
+class GreedyEvaluation(Algorithm):
+    """An Algorithm that evaluates on ``rllib_ptm.play.evaluation_episodes``."""
 
     _weights_before_step: ray.ObjectRef | None = None
     _evaluations_skipped = 0
@@ -33,8 +33,8 @@ class EvaluatesGreedily(Algorithm):
     def step(self) -> dict[str, Any]:
         """One training iteration, and the evaluation that is due with it.
 
-        An evaluation beside the training plays the policy of the iteration's start: the weights
-        are put aside before a gradient step can change them under its hands.
+        An evaluation in parallel to training uses the policy from the start of the iteration. Its
+        weights are copied before a gradient step can change them.
         """
         interval = self.config.evaluation_interval
         due = bool(interval) and (self.iteration + 1) % interval == 0
@@ -43,23 +43,23 @@ class EvaluatesGreedily(Algorithm):
         return super().step()
 
     def evaluate(self, parallel_train_future: Any = None) -> dict[str, Any]:
-        """Plays ``evaluation_duration`` greedy games of each task, the same ones every time.
+        """Plays ``evaluation_duration`` greedy episodes of each task, the same ones every time.
 
         Args:
-            parallel_train_future: Given where the training iteration runs meanwhile.
+            parallel_train_future: The training iteration that runs in parallel, if there is one.
 
         Returns:
-            What stands under ``evaluation`` in a result; empty where not all games were played
-            within ``evaluation_sample_timeout_s``.
+            The entry ``evaluation`` of a result; empty if the episodes were not finished within
+            ``evaluation_sample_timeout_s``.
 
         Raises:
-            EvaluationIncompleteError: That has happened
+            EvaluationIncompleteError: They were not finished
                 ``evaluation_error_after_n_consecutive_skips`` times in a row.
         """
         if self.config.custom_evaluation_function is not None:
             return super().evaluate(parallel_train_future)
-        beside_training = parallel_train_future is not None
-        weights = self._weights_before_step if beside_training else self._acting_weights()
+        in_parallel = parallel_train_future is not None
+        weights = self._weights_before_step if in_parallel else self._acting_weights()
         self._call_back("on_evaluate_start")
         try:
             results = self._evaluation_results(weights)
@@ -76,20 +76,22 @@ class EvaluatesGreedily(Algorithm):
     def _evaluation_results(self, weights: ray.ObjectRef) -> dict[str, Any]:
         config, group = self.evaluation_config, self.eval_env_runner_group
         tasks = config.env_settings.parsed_tasks
-        games = evaluation_games(tasks, config.evaluation_duration, config.seed_for_evaluation)
+        schedule = evaluation_episodes(
+            tasks, config.evaluation_duration, config.seed_for_evaluation
+        )
         if group is not None and group.num_remote_env_runners() > 0:
-            outcomes = play_games(group, games, weights, config.evaluation_sample_timeout_s)
+            outcomes = play_on_group(group, schedule, weights, config.evaluation_sample_timeout_s)
         else:
-            outcomes = play_share(self._local_evaluator, games, ray.get(weights))
+            outcomes = play_on_runner(self._local_evaluator, schedule, ray.get(weights))
         return {ENV_RUNNER_RESULTS: evaluation_metrics([task.name for task in tasks], outcomes)}
 
     @cached_property
     def _local_evaluator(self) -> TeamEnvRunner:
-        """Not the runner that trains: its battles would be lost."""
+        """A second local runner: the one that trains would lose its episodes in progress."""
         return TeamEnvRunner(config=self.evaluation_config, worker_index=0, num_workers=0)
 
     def _acting_weights(self) -> ray.ObjectRef:
-        """A copy of what an env runner needs to act as the learner would now."""
+        """A copy of the learner's weights, as far as an env runner needs them."""
         state = self.learner_group.get_state(
             components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
         )

@@ -1,8 +1,8 @@
-"""Plays the games of an evaluation on RLlib's evaluation runners.
+"""Plays the episodes of an evaluation on RLlib's evaluation runners.
 
-RLlib's own way hands out numbers of episodes: which tasks they are of is left to chance, and a
-runner that dies can leave the others waiting for ever. Here the games themselves are handed out,
-with the weights to play them by, and what a lost runner leaves is given to the others.
+RLlib itself hands out numbers of episodes: their tasks are left to chance, and if a runner dies the
+others can wait forever. Here the episodes themselves are handed out, with the weights to play them
+with, and other runners take over the episodes of a lost one.
 """
 
 from __future__ import annotations
@@ -22,64 +22,79 @@ from ray.rllib.utils.metrics import (
 )
 
 from rllib_ptm.play.env_runner import TeamEnvRunner
-from rllib_ptm.play.evaluation_episodes import Game, Outcome, outcome, task_results
+from rllib_ptm.play.evaluation_episodes import (
+    EpisodeOutcome,
+    EvaluationEpisode,
+    outcome_of,
+    task_results,
+)
 from rllib_ptm.tasks.metrics import EPISODES, WIN_RATE, WIN_RATE_MEAN, WINS
 
 _SECONDS_BETWEEN_PROBES = 0.2
 
 
 class EvaluationIncompleteError(RuntimeError):
-    """Not every game was played in time, and the rest would flatter or slander a task."""
+    """An evaluation was not finished in time; a partial evaluation would bias the win rates."""
 
 
-def play_games(
-    group: EnvRunnerGroup, games: Sequence[Game], weights: ray.ObjectRef, timeout_s: float
-) -> list[Outcome]:
-    """Plays each game once, on all healthy runners of a group.
+def play_on_group(
+    group: EnvRunnerGroup,
+    schedule: Sequence[EvaluationEpisode],
+    weights: ray.ObjectRef,
+    timeout_s: float,
+) -> list[EpisodeOutcome]:
+    """Plays each episode once, on all healthy runners of a group.
 
     Args:
-        group: Remote runners; those that are lost and come back in time are used again.
-        games: What to play.
-        weights: A runner's state, put into Ray's object store.
-        timeout_s: When to give up.
+        group: Remote runners; runners that are lost and restart in time are used again.
+        schedule: The episodes.
+        weights: State of a runner, in Ray's object store.
+        timeout_s: The time limit.
 
     Returns:
-        An outcome for each game, in no order.
+        One outcome per episode, in any order.
 
     Raises:
-        EvaluationIncompleteError: The time is over.
+        EvaluationIncompleteError: The time limit is over.
     """
     deadline = time.monotonic() + timeout_s
-    left = dict(enumerate(games))
-    outcomes: list[Outcome] = []
-    while left:
+    remaining = dict(enumerate(schedule))
+    outcomes: list[EpisodeOutcome] = []
+    while remaining:
         seconds = deadline - time.monotonic()
         if seconds <= 0:
             raise EvaluationIncompleteError(
-                f"{len(left)} of {len(games)} evaluation games were not played within "
+                f"{len(remaining)} of {len(schedule)} evaluation games were not played within "
                 f"{timeout_s:g} s; see evaluation_sample_timeout_s and evaluation_num_env_runners"
             )
-        for numbers, played in _play_round(group, left, weights, seconds):
+        for numbers, played in _play_round(group, remaining, weights, seconds):
             outcomes += played
             for number in numbers:
-                del left[number]
+                del remaining[number]
     return outcomes
 
 
 def _play_round(
-    group: EnvRunnerGroup, left: Mapping[int, Game], weights: ray.ObjectRef, timeout_s: float
-) -> list[tuple[list[int], list[Outcome]]]:
-    """Shares out what is left; returns the shares that came back: the games' numbers, outcomes."""
+    group: EnvRunnerGroup,
+    remaining: Mapping[int, EvaluationEpisode],
+    weights: ray.ObjectRef,
+    timeout_s: float,
+) -> list[tuple[list[int], list[EpisodeOutcome]]]:
+    """Distributes the remaining episodes over the healthy runners.
+
+    Returns:
+        For each runner that finished: the numbers of its episodes, and their outcomes.
+    """
     runners = group.healthy_env_runner_ids()
     if not runners:
         time.sleep(_SECONDS_BETWEEN_PROBES)
         group.probe_unhealthy_env_runners(timeout_seconds=min(1.0, timeout_s))
         return []
-    numbers = list(left)
+    numbers = list(remaining)
     shares = [numbers[i :: len(runners)] for i in range(min(len(runners), len(numbers)))]
 
-    def play(numbers: list[int], runner: TeamEnvRunner) -> tuple[list[int], list[Outcome]]:
-        return numbers, play_share(runner, [left[n] for n in numbers], ray.get(weights))
+    def play(numbers: list[int], runner: TeamEnvRunner) -> tuple[list[int], list[EpisodeOutcome]]:
+        return numbers, play_on_runner(runner, [remaining[n] for n in numbers], ray.get(weights))
 
     return group.foreach_env_runner(
         [partial(play, share) for share in shares],
@@ -89,27 +104,29 @@ def _play_round(
     )
 
 
-def play_share(runner: TeamEnvRunner, games: Sequence[Game], weights: Any) -> list[Outcome]:
-    """On a runner: plays games with these weights, and no others.
+def play_on_runner(
+    runner: TeamEnvRunner, schedule: Sequence[EvaluationEpisode], weights: Any
+) -> list[EpisodeOutcome]:
+    """Plays episodes on one runner; runs in that runner's process.
 
     Args:
-        runner: Who plays.
-        games: What it plays.
-        weights: A runner's state.
+        runner: The runner.
+        schedule: The episodes.
+        weights: State of a runner, with the weights to play with.
     """
     runner.set_state(weights)
-    return [outcome(episode) for episode in runner.play_exactly(games)]
+    return [outcome_of(episode) for episode in runner.play_exactly(schedule)]
 
 
-def evaluation_metrics(tasks: Sequence[str], outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """What an evaluation reports under ``evaluation/env_runners``; entries per task by name.
+def evaluation_metrics(tasks: Sequence[str], outcomes: Sequence[EpisodeOutcome]) -> dict[str, Any]:
+    """The metrics under ``evaluation/env_runners``; those per task are dicts by task name.
 
     Args:
-        tasks: The tasks' names.
-        outcomes: Of the games of these tasks.
+        tasks: Names of the tasks.
+        outcomes: Outcomes of at least one episode of each task.
     """
     rows = task_results(tasks, outcomes)
-    steps = sum(game.length for game in outcomes)
+    steps = sum(outcome.length for outcome in outcomes)
     return {
         WIN_RATE: {row.task: row.win_rate for row in rows},
         WIN_RATE_MEAN: sum(row.win_rate for row in rows) / len(rows),
@@ -117,7 +134,7 @@ def evaluation_metrics(tasks: Sequence[str], outcomes: Sequence[Outcome]) -> dic
         EPISODES: {row.task: row.episodes for row in rows},
         "return_mean": {row.task: row.return_mean for row in rows},
         "length_mean": {row.task: row.length_mean for row in rows},
-        EPISODE_RETURN_MEAN: sum(game.episode_return for game in outcomes) / len(outcomes),
+        EPISODE_RETURN_MEAN: sum(outcome.episode_return for outcome in outcomes) / len(outcomes),
         EPISODE_LEN_MEAN: steps / len(outcomes),
         NUM_EPISODES: len(outcomes),
         NUM_ENV_STEPS_SAMPLED: steps,

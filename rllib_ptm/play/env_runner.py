@@ -1,4 +1,4 @@
-"""RLlib's EnvRunner: plays battles with the policy and returns whole episodes."""
+"""RLlib's EnvRunner: plays battles with the policy and returns finished episodes."""
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ from ray.rllib.utils.metrics import (
 from ray.rllib.utils.typing import StateDict
 
 from envs.starcraft.tasks import Task
-from rllib_ptm.checkpoints.episodes_in_progress import PlayState
 from rllib_ptm.learn.rl_module import HIDDEN, team_spaces
-from rllib_ptm.play.evaluation_episodes import Game, evaluation_games
+from rllib_ptm.play.evaluation_episodes import EvaluationEpisode, evaluation_episodes
 from rllib_ptm.play.exploration import Exploration
 from rllib_ptm.play.joint_moves import JointMoves
 from rllib_ptm.play.module_policy import ModulePolicy
@@ -42,28 +41,29 @@ from rllib_ptm.process import (
     unfreeze_objects,
 )
 from rllib_ptm.ray_private import is_requested, runner_seed
+from rllib_ptm.replay.array_files import Arrays
 from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.tasks.draws import TASK_DRAWS
 
-# Entries of a play state beside the battles' own.
-RNG, KIND = "rng", "kind"
-# Battles that broke and were started anew, by all env runners so far.
+# Entries of the state of episodes in progress, beside those of the rollout.
+RNG, SETTINGS = "rng", "settings"
+# Metric: games that failed and were restarted, by all env runners so far.
 NUM_GAME_RESTARTS = "num_game_restarts"
 
 
 class TeamEnvRunner(EnvRunner, Checkpointable):
     """Plays ``num_envs_per_env_runner`` battles side by side.
 
-    In training the battles go on from one ``sample`` to the next. In evaluation every ``sample``
-    plays exactly the episodes asked for, task after task, the same battles every time.
+    In training, the next ``sample`` continues the episodes in progress. In evaluation, every
+    ``sample`` plays exactly the requested number of episodes, the same ones every time.
     """
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
         prepare_env_runner_process()
         self._env = self.config.env_settings
-        if self.worker_index > 0 or not self.num_workers:  # a runner that plays
-            self._env.check_machine()  # not when it begins to: RLlib would start it over and over
+        if self.worker_index > 0 or not self.num_workers:  # it is a runner that plays
+            self._env.check_machine()  # now: if sampling fails, RLlib restarts the runner forever
         self._tasks: tuple[Task, ...] = self._env.parsed_tasks
         self._rng = np.random.default_rng(runner_seed(self))
         self._priorities = {task.name: 1.0 / len(self._tasks) for task in self._tasks}
@@ -78,26 +78,26 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
 
     @property
     def task_names(self) -> tuple[str, ...]:
-        """The names of the tasks that are played here."""
+        """The names of the tasks."""
         return tuple(task.name for task in self._tasks)
 
     def make_env(self) -> None:
-        """Starts the battles, where this runner is one that plays."""
+        """Starts the battles, if they have not been started."""
         if self._battles is None:
             self._battles = self._env.make_battles(self.config.num_envs_per_env_runner)
             freeze_existing_objects()
 
     def get_spaces(self) -> dict[str, Any]:
-        """The team's spaces, as RLlib asks for them."""
+        """The team's observation and action space, under RLlib's keys."""
         spaces = team_spaces(self._env.ally_slots, self._env.enemy_slots)
         return dict.fromkeys((INPUT_ENV_SPACES, INPUT_ENV_SINGLE_SPACES, DEFAULT_MODULE_ID), spaces)
 
     def assert_healthy(self) -> None:
-        """Raises if the policy could not be built."""
+        """Raises an error if the policy could not be built."""
         assert self.module is not None
 
     def stop(self) -> None:
-        """Ends the battles."""
+        """Stops the battles."""
         if self._battles is not None:
             self._battles.close()
             unfreeze_objects()
@@ -112,31 +112,35 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         priorities: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> list[TeamEpisode]:
-        """Plays until so many episodes, or so many steps of theirs, have ended.
+        """Plays until the requested number of episodes or steps is finished.
 
         Args:
-            num_episodes: How many episodes; in evaluation exactly, else at least.
-            num_timesteps: At least so many steps, if ``num_episodes`` is not given.
-            explore: Whether to act ε-greedily; by default as the config says.
-            epsilon: ε; by default the config's final one.
-            priorities: The tasks' priorities, for ``task_draw: priority``.
-            **kwargs: RLlib's others; they mean nothing here.
+            num_episodes: Number of episodes; the exact one in evaluation, else the least.
+            num_timesteps: Least number of steps in finished episodes, if ``num_episodes`` is not
+                given.
+            explore: Whether to explore; by default the config's ``explore``.
+            epsilon: ε; by default the config's ``epsilon_final``.
+            priorities: Each task's priority, for ``task_draw: priority``.
+            **kwargs: RLlib's other arguments, which have no effect.
 
         Returns:
-            The episodes that ended.
+            The finished episodes.
         """
         self.make_env()
         if priorities is not None:
             self._priorities = dict(priorities)
         explores = self.config.explore if explore is None else explore
-        chance = (self.config.epsilon_final if epsilon is None else epsilon) if explores else 0.0
+        if epsilon is None:
+            epsilon = self.config.epsilon_final
+        if not explores:
+            epsilon = 0.0
         if num_episodes is None and num_timesteps is None:
-            num_episodes = self._share_of_a_training_step()
+            num_episodes = self._episodes_per_training_step()
         if self.config.in_evaluation:
             count = num_episodes or -(-(num_timesteps or 1) // self._env.time_limit_steps)
-            episodes = self.play_exactly(self._evaluation_schedule(count), chance)
+            episodes = self.play_exactly(self._evaluation_schedule(count), epsilon)
         else:
-            episodes = self._play_on(num_episodes, num_timesteps, chance)
+            episodes = self._continue_training(num_episodes, num_timesteps, epsilon)
         self._log(episodes)
         for callback in self._callbacks:
             callback.on_sample_end(env_runner=self, metrics_logger=self.metrics, samples=episodes)
@@ -145,20 +149,25 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def play_exactly(
         self, schedule: Sequence[tuple[Task, int]], epsilon: float = 0.0
     ) -> list[TeamEpisode]:
-        """Plays each task and seed of a schedule once, to the end; logs nothing."""
+        """Plays each episode of a schedule once, without logging metrics.
+
+        Args:
+            schedule: Task and seed of each episode.
+            epsilon: ε.
+        """
         self.make_env()
         policy = ModulePolicy(self.module, self.config.num_envs_per_env_runner)
         rollout = Rollout(self._battles, self._env.time_limit_steps, iter(schedule))
-        self._training = None  # its battles have just been overwritten
+        self._training = None  # the rollout above has overwritten its battles
         episodes = []
         while not rollout.idle:
             episodes += rollout.step(policy, epsilon, self._rng)
         return episodes
 
-    def _play_on(
+    def _continue_training(
         self, num_episodes: int | None, num_timesteps: int | None, epsilon: float
     ) -> list[TeamEpisode]:
-        rollout, policy = self._training = self._training or self._begin()
+        rollout, policy = self._training = self._training or self._start_training()
         episodes: list[TeamEpisode] = []
         steps = 0
         while len(episodes) < (num_episodes or 0) or steps < (num_timesteps or 0):
@@ -167,8 +176,12 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
             steps += sum(len(episode) for episode in ended)
         return episodes
 
-    def _begin(self, state: Mapping[str, np.ndarray] | None = None) -> tuple[Rollout, ModulePolicy]:
-        """New battles, or those of ``get_play_state``."""
+    def _start_training(self, state: Arrays | None = None) -> tuple[Rollout, ModulePolicy]:
+        """A rollout for training and its policy.
+
+        Args:
+            state: What ``get_episodes_in_progress`` returned; None = start new episodes.
+        """
         self.make_env()
         hidden = None if state is None else state[HIDDEN]
         return (
@@ -190,20 +203,20 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def _training_schedule(self) -> Iterator[tuple[Task, int]]:
         draw = TASK_DRAWS[self.config.task_draw]
         while True:
-            chance = draw(self.task_names, self._priorities)
-            task = self._tasks[self._rng.choice(len(self._tasks), p=chance)]
+            probabilities = draw(self.task_names, self._priorities)
+            task = self._tasks[self._rng.choice(len(self._tasks), p=probabilities)]
             yield task, int(self._rng.integers(2**63))
 
-    def _evaluation_schedule(self, num_episodes: int) -> list[Game]:
+    def _evaluation_schedule(self, num_episodes: int) -> list[EvaluationEpisode]:
         rounds = -(-num_episodes // len(self._tasks))
-        games = evaluation_games(self._tasks, rounds, self.config.seed_for_evaluation)
-        return games[:num_episodes]
+        episodes = evaluation_episodes(self._tasks, rounds, self.config.seed_for_evaluation)
+        return episodes[:num_episodes]
 
-    def _share_of_a_training_step(self) -> int:
+    def _episodes_per_training_step(self) -> int:
         return -(-self.config.episodes_per_training_step // max(self.num_workers, 1))
 
     def _log(self, episodes: Sequence[TeamEpisode]) -> None:
-        """What RLlib counts on, also where no episode has ended."""
+        """Logs the metrics that RLlib requires of every call, also if no episode has ended."""
         steps = sum(len(episode) for episode in episodes)
         restarts = self._battles.num_game_restarts if self._battles else 0
         for key, value in (
@@ -228,15 +241,15 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
             self.metrics.log_value(EPISODE_LEN_MEAN, len(episode), window=window)
 
     def get_metrics(self) -> Any:
-        """What was logged since the last call."""
+        """The metrics logged since the last call."""
         return self.metrics.reduce()
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple, dict[str, Any]]:
-        """How to build this runner again."""
+        """The constructor's arguments."""
         return (), {"config": self.config}
 
     def get_checkpointable_components(self) -> list[tuple[str, Any]]:
-        """The policy."""
+        """The policy is the only component."""
         return [(COMPONENT_RL_MODULE, self.module)]
 
     def get_state(
@@ -246,10 +259,10 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         not_components: str | Collection[str] | None = None,
         **kwargs: Any,
     ) -> StateDict:
-        """The step counter, and the weights unless they are not asked for.
+        """The step counter, and the weights if they are requested.
 
-        What is being played is not in it, see ``get_play_state``: RLlib gives this state to
-        other env runners, and they are not to play the same.
+        RLlib copies this state to other env runners. So episodes in progress are not part of it;
+        see ``get_episodes_in_progress``.
         """
         state: StateDict = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime}
         if is_requested(self, COMPONENT_RL_MODULE, components, not_components):
@@ -258,9 +271,9 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         return state
 
     def set_state(self, state: StateDict) -> None:
-        """Takes what is there; weights whenever their number is not the one held."""
+        """Sets the parts that the state holds; weights only if their number is another one."""
         number = state.get(WEIGHTS_SEQ_NO, 0)
-        # Also older weights are taken: after a restore they are the right ones.
+        # Older weights are also set: after a restore they are the current ones.
         if COMPONENT_RL_MODULE in state and (number == 0 or number != self._weights_seq_no):
             weights = state[COMPONENT_RL_MODULE]
             if isinstance(weights, ray.ObjectRef):
@@ -270,48 +283,52 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         if NUM_ENV_STEPS_SAMPLED_LIFETIME in state:
             self.num_env_steps_sampled_lifetime = state[NUM_ENV_STEPS_SAMPLED_LIFETIME]
 
-    def get_play_state(self) -> PlayState:
-        """The random state and the battles in progress, as plain arrays."""
+    def get_episodes_in_progress(self) -> Arrays:
+        """The random state and the training episodes in progress, as plain arrays."""
         state = {RNG: np.array(json.dumps(self._rng.bit_generator.state))}
         if self._training is None:
             return state
         rollout, policy = self._training
         battles = rollout.get_state()
-        kind = {KIND: np.array(self._kind_of_play)}
-        return state | kind | ({} if battles is None else {HIDDEN: policy.hidden} | battles)
+        settings = {SETTINGS: np.array(self._settings_to_resume)}
+        return state | settings | ({} if battles is None else {HIDDEN: policy.hidden} | battles)
 
-    def set_play_state(self, state: PlayState) -> str | None:
-        """Plays on from what ``get_play_state`` gave.
+    def set_episodes_in_progress(self, state: Arrays) -> str | None:
+        """Resumes the episodes that ``get_episodes_in_progress`` returned.
 
         Returns:
-            None, or why the battles in progress are not taken and new ones begin.
+            None, or why the episodes cannot be resumed and new ones start.
         """
         self._rng.bit_generator.state = json.loads(state[RNG].item())
         self._training = None
-        if KIND not in state:  # nothing was being played
+        if SETTINGS not in state:  # there were no episodes in progress
             return None
-        if state[KIND].item() != self._kind_of_play:
-            return f"it played {state[KIND].item()}, now {self._kind_of_play}"
+        if state[SETTINGS].item() != self._settings_to_resume:
+            return f"it played {state[SETTINGS].item()}, now {self._settings_to_resume}"
         if HIDDEN not in state:
             return f"the backend {self._env.backend!r} cannot save battles in progress"
-        self._training = self._begin(state)
+        self._training = self._start_training(state)
         return None
 
     def reseed(self, salt: int) -> None:
-        """Draws other tasks and battles from here on than any runner of the same seed before."""
+        """Changes the random state, so that a restarted runner does not repeat its episodes.
+
+        Args:
+            salt: Combined with the runner's seed; a new value for every restart.
+        """
         seed = runner_seed(self)
         self._rng = np.random.default_rng(None if seed is None else [seed, salt])
 
     @property
-    def _kind_of_play(self) -> str:
-        """What must be the same for battles to go on."""
+    def _settings_to_resume(self) -> str:
+        """The settings that must be equal for episodes in progress to resume, as JSON."""
         settings = asdict(self._env) | {
             "tasks": self.task_names,
             "max_allies": self._env.ally_slots,
             "max_enemies": self._env.enemy_slots,
             "battles": self.config.num_envs_per_env_runner,
             "recurrent_dim": self.config.recurrent_dim,
-            "exploration": list(Exploration(1).get_state()),  # what older checkpoints do not hold
+            "exploration": list(Exploration(1).get_state()),  # the names of its arrays
         }
         return json.dumps(settings)
 

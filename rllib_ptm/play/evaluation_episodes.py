@@ -1,12 +1,12 @@
-"""The games of an evaluation, and what their outcomes say.
+"""The episodes of an evaluation, and their statistics.
 
-Every task is played exactly so many times, on seeds that depend on nothing but the evaluation's
-own: a short episode counts no more than a long one, and every method meets the same battles.
+An evaluation plays a fixed number of episodes of every task, on seeds that follow from the
+evaluation's own seed alone. So short episodes count as much as long ones, and every method is
+evaluated on the same episodes.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,15 +17,15 @@ from envs.starcraft.tasks import Task
 from rllib_ptm.replay.episodes import TeamEpisode
 
 
-class Game(NamedTuple):
-    """One battle to be played: the task, and the seed that decides everything else."""
+class EvaluationEpisode(NamedTuple):
+    """An episode to play: its task, and the seed that decides everything else."""
 
     task: Task
     seed: int
 
 
-class Outcome(NamedTuple):
-    """How one game went."""
+class EpisodeOutcome(NamedTuple):
+    """The result of one episode."""
 
     task: str
     won: bool
@@ -35,12 +35,12 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class TaskResult:
-    """How a policy did on one task.
+    """The results of a policy on one task.
 
     Attributes:
         task: The task's name.
-        episodes: How many were played.
-        wins: How many were won.
+        episodes: Number of episodes played.
+        wins: Number of episodes won.
         win_rate: wins / episodes.
         interval: Wilson's 95 % interval of the win rate.
         return_mean: Mean return, 20 at best.
@@ -56,44 +56,50 @@ class TaskResult:
     length_mean: float
 
 
-def evaluation_games(tasks: Sequence[Task], episodes_per_task: int, seed: int) -> list[Game]:
-    """The games of an evaluation, the tasks by turns.
+def evaluation_episodes(
+    tasks: Sequence[Task], episodes_per_task: int, seed: int
+) -> list[EvaluationEpisode]:
+    """The episodes of an evaluation, in rounds of one episode per task.
 
     Args:
-        tasks: What is played.
-        episodes_per_task: How often each of them.
-        seed: Of the first battle; the next ones count up.
+        tasks: The tasks.
+        episodes_per_task: Number of episodes of each task.
+        seed: Seed of the first episode; each further episode adds one.
     """
-    return [Game(task, seed + i) for i in range(episodes_per_task) for task in tasks]
+    return [EvaluationEpisode(task, seed + i) for i in range(episodes_per_task) for task in tasks]
 
 
-def outcome(episode: TeamEpisode) -> Outcome:
-    """What counts of an episode."""
-    return Outcome(episode.task, episode.won, episode.episode_return, len(episode))
+def outcome_of(episode: TeamEpisode) -> EpisodeOutcome:
+    """The outcome of an episode that was played."""
+    return EpisodeOutcome(episode.task, episode.won, episode.episode_return, len(episode))
 
 
 def wilson_interval(wins: int, episodes: int) -> tuple[float, float]:
-    """The 95 % interval of a win rate (Wilson 1927), which stays within 0 and 1."""
-    z = 1.959964
-    rate, share = wins / episodes, z * z / episodes
-    centre = (rate + share / 2) / (1 + share)
-    half = z * math.sqrt(rate * (1 - rate) / episodes + share / episodes / 4) / (1 + share)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    """The 95 % confidence interval of a win rate (Wilson 1927), which stays within 0 and 1."""
+    from scipy.stats import binomtest  # takes a second to import, and is needed at the end only
+
+    interval = binomtest(wins, episodes).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
-def task_results(tasks: Sequence[str], outcomes: Sequence[Outcome]) -> list[TaskResult]:
-    """A row for each of these tasks, each played at least once."""
-    return [_summarise(task, [game for game in outcomes if game.task == task]) for task in tasks]
+def task_results(tasks: Sequence[str], outcomes: Sequence[EpisodeOutcome]) -> list[TaskResult]:
+    """One result per task.
+
+    Args:
+        tasks: Names of the tasks, in the order of the results.
+        outcomes: Outcomes of at least one episode of each task.
+    """
+    return [_summarise(task, [o for o in outcomes if o.task == task]) for task in tasks]
 
 
-def _summarise(task: str, games: Sequence[Outcome]) -> TaskResult:
-    wins = sum(game.won for game in games)
+def _summarise(task: str, outcomes: Sequence[EpisodeOutcome]) -> TaskResult:
+    wins = sum(outcome.won for outcome in outcomes)
     return TaskResult(
         task=task,
-        episodes=len(games),
+        episodes=len(outcomes),
         wins=wins,
-        win_rate=wins / len(games),
-        interval=wilson_interval(wins, len(games)),
-        return_mean=float(np.mean([game.episode_return for game in games])),
-        length_mean=float(np.mean([game.length for game in games])),
+        win_rate=wins / len(outcomes),
+        interval=wilson_interval(wins, len(outcomes)),
+        return_mean=float(np.mean([outcome.episode_return for outcome in outcomes])),
+        length_mean=float(np.mean([outcome.length for outcome in outcomes])),
     )

@@ -1,10 +1,10 @@
-"""How actions depart from the best ones: each agent for itself, and the team as a whole.
+"""Exploration: ε-greedy for each agent, and joint moves of the whole team.
 
-Some of what wins battles pays only if all do it: to fall back until the enemies come in a line,
-for one. Agents that explore each for itself hardly ever do so together; see ``Exploration``.
+Some behaviour pays only if all agents do it, for example to fall back until the enemies come in a
+line. Agents that explore independently rarely do so at the same time; see ``Exploration``.
 
-Shape legend: ``N`` battles, ``A`` agents, ``U`` actions, ``P`` phases of a battle: before the first
-contact, and after.
+Shape legend: ``N`` battles, ``A`` agents, ``U`` actions, ``P`` phases of a battle (before and after
+the first contact).
 """
 
 from __future__ import annotations
@@ -21,53 +21,57 @@ from rllib_ptm.play.joint_moves import NONE, JointMoves
 def epsilon_greedy(
     utilities: FloatArray, action_mask: BoolArray, epsilon: float, rng: np.random.Generator
 ) -> IntArray:
-    """Each agent's best allowed action, or with probability ε any allowed one; [N, A].
+    """Each agent's best allowed action, or with probability ε a random allowed one.
 
     Args:
         utilities: [N, A, U].
-        action_mask: [N, A, U] bool; every row allows something.
+        action_mask: [N, A, U] bool; every row allows at least one action.
         epsilon: ε.
-        rng: Where the randomness comes from; not used where ε is 0.
+        rng: The random generator; not used if ε is 0.
+
+    Returns:
+        [N, A] actions.
     """
     best = np.where(action_mask, utilities, -np.inf).argmax(-1)
     if epsilon == 0.0:
         return best
     explores = rng.random(best.shape) < epsilon
-    # The largest of equal random numbers is a uniform draw among the allowed.
-    anything = np.where(action_mask, rng.random(action_mask.shape), -1.0).argmax(-1)
-    return np.where(explores, anything, best)
+    # The index of the largest uniform random number is a uniform draw among the allowed actions.
+    allowed = np.where(action_mask, rng.random(action_mask.shape), -1.0).argmax(-1)
+    return np.where(explores, allowed, best)
 
 
 class Exploration:
-    """ε-greedy, and now and then a move of the whole team.
+    """ε-greedy, with occasional moves of the whole team.
 
-    Where nobody of a team has anyone in range, at the beginning of a battle and when it has lost
-    contact, it may make one move together: temporally extended exploration (Dabney, Ostrovski and
-    Barreto, 2021) by all agents at once. They hold that move, and who can go no further stops, for
-    some steps or until one has somebody in range; from there on the episode is played as any other,
-    so that it tells what the move is worth to the policy of now.
+    When no agent of a team has an enemy in range, at the beginning of a battle or after it has lost
+    contact, the team may start a joint move: temporally extended exploration (Dabney, Ostrovski
+    and Barreto, 2021) by all agents at once. All agents repeat that move for ``joint_steps`` steps,
+    or until one has an enemy in range; an agent that cannot make the move stops. The rest of the
+    episode is played by the policy, so its return tells what the move is worth to this policy.
 
     Args:
         num_battles: N.
-        joint_chance: Of such a move.
-        joint_steps: How long it lasts, unless somebody comes in range.
-        moves: Draws the move; by default any, whatever came of it.
+        joint_probability: Probability that a joint move starts.
+        joint_steps: Its number of steps, unless an enemy comes in range.
+        moves: Draws the move; by default uniformly.
     """
 
     def __init__(
         self,
         num_battles: int,
-        joint_chance: float = 0.0,
+        joint_probability: float = 0.0,
         joint_steps: int = 1,
         moves: JointMoves | None = None,
     ) -> None:
-        self._chance = joint_chance
+        self._probability = joint_probability
         self._steps = joint_steps
         self._moves = moves or JointMoves()
-        self._apart = np.zeros(num_battles, bool)  # [N] nobody had anyone in range a step ago
-        self._met = np.zeros(num_battles, bool)  # [N] somebody has had since the battle began
-        self._drawn = np.full((num_battles, 2), NONE)  # [N, P] each phase's last joint move
-        self._left = np.zeros(num_battles, np.int64)  # [N] for how many steps more it goes on
+        # [N] no agent had an enemy in range at the last step
+        self._was_out_of_range = np.zeros(num_battles, bool)
+        self._after_contact = np.zeros(num_battles, bool)  # [N] an agent has had one in this battle
+        self._drawn_moves = np.full((num_battles, 2), NONE)  # [N, P] each phase's last joint move
+        self._steps_left = np.zeros(num_battles, np.int64)  # [N] of the joint move
 
     def choose(
         self,
@@ -76,56 +80,73 @@ class Exploration:
         epsilon: float,
         rng: np.random.Generator,
     ) -> IntArray:
-        """[N, A]; as ``epsilon_greedy``, and joint moves unless ε is 0. Steps these."""
+        """Chooses actions: joint moves where there are any, else ``epsilon_greedy``.
+
+        Args:
+            utilities: [N, A, U].
+            action_mask: [N, A, U] bool.
+            epsilon: ε; if it is 0 there are no joint moves.
+            rng: The random generator.
+
+        Returns:
+            [N, A] actions.
+        """
         actions = epsilon_greedy(utilities, action_mask, epsilon, rng)
-        if epsilon == 0.0 or self._chance == 0.0:
+        if epsilon == 0.0 or self._probability == 0.0:
             return actions
-        together = self._together(action_mask, rng)
-        alive = action_mask[..., STOP]  # the dead have but no-op
-        move = self._drawn[np.arange(len(actions)), self._met.astype(int)]
+        moves_jointly = self._step_joint_moves(action_mask, rng)
+        alive = action_mask[..., STOP]  # dead agents may only do the no-op
+        move = self._drawn_moves[np.arange(len(actions)), self._after_contact.astype(int)]
         move = np.broadcast_to(move[:, None], actions.shape)
-        may = np.take_along_axis(action_mask, move[..., None], axis=-1)[..., 0]
-        return np.where(together[:, None] & alive, np.where(may, move, STOP), actions)
+        is_allowed = np.take_along_axis(action_mask, move[..., None], axis=-1)[..., 0]
+        return np.where(moves_jointly[:, None] & alive, np.where(is_allowed, move, STOP), actions)
 
-    def _together(self, action_mask: BoolArray, rng: np.random.Generator) -> BoolArray:
-        """[N] which teams make a joint move now; draws those that begin."""
-        apart: BoolArray = np.logical_not(action_mask[..., FIRST_ATTACK:].any((1, 2)))
-        begins = apart & ~self._apart
-        begins &= rng.random(len(begins)) < self._chance
-        self._met |= ~apart
-        self._apart = apart
-        battles = np.flatnonzero(begins)
-        phase = self._met[battles].astype(int)
-        self._drawn[battles, phase] = self._moves.draw(self._met[battles], rng)
-        self._left = np.where(begins, self._steps, self._left * apart)
-        together = self._left > 0
-        self._left -= together
-        return together
+    def _step_joint_moves(self, action_mask: BoolArray, rng: np.random.Generator) -> BoolArray:
+        """Starts, continues and ends joint moves; returns which teams make one now, [N]."""
+        out_of_range: BoolArray = np.logical_not(action_mask[..., FIRST_ATTACK:].any((1, 2)))
+        starts = out_of_range & ~self._was_out_of_range
+        starts &= rng.random(len(starts)) < self._probability
+        self._after_contact |= ~out_of_range
+        self._was_out_of_range = out_of_range
+        battles = np.flatnonzero(starts)
+        phase = self._after_contact[battles].astype(int)
+        self._drawn_moves[battles, phase] = self._moves.draw(self._after_contact[battles], rng)
+        self._steps_left = np.where(starts, self._steps, self._steps_left * out_of_range)
+        moves_jointly = self._steps_left > 0
+        self._steps_left -= moves_jointly
+        return moves_jointly
 
-    def learn(self, battles: Sequence[int], returns: Sequence[float]) -> None:
-        """These battles have ended with these returns: so much were their joint moves worth."""
-        for battle, brought in zip(battles, returns, strict=True):
-            self._moves.learn(self._drawn[battle], brought)
+    def update(self, battles: Sequence[int], returns: Sequence[float]) -> None:
+        """Updates the average returns of joint moves when episodes have ended.
 
-    def forget(self, battles: IntArray) -> None:
-        """These battles begin anew."""
-        self._apart[battles] = False
-        self._met[battles] = False
-        self._drawn[battles] = NONE
-        self._left[battles] = 0
+        Args:
+            battles: Indices of the battles.
+            returns: Their episodes' returns.
+        """
+        for battle, episode_return in zip(battles, returns, strict=True):
+            self._moves.update(self._drawn_moves[battle], episode_return)
+
+    def reset(self, battles: IntArray) -> None:
+        """Resets the state of battles that start a new episode."""
+        self._was_out_of_range[battles] = False
+        self._after_contact[battles] = False
+        self._drawn_moves[battles] = NONE
+        self._steps_left[battles] = 0
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """The joint moves under way, and what earlier ones were worth."""
+        """The joint moves in progress, and the average returns of all moves."""
         return {
-            "apart": self._apart,
-            "met": self._met,
-            "drawn": self._drawn,
-            "left": self._left,
+            "was_out_of_range": self._was_out_of_range,
+            "after_contact": self._after_contact,
+            "drawn_moves": self._drawn_moves,
+            "steps_left": self._steps_left,
             "mean_returns": self._moves.mean_returns,
         }
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Restores what ``get_state`` gave."""
-        self._apart, self._met, self._drawn, self._left, self._moves.mean_returns = (
-            state[name].copy() for name in ("apart", "met", "drawn", "left", "mean_returns")
-        )
+        """Restores what ``get_state`` returned."""
+        self._was_out_of_range = state["was_out_of_range"].copy()
+        self._after_contact = state["after_contact"].copy()
+        self._drawn_moves = state["drawn_moves"].copy()
+        self._steps_left = state["steps_left"].copy()
+        self._moves.mean_returns = state["mean_returns"].copy()

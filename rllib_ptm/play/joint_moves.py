@@ -1,11 +1,11 @@
-"""Which move a whole team makes where it has nobody in range: more often one that has paid of late.
+"""A bandit that draws the move that a whole team makes while no agent has an enemy in range.
 
-What the team does before the first contact, and after one, decides what follows; what follows a bad
-move teaches little. As the meta-controller of Agent57 does with its policies (Badia et al., 2020),
-a bandit draws the moves: it keeps each one's average return, in which old battles count ever less.
-Every env runner has one of its own, and learns from the battles that it plays.
+The team's position at contact decides much of a battle, and a battle after a bad move teaches
+little. So the moves that led to high returns are drawn more often, as the meta-controller of
+Agent57 does with its policies (Badia et al., 2020). The average returns are exponential moving
+averages. Every env runner has its own bandit, which learns from that runner's episodes.
 
-Shape legend: ``N`` battles, ``P`` phases (before the first contact, and after), ``M`` moves.
+Shape legend: ``N`` battles, ``P`` phases (before and after the first contact), ``M`` moves.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ import numpy as np
 from envs.starcraft.team_view import FIRST_ATTACK, STOP
 from envs.starcraft.units import BoolArray, FloatArray, IntArray
 
-# What the next battle counts in the average return of a move.
-_RATE = 0.1
+# Weight of a new return in the average return of its move.
+_UPDATE_RATE = 0.1
 NONE = -1  # no move was drawn
 
 
 class JointMoves:
-    """Draws moves of a whole team, by a softmax over the average returns that followed them.
+    """Draws moves by a softmax over their average returns.
 
     Args:
-        temperature: What makes a move e times as likely as another, in units of the return
-            (0 to ``MAX_RETURN``); None = all are alike.
+        temperature: Softmax temperature, in units of return (0 to ``MAX_RETURN``); None = uniform.
     """
 
     def __init__(self, temperature: float | None = None) -> None:
@@ -33,21 +32,34 @@ class JointMoves:
         self.mean_returns = np.zeros((2, FIRST_ATTACK - STOP), np.float32)  # [P, M]
 
     @property
-    def chances(self) -> FloatArray:
-        """[P, M] of each move, from STOP on."""
+    def probabilities(self) -> FloatArray:
+        """[P, M] the probability of each move, from STOP on."""
         if self._temperature is None:
             return np.full_like(self.mean_returns, 1 / self.mean_returns.shape[-1])
         best = self.mean_returns.max(-1, keepdims=True)
-        above = np.exp((self.mean_returns - best) / self._temperature)
-        return above / above.sum(-1, keepdims=True)
+        weights = np.exp((self.mean_returns - best) / self._temperature)
+        return weights / weights.sum(-1, keepdims=True)
 
-    def draw(self, met: BoolArray, rng: np.random.Generator) -> IntArray:
-        """[N] moves of teams that have met an enemy or not; [N] bool."""
-        below = self.chances.cumsum(-1)[met.astype(int), :-1]  # N,M-1
-        return STOP + (rng.random((len(met), 1)) >= below).sum(-1)
+    def draw(self, after_contact: BoolArray, rng: np.random.Generator) -> IntArray:
+        """Draws a move for each team.
 
-    def learn(self, moves: IntArray, brought: float) -> None:
-        """A battle in which these moves were drawn, [P], has brought this return."""
+        Args:
+            after_contact: [N] whether the team has had an enemy in range in this battle.
+            rng: The random generator.
+
+        Returns:
+            [N] actions.
+        """
+        cumulative = self.probabilities.cumsum(-1)[after_contact.astype(int), :-1]  # N,M-1
+        return STOP + (rng.random((len(after_contact), 1)) >= cumulative).sum(-1)
+
+    def update(self, moves: IntArray, episode_return: float) -> None:
+        """Updates the average returns after an episode.
+
+        Args:
+            moves: [P] the last joint move of each phase, or ``NONE``.
+            episode_return: The episode's return.
+        """
         for means, move in zip(self.mean_returns, moves, strict=True):
             if move != NONE:
-                means[move - STOP] += _RATE * (brought - means[move - STOP])
+                means[move - STOP] += _UPDATE_RATE * (episode_return - means[move - STOP])

@@ -1,4 +1,4 @@
-"""An RLModule as the policy of N battles: numpy in and out, with the recurrent state kept here.
+"""An RLModule as the policy of N battles: numpy arrays in and out, hidden states kept here.
 
 Shape legend: ``N`` battles, ``A`` agents, ``U`` actions, ``H`` width of the GRU.
 """
@@ -17,8 +17,8 @@ from envs.starcraft.team_view import TeamView
 from envs.starcraft.units import FloatArray, IntArray
 from rllib_ptm.learn.rl_module import HIDDEN
 
-# Of so few battles, waking a second thread costs more than it brings: see benchmarks/README.md.
-_BATTLES_FOR_ONE_THREAD = 128
+# Up to this many battles one thread is faster than several: see benchmarks/README.md.
+_MAX_BATTLES_FOR_ONE_THREAD = 128
 
 
 @contextlib.contextmanager
@@ -35,28 +35,29 @@ class ModulePolicy:
     """See ``rllib_ptm.play.rollout.Policy``.
 
     Args:
-        module: What computes utilities; its weights may change between steps.
+        module: Computes the utilities; its weights may change between steps.
         num_battles: N.
-        hidden: [N, A, H], what each battle's agents remember; by default nothing.
+        hidden: [N, A, H] hidden states; by default the initial ones.
     """
 
     def __init__(
         self, module: RLModule, num_battles: int, hidden: FloatArray | None = None
     ) -> None:
-        self._module = module.eval()  # or RLlib would switch it to and fro in every step
-        one = module.get_initial_state()[HIDDEN]  # A,H
-        memory = np.stack([one] * num_battles) if hidden is None else hidden.copy()
-        self._hidden = torch.from_numpy(memory)  # N,A,H
-        few = num_battles <= _BATTLES_FOR_ONE_THREAD
-        self._threads = _one_thread if few else contextlib.nullcontext
+        # In evaluation mode already: RLlib would switch the mode in every step.
+        self._module = module.eval()
+        initial = module.get_initial_state()[HIDDEN]  # A,H
+        states = np.stack([initial] * num_battles) if hidden is None else hidden.copy()
+        self._hidden = torch.from_numpy(states)  # N,A,H
+        one_thread = num_battles <= _MAX_BATTLES_FOR_ONE_THREAD
+        self._threads = _one_thread if one_thread else contextlib.nullcontext
 
     @property
     def hidden(self) -> FloatArray:
-        """[N, A, H], what each battle's agents remember."""
+        """[N, A, H] a copy of the hidden states."""
         return self._hidden.numpy().copy()
 
     def utilities(self, view: TeamView) -> FloatArray:
-        """[N, A, U]."""
+        """[N, A, U] utilities; steps the hidden states."""
         obs = {name: torch.from_numpy(array) for name, array in view._asdict().items()}
         with self._threads():
             out = self._module.forward_inference(
@@ -65,6 +66,6 @@ class ModulePolicy:
         self._hidden = out[Columns.STATE_OUT][HIDDEN]
         return out[Columns.ACTION_DIST_INPUTS].numpy()
 
-    def forget(self, battles: IntArray) -> None:
-        """Clears what was seen in these battles."""
+    def reset(self, battles: IntArray) -> None:
+        """Resets the hidden states of battles that start a new episode."""
         self._hidden[torch.from_numpy(battles)] = 0.0

@@ -1,4 +1,4 @@
-"""Plays battles with a policy and cuts out whole episodes; knows nothing of RLlib.
+"""Plays battles with a policy and returns finished episodes. Independent of RLlib.
 
 Shape legend: ``N`` battles, ``A`` agents, ``U`` actions.
 """
@@ -20,28 +20,28 @@ from rllib_ptm.replay.episodes import TeamEpisode
 
 
 class Policy(Protocol):
-    """What chooses actions for N battles, and remembers what each has seen."""
+    """Computes utilities for N battles, and keeps a hidden state for each."""
 
     def utilities(self, view: TeamView) -> FloatArray:
-        """[N, A, U]; steps the memory of all battles."""
+        """[N, A, U] utilities; steps the hidden states of all battles."""
 
-    def forget(self, battles: IntArray) -> None:
-        """Clears the memory of battles that begin anew."""
+    def reset(self, battles: IntArray) -> None:
+        """Resets the hidden states of battles that start a new episode."""
 
 
 class Rollout:
-    """N battles that are played on and on.
+    """N battles that play one episode after another.
 
-    A battle that breaks (``Battles.failed``) begins anew, with its task and its seed; what was
-    played of it is dropped.
+    A battle that fails (``Battles.failed``) restarts with the same task and seed; the steps of the
+    failed episode are dropped.
 
     Args:
-        battles: What is played.
-        time_limit_steps: An episode that is not decided by then ends, not won.
-        schedule: Tells the task and the seed of each new battle. Where it ends, battles stay
-            idle after their last episode.
-        exploration: How actions depart from the best; by default each agent's alone.
-        state: What ``get_state`` gave: the battles go on from there, and none begins.
+        battles: The battles.
+        time_limit_steps: Number of steps after which an undecided episode ends, not won.
+        schedule: Yields the task and the seed of each new episode. When it is exhausted, battles
+            stay idle after their last episode.
+        exploration: The exploration; by default ε-greedy for each agent.
+        state: What ``get_state`` returned: the episodes in progress resume, and none starts.
     """
 
     def __init__(
@@ -61,15 +61,15 @@ class Rollout:
         if state is None:
             self._start(range(battles.num_battles))
         else:
-            self._go_on(state)
+            self._resume(state)
         self._recording = Recording(time_limit_steps, self._units)
         if state is not None:
             self._recording.set_state(state)
 
     def get_state(self) -> dict[str, np.ndarray] | None:
-        """The battles and what has been played of their episodes, as plain arrays.
+        """The battles and the recorded steps of their episodes, as plain arrays.
 
-        None where the backend cannot save its battles; see ``envs.starcraft.battles.Resumable``.
+        None if the backend cannot save its battles; see ``envs.starcraft.battles.Resumable``.
         """
         if not isinstance(self._battles, Resumable):
             return None
@@ -77,12 +77,12 @@ class Rollout:
             "tasks": np.array(["" if task is None else task.name for task in self._tasks]),
             "seeds": np.array(self._seeds, np.int64),
         }
-        # Older moments belong to no open episode.
+        # Older steps belong to episodes that have ended.
         state |= self._recording.get_state(steps=max(int(self._units.step.max()), 1))
         state |= {f"exploration.{k}": v for k, v in self._exploration.get_state().items()}
         return state | {f"battles.{k}": v for k, v in self._battles.get_state().items()}
 
-    def _go_on(self, state: Mapping[str, np.ndarray]) -> None:
+    def _resume(self, state: Mapping[str, np.ndarray]) -> None:
         assert isinstance(self._battles, Resumable)
         self._units = self._battles.set_state(_part(state, "battles."))
         self._exploration.set_state(_part(state, "exploration."))
@@ -91,52 +91,65 @@ class Rollout:
 
     @property
     def idle(self) -> bool:
-        """Every battle has ended and no new one is to begin."""
+        """Whether all battles have ended and the schedule is exhausted."""
         return not any(self._tasks)
 
-    def _start(self, which: Iterable[int], again: Sequence[int] = ()) -> IntArray:
-        """Starts new battles as far as the schedule goes, and some once more; returns all these."""
-        begun = list(again)
-        for battle in which:
+    def _start(self, battles: Iterable[int], restarts: Sequence[int] = ()) -> IntArray:
+        """Starts episodes.
+
+        Args:
+            battles: Battles that start their next scheduled episode, if there is one.
+            restarts: Battles that start their episode again.
+
+        Returns:
+            The battles that have started.
+        """
+        started = list(restarts)
+        for battle in battles:
             self._tasks[battle], self._seeds[battle] = next(self._schedule, (None, 0))
             if self._tasks[battle] is not None:
-                begun.append(battle)
-        tasks = [task for task in (self._tasks[i] for i in begun) if task is not None]
-        seeds = [self._seeds[i] for i in begun]
-        self._units = self._battles.reset(np.array(begun, int), tasks, seeds)
-        return np.array(begun, int)
+                started.append(battle)
+        tasks = [task for task in (self._tasks[i] for i in started) if task is not None]
+        seeds = [self._seeds[i] for i in started]
+        self._units = self._battles.reset(np.array(started, int), tasks, seeds)
+        return np.array(started, int)
 
     def step(self, policy: Policy, epsilon: float, rng: np.random.Generator) -> list[TeamEpisode]:
         """Plays one step of every battle.
 
+        Args:
+            policy: The policy.
+            epsilon: ε.
+            rng: The random generator of the exploration.
+
         Returns:
-            The episodes that this step ended.
+            The episodes that ended in this step.
         """
         view = team_view(self._units)
         actions = self._exploration.choose(policy.utilities(view), view.action_mask, epsilon, rng)
         after = self._battles.step(actions)
         self._recording.add(self._units, actions, reward(self._units, after))
-        ends = decided(after)
-        over = ends | (after.step >= self._time_limit)
+        is_decided = decided(after)
+        over = is_decided | (after.step >= self._time_limit)
         playing = np.array([task is not None for task in self._tasks])
-        broken = self._battles.failed & playing
-        ended = np.flatnonzero(over & playing & ~broken).tolist()
+        failed = self._battles.failed & playing
+        ended = np.flatnonzero(over & playing & ~failed).tolist()
         self._units = after
-        if not (ended or broken.any()):
+        if not (ended or failed.any()):
             return []
         wins = won(after)
-        episodes = [self._cut(i, after, bool(wins[i]), not ends[i]) for i in ended]
-        self._exploration.learn(ended, [episode.episode_return for episode in episodes])
-        begun = self._start(ended, np.flatnonzero(broken).tolist())
-        policy.forget(begun)
-        self._exploration.forget(begun)
+        episodes = [self._cut(i, after, bool(wins[i]), not is_decided[i]) for i in ended]
+        self._exploration.update(ended, [episode.episode_return for episode in episodes])
+        started = self._start(ended, np.flatnonzero(failed).tolist())
+        policy.reset(started)
+        self._exploration.reset(started)
         return episodes
 
-    def _cut(self, battle: int, after: Units, is_won: bool, truncated: bool) -> TeamEpisode:
-        """The episode that ends in ``after``."""
+    def _cut(self, battle: int, final: Units, is_won: bool, truncated: bool) -> TeamEpisode:
+        """The episode of one battle that ends with ``final``."""
         task = self._tasks[battle]
         assert task is not None
-        units, actions, rewards = self._recording.cut(battle, after)
+        units, actions, rewards = self._recording.cut(battle, final)
         return TeamEpisode(
             task=task.name,
             seed=self._seeds[battle],
@@ -149,5 +162,5 @@ class Rollout:
 
 
 def _part(state: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """The entries of a state whose names begin so, without that beginning."""
+    """The entries whose names start with a prefix, by the rest of their names."""
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

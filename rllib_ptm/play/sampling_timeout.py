@@ -1,4 +1,4 @@
-"""A time limit on training that gets no episodes, because all env runners keep failing."""
+"""A time limit for training without episodes: it ends a run whose env runners all keep failing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 
 
 class EnvRunnersLostError(RuntimeError):
-    """No env runner has given an episode for a long time."""
+    """No env runner has returned an episode within the time limit."""
 
 
-class Patience:
-    """Counts the time since the last episodes came.
+class SamplingTimeout:
+    """Measures the time since the last episodes.
 
     Args:
-        seconds: How long to go on without any.
+        seconds: The time limit.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -21,10 +21,13 @@ class Patience:
         self._since: float | None = None
 
     def check(self, num_episodes: int) -> None:
-        """To be told what every round of sampling brought.
+        """Records the result of one round of sampling.
+
+        Args:
+            num_episodes: Number of episodes that the round returned.
 
         Raises:
-            EnvRunnersLostError: Nothing, for too long.
+            EnvRunnersLostError: No episodes for longer than the time limit.
         """
         now = time.monotonic()
         if num_episodes:

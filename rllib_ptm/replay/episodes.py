@@ -1,7 +1,7 @@
-"""Whole episodes of a team, and the padded batch that the learner gets.
+"""Finished episodes of a team, and their padded batch.
 
-An episode keeps the record of its units, which is small; the features that the networks see are
-made from it when a batch is drawn. Shapes: see ``rllib_ptm.model.batch``.
+An episode holds the record of its units, which is small. The input features of the networks are
+computed from it when a batch is drawn. Shapes: see ``rllib_ptm.model.batch``.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import numpy as np
 from envs.starcraft.team_view import team_view
 from envs.starcraft.units import BoolArray, FloatArray, Units
 
-# Fields of Units that change from step to step; the others stay for the whole episode.
+# Fields of Units that change from step to step; the others are constant in an episode.
 MOVING = ("health", "shield", "cooldown", "position", "can_move", "last_action", "step")
 
 
 class BadEpisodeError(ValueError):
-    """An episode from which nothing can be learned; the message names it."""
+    """An episode cannot be used for training; the message names it."""
 
 
 @dataclass(frozen=True)
 class TeamEpisode:
-    """One battle from its start to its end.
+    """One battle from start to end.
 
     Attributes:
         task: The task's name.
-        seed: The battle's; with the task it names the episode.
-        units: The record of the T + 1 moments; [T+1, ...] what moves, [1, ...] what stays.
+        seed: The battle's seed; together with the task it identifies the episode.
+        units: The T + 1 observations; fields in ``MOVING`` are [T+1, ...], the others [1, ...].
         actions: [T, A] int8.
         rewards: [T] float32.
-        won: No enemy lived in the end, and an ally did.
-        truncated: The time limit ended it.
+        won: Whether all enemies are dead at the end, and an ally is alive.
+        truncated: Whether the time limit ended the episode.
     """
 
     task: str
@@ -48,11 +48,11 @@ class TeamEpisode:
         return len(self.rewards)
 
     def env_steps(self) -> int:
-        """Steps of the team, as RLlib counts them."""
+        """Number of env steps; RLlib calls this."""
         return len(self)
 
     def agent_steps(self) -> int:
-        """To RLlib the team is one agent."""
+        """Number of agent steps; to RLlib the team is one agent."""
         return len(self)
 
     @property
@@ -61,8 +61,8 @@ class TeamEpisode:
         return float(self.rewards.sum())
 
 
-def moments(episode: TeamEpisode) -> list[Units]:
-    """The T + 1 moments of an episode, one by one: arrays without leading dimensions."""
+def time_steps(episode: TeamEpisode) -> list[Units]:
+    """The T + 1 observations of an episode, each without a leading dimension."""
     return [
         Units(
             **{
@@ -75,7 +75,7 @@ def moments(episode: TeamEpisode) -> list[Units]:
 
 
 def to_arrays(episodes: Sequence[TeamEpisode]) -> dict[str, np.ndarray]:
-    """Episodes as a few long arrays, for a file or a batch; ``from_arrays`` turns them back."""
+    """Concatenates episodes to a few long arrays, for a file or a batch; see ``from_arrays``."""
     arrays = {
         field.name: np.concatenate([getattr(e.units, field.name) for e in episodes])
         for field in fields(Units)
@@ -92,15 +92,15 @@ def to_arrays(episodes: Sequence[TeamEpisode]) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[TeamEpisode]:
-    """The episodes out of what ``to_arrays`` gave.
+    """Splits the arrays of ``to_arrays`` into episodes.
 
-    Each is a copy: a view would keep the long arrays until the last of their episodes is gone.
+    Episodes are copies. Views would keep the long arrays in memory until the last one is freed.
     """
     ends = np.cumsum(arrays["length"])
     episodes = []
     for i, (end, length) in enumerate(zip(ends.tolist(), arrays["length"].tolist(), strict=True)):
         steps = slice(end - length, end)
-        moments = slice(end - length + i, end + i + 1)  # each episode has one more of them
+        observations = slice(end - length + i, end + i + 1)  # one more than steps per episode
         episodes.append(
             TeamEpisode(
                 task=str(arrays["task"][i]),
@@ -108,7 +108,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[TeamEpisode]:
                 units=Units(
                     **{
                         field.name: arrays[field.name][
-                            moments if field.name in MOVING else slice(i, i + 1)
+                            observations if field.name in MOVING else slice(i, i + 1)
                         ].copy()
                         for field in fields(Units)
                     }
@@ -125,17 +125,18 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[TeamEpisode]:
 def collate(
     episodes: Sequence[TeamEpisode], bootstrap_on_truncation: bool = False
 ) -> dict[str, np.ndarray]:
-    """Pads episodes to the longest.
+    """Pads episodes to the length of the longest.
 
     Args:
-        episodes: B episodes with equal slots.
-        bootstrap_on_truncation: Let a value follow the last step where the time limit ended it.
+        episodes: B episodes with equal numbers of slots.
+        bootstrap_on_truncation: Whether the last step bootstraps if the time limit ended the
+            episode.
 
     Returns:
         The fields of ``TeamBatch`` that come from the episodes, by name.
 
     Raises:
-        BadEpisodeError: A reward is not a finite number.
+        BadEpisodeError: A reward is NaN or infinite.
     """
     for episode in episodes:
         _check_rewards(episode)
@@ -147,25 +148,25 @@ def collate(
         else arrays[field.name].repeat(lengths + 1, axis=0)
         for field in fields(Units)
     }
-    view = team_view(Units(**units))  # before it is padded: padding has no features to compute
+    view = team_view(Units(**units))  # before padding, which needs no features
     steps = np.arange(lengths.max())
     valid = steps < lengths[:, None]  # B,T
-    is_moment = np.arange(len(steps) + 1) <= lengths[:, None]  # B,T+1
-    value_follows = truncated & bootstrap_on_truncation
+    observed = np.arange(len(steps) + 1) <= lengths[:, None]  # B,T+1
+    bootstraps = truncated & bootstrap_on_truncation  # [B]
     return {
-        "entities": _pad(view.entities, is_moment),
+        "entities": _pad(view.entities, observed),
         "present": arrays["present"],
-        "visible": _pad(view.visible, is_moment),
-        "action_mask": _pad(view.action_mask, is_moment),
+        "visible": _pad(view.visible, observed),
+        "action_mask": _pad(view.action_mask, observed),
         "actions": _pad(arrays["actions"], valid).astype(np.int64),
         "rewards": _pad(arrays["rewards"], valid),
-        "terminated": (steps == lengths[:, None] - 1) & ~value_follows[:, None],
+        "terminated": (steps == lengths[:, None] - 1) & ~bootstraps[:, None],
         "valid": valid,
     }
 
 
 def _check_rewards(episode: TeamEpisode) -> None:
-    """One such reward would make every weight NaN."""
+    """Refuses a reward that is not finite: it would make every weight NaN."""
     bad = np.flatnonzero(~np.isfinite(episode.rewards))
     if bad.size:
         raise BadEpisodeError(
@@ -175,7 +176,7 @@ def _check_rewards(episode: TeamEpisode) -> None:
 
 
 def _pad(rows: np.ndarray, places: BoolArray) -> np.ndarray:
-    """[R, ...] -> [B, T, ...]: the rows, in their order, where the places [B, T] are, else zero."""
+    """Writes rows [R, ...] in order to the True places [B, T] of a zero array [B, T, ...]."""
     padded = np.zeros((*places.shape, *rows.shape[1:]), rows.dtype)
     padded[places] = rows
     return padded

@@ -1,4 +1,4 @@
-"""Keeps the last whole episodes, as compactly as they come."""
+"""The replay buffer: the last finished episodes, in their compact form."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ EPISODES_FILE = "episodes.npz"
 
 
 class ReplayBuffer(Checkpointable):
-    """The last ``capacity_episodes`` episodes; the oldest gives way to the newest.
+    """Holds the last ``capacity_episodes`` episodes; a new one replaces the oldest.
 
     In a checkpoint it is one file of plain arrays.
 
     Args:
-        capacity_episodes: How many it holds.
+        capacity_episodes: Largest number of episodes.
     """
 
     def __init__(self, capacity_episodes: int) -> None:
@@ -32,7 +32,7 @@ class ReplayBuffer(Checkpointable):
         return len(self._episodes)
 
     def add(self, episodes: Sequence[TeamEpisode]) -> None:
-        """Adds episodes, one after the other."""
+        """Adds episodes in order."""
         for episode in episodes:
             if len(self._episodes) < self.capacity_episodes:
                 self._episodes.append(episode)
@@ -41,10 +41,10 @@ class ReplayBuffer(Checkpointable):
             self._next = (self._next + 1) % self.capacity_episodes
 
     def sample(self, num_episodes: int, rng: np.random.Generator) -> list[TeamEpisode]:
-        """Draws different episodes uniformly; fewer where the buffer holds fewer."""
+        """Draws episodes uniformly without replacement; at most as many as the buffer holds."""
         held = len(self._episodes)
         by_age = rng.choice(held, min(num_episodes, held), replace=False)
-        # By age, so that a restored buffer, in which they lie in order, gives the same ones.
+        # Drawn by age, so that a restored buffer, which starts with the oldest, draws the same.
         return [self._episodes[(self._oldest + age) % held] for age in by_age.tolist()]
 
     def save_to_path(self, path: Any = None, *, filesystem: Any = None, **kwargs: Any) -> str:
@@ -56,7 +56,7 @@ class ReplayBuffer(Checkpointable):
         return folder
 
     def restore_from_path(self, path: Any, *, filesystem: Any = None, **kwargs: Any) -> None:
-        """Reads what ``save_to_path`` wrote; runs nothing that is in the file."""
+        """Reads what ``save_to_path`` wrote; runs no code from the file."""
         filesystem, folder = locate(path, filesystem)
         arrays = read_arrays(filesystem, f"{folder}/{EPISODES_FILE}")
         self._fill(from_arrays(arrays) if arrays else [])
@@ -66,11 +66,11 @@ class ReplayBuffer(Checkpointable):
         return {"episodes": self._in_order()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Takes what ``get_state`` gave."""
+        """Restores what ``get_state`` returned."""
         self._fill(state["episodes"])
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple, dict[str, Any]]:
-        """How to build an empty one."""
+        """The constructor's arguments."""
         return (self.capacity_episodes,), {}
 
     def _in_order(self) -> list[TeamEpisode]:

@@ -22,7 +22,7 @@ from rllib_ptm import PTM, PTMConfig
 from rllib_ptm.checkpoints.folder import check_checkpoint
 from rllib_ptm.learn.learner_timeout import LearnerLostError
 from rllib_ptm.learn.non_finite import NonFiniteLossError
-from rllib_ptm.play.sampling_timeout import EnvRunnersLostError, Patience
+from rllib_ptm.play.sampling_timeout import EnvRunnersLostError, SamplingTimeout
 
 # Functions for other processes are pickled by value: these cannot import this file.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -201,7 +201,7 @@ def test_a_learner_that_is_lost_is_a_clear_error_and_the_checkpoint_is_good(
 def test_training_without_episodes_ends_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    patience = Patience(seconds=10.0)
+    patience = SamplingTimeout(seconds=10.0)
     for now[0], episodes in ((1.0, 0), (9.0, 0), (10.0, 3), (15.0, 0), (25.0, 0)):
         patience.check(episodes)
     now[0] = 25.1

@@ -15,7 +15,7 @@ from conftest import wait_until
 from tracing import arrays_of, assert_same, changing, trace
 
 from rllib_ptm import PTMConfig
-from rllib_ptm.play.env_runner import KIND, TeamEnvRunner
+from rllib_ptm.play.env_runner import RNG, SETTINGS, TeamEnvRunner
 from rllib_ptm.replay.episodes import to_arrays
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
 
@@ -44,14 +44,14 @@ def test_a_resumed_run_is_the_run_that_went_on(
     resumed.stop()
 
 
-def test_a_runner_plays_on_from_its_play_state(make_runner: MakeRunner) -> None:
+def test_a_runner_resumes_its_episodes_in_progress(make_runner: MakeRunner) -> None:
     runner = make_runner()
     runner.sample(num_episodes=5, epsilon=0.5)
-    state, weights = runner.get_play_state(), runner.get_state()
+    state, weights = runner.get_episodes_in_progress(), runner.get_state()
     expected = runner.sample(num_episodes=20, epsilon=0.5)
     other = make_runner()
     other.set_state(weights)
-    assert other.set_play_state(state) is None
+    assert other.set_episodes_in_progress(state) is None
     assert_same(to_arrays(expected), to_arrays(other.sample(num_episodes=20, epsilon=0.5)))
 
 
@@ -61,7 +61,7 @@ def test_battles_that_do_not_fit_begin_anew_and_say_so(
     runner = make_runner()
     runner.sample(num_episodes=1, epsilon=1.0)
     fewer = make_runner(make_config().env_runners(num_envs_per_env_runner=4))
-    refusal = fewer.set_play_state(runner.get_play_state())
+    refusal = fewer.set_episodes_in_progress(runner.get_episodes_in_progress())
     assert refusal is not None
     assert '"battles": 8' in refusal
     assert '"battles": 4' in refusal
@@ -71,11 +71,13 @@ def test_battles_that_do_not_fit_begin_anew_and_say_so(
 def test_battles_of_an_older_version_begin_anew_and_say_so(make_runner: MakeRunner) -> None:
     runner = make_runner()
     runner.sample(num_episodes=1)
-    state = runner.get_play_state()
-    kind = json.loads(state[KIND].item())
-    del kind["exploration"]  # was not told, and other arrays were kept
+    state = runner.get_episodes_in_progress()
+    settings = json.loads(state[SETTINGS].item())
+    del settings["exploration"]  # was not told, and other arrays were kept
     older = {k: v for k, v in state.items() if not k.startswith("exploration.")}
-    refusal = make_runner().set_play_state(older | {KIND: np.array(json.dumps(kind))})
+    refusal = make_runner().set_episodes_in_progress(
+        older | {SETTINGS: np.array(json.dumps(settings))}
+    )
     assert refusal is not None
     assert "exploration" in refusal
 
@@ -85,8 +87,8 @@ def test_a_backend_that_cannot_save_its_battles_begins_anew_and_says_so(
 ) -> None:
     runner = make_runner()
     runner.sample(num_episodes=1, epsilon=1.0)
-    state = {k: v for k, v in runner.get_play_state().items() if k in ("rng", "kind")}
-    refusal = make_runner().set_play_state(state)
+    state = {k: v for k, v in runner.get_episodes_in_progress().items() if k in (RNG, SETTINGS)}
+    refusal = make_runner().set_episodes_in_progress(state)
     assert refusal == "the backend 'smax' cannot save battles in progress"
 
 

@@ -17,7 +17,7 @@ from small_networks import SMALL
 import envs
 from envs.starcraft.team_view import FIRST_ATTACK, TeamView, feature_widths, team_view
 from rllib_ptm import AgentPolicy, InputError, PTMConfig, policy_folder
-from rllib_ptm.deploy.slot_expansion import EMBEDDING, Slots, more_slots
+from rllib_ptm.deploy.slot_expansion import EMBEDDING, Slots, expand_slots
 from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer, evaluate_checkpoint
 
 README = pathlib.Path(__file__).parents[2] / "README.md"
@@ -73,7 +73,7 @@ def test_a_new_column_is_the_mean_of_those_that_were_trained(
 ) -> None:
     state = module_of(checkpoints["entity"]).get_state()
     trained, wanted = Slots(6, 6), Slots(8, 9)
-    wider = more_slots(state, trained, wanted, "entity")
+    wider = expand_slots(state, trained, wanted, "entity")
     assert {k for k in state if wider[k] is not state[k]} == {EMBEDDING}
 
     def columns(weight: np.ndarray, slots: Slots) -> dict[str, np.ndarray]:
@@ -94,7 +94,7 @@ def test_a_new_column_is_the_mean_of_those_that_were_trained(
 def test_new_slots_that_are_empty_change_nothing(checkpoints: dict[str, pathlib.Path]) -> None:
     """The wider policy, in battles whose units all have tags that were trained."""
     narrow, trained, wanted = module_of(checkpoints["entity"]), Slots(6, 6), Slots(7, 8)
-    state = more_slots(narrow.get_state(), trained, wanted, "entity")
+    state = expand_slots(narrow.get_state(), trained, wanted, "entity")
     wide = type(narrow)(
         observation_space=envs_space(wanted),
         action_space=None,
@@ -142,7 +142,7 @@ def test_a_film_shows_the_first_game_of_each_task(
     checkpoints: dict[str, pathlib.Path],
 ) -> None:
     player = CheckpointPlayer(checkpoints["slot"], tasks=["2m_vs_3m", "3m_vs_2m"])
-    films = player.films(seed=3)
+    films = player.first_episodes(seed=3)
     alone = {row.task: row for row in player.results(1, seed=3)}
     player.close()
     assert list(films) == ["2m_vs_3m", "3m_vs_2m"]

@@ -55,7 +55,7 @@ def met(which: slice) -> tuple[np.ndarray, np.ndarray]:
 
 def opened(joint_steps: int = 50) -> Exploration:
     """All battles have opened with one move of the team, a step ago."""
-    exploration = Exploration(N, joint_chance=1.0, joint_steps=joint_steps)
+    exploration = Exploration(N, joint_probability=1.0, joint_steps=joint_steps)
     play(exploration, 1.0, steps=1)
     return exploration
 
@@ -65,7 +65,7 @@ def agreeing(actions: np.ndarray) -> np.ndarray:
     return (actions == actions[..., :1]).all(-1)
 
 
-def test_without_a_joint_chance_it_is_epsilon_greedy() -> None:
+def test_without_a_joint_probability_it_is_epsilon_greedy() -> None:
     utilities, mask = teams()
     alone = epsilon_greedy(utilities, mask, 0.3, np.random.default_rng(5))
     chosen = Exploration(N).choose(utilities, mask, 0.3, np.random.default_rng(5))
@@ -73,7 +73,7 @@ def test_without_a_joint_chance_it_is_epsilon_greedy() -> None:
 
 
 def test_a_greedy_team_explores_neither_way() -> None:
-    actions = play(Exploration(N, joint_chance=1.0, joint_steps=8), epsilon=0.0, steps=20)
+    actions = play(Exploration(N, joint_probability=1.0, joint_steps=8), epsilon=0.0, steps=20)
     assert not agreeing(actions).any()
 
 
@@ -96,7 +96,7 @@ def test_who_can_go_no_further_stops_and_the_dead_do_nothing() -> None:
     mask[:, 0, STOP + 1 : ATTACK] = False  # the first agent is at every edge of the map
     mask[:, 1, :] = False
     mask[:, 1, NO_OP] = True  # the second is dead
-    exploration = Exploration(N, joint_chance=1.0, joint_steps=3)
+    exploration = Exploration(N, joint_probability=1.0, joint_steps=3)
     actions = exploration.choose(utilities, mask, 1.0, np.random.default_rng(0))
     assert (actions[:, 0] == STOP).all()
     assert (actions[:, 1] == NO_OP).all()
@@ -112,7 +112,7 @@ def test_a_joint_move_ends_when_anyone_has_somebody_in_range() -> None:
 
 
 def test_a_team_that_has_lost_contact_may_move_together_again() -> None:
-    exploration = Exploration(N, joint_chance=0.5, joint_steps=3)
+    exploration = Exploration(N, joint_probability=0.5, joint_steps=3)
     rng = np.random.default_rng(2)
     exploration.choose(*met(slice(0, N)), 1e-9, rng)
     lost = play(exploration, 1e-9, steps=6)
@@ -126,7 +126,7 @@ def test_a_team_that_has_lost_contact_may_move_together_again() -> None:
 def test_a_new_battle_has_a_joint_move_of_its_own() -> None:
     before, after = opened(joint_steps=2), opened(joint_steps=2)
     new = np.arange(0, N, 2)
-    after.forget(new)
+    after.reset(new)
     old_moves, new_moves = (
         play(exploration, 1e-9, steps=3, seed=1) for exploration in (before, after)
     )
@@ -141,8 +141,8 @@ def test_joint_moves_under_way_are_saved() -> None:
     first, second = (Exploration(N, 0.5, 8, JointMoves(temperature=1.0)) for _ in range(2))
     play(first, 0.5, steps=3)
     first.choose(*met(slice(0, N, 3)), 0.5, np.random.default_rng(3))
-    first.learn([0, 1, 2, 3], [5.0, 0.0, 10.0, 2.0])
-    first.forget(np.arange(7))
+    first.update([0, 1, 2, 3], [5.0, 0.0, 10.0, 2.0])
+    first.reset(np.arange(7))
     second.set_state({name: array.copy() for name, array in first.get_state().items()})
     np.testing.assert_array_equal(play(first, 0.1, 5, seed=1), play(second, 0.1, 5, seed=1))
     for name, array in first.get_state().items():
@@ -151,15 +151,15 @@ def test_joint_moves_under_way_are_saved() -> None:
 
 def test_what_a_battle_returned_counts_for_the_moves_drawn_in_it() -> None:
     moves = JointMoves(temperature=1.0)
-    exploration = Exploration(N, joint_chance=0.5, joint_steps=2, moves=moves)
+    exploration = Exploration(N, joint_probability=0.5, joint_steps=2, moves=moves)
     before = play(exploration, 1e-9, steps=5)[0]
     exploration.choose(*met(slice(0, N)), 1e-9, np.random.default_rng(4))
     after = play(exploration, 1e-9, steps=5, seed=1)[0]
     drawn_before, drawn_after = agreeing(before), agreeing(after)
     north_east = drawn_before & (before[:, 0] == STOP + 1) & drawn_after & (after[:, 0] == STOP + 3)
     neither = np.flatnonzero(~drawn_before & ~drawn_after).tolist()
-    exploration.learn(np.flatnonzero(north_east)[:1].tolist(), [20.0])
-    exploration.learn(neither, [20.0] * len(neither))
+    exploration.update(np.flatnonzero(north_east)[:1].tolist(), [20.0])
+    exploration.update(neither, [20.0] * len(neither))
     expected = np.zeros((2, 5))
     expected[0, 1] = expected[1, 3] = 2.0
     np.testing.assert_allclose(moves.mean_returns, expected)
@@ -169,7 +169,7 @@ def test_moves_are_drawn_by_what_they_returned() -> None:
     exploration = Exploration(N, 1.0, 2, JointMoves(temperature=1.0))
     actions = play(exploration, 1e-9, steps=1)[0]
     battles = np.arange(N)
-    exploration.learn(battles.tolist(), np.where(actions[:, 0] == STOP + 2, 20.0, 0.0).tolist())
-    exploration.forget(battles)
+    exploration.update(battles.tolist(), np.where(actions[:, 0] == STOP + 2, 20.0, 0.0).tolist())
+    exploration.reset(battles)
     again = play(exploration, 1e-9, steps=1)[0]
     assert (again == STOP + 2).mean() > 0.95

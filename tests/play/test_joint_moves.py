@@ -21,7 +21,7 @@ def shares(moves: JointMoves, met: bool = False) -> np.ndarray:
 
 def learned(moves: JointMoves, before: int, after: int, brought: float, times: int = 1) -> None:
     for _ in range(times):
-        moves.learn(np.array([before, after]), brought)
+        moves.update(np.array([before, after]), brought)
 
 
 def test_before_the_first_battle_all_moves_are_alike() -> None:
@@ -50,7 +50,7 @@ def test_an_average_goes_a_tenth_of_the_way_to_each_return() -> None:
 def test_so_much_more_return_makes_a_move_e_times_as_likely(temperature: float) -> None:
     moves = JointMoves(temperature)
     moves.mean_returns[BEFORE, NORTH - STOP] = temperature
-    chances = moves.chances[BEFORE]
+    chances = moves.probabilities[BEFORE]
     assert chances.sum() == pytest.approx(1.0)
     assert chances[NORTH - STOP] / chances[0] == pytest.approx(np.e)
     np.testing.assert_allclose(shares(moves), chances, atol=0.02)
@@ -66,6 +66,6 @@ def test_each_phase_has_moves_of_its_own() -> None:
 def test_a_move_that_pays_no_more_is_drawn_less_again() -> None:
     moves = JointMoves(temperature=2.0)
     learned(moves, NORTH, NONE, 15.0, times=30)
-    assert moves.chances[BEFORE, NORTH - STOP] > 0.9
+    assert moves.probabilities[BEFORE, NORTH - STOP] > 0.9
     learned(moves, NORTH, NONE, 0.0, times=60)
-    assert moves.chances[BEFORE, NORTH - STOP] < 0.25
+    assert moves.probabilities[BEFORE, NORTH - STOP] < 0.25

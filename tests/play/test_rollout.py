@@ -18,7 +18,7 @@ from rllib_ptm.tasks.draws import TASK_DRAWS
 
 
 class Recorder:
-    """A policy without memory that keeps what it was shown."""
+    """A policy without hidden state that keeps what it was shown."""
 
     def __init__(self, seed: int = 0) -> None:
         self.views: list[TeamView] = []
@@ -28,7 +28,7 @@ class Recorder:
         self.views.append(view)
         return self._rng.random(view.action_mask.shape).astype(np.float32)
 
-    def forget(self, battles: IntArray) -> None:
+    def reset(self, battles: IntArray) -> None:
         pass
 
 
@@ -91,7 +91,7 @@ def test_a_broken_battle_is_dropped_and_played_again() -> None:
     forgotten: list[list[int]] = []
 
     class Forgetful(Recorder):
-        def forget(self, battles: IntArray) -> None:
+        def reset(self, battles: IntArray) -> None:
             forgotten.append(battles.tolist())
 
     def play_through(breaks: dict[int, list[int]]) -> Counter:

@@ -47,7 +47,7 @@ def evaluate(checkpoint: Path, options: EvaluateOptions) -> None:
             if options.render is not None:
                 from envs.starcraft.video import write_video
 
-                write_video(options.render, player.films(options.seed))
+                write_video(options.render, player.first_episodes(options.seed))
         finally:
             player.close()
     console.print(task_table(results))

@@ -39,7 +39,7 @@ class Attacker:
         actions = np.arange(view.action_mask.shape[-1], dtype=np.float32)
         return np.broadcast_to(actions, view.action_mask.shape)
 
-    def forget(self, battles: IntArray) -> None:
+    def reset(self, battles: IntArray) -> None:
         pass
 
 
