@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -322,7 +321,9 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     @property
     def _settings_to_resume(self) -> str:
         """The settings that must be equal for episodes in progress to resume, as JSON."""
-        settings = asdict(self._env) | {
+        settings = {
+            **self._env.model_dump(mode="json"),
+            **self._env.backend_settings.model_dump(mode="json"),
             "tasks": self.task_names,
             "max_allies": self._env.ally_slots,
             "max_enemies": self._env.enemy_slots,
