@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from envs.errors import InputError, unknown_name
+from envs.errors import InputError, located, unknown_name
 from envs.starcraft.backends import BACKENDS
 from envs.starcraft.tasks import TASK_SETS, parse_tasks
 from rllib_ptm.cli.read.options import EvaluateOptions
@@ -60,10 +60,8 @@ def evaluate(checkpoint: Path, options: EvaluateOptions) -> None:
 def _task_names(tasks: str | None) -> str | tuple[str, ...] | None:
     if tasks is None or tasks in TASK_SETS:
         return tasks
-    try:
+    with located("--tasks: "):
         return tuple(task.name for task in parse_tasks([t.strip() for t in tasks.split(",")]))
-    except InputError as error:
-        raise InputError(f"--tasks: {error}") from None
 
 
 def _check_files(options: EvaluateOptions) -> None:
@@ -73,10 +71,8 @@ def _check_files(options: EvaluateOptions) -> None:
     if options.render is not None:
         from envs.starcraft.video import check_video_file
 
-        try:
+        with located("--render: "):
             check_video_file(options.render)
-        except InputError as error:
-            raise InputError(f"--render: {error}") from None
     for option, file in (("--out", options.out), ("--render", options.render)):
         if file is not None and not file.absolute().parent.is_dir():
             raise InputError(f"{option}: there is no folder {str(file.parent)!r}")
