@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from importlib import metadata, resources
@@ -32,6 +33,25 @@ FLOORS = {
     "envs": {"torch", "ray", "rllib_ptm"},
     "rllib_ptm.model": {"ray", "jax", "jaxmarl", "gymnasium", "pettingzoo", "typer", "envs"},
 }
+
+# The rooms, from the ground up: `envs`, and modules and folders below `rllib_ptm`. A room imports
+# from rooms on lower floors and on its own, and never in a circle.
+ROOMS = (
+    ("envs", "model", "process", "ray_private"),
+    ("methods",),
+    ("tasks", "replay"),
+    ("learn",),
+    ("play",),
+    ("checkpoints", "evaluate", "config", "deploy"),
+    ("algorithm",),
+    ("rllib_ptm",),  # the public names, in __init__.py
+    ("cli.read",),
+    ("cli.show",),
+    ("cli.run",),
+    ("cli",),  # main.py
+)
+FLOOR_OF_ROOM = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
+MOST_FILES_IN_A_FOLDER = 15
 
 # Runs as if the packages in `absent` were not installed.
 IMPORT_EVERY_MODULE = """
@@ -150,6 +170,49 @@ def test_no_source_names_a_floor_above(package: str) -> None:
         name.partition(".")[0] for name in imported_modules(folder) if not name.startswith(package)
     }
     assert not tops & FLOORS[package]
+
+
+def room_of(module: str) -> str:
+    """The room of a module: `rllib_ptm.cli.read.options` -> `cli.read`."""
+    top, *parts = module.split(".")
+    if top == "envs" or not parts:
+        return top
+    inner = ".".join(parts[:2])
+    return inner if inner in FLOOR_OF_ROOM else parts[0]
+
+
+def imports_between_rooms() -> Iterator[tuple[str, str]]:
+    """Yields the importing and the imported module, where they are in different rooms."""
+    files = sources()
+    for module, file in files.items():
+        for imported in files.keys() & set(imports_of(file)):
+            if room_of(module) != room_of(imported):
+                yield module, imported
+
+
+def test_every_module_is_in_a_room() -> None:
+    assert {room_of(module) for module in sources()} == set(FLOOR_OF_ROOM)
+
+
+def test_no_import_runs_upward() -> None:
+    upward = [
+        f"{module} imports {imported}"
+        for module, imported in imports_between_rooms()
+        if FLOOR_OF_ROOM[room_of(imported)] > FLOOR_OF_ROOM[room_of(module)]
+    ]
+    assert upward == []
+
+
+def test_no_circle_between_rooms() -> None:
+    arrows: dict[str, set[str]] = {}
+    for module, imported in imports_between_rooms():
+        arrows.setdefault(room_of(module), set()).add(room_of(imported))
+    TopologicalSorter(arrows).prepare()  # raises where there is a circle, and names it
+
+
+def test_folders_are_small() -> None:
+    files = Counter(file.parent for file in sources().values() if file.name != "__init__.py")
+    assert {folder: n for folder, n in files.items() if n > MOST_FILES_IN_A_FOLDER} == {}
 
 
 def test_no_import_leads_back_to_where_it_started() -> None:
