@@ -1,4 +1,4 @@
-"""The fast model gives the values and gradients of the plain one, to 1e-9 in float64."""
+"""The fast model gives the values and gradients of the plain one, within 1e-9 in float64."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ every_mixer = pytest.mark.parametrize("mixer", MIXERS)
 
 
 def plain_team(team: TeamQ, action_head: str, mixer: str) -> plain.Team:
-    """The same weights, as what they are: changing one changes the other."""
+    """The same weight tensors under the names of the plain implementation."""
     return plain.Team(
         agent=team.agent.state_dict(keep_vars=True),
         mixer=team.mixer.state_dict(keep_vars=True),

@@ -1,4 +1,4 @@
-"""What an agent's utilities depend on, and what they do not."""
+"""The utilities depend on what the agent sees, and on nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from rllib_ptm.model.agent import ACTION_HEADS, Agent
 from rllib_ptm.model.batch import TeamBatch
 
-# The same sums, perhaps in another order: equal but for the last digits.
+# The order of sums may differ, so the last digits may too.
 assert_equal = functools.partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
 
 every_head = pytest.mark.parametrize("action_head", ACTION_HEADS)
@@ -25,7 +25,7 @@ any_batch = given(sizes=draw.all_sizes(), seed=draw.seeds)
 
 
 def utilities(agent: Agent, batch: TeamBatch) -> Tensor:
-    """[B, T+1, A, U] of what the agents see in play."""
+    """[B, T+1, A, U] under the visibility of play."""
     masks = batch.visible[:, :, None]
     lengths = batch.valid.sum(1) + 1
     return draw.whole_episodes(agent, batch.entities, batch.present, masks, lengths)[:, :, 0]
@@ -41,7 +41,7 @@ def test_what_an_agent_cannot_see_changes_nothing_for_it(
     dice, before = draw.Dice(seed + 1), utilities(agent, batch)
     for one in range(sizes.agents):
         sees = batch.visible[:, :, one, :, None]  # B,T+1,E,1
-        elsewhere = dice.coin(*batch.visible.shape)  # what the others see
+        elsewhere = dice.coin(*batch.visible.shape)  # visibility of the other agents
         elsewhere[:, :, one] = batch.visible[:, :, one]
         others = draw.batch(sizes, seed + 2).present
         others[:, one] = batch.present[:, one]
@@ -65,7 +65,7 @@ def test_what_an_agent_sees_changes_something_for_it(action_head: str) -> None:
         entities[:, 1, entity] += 1.0
         change = utilities(agent, batch._replace(entities=entities)) - utilities(agent, batch)
         changes = change.abs().amax(-1)[0] > 1e-9  # T+1,A
-        assert changes[1:].all(), "from the step on at which it was seen, by memory later"
+        assert changes[1:].all(), "from that step on, through the hidden state later"
         assert not changes[0].any()
 
 
@@ -87,15 +87,15 @@ def test_the_future_changes_nothing(action_head: str, sizes: Sizes, seed: int) -
 @every_head
 @few
 @any_batch
-def test_an_episode_is_its_steps_one_by_one(action_head: str, sizes: Sizes, seed: int) -> None:
+def test_step_by_step_equals_the_whole_episode(action_head: str, sizes: Sizes, seed: int) -> None:
     agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
     whole = utilities(agent, batch)
     hidden = whole.new_zeros(len(sizes.lengths), sizes.agents, agent.recurrent_dim)
     for t in range(max(sizes.lengths) + 1):
         now, hidden = agent.step(batch.entities[:, t], batch.present, batch.visible[:, t], hidden)
-        goes_on = torch.tensor(sizes.lengths) >= t
-        assert_equal(now[goes_on], whole[goes_on, t])
-        assert not whole[~goes_on, t].any(), "zero beyond an episode's end"
+        exists = torch.tensor(sizes.lengths) >= t
+        assert_equal(now[exists], whole[exists, t])
+        assert not whole[~exists, t].any(), "zero after the end of an episode"
 
 
 @every_head
@@ -108,7 +108,7 @@ def test_absent_agents_have_no_utility(action_head: str, sizes: Sizes, seed: int
 
 
 def with_empty_slots(batch: TeamBatch, sizes: Sizes, allies: int, enemies: int) -> TeamBatch:
-    """So many absent allies behind the agents, and so many absent enemies behind all others."""
+    """Adds slots of absent allies after the agents, and of absent enemies after the enemies."""
     slots = torch.cat(
         [
             torch.arange(sizes.agents),
@@ -131,7 +131,7 @@ def with_empty_slots(batch: TeamBatch, sizes: Sizes, allies: int, enemies: int) 
 def test_empty_slots_change_nothing(
     action_head: str, sizes: Sizes, seed: int, allies: int, enemies: int
 ) -> None:
-    """The slot head has an output more for each slot; the entity head needs no weight more."""
+    """The slot head has one output more for each slot; the entity head has no more weights."""
     batch, narrow = draw.batch(sizes, seed), draw.agent(sizes, seed, action_head)
     larger = replace(sizes, agents=sizes.agents + allies, enemies=sizes.enemies + enemies)
     wide, weights = draw.agent(larger, seed + 1, action_head), narrow.state_dict()
@@ -149,12 +149,12 @@ def test_empty_slots_change_nothing(
 @every_head
 @few
 @given(sizes=draw.all_sizes(), seed=draw.seeds, masks=st.integers(2, 4))
-def test_masks_side_by_side_do_not_touch_each_other(
+def test_masks_in_one_call_do_not_affect_each_other(
     action_head: str, sizes: Sizes, seed: int, masks: int
 ) -> None:
     agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
-    episodes, moments, *pairs = batch.visible.shape
-    stacked = draw.Dice(seed).coin(episodes, moments, masks, *pairs) & batch.visible[:, :, None]
+    episodes, steps, *pairs = batch.visible.shape
+    stacked = draw.Dice(seed).coin(episodes, steps, masks, *pairs) & batch.visible[:, :, None]
     lengths = batch.valid.sum(1) + 1
     together = draw.whole_episodes(agent, batch.entities, batch.present, stacked, lengths)
     for m in range(masks):

@@ -1,4 +1,4 @@
-"""Scores, and the softmax over what may be seen."""
+"""Attention scores, and the masked softmax."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_large_scores_stay_finite() -> None:
     torch.testing.assert_close(weights, expected)
 
 
-def test_a_hidden_score_changes_nothing_however_large_it_is() -> None:
+def test_a_hidden_score_has_no_effect_however_large() -> None:
     scores = torch.tensor([[2.0, 0.0, 1.0], [2.0, 1e3, 1.0]])
     weights = softmax(scores, torch.tensor([True, False, True]).expand(2, -1))
     torch.testing.assert_close(weights[1], weights[0])
@@ -60,7 +60,7 @@ def test_a_row_that_sees_nothing_is_zero_and_passes_no_gradient() -> None:
         1e6,
     ],
 )
-def test_a_row_that_sees_nothing_swallows_a_large_gradient(size: float) -> None:
+def test_a_row_that_sees_nothing_passes_no_large_gradient(size: float) -> None:
     scores = torch.zeros(1, 4, dtype=torch.float32, requires_grad=True)
     weights = softmax(scores, torch.zeros(1, 4, dtype=torch.bool))
     (gradient,) = torch.autograd.grad(weights, scores, torch.full((1, 4), size))
@@ -70,12 +70,12 @@ def test_a_row_that_sees_nothing_swallows_a_large_gradient(size: float) -> None:
 def test_gradients_of_several_heads_under_several_masks() -> None:
     dice = draw.Dice(1)
     masks = dice.coin(2, 3, 5, 4)  # F,M,A,E
-    masks[0, 0, 0] = False  # a row that sees nothing
+    masks[0, 0, 0] = False  # this agent sees nothing
     scores = dice.normal(2, 5, 2, 4).requires_grad_()  # F,A,H,E
     assert torch.autograd.gradcheck(lambda s: masked_softmax(s, masks), scores)
 
 
-def test_beyond_reach_there_is_no_gradient() -> None:
+def test_clipped_scores_have_no_gradient() -> None:
     scores = torch.tensor([[[[90.0, 79.0, 0.0]]]], requires_grad=True)
     weight = masked_softmax(scores, torch.ones(1, 1, 1, 3, dtype=torch.bool))
     (gradient,) = torch.autograd.grad(weight[..., 1].sum(), scores)
@@ -83,7 +83,7 @@ def test_beyond_reach_there_is_no_gradient() -> None:
     assert gradient[0, 0, 0, 1] > 0.0
 
 
-def test_scores_are_scaled_products_of_queries_and_keys_less_the_own_one() -> None:
+def test_scores_are_scaled_products_of_queries_and_keys_minus_the_own_one() -> None:
     dice, (agents, heads) = draw.Dice(2), (2, 3)
     embedded, query, key = dice.normal(4, 5, 6), dice.normal(6, 6), dice.normal(6, 6)
     found = attention_scores(embedded, query, key, agents, heads)
@@ -99,16 +99,16 @@ def test_gradients_of_the_scores() -> None:
     dice, (agents, heads) = draw.Dice(3), (2, 3)
     inputs = [x.requires_grad_() for x in (dice.normal(4, 5, 6), *dice.normal(2, 6, 6).unbind())]
 
-    def but_for_the_shift(embedded: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        # Each agent's score of itself is subtracted as a constant: what is left of the scores'
-        # gradient is that of their differences within a row.
+    def without_the_shift(embedded: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        # Each agent's score of itself is subtracted as a constant, so only differences within a
+        # row have the true gradient.
         scores = attention_scores(embedded, query, key, agents, heads)
         return scores - scores.mean(-1, keepdim=True)
 
-    assert torch.autograd.gradcheck(but_for_the_shift, inputs)
+    assert torch.autograd.gradcheck(without_the_shift, inputs)
 
 
-def test_heads_are_summed_as_a_linear_layer_behind_them_would() -> None:
+def test_summed_heads_equal_a_linear_layer_after_attention() -> None:
     dice, (frames, masks, agents, heads, entities) = draw.Dice(4), (2, 3, 2, 3, 4)
     scores, seen = dice.normal(frames, agents, heads, entities), dice.coin(2, 3, 2, 4)
     value, layer = dice.normal(frames, entities, heads, 5), dice.normal(7, heads * 5)

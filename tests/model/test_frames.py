@@ -1,4 +1,4 @@
-"""Packing the steps that exist."""
+"""Frames packs the steps that exist, and unpacks them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ every_multiple = pytest.mark.parametrize("multiple", [1, 4])
 @every_multiple
 @settings(max_examples=30, deadline=None)
 @ragged
-def test_unpacking_brings_back_what_was_packed(
+def test_unpacking_inverts_packing(
     multiple: int, lengths: list[int], padding: int, seed: int
 ) -> None:
     steps = max(lengths) + padding
@@ -37,7 +37,9 @@ def test_unpacking_brings_back_what_was_packed(
 
 @settings(max_examples=30, deadline=None)
 @ragged
-def test_the_order_is_a_packed_sequences(lengths: list[int], padding: int, seed: int) -> None:
+def test_the_order_is_that_of_a_packed_sequence(
+    lengths: list[int], padding: int, seed: int
+) -> None:
     steps = max(lengths) + padding
     frames = Frames(torch.tensor(lengths), steps)
     padded = draw.Dice(seed).normal(len(lengths), steps, 2)

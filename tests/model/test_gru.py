@@ -1,4 +1,4 @@
-"""The GRU over packed frames against PyTorch's own."""
+"""The GRU over packed frames against ``torch.nn.GRU``."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def test_values_and_gradients_are_those_of_torch(lengths: list[int], seed: int) 
     packed, _ = theirs(PackedSequence(inputs, torch.tensor(rows)), start[None])
     torch.testing.assert_close(states, packed.data, rtol=1e-12, atol=1e-12)
 
-    of_states = dice.normal(*states.shape)  # some loss's gradient
+    grad_states = dice.normal(*states.shape)  # the gradient of some loss
     ours_found = torch.autograd.grad(
-        states, [inputs, start, *(ours.get_parameter(name) for name in WEIGHTS)], of_states
+        states, [inputs, start, *(ours.get_parameter(name) for name in WEIGHTS)], grad_states
     )
     theirs_found = torch.autograd.grad(
         packed.data,
         [inputs, start, *(theirs.get_parameter(f"{name}_l0") for name in WEIGHTS)],
-        of_states,
+        grad_states,
     )
     for mine, their in zip(ours_found, theirs_found, strict=True):
         torch.testing.assert_close(mine, their, rtol=1e-10, atol=1e-12)

@@ -1,4 +1,4 @@
-"""Linear layers are torch's, wherever the bias is added."""
+"""Linear layers equal those of torch; only the place where the bias is added differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets and losses, by numbers worked by hand."""
+"""Targets and losses, against numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_task_never_won_weighs_e_times_one_always_won() -> None:
 # Targets (Eq. 8)
 
 
-def test_no_value_follows_a_terminal_step() -> None:
+def test_a_terminal_step_does_not_bootstrap() -> None:
     targets = td_targets(
         rewards=torch.tensor([[1.0, 2.0, 3.0]]),
         terminated=torch.tensor([[False, False, True]]),
@@ -71,9 +71,9 @@ def test_no_value_follows_a_terminal_step() -> None:
 def test_targets_of_q_lambda_are_a_mean_of_those_of_n_steps(
     sizes: Sizes, seed: int, td_lambda: float, cut: bool
 ) -> None:
-    """(1 - λ) Σ λ^(n-1) y^(n), the last one with all the weight that is left."""
+    """(1 - λ) Σ λ^(n-1) y^(n), where the last one has the remaining weight."""
     gamma, batch = 0.9, draw.batch(sizes, seed)
-    if cut:  # every episode met a time limit that values follow
+    if cut:  # every episode was truncated and its targets bootstrap
         batch = batch._replace(terminated=torch.zeros_like(batch.terminated))
     value = torch.randn(batch.rewards.shape, generator=torch.Generator().manual_seed(seed))
     value = value.to(batch.rewards.dtype)
@@ -92,7 +92,7 @@ def test_targets_of_q_lambda_are_a_mean_of_those_of_n_steps(
 
 
 def episode(rewards: list[float], truncated: bool) -> TeamEpisode:
-    """So many steps of a battle whose units do not matter."""
+    """A battle of some steps; its units have no effect here."""
     units = draw.units(len(rewards) + 1, allies=2, enemies=2, seed=0)
     record = {k: v if k in MOVING else v[:1] for k, v in vars(units).items()}
     return TeamEpisode(
@@ -113,10 +113,10 @@ def episode(rewards: list[float], truncated: bool) -> TeamEpisode:
         (True, [[1 + 5, 2 + 5, 0], [1 + 5, 2 + 5, 4]]),
     ],
 )
-def test_a_value_follows_the_time_limit_only_where_asked_for(
+def test_truncated_episodes_bootstrap_only_if_set(
     bootstrap: bool, expected: list[list[float]]
 ) -> None:
-    """The first episode meets the time limit in its second step, the other is decided."""
+    """The first episode is truncated in its second step, the other one is won or lost."""
     columns = collate([episode([1.0, 2.0], True), episode([1.0, 2.0, 4.0], False)], bootstrap)
     rewards, terminated, valid = (
         torch.as_tensor(columns[name]) for name in ("rewards", "terminated", "valid")
@@ -142,7 +142,10 @@ class Table(nn.Module):
 @pytest.mark.parametrize(
     ("allowed", "next_value"),
     [
-        ([True, True, True], 3.0),  # online likes action 1; the target's own best is 2, worth 7
+        (
+            [True, True, True],
+            3.0,
+        ),  # best online: action 1; the best of the target, 2, has the value 7
         ([True, False, True], 7.0),  # action 1 is not allowed, so online takes action 2
         ([True, False, False], 1.0),
     ],
@@ -240,7 +243,7 @@ def test_the_targets_pass_no_gradient() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_two_learners_with_half_a_batch_each_have_the_gradient_of_one(method: str) -> None:
-    """Gradients of learners are averaged, so weights and steps are those of all of them."""
+    """Learners average their gradients, so weights and steps count over all learners."""
     sizes = Sizes(lengths=(3, 1, 4, 2))
     batch, row = draw.batch(sizes, 0), METHODS[method]
     online, target = (draw.networks(sizes, seed, output=row.output) for seed in (0, 1))
@@ -261,7 +264,7 @@ def test_two_learners_with_half_a_batch_each_have_the_gradient_of_one(method: st
         torch.testing.assert_close((one + other) / 2, whole, rtol=1e-10, atol=1e-12)
 
 
-# One group for everybody
+# All entities on one side
 
 
 @pytest.mark.parametrize("action_head", ACTION_HEADS)
@@ -272,14 +275,16 @@ def test_two_learners_with_half_a_batch_each_have_the_gradient_of_one(method: st
 def test_with_everyone_on_one_side_mining_is_the_original(
     action_head: str, mixer: str, side: bool, sizes: Sizes, seed: int
 ) -> None:
-    """M_D is M*, so Eq. 9 is Eq. 6. M_I is M* and M_O is empty, so Eq. 13 is Eq. 6 as well once
-    an agent that sees nothing is worth nothing, which it is without biases.
+    """M_D is M*, so Eq. 9 is Eq. 6. M_I is M* and M_O is empty, so Eq. 13 is Eq. 6 as well if
+    the utility of an agent that sees nothing is zero, which holds without biases.
     """
     online = draw.networks(sizes, seed, action_head, mixer)
     target = draw.networks(sizes, seed + 1, action_head, mixer)
     with torch.no_grad():
         for name, weight in online.agent.named_parameters():
-            if "bias" in name and not name.startswith(("embed", "head.query", "head.key")):
+            if "bias" in name and not name.startswith(
+                ("attention.embed", "head.query", "head.key")
+            ):
                 weight.zero_()
     batch = draw.batch(sizes, seed)
     group = batch.present & side

@@ -1,4 +1,4 @@
-"""Random groups, and the masks that they make (Eq. 4, 5, 11, 12)."""
+"""Random groups, and the masks made from them (Eq. 4, 5, 11, 12)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, q_values
 few = settings(max_examples=25, deadline=None)
 any_batch = given(sizes=draw.all_sizes(), seed=draw.seeds)
 
-# The quantile .999 of χ² by degrees of freedom.
+# The 0.999 quantile of χ² by degrees of freedom.
 CHI_SQUARED_999 = {1: 10.83, 2: 13.82, 4: 18.47, 7: 24.32}
 
 
 @few
 @any_batch
-def test_in_and_out_of_group_share_out_what_is_visible(sizes: Sizes, seed: int) -> None:
+def test_the_two_sides_partition_what_is_visible(sizes: Sizes, seed: int) -> None:
     batch = draw.batch(sizes, seed)
     group = (batch.exploit_group, batch.present, sizes.agents)
     inside = observed(same_group(*group)[:, None], batch.visible)
@@ -64,7 +64,7 @@ def test_every_size_of_a_group_is_equally_likely(num_present: int) -> None:
 
 @few
 @any_batch
-def test_the_absent_are_in_no_group(sizes: Sizes, seed: int) -> None:
+def test_absent_entities_are_in_no_group(sizes: Sizes, seed: int) -> None:
     present = draw.batch(sizes, seed).present
     group = draw_group(present, torch.Generator().manual_seed(seed))
     assert not (group & ~present).any()
@@ -85,7 +85,7 @@ def test_groups_differ_between_episodes_and_follow_the_seed() -> None:
 
 
 def test_a_group_lasts_for_the_whole_episode() -> None:
-    """Where all see all, the masks that agent and mixer get do not change with the step."""
+    """With full visibility, the masks of agent and mixer are the same at every step."""
     sizes = Sizes(lengths=(4, 2, 3), padding=0)
     online, target = draw.networks(sizes, 0), draw.networks(sizes, 1)
     batch = draw.batch(sizes, 0)

@@ -21,7 +21,7 @@ any_frames = given(sizes=draw.all_sizes(), seed=draw.seeds)
 
 
 class Scene:
-    """Frames to mix: entities [F, E, D], present [F, E] and some group [F, E]."""
+    """Frames to mix: entities [F, E, D], present [F, E] and a group [F, E]."""
 
     def __init__(self, sizes: Sizes, seed: int) -> None:
         batch = draw.batch(sizes, seed)
@@ -55,7 +55,7 @@ class Scene:
         return self.mix([nothing], nothing)
 
     def anything(self) -> Mix:
-        """Masks that no equation makes."""
+        """Masks that are in no equation."""
         masks = [self.dice.coin(*self.all_see_all.shape) for _ in range(4)]
         return self.mix(masks[:3], masks[3])
 
@@ -73,7 +73,7 @@ MIXES: list[Callable[[Scene], Mix]] = [
 @pytest.mark.parametrize("make_mix", MIXES)
 @few
 @any_frames
-def test_more_for_an_agent_is_never_less_for_the_team(
+def test_q_tot_never_falls_when_a_utility_rises(
     mixer: str, make_mix: Callable[[Scene], Mix], sizes: Sizes, seed: int
 ) -> None:
     scene, network = Scene(sizes, seed), draw.networks(sizes, seed, mixer=mixer).mixer
@@ -82,8 +82,8 @@ def test_more_for_an_agent_is_never_less_for_the_team(
     (q_tot,) = network(scene.entities, scene.present, [mix])
     (slope,) = torch.autograd.grad(q_tot.sum(), utilities)
     assert (slope >= 0).all()
-    # QMIX's weights are softmaxed, so their sum over the mixing dimension is 1, and ELU is no
-    # steeper than 1: no agent counts for more than its utility.
+    # The weights are softmaxes, so they sum to 1 over the mixing dimension, and the slope of ELU is
+    # at most 1: Q_tot rises by no more than the utility does.
     assert (slope <= 1 + 1e-12).all()
     more = utilities.detach() + scene.dice.uniform(*utilities.shape)
     (larger,) = network(scene.entities, scene.present, [mix._replace(utilities=more)])
@@ -93,7 +93,7 @@ def test_more_for_an_agent_is_never_less_for_the_team(
 @every_mixer
 @few
 @any_frames
-def test_mixes_in_one_call_do_not_touch_each_other(mixer: str, sizes: Sizes, seed: int) -> None:
+def test_mixes_in_one_call_do_not_affect_each_other(mixer: str, sizes: Sizes, seed: int) -> None:
     scene, network = Scene(sizes, seed), draw.networks(sizes, seed, mixer=mixer).mixer
     mixes = [make_mix(scene) for make_mix in MIXES]
     together = network(scene.entities, scene.present, mixes)
@@ -104,8 +104,8 @@ def test_mixes_in_one_call_do_not_touch_each_other(mixer: str, sizes: Sizes, see
 
 @few
 @any_frames
-def test_what_the_masks_hide_changes_nothing(sizes: Sizes, seed: int) -> None:
-    """An entity that no agent's mask shows, and that is no agent itself."""
+def test_hidden_entities_have_no_effect(sizes: Sizes, seed: int) -> None:
+    """Entities that all masks hide have no effect, unless they are agents."""
     scene, network = Scene(sizes, seed), draw.networks(sizes, seed).mixer
     mix = scene.anything()
     assert mix.other_mask is not None
@@ -126,7 +126,7 @@ def test_vdn_is_a_sum() -> None:
     torch.testing.assert_close(q_tot, mix.utilities.sum((1, 2)))
 
 
-def test_one_mixing_weight_is_one() -> None:
+def test_a_mixing_width_of_1_has_constant_weights() -> None:
     """X = 1: the softmax of a single number is 1, so w1 and w2 need no hypernetwork."""
     scene = Scene(Sizes(lengths=(2, 3), agents=3, enemies=2, entity_dim=5), seed=1)
     torch.manual_seed(0)

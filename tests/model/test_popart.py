@@ -1,4 +1,4 @@
-"""PopArt: the statistics follow the targets, and no Q_tot moves with them."""
+"""PopArt: the statistics follow the targets, and Q_tot does not change with them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ assert_equal = functools.partial(torch.testing.assert_close, rtol=1e-5, atol=1e-
 
 
 def targets_of(task: int, values: list[float]) -> tuple[Tensor, Tensor, Tensor]:
-    """An episode of a task with these targets, and padding that holds none."""
+    """An episode of a task with these targets, and padding without targets."""
     targets = torch.tensor([[*values, float("nan")]])
     return targets, ~targets.isnan(), torch.tensor([task])
 
@@ -39,7 +39,7 @@ def targets_of(task: int, values: list[float]) -> tuple[Tensor, Tensor, Tensor]:
     centre=st.floats(-1.0, 1.0),
     spread=st.floats(1e-3, 1.0),
 )
-def test_no_q_tot_moves_with_the_statistics(
+def test_q_tot_does_not_change_with_the_statistics(
     mixer: str,
     dtype: torch.dtype,
     largest: float,
@@ -74,7 +74,7 @@ def test_the_statistics_follow_known_targets() -> None:
     output, updates = PopArt(TASKS), 2000
     for _ in range(updates):
         output.adapt(*targets_of(2, [3.0, 7.0, 11.0]))
-    left = (1 - STEP) ** updates  # of where they started
+    left = (1 - STEP) ** updates  # the remaining share of the initial values
     mean, second_moment = (1 - left) * 7.0, left * 1.0 + (1 - left) * (9 + 49 + 121) / 3
     assert output.mean[2].item() == pytest.approx(mean, rel=1e-4)
     assert output.variance[2].item() == pytest.approx(second_moment - mean**2, rel=1e-4)
@@ -83,18 +83,18 @@ def test_the_statistics_follow_known_targets() -> None:
 def test_the_statistics_become_those_of_the_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(popart, "STEP", 0.05)
     output, dice = PopArt(TASKS), draw.Dice(0)
-    of_task = torch.tensor([[-20.0, 0.5], [3.0, 6.0], [0.0, 0.01]])  # mean and deviation
+    by_task = torch.tensor([[-20.0, 0.5], [3.0, 6.0], [0.0, 0.01]])  # mean and deviation
     task, valid = torch.arange(3).repeat(20), torch.ones(60, 30, dtype=torch.bool)
     for _ in range(400):
-        mean, deviation = of_task[task].unbind(1)
+        mean, deviation = by_task[task].unbind(1)
         targets = mean[:, None] + deviation[:, None] * dice.normal(60, 30)
         output.adapt(targets, valid, task)
-    assert output.mean[:3].tolist() == pytest.approx(of_task[:, 0].tolist(), abs=0.2)
+    assert output.mean[:3].tolist() == pytest.approx(by_task[:, 0].tolist(), abs=0.2)
     scale = output.scale(torch.arange(3))[:, 0]
-    assert scale.tolist() == pytest.approx(of_task[:, 1].tolist(), rel=0.05)
+    assert scale.tolist() == pytest.approx(by_task[:, 1].tolist(), rel=0.05)
 
 
-def test_a_task_that_was_not_met_keeps_0_and_1() -> None:
+def test_a_task_without_episodes_keeps_0_and_1() -> None:
     output = PopArt(TASKS)
     for value in (5.0, -30.0):
         output.adapt(*targets_of(2, [value, 2 * value]))
@@ -107,7 +107,7 @@ def test_a_task_that_was_not_met_keeps_0_and_1() -> None:
     assert output.variance[2] != 1.0
 
 
-def test_targets_that_never_differ_can_be_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_constant_targets_can_be_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(popart, "STEP", 0.5)
     output, task = PopArt(TASKS), torch.tensor([1])
     for _ in range(200):
@@ -117,7 +117,7 @@ def test_targets_that_never_differ_can_be_normalised(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("log_weight", [-3.0, 0.0, 2.0])
-def test_the_output_rises_with_what_the_mixer_gives(log_weight: float) -> None:
+def test_the_output_rises_with_that_of_the_mixer(log_weight: float) -> None:
     output, task = PopArt(TASKS), torch.tensor([3])
     with torch.no_grad():
         output.log_weight.fill_(log_weight)

@@ -1,4 +1,4 @@
-"""The published REFIL code's numbers (Iqbal et al., ICML 2021), for fixed weights and one batch.
+"""The numbers of the published REFIL code (Iqbal et al., ICML 2021), for fixed weights and a batch.
 
 ``data/refil_small.npz`` holds the inputs, the weights and that code's results: B = 4
 episodes, T = 6 steps, A = 3 agents, E = 7 entities, U = 10 actions, at the published sizes.

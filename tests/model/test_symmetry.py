@@ -1,4 +1,4 @@
-"""Neither padding, nor company, nor the order of episodes or units changes what is learned."""
+"""Padding, other episodes, and the order of episodes or units have no effect on Q values."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ def test_an_episode_alone_and_unpadded(
 ) -> None:
     teams, batch = two_teams(sizes, seed, action_head, mixer), draw.batch(sizes, seed)
     together = evaluate(teams, batch)
-    by_moment, by_step = ("entities", "visible", "action_mask"), TeamBatch._fields[4:8]
+    by_observation, by_step = ("entities", "visible", "action_mask"), TeamBatch._fields[4:8]
     assert by_step == ("actions", "rewards", "terminated", "valid")
     for b, length in enumerate(sizes.lengths):
         row = torch.tensor([b])
         alone = of_episodes(batch, row)
         alone = alone._replace(
-            **{name: getattr(alone, name)[:, : length + 1] for name in by_moment},
+            **{name: getattr(alone, name)[:, : length + 1] for name in by_observation},
             **{name: getattr(alone, name)[:, :length] for name in by_step},
         )
         assert_equal_q(evaluate(teams, alone), cut(together, row, length))
@@ -103,7 +103,7 @@ def test_an_episode_alone_and_unpadded(
 @few
 @any_batch
 def test_the_order_of_units(action_head: str, mixer: str, sizes: Sizes, seed: int) -> None:
-    """Units change slots and keep all that is said of them, their tags among it.
+    """Units change slots and keep their features, tags included.
 
     The slot head's attacks name tags, so they stay; the entity head's name slots, so they move.
     """
@@ -136,9 +136,9 @@ def test_the_order_of_units(action_head: str, mixer: str, sizes: Sizes, seed: in
 
 @every_head
 def test_a_tag_is_only_a_name(action_head: str) -> None:
-    """Tags dealt out anew in real features: with the weights renamed alike, all stays the same."""
+    """Other tags in real features, and weights permuted to match them, give the same utilities."""
     side, features = 4, num_features(4, 4)
-    names = draw.Dice(5).permutation(side)  # slot i now holds the unit that slot names[i] held
+    names = draw.Dice(5).permutation(side)  # slot i gets the unit of slot names[i]
     before = draw.units(8, side, side, seed=5)
     after = in_other_slots(before, names.numpy())
     actions = torch.cat([torch.arange(FIRST_ATTACK), FIRST_ATTACK + names])
@@ -168,7 +168,7 @@ def starts(widths: Mapping[str, int]) -> list[int]:
 
 
 def in_other_slots(units: Units, names: IntArray) -> Units:
-    """The same battles with slot i of either side given to the unit of slot names[i]."""
+    """The same battles, with the unit of slot names[i] in slot i, on both sides."""
     slots = np.concatenate([names, len(names) + names])
     by_entity = {
         name: array[:, slots]
