@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from rllib_ptm.model.attention import attend, attend_summed, attention_scores, masked_softmax
 from rllib_ptm.model.linear import linear_relu
-from rllib_ptm.model.native.attention import Layer, attention, attention_serves
+from rllib_ptm.model.native.attention import AttentionLayer, attention, can_compute_attention
 from rllib_ptm.model.precision import at_full_precision, to_fp32
 
 
@@ -121,9 +121,9 @@ class EntityAttention(nn.Module):
         *,
         summed: bool = False,
         rectified: bool = False,
-    ) -> Layer:
+    ) -> AttentionLayer:
         """The layers up to the keys, and what follows them."""
-        return Layer(
+        return AttentionLayer(
             *(self.embed.weight, self.embed.bias, self.query.weight, self.key.weight, self.heads),
             *(value, output, bias),
             summed=summed,
@@ -144,17 +144,17 @@ class EntityAttention(nn.Module):
 
 
 def _evaluate(
-    layer: Layer, entities: Tensor, masks: Tensor, with_embedded: bool
+    layer: AttentionLayer, entities: Tensor, masks: Tensor, with_embedded: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Evaluates the layer by C++ or torch; see ``native.attention.attention``."""
-    if attention_serves(entities, layer):
+    if can_compute_attention(entities, layer):
         return attention(entities, masks, layer, with_embedded)
     embedded = linear_relu(entities, layer.embed, layer.embed_bias)  # F,E,W
     scores = attention_scores(embedded, layer.query, layer.key, masks.shape[2], layer.heads)
     return _attend(layer, embedded, scores, masks), embedded
 
 
-def _attend(layer: Layer, embedded: Tensor, scores: Tensor, masks: Tensor) -> Tensor:
+def _attend(layer: AttentionLayer, embedded: Tensor, scores: Tensor, masks: Tensor) -> Tensor:
     """What follows the scores [F, A, H, E], in torch: [F, M, A, X], or [F, M, X] if pooled."""
     by_head = (layer.heads, -1)
     match layer.value, layer.output, layer.bias:

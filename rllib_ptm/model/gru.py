@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.ops import aten
 
 from rllib_ptm.model.linear import linear
-from rllib_ptm.model.native.gru import gru, gru_serves
+from rllib_ptm.model.native.gru import can_compute_gru, gru
 from rllib_ptm.model.precision import to_fp32
 
 
@@ -55,7 +55,7 @@ class PackedGRU(nn.Module):
         # Only n multiplies its part of the recurrent bias (by r); the rest adds to the other bias.
         in_gates, in_new = self.bias_hh.split([2 * width, width])
         bias = self.bias_ih + torch.cat([in_gates, torch.zeros_like(in_new)])
-        if gru_serves(inputs, hidden):
+        if can_compute_gru(inputs, hidden):
             weights = (self.weight_ih, self.weight_hh, bias, in_new)
             return gru(inputs, hidden, rows_per_step, weights)
         gates = linear(inputs, self.weight_ih, bias)

@@ -1,15 +1,9 @@
-"""The compiled networks give what torch gives, on every kind of processor, where they may."""
+"""The compiled networks give the results of torch, on every kind of processor."""
 
 from __future__ import annotations
 
-import ctypes
-import logging
-import os
 import platform
 import shutil
-import stat
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,8 +24,8 @@ from rllib_ptm.model.gru import PackedGRU
 from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.mixer import QMixer
 from rllib_ptm.model.native import attention as native_attention
-from rllib_ptm.model.native import compiler, library, structs
-from rllib_ptm.model.native.attention import Layer, attention, attention_serves
+from rllib_ptm.model.native import compiler, library
+from rllib_ptm.model.native.attention import AttentionLayer, attention, can_compute_attention
 from rllib_ptm.model.native.gru import gru
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.precision import autocast_for
@@ -39,11 +33,11 @@ from rllib_ptm.model.q_values import TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
-# This processor; and those whose vectors hold 8 and 4 floats.
+# This processor, and those whose vectors hold 8 and 4 floats.
 MACHINES = ["native", *(["x86-64-v3", "x86-64"] if platform.machine() == "x86_64" else [])]
-# Products of bf16 by tiles, if there are any, and by vectors alone.
+# bf16 products by AMX tiles, where this processor has them, and by vectors only.
 BF16_MACHINES = ["native", *(["cooperlake"] if platform.machine() == "x86_64" else [])]
-# No whole vectors of entities, fewer of them than one holds, more than a block's; one agent alone.
+# Entities that do not fill vectors; more sequences than a block holds; one agent only.
 SHAPES = (
     Sizes(lengths=(9, 4, 12, 7, 8), agents=4, enemies=3, entity_dim=9),
     Sizes(lengths=(3,) * 70, agents=9, enemies=11, entity_dim=33),
@@ -64,7 +58,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(params=MACHINES)
 def calls(request: pytest.FixtureRequest, compiled: dict[str, Path]) -> Iterator[mock.Mock]:
-    """Evaluates by code for a kind of processor, and counts what is called."""
+    """Uses code for one kind of processor, and counts the calls."""
     if request.param == "x86-64-v3" and "avx2" not in Path("/proc/cpuinfo").read_text():
         pytest.skip("this processor has no AVX2")
     loaded = mock.Mock(wraps=library.load(compiled[request.param]))
@@ -73,7 +67,7 @@ def calls(request: pytest.FixtureRequest, compiled: dict[str, Path]) -> Iterator
 
 
 def networks(sizes: Sizes, seed: int, action_head: str, mixing: int = MIXING) -> TeamQ:
-    """Of hidden widths that fill vectors, in float32."""
+    """Networks whose hidden widths fill vectors, in float32."""
     torch.manual_seed(seed)
     shape = (sizes.entity_dim, sizes.agents, sizes.enemies, sizes.actions)
     widths = NetworkSizes(WIDTH, HEADS, RECURRENT, hypernet_dim=WIDTH, mixing_dim=mixing)
@@ -84,7 +78,7 @@ def networks(sizes: Sizes, seed: int, action_head: str, mixing: int = MIXING) ->
 def learned(
     team: TeamQ, target: TeamQ, batch: TeamBatch, precision: str = "fp32"
 ) -> dict[str, Tensor]:
-    """Q values, and the gradient of the loss by every weight."""
+    """Q values, and the gradient of the loss with respect to every weight."""
     with autocast_for(precision, "cpu"):
         q = q_values(team, target, batch, PTM.terms)
     targets = regression_targets(batch, q.next_q_tot, gamma=0.97)
@@ -100,7 +94,7 @@ def in_format(values: TeamBatch, dtype: torch.dtype) -> TeamBatch:
 
 
 def largest_error(found: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
-    """Over what is largest in each array."""
+    """The largest error of any array, relative to the largest number in that array."""
     return max(
         ((value - exact[name]).abs().max() / (exact[name].abs().max() + 1e-6)).item()
         for name, value in found.items()
@@ -110,8 +104,8 @@ def largest_error(found: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
 @needs_compiler
 @pytest.mark.parametrize("sizes", SHAPES)
 @pytest.mark.parametrize("action_head", ACTION_HEADS)
-@pytest.mark.parametrize("width_to_save", [WIDTH, WIDTH + 1])  # saved, computed again
-def test_values_and_all_gradients_are_those_of_torch(
+@pytest.mark.parametrize("width_to_save", [WIDTH, WIDTH + 1])  # values are saved, or computed again
+def test_values_and_all_gradients_equal_those_of_torch(
     calls: mock.Mock,
     monkeypatch: pytest.MonkeyPatch,
     width_to_save: int,
@@ -128,7 +122,7 @@ def test_values_and_all_gradients_are_those_of_torch(
     for network in (*team, *target):
         network.double()
     exact = learned(team, target, batch)
-    assert calls.attention_forward.call_count == 10  # float64 is torch's
+    assert calls.attention_forward.call_count == 10  # torch computes float64
     assert largest_error(found, exact) < 2e-5
 
 
@@ -149,7 +143,7 @@ def test_any_mixing_width_is_compiled(calls: mock.Mock, mixing: int, asked: int)
 def test_the_number_of_threads_changes_nothing(calls: mock.Mock, sizes: Sizes) -> None:
     agent, batch = networks(sizes, 1, "slot").agent, in_format(draw.batch(sizes, 3), torch.float32)
     given = batch.entities, batch.present, batch.visible[:, :, None], batch.valid.sum(1) + 1
-    # These gradients are made in C++ alone; torch's own products need not be the same.
+    # C++ alone computes these gradients. Torch's products may depend on the number of threads.
     summed = [agent.get_parameter(f"attention.{name}.weight") for name in ("embed", "key", "value")]
     summed += [agent.get_parameter(f"recurrent.weight_{name}h") for name in "ih"]
     threads, found = torch.get_num_threads(), []
@@ -164,7 +158,7 @@ def test_the_number_of_threads_changes_nothing(calls: mock.Mock, sizes: Sizes) -
 
 
 @needs_compiler
-def test_one_moment_is_what_the_whole_episode_says(calls: mock.Mock) -> None:
+def test_single_steps_give_the_result_of_the_whole_episode(calls: mock.Mock) -> None:
     sizes = SHAPES[0]
     agent = networks(sizes, 1, "entity").agent
     assert isinstance(agent, Agent)
@@ -181,7 +175,7 @@ def test_one_moment_is_what_the_whole_episode_says(calls: mock.Mock) -> None:
 
 
 @needs_compiler
-def test_a_first_state_and_its_gradient_count(calls: mock.Mock) -> None:
+def test_the_first_state_has_an_effect_and_a_gradient(calls: mock.Mock) -> None:
     torch.manual_seed(0)
     gru, rows = PackedGRU(16, RECURRENT), [150, 150, 70, 1]
     given = torch.randn(sum(rows), 16), torch.randn(rows[0], RECURRENT)
@@ -201,7 +195,7 @@ def test_a_first_state_and_its_gradient_count(calls: mock.Mock) -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_the_same_again_is_the_same(calls: mock.Mock, threads: int) -> None:
+def test_two_runs_give_equal_results(calls: mock.Mock, threads: int) -> None:
     sizes, before = SHAPES[1], torch.get_num_threads()
     team, target = (networks(sizes, seed, "entity") for seed in (1, 2))
     batch = in_format(draw.batch(sizes, 3), torch.float32)
@@ -216,14 +210,14 @@ def test_the_same_again_is_the_same(calls: mock.Mock, threads: int) -> None:
 @needs_compiler
 @pytest.mark.parametrize("sizes", SHAPES)
 @pytest.mark.parametrize("machine", BF16_MACHINES)
-def test_bf16_is_no_farther_off_than_that_of_torch(
+def test_bf16_errors_are_no_larger_than_those_of_torch(
     compiled: dict[str, Path], machine: str, sizes: Sizes
 ) -> None:
     if "avx512_bf16" not in Path("/proc/cpuinfo").read_text():
         pytest.skip("this processor has no products of bf16")
     loaded = library.load(compiled[machine])
     if not loaded.has_bf16():
-        pytest.skip("this system does not give the tiles away")
+        pytest.skip("this system does not permit AMX tiles")
     team, target = (networks(sizes, seed, "entity") for seed in (1, 2))
     batch = in_format(draw.batch(sizes, 3), torch.float32)
     with mock.patch.object(library, "library", return_value=None):
@@ -240,18 +234,18 @@ def test_bf16_is_no_farther_off_than_that_of_torch(
 
 
 @needs_compiler
-def test_without_products_of_bf16_float32_is_used(calls: mock.Mock) -> None:
+def test_float32_is_used_without_bf16_products(calls: mock.Mock) -> None:
     calls.has_bf16 = mock.Mock(return_value=False)
     team, target = (networks(SHAPES[0], seed, "entity") for seed in (1, 2))
     batch = in_format(draw.batch(SHAPES[0], 3), torch.float32)
-    wide, narrow = learned(team, target, batch), learned(team, target, batch, "bf16")
+    fp32, bf16 = learned(team, target, batch), learned(team, target, batch, "bf16")
     assert calls.attention_forward.call_count == 20
-    assert largest_error(narrow, wide) < 2e-5
+    assert largest_error(bf16, fp32) < 2e-5
 
 
 @needs_compiler
 @pytest.mark.parametrize("broken", ["agent.attention.embed.weight", "mixer.b1.query.weight"])
-def test_what_is_not_a_number_is_not_hidden(calls: mock.Mock, broken: str) -> None:
+def test_nan_reaches_the_result(calls: mock.Mock, broken: str) -> None:
     sizes = SHAPES[0]
     team, target = (networks(sizes, seed, "slot") for seed in (1, 2))
     network, _, name = broken.partition(".")
@@ -263,7 +257,7 @@ def test_what_is_not_a_number_is_not_hidden(calls: mock.Mock, broken: str) -> No
 
 @needs_compiler
 @pytest.mark.parametrize(("width", "recurrent"), [(24, 32), (64, 20)])
-def test_other_hidden_widths_are_torchs(calls: mock.Mock, width: int, recurrent: int) -> None:
+def test_torch_computes_other_hidden_widths(calls: mock.Mock, width: int, recurrent: int) -> None:
     agent = Agent(9, 2, 2, 5, NetworkSizes(width, HEADS, recurrent))
     agent.step(
         torch.randn(3, 4, 9),
@@ -288,7 +282,7 @@ def test_other_hidden_widths_are_torchs(calls: mock.Mock, width: int, recurrent:
         ("bias", lambda x: x["bias"].double()),
     ],
 )
-def test_attention_refuses_what_does_not_fit(
+def test_attention_refuses_shapes_that_do_not_fit(
     name: str, change: Callable[[dict[str, Tensor]], Tensor]
 ) -> None:
     shapes = {"embed": (32, 9), "embed_bias": (32,), "query": (32, 32), "key": (32, 32)}
@@ -298,13 +292,13 @@ def test_attention_refuses_what_does_not_fit(
     given[name] = change(given)
     weights: dict[str, Any] = {weight: given[weight] for weight in shapes}
     with pytest.raises(ValueError, match=f"^{name}: expected"):
-        attention(given["entities"], given["masks"], Layer(heads=2, **weights))
+        attention(given["entities"], given["masks"], AttentionLayer(heads=2, **weights))
 
 
 @needs_compiler
-def test_attention_refuses_what_it_cannot_do(calls: mock.Mock) -> None:
+def test_attention_refuses_unsupported_layers(calls: mock.Mock) -> None:
     weights = (torch.randn(32, 9), torch.randn(32), torch.randn(32, 32), torch.randn(32, 32))
-    layer, entities = Layer(*weights, heads=2), torch.randn(5, 4, 9)
+    layer, entities = AttentionLayer(*weights, heads=2), torch.randn(5, 4, 9)
     seen = torch.ones(5, 1, 2, 4, dtype=torch.bool)
     with pytest.raises(ValueError, match="rectified: expected with an output and a bias"):
         attention(entities, seen, layer._replace(output=torch.randn(16, 64), rectified=True))
@@ -312,13 +306,13 @@ def test_attention_refuses_what_it_cannot_do(calls: mock.Mock) -> None:
         attention(entities, seen[:, :, :0], layer)
     with pytest.raises(ValueError, match="summed: expected with a value"):
         attention(entities, seen, layer._replace(summed=True))
-    assert attention_serves(entities, layer._replace(value=torch.randn(32, 32)))
-    assert not attention_serves(entities, layer._replace(value=torch.randn(40, 32)))
+    assert can_compute_attention(entities, layer._replace(value=torch.randn(32, 32)))
+    assert not can_compute_attention(entities, layer._replace(value=torch.randn(40, 32)))
 
 
 @needs_compiler
-def test_what_was_saved_may_come_from_somewhere_else(calls: mock.Mock) -> None:
-    """Checkpointing throws away what the way forward saved, and makes it again."""
+def test_activation_checkpointing_works(calls: mock.Mock) -> None:
+    """Checkpointing discards what the forward pass saved, and computes it again."""
     sizes = SHAPES[0]
     agent, batch = networks(sizes, 1, "slot").agent, in_format(draw.batch(sizes, 3), torch.float32)
     given = batch.entities, batch.present, batch.visible[:, :, None], batch.valid.sum(1) + 1
@@ -333,7 +327,7 @@ def test_what_was_saved_may_come_from_somewhere_else(calls: mock.Mock) -> None:
 
 
 @needs_compiler
-def test_small_states_have_all_their_digits(calls: mock.Mock) -> None:
+def test_small_states_are_precise(calls: mock.Mock) -> None:
     torch.manual_seed(0)
     cell, inputs = PackedGRU(16, 16), 1e-5 * torch.randn(40, 16)
     with torch.no_grad():
@@ -354,225 +348,7 @@ def test_small_states_have_all_their_digits(calls: mock.Mock) -> None:
         ([6, -1], "start: "),
     ],
 )
-def test_the_recurrence_refuses_what_does_not_fit(rows: list[int], message: str) -> None:
+def test_the_gru_refuses_shapes_that_do_not_fit(rows: list[int], message: str) -> None:
     weights = torch.randn(48, 16), torch.randn(48, 16), torch.randn(48), torch.randn(16)
     with pytest.raises(ValueError, match=message):
         gru(torch.randn(5, 16), torch.randn(2, 16), rows, weights)
-
-
-@needs_compiler
-def test_both_sides_declare_the_same_fields(compiled: dict[str, Path]) -> None:
-    structs.check_structs(ctypes.CDLL(str(compiled["native"])))
-
-
-@needs_compiler
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        (
-            [("inputs", "p"), ("bias", "p"), ("recurrent", "p"), ("bias_new", "p")],
-            "GRUWeights, field 1: .*'bias'.*'recurrent'",
-        ),
-        (
-            [("inputs", "p"), ("recurrent", "p"), ("bias", "p")],
-            "GRUWeights, field 3: .*None.*'bias_new'",
-        ),
-        (
-            [("inputs", "p"), ("recurrent", "i"), ("bias", "p"), ("bias_new", "p")],
-            "GRUWeights, field 1: .*size=4.*size=8",
-        ),
-        (
-            [*((n, "p") for n in ("inputs", "recurrent", "bias", "bias_new", "more"))],
-            "GRUWeights, field 4: .*'more'.*None",
-        ),
-    ],
-)
-def test_a_structure_with_other_fields_is_refused(
-    compiled: dict[str, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    fields: list[tuple[str, str]],
-    message: str,
-) -> None:
-    types = {"p": ctypes.c_void_p, "i": ctypes.c_int32}
-    declared = {"_fields_": [(name, types[kind]) for name, kind in fields]}
-    wrong = type("GRUWeights", (ctypes.Structure,), declared)
-    monkeypatch.setattr(structs, "STRUCTS", (*structs.STRUCTS[:3], wrong))
-    with pytest.raises(structs.StructMismatchError, match=message):
-        library.load(compiled["native"])
-
-
-@pytest.fixture
-def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Starts with an empty cache and nothing loaded; replaces the code by a little."""
-    real, small = compiler.FOLDER, tmp_path / "code"
-    small.mkdir()
-    for name in ("structs.h", "structs.cpp"):
-        shutil.copy(real / name, small)
-    functions = ("bool has_bf16() { return 0; }", "long attention_saved_floats() { return 0; }")
-    (small / "small.cpp").write_text("\n".join(f'extern "C" {f}' for f in functions))
-    monkeypatch.setattr(compiler, "FOLDER", small)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
-    library.library.cache_clear()
-    yield
-    library.library.cache_clear()
-
-
-def install_compiler(path: Path, version: str, compiling: str) -> Path:
-    """A script that answers ``--version`` and else runs a command; returns its log of runs."""
-    runs = path.with_suffix(".log")
-    runs.touch()
-    path.write_text(
-        f'#!/bin/sh\n[ "$1" = --version ] && {{ echo "{version}"; exit; }}\n'
-        f'echo run >> "{runs}"\n{compiling}\n'
-    )
-    path.chmod(path.stat().st_mode | stat.S_IEXEC)
-    return runs
-
-
-@needs_compiler
-def test_it_is_compiled_once(fresh: None, tmp_path: Path) -> None:
-    assert isinstance(library.library(), ctypes.CDLL)
-    (made,) = (tmp_path / "rllib_ptm" / "native").iterdir()
-    before = made.stat()
-    library.library.cache_clear()
-    assert isinstance(library.library(), ctypes.CDLL)
-    assert made.stat() == before
-
-
-@needs_compiler
-def test_processes_that_start_together_compile_once(
-    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slow = tmp_path / "slow"
-    runs = install_compiler(slow, "slow", 'sleep 0.3\nexec g++ "$@"')
-    monkeypatch.setenv("CXX", str(slow))
-    with ThreadPoolExecutor(4) as pool:  # each takes the lock like a process
-        loaded = list(pool.map(lambda _: library._load_or_compile(), range(4)))
-    assert all(isinstance(x, ctypes.CDLL) for x in loaded)
-    assert runs.read_text() == "run\n"
-
-
-def test_it_can_be_switched_off(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(library.SWITCH, "0")
-    assert library.library() is None
-
-
-def silent_the_second_time(caplog: pytest.LogCaptureFixture) -> bool:
-    """Whether another process would neither load the code nor warn."""
-    caplog.clear()
-    library.library.cache_clear()
-    return library.library() is None and not caplog.records
-
-
-def test_no_compiler_is_said(
-    fresh: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("PATH", "")
-    with caplog.at_level(logging.WARNING):
-        assert library.library() is None
-        assert "No C++ compiler (g++) was found" in caplog.text
-        assert len(caplog.records) == 1
-        assert silent_the_second_time(caplog)
-
-
-@pytest.mark.parametrize("version", ["Apple clang version 17.0.0", "Debian clang version 14.0.6"])
-def test_clang_is_said_and_not_tried(
-    fresh: None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    version: str,
-) -> None:
-    runs = install_compiler(tmp_path / "g++", version, "exit 0")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with caplog.at_level(logging.WARNING):
-        assert library.library() is None
-        assert "needs GCC, but g++ is clang" in caplog.text
-        assert len(caplog.records) == 1
-        assert silent_the_second_time(caplog)
-    assert not runs.read_text()
-
-
-@needs_compiler
-def test_where_cxx_is_clang_gxx_is_used(
-    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install_compiler(tmp_path / "clang++", "clang version 19.1.0", "exit 1")
-    monkeypatch.setenv("CXX", str(tmp_path / "clang++"))
-    assert isinstance(library.library(), ctypes.CDLL)
-
-
-def test_why_compiling_failed_is_said(
-    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    broken = tmp_path / "broken"
-    runs = install_compiler(broken, "", "echo no such header >&2; exit 1")
-    monkeypatch.setenv("CXX", str(broken))
-    with caplog.at_level(logging.WARNING):
-        assert library.library() is None
-        assert "no such header" in caplog.text
-        assert silent_the_second_time(caplog)
-    assert runs.read_text() == "run\n"
-    assert not list(tmp_path.rglob("*.so"))
-
-
-def test_a_failure_is_tried_again_after_a_day(
-    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broken = tmp_path / "broken"
-    runs = install_compiler(broken, "", "exit 1")
-    monkeypatch.setenv("CXX", str(broken))
-    assert library.library() is None
-    (failure,) = (tmp_path / "rllib_ptm" / "native").iterdir()
-    day_before = failure.stat().st_mtime - 24 * 3600 - 1
-    os.utime(failure, (day_before, day_before))
-    library.library.cache_clear()
-    assert library.library() is None
-    assert runs.read_text() == "run\nrun\n"
-
-
-def test_of_processes_that_start_together_one_tries_and_warns(tmp_path: Path) -> None:
-    broken = tmp_path / "broken"
-    runs = install_compiler(broken, "", "sleep 0.5; exit 1")
-    command = "from rllib_ptm.model.native.library import library; assert library() is None"
-    environment = {**os.environ, "CXX": str(broken), "XDG_CACHE_HOME": str(tmp_path)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", command], env=environment, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(3)
-    ]
-    printed = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0]
-    assert "".join(printed).count("The networks run in torch alone") == 1
-    assert runs.read_text() == "run\n"
-
-
-def test_a_cache_that_cannot_be_written_is_said(
-    fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with caplog.at_level(logging.WARNING):
-        assert library.library() is None
-    assert "The networks run in torch alone" in caplog.text
-
-
-@needs_compiler
-@pytest.mark.parametrize("command", ["env g++", "no-such-compiler"])
-def test_a_compiler_has_arguments_or_is_not_there(
-    fresh: None, monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
-    monkeypatch.setenv("CXX", command)
-    assert isinstance(library.library(), ctypes.CDLL)
-
-
-@needs_compiler
-def test_what_is_damaged_is_compiled_once_more(fresh: None, tmp_path: Path) -> None:
-    name = f"{compiler.fingerprint(compiler.installed_compilers())}.so"
-    damaged = tmp_path / "rllib_ptm" / "native" / name
-    damaged.parent.mkdir(parents=True)
-    damaged.touch()
-    assert isinstance(library.library(), ctypes.CDLL)
-    assert damaged.stat().st_size > 0

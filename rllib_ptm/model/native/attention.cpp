@@ -2,9 +2,9 @@
 //
 // attention_block.h has the equations and the shape legend. Each thread takes a block of frames
 // through all stages before it takes the next block, so that only inputs, results and their
-// gradients leave the cache. The backward pass computes the stages of the forward pass again, except
-// those that were saved. It sums gradients in `partial_sums` parts. A part always gets the same
-// blocks, so that the result does not depend on which thread computes it.
+// gradients leave the cache. The backward pass computes the stages of the forward pass again,
+// except those that were saved. It sums gradients in `partial_sums` parts. A part always gets the
+// same blocks, so that the result does not depend on which thread computes it.
 #include <omp.h>
 
 #include "attention_block.h"

@@ -28,7 +28,7 @@ from rllib_ptm.model.native.calls import (
 from rllib_ptm.model.native.structs import AttentionSizes, AttentionWeights
 
 
-class Layer(NamedTuple):
+class AttentionLayer(NamedTuple):
     """An attention layer: its weights, and how the attended values are reduced.
 
     Attributes:
@@ -62,7 +62,7 @@ class Layer(NamedTuple):
 _MIN_WIDTH_TO_SAVE = 96
 
 
-def attention_serves(entities: Tensor, layer: Layer) -> bool:
+def can_compute_attention(entities: Tensor, layer: AttentionLayer) -> bool:
     """Whether ``attention`` can evaluate this layer; otherwise torch has to."""
     width = len(layer.embed)
     head_value = _head_value(layer)
@@ -76,7 +76,7 @@ def attention_serves(entities: Tensor, layer: Layer) -> bool:
 
 
 def attention(
-    entities: Tensor, masks: Tensor, layer: Layer, embedded: bool = False
+    entities: Tensor, masks: Tensor, layer: AttentionLayer, embedded: bool = False
 ) -> tuple[Tensor, Tensor | None]:
     """The result of an attention layer and, if asked for, the embedded entities.
 
@@ -107,22 +107,22 @@ def attention(
     return result, entities_embedded
 
 
-def _head_value(layer: Layer) -> int:
+def _head_value(layer: AttentionLayer) -> int:
     """V; W if the embedded entities are the values."""
     return len(layer.embed) if layer.value is None else len(layer.value) // layer.heads
 
 
-def _attended_columns(layer: Layer) -> int:
+def _attended_columns(layer: AttentionLayer) -> int:
     """T."""
     return _head_value(layer) * (1 if layer.summed else layer.heads)
 
 
-def _result_columns(layer: Layer) -> int:
+def _result_columns(layer: AttentionLayer) -> int:
     """X."""
     return _attended_columns(layer) if layer.output is None else len(layer.output)
 
 
-def _pad_result(layer: Layer) -> Layer:
+def _pad_result(layer: AttentionLayer) -> AttentionLayer:
     """The same layer with columns of zeros appended to its result, up to whole vectors."""
     value = layer.value
     if layer.summed and layer.output is None:
@@ -139,7 +139,7 @@ def _pad_rows(weight: Tensor | None, heads: int = 1) -> Tensor | None:
     return F.pad(by_head, (0, 0) * (weight.dim() - 1) + (0, missing)).flatten(0, 1)
 
 
-def _require_fit(entities: Tensor, masks: Tensor, layer: Layer) -> None:
+def _require_fit(entities: Tensor, masks: Tensor, layer: AttentionLayer) -> None:
     frames, slots, features = entities.shape
     num_masks, agents = masks.shape[1:3]
     width, heads = len(layer.embed), layer.heads
@@ -171,7 +171,7 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        layer: Layer,
+        layer: AttentionLayer,
         entities: Tensor,
         masks: Tensor,
         with_embedded: bool,
@@ -226,7 +226,7 @@ class _Attention(torch.autograd.Function):
         return None, None, None, None, None, grad_embed, *other_grads
 
 
-def _sizes(layer: Layer, entities: Tensor, masks: Tensor) -> AttentionSizes:
+def _sizes(layer: AttentionLayer, entities: Tensor, masks: Tensor) -> AttentionSizes:
     return AttentionSizes(
         frames=len(entities),
         agents=masks.shape[2],

@@ -14,8 +14,8 @@
 //   values             v_eh = value_h y_e                                 [E, H, V]
 //   attended values    weights times values                               [M, A, H * V]
 //   output             output times attended values + bias, then ReLU     [M, A, O]
-// Keys are never computed: (key_h y_e) . q_ah = y_e . (key_h' q_ah), and there are fewer agents than
-// entities. The scale of the scores is part of the query weight.
+// Keys are never computed: (key_h y_e) . q_ah = y_e . (key_h' q_ah), and there are fewer agents
+// than entities. The scale of the scores is part of the query weight.
 #pragma once
 
 #include <vector>
@@ -35,7 +35,8 @@ struct Shape : AttentionSizes {
   long head_width = width / heads;                                       // K
   long value_columns = pooled ? width : heads * head_value;              // of one entity
   long attended_columns = summed ? head_value : heads * head_value;      // T
-  long attended_head_stride = summed ? 0 : head_value;  // from one head's attended values to the next
+  // From one head's attended values to the next head's.
+  long attended_head_stride = summed ? 0 : head_value;
   long attended_rows = pooled ? masks : masks * agents;                  // of one frame
   long result_columns = output ? output : attended_columns;
   // The products of weights and values: one for each head; pooled, one for all heads, because these

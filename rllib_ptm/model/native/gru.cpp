@@ -6,9 +6,9 @@
 //
 // Sequences are independent: each thread takes a block of them through all steps, and their states
 // stay in the cache. The backward pass sums gradients in `partial_sums` parts. A part always gets
-// the same blocks, so that the result does not depend on which thread computes it. Parts take blocks
-// in turn, because the first blocks hold the longest sequences. r, z, n and u are saved for the
-// backward pass: reading them takes half the time of computing them again.
+// the same blocks, so that the result does not depend on which thread computes it. Parts take
+// blocks in turn, because the first blocks hold the longest sequences. r, z, n and u are saved for
+// the backward pass: reading them takes half the time of computing them again.
 //
 // Shape legend: R rows (step by step, the longest sequences first), I inputs, H width.
 #include <omp.h>

@@ -25,7 +25,7 @@ from rllib_ptm.model.native.calls import (
 from rllib_ptm.model.native.structs import GRUSizes, GRUWeights
 
 
-def gru_serves(inputs: Tensor, hidden: Tensor) -> bool:
+def can_compute_gru(inputs: Tensor, hidden: Tensor) -> bool:
     """Whether ``gru`` can evaluate inputs [R, I] and states [..., H]; otherwise torch has to."""
     widths = (inputs.shape[1], hidden.shape[1])
     return inputs.dtype is hidden.dtype and can_compute(inputs, full_vectors=widths)

@@ -91,9 +91,10 @@ def check_structs(loaded: ctypes.CDLL) -> None:
 
 
 def _python_fields(struct: type[ctypes.Structure]) -> list[_Field]:
-    names = [field[0] for field in struct._fields_]
-    of_name = [(name, getattr(struct, name)) for name in names]
-    fields = [_Field(name, field.offset, field.size) for name, field in of_name]
+    fields = []
+    for name, *_ in struct._fields_:
+        field = getattr(struct, name)
+        fields.append(_Field(name, field.offset, field.size))
     return [*fields, _Field(None, 0, ctypes.sizeof(struct))]
 
 

@@ -1,4 +1,4 @@
-// Products with a weight matrix, and the product that gives a weight's gradient; in float32 or bf16.
+// Products with a weight matrix, and products that give a weight's gradient; in float32 or bf16.
 #pragma once
 
 #include "bf16_product.h"
