@@ -7,7 +7,7 @@ module. ``OVERRIDDEN`` lists methods of RLlib that our classes override; RLlib c
 
 ``tests/package/test_ray_private.py`` checks that each name is still there, and that no other
 module uses one that is missing here. To move to another release of Ray: run that test, read the
-source of each name once more, then change ``READ_IN``.
+source of each name again, then change ``READ_IN``.
 """
 
 from __future__ import annotations

@@ -66,10 +66,11 @@ def test_an_import_of_the_packages_changes_nothing() -> None:
 
 
 def test_the_use_of_the_names_changes_nothing() -> None:
-    # Ray and RLlib change some of it themselves, so they are imported before.
-    before = "import ray.rllib, ray.tune, torch, jax; from ray.rllib.algorithms import Algorithm"
+    # Ray, RLlib and PettingZoo change some of it themselves, so they are imported before.
+    libraries = "import ray.rllib, ray.tune, torch, jax, pettingzoo.utils"
+    before = f"{libraries}; from ray.rllib.algorithms import Algorithm"
     names = "from rllib_ptm import PTM, PTMConfig, AgentPolicy, TaskPriorityCallback\n"
-    environments = "from envs import Battles, TASK_SETS"
+    environments = "from envs import Battles, parallel_env\nimport envs.starcraft.smax"
     first, after = before_and_after(names + environments, before)
     assert after == first
 
