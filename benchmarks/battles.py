@@ -25,7 +25,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from envs.starcraft.smax import SmaxBattles
+from envs.starcraft.smax.battles import SmaxBattles
 from envs.starcraft.tasks import parse_task
 from envs.starcraft.team_view import decided, num_actions
 

@@ -17,7 +17,7 @@ import torch
 from measure import Work, interleaved_seconds, print_table
 from workload import Shape, Update, draw_batch
 
-from envs.starcraft.smax import SmaxBattles
+from envs.starcraft.smax.battles import SmaxBattles
 from envs.starcraft.tasks import parse_task
 from envs.starcraft.team_view import num_actions, team_view
 from rllib_ptm.process import keep_freed_memory

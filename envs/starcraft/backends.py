@@ -12,7 +12,7 @@ from envs.errors import InputError, Problems
 from envs.settings import ListAsTuple, Settings, one_of
 from envs.starcraft.battles import Backend, Battles
 from envs.starcraft.sc2.backend import SC2
-from envs.starcraft.smax_backend import SMAX
+from envs.starcraft.smax.backend import SMAX
 from envs.starcraft.tasks import Task, parse_tasks
 from envs.starcraft.team_frame import wrap_in_team_frame
 from envs.starcraft.team_view import MEDIVAC

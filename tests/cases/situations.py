@@ -11,8 +11,8 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 
-from envs.starcraft.smax import SmaxBattles
-from envs.starcraft.smax_program import MAP_SIZE
+from envs.starcraft.smax.battles import SmaxBattles
+from envs.starcraft.smax.program import MAP_SIZE
 from envs.starcraft.tasks import parse_task
 from envs.starcraft.team_view import FIRST_ATTACK, NO_OP, STOP, decided, team_view
 from envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES, BoolArray, FloatArray, IntArray, Units

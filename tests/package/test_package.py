@@ -245,18 +245,17 @@ def test_public_names_are_listed_and_found(package: ModuleType) -> None:
 
 def test_of_jaxmarl_smax_alone_is_imported_and_nothing_printed() -> None:
     done = run_python(
-        "import sys, envs.starcraft.smax; print('jaxmarl.environments.mpe' in sys.modules)"
+        "import sys, envs.starcraft.smax.battles; print('jaxmarl.environments.mpe' in sys.modules)"
     )
     assert done.stdout == "False\n", done.stderr
 
 
 @pytest.mark.parametrize(
-    "imports", ["envs.starcraft.smax, jaxmarl", "jaxmarl, envs.starcraft.smax"]
+    "imports", ["envs.starcraft.smax.battles, jaxmarl", "jaxmarl, envs.starcraft.smax.battles"]
 )
 def test_whoever_imports_jaxmarl_gets_the_whole_of_it(imports: str) -> None:
-    same = (
-        "type(jaxmarl.make('HeuristicEnemySMAX')) is envs.starcraft.smax_import.HeuristicEnemySMAX"
-    )
+    ours = "envs.starcraft.smax.import_smax.HeuristicEnemySMAX"
+    same = f"type(jaxmarl.make('HeuristicEnemySMAX')) is {ours}"
     done = run_python(f"import {imports}; print({same})")
     assert done.stdout.splitlines()[-1:] == ["True"], done.stderr
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from envs.starcraft.backends import EnvSettings
-from envs.starcraft.smax import SmaxBattles
+from envs.starcraft.smax.battles import SmaxBattles
 from envs.starcraft.team_view import TeamView
 from envs.starcraft.units import FloatArray, IntArray, Units
 from rllib_ptm.model.frames import Frames

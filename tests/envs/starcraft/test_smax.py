@@ -22,7 +22,7 @@ from situations import (
 
 from envs.errors import InputError
 from envs.starcraft.battles import Resumable
-from envs.starcraft.smax import SmaxBattles
+from envs.starcraft.smax.battles import SmaxBattles
 from envs.starcraft.tasks import parse_tasks
 from envs.starcraft.team_view import decided, reward, team_view, won
 from envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES

@@ -8,7 +8,7 @@ from situations import start
 
 from envs.starcraft.backends import EnvSettings
 from envs.starcraft.battles import Resumable
-from envs.starcraft.smax import SmaxBattles
+from envs.starcraft.smax.battles import SmaxBattles
 from envs.starcraft.symmetry import INVERSE, SYMMETRIES, transform_actions, transform_units
 from envs.starcraft.tasks import parse_task
 from envs.starcraft.team_frame import TeamFrame

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from envs.starcraft.sc2.battles import Sc2Battles
-from envs.starcraft.smax import SmaxBattles
-from envs.starcraft.smax_program import MAP_SIZE
+from envs.starcraft.smax.battles import SmaxBattles
+from envs.starcraft.smax.program import MAP_SIZE
 from envs.starcraft.spawn import draw_spawn
 from envs.starcraft.tasks import Task, parse_tasks
 from envs.starcraft.team_view import allowed_actions, reward, team_view

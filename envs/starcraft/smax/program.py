@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.starcraft.compilation import battle_device, compiled, keep_compiled_programs
-from envs.starcraft.smax_import import BattleState, HeuristicEnemySMAX, UnitState
+from envs.starcraft.smax.compilation import battle_device, compiled, keep_compiled_programs
+from envs.starcraft.smax.import_smax import BattleState, HeuristicEnemySMAX, UnitState
 from envs.starcraft.team_view import FIRST_MOVE, STOP
 from envs.starcraft.units import (
     HALF_MAP,

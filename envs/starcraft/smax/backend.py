@@ -17,7 +17,7 @@ def _make_battles(
     uniform_ranges: bool,
     settings: SmaxSettings,
 ) -> Battles:
-    from envs.starcraft.smax import SmaxBattles
+    from envs.starcraft.smax.battles import SmaxBattles
 
     return SmaxBattles(num_battles, max_allies, max_enemies, uniform_ranges)
 
