@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-import pytest
-import ray
-from small_networks import SMALL
+from rllib_ptm.process import set_environment_variables
 
-from rllib_ptm.algorithm import PTMConfig
-from rllib_ptm.play.env_runner import TeamEnvRunner
-from rllib_ptm.replay.episodes import TeamEpisode
+set_environment_variables()  # as the command does, before torch and JAX are loaded
+
+import pytest  # noqa: E402
+import ray  # noqa: E402
+from small_networks import SMALL  # noqa: E402
+
+from rllib_ptm.algorithm import PTMConfig  # noqa: E402
+from rllib_ptm.play.env_runner import TeamEnvRunner  # noqa: E402
+from rllib_ptm.replay.episodes import TeamEpisode  # noqa: E402
 
 TASKS = ["2m_vs_2m", "3m_vs_3m", "2m_vs_3m"]
 
