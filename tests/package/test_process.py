@@ -70,7 +70,7 @@ def test_the_use_of_the_names_changes_nothing() -> None:
     libraries = "import ray.rllib, ray.tune, torch, jax, pettingzoo.utils"
     before = f"{libraries}; from ray.rllib.algorithms import Algorithm"
     names = "from rllib_ptm import PTM, PTMConfig, AgentPolicy, TaskPriorityCallback\n"
-    environments = "from envs import Battles, parallel_env\nimport envs.starcraft.smax"
+    environments = "from envs import Battles, parallel_env\nimport envs.starcraft.smax.battles"
     first, after = before_and_after(names + environments, before)
     assert after == first
 

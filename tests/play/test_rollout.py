@@ -148,7 +148,7 @@ def test_the_policy_remembers_within_an_episode_and_forgets_after_it(
     batch = {k: torch.from_numpy(v) for k, v in collate(episodes).items()}
     moments = Frames(batch["valid"].sum(1) + 1, batch["visible"].shape[1])
     with torch.no_grad():
-        packed = runner.module.agent(
+        packed, _ = runner.module.agent(
             moments.pack(batch["entities"]),
             batch["present"][moments.episode],
             moments.pack(batch["visible"])[:, None],
