@@ -76,11 +76,17 @@ def parallel_env(
         **backend_settings,
     }
     view = {"render_mode": render_mode, "flat": flat}
+    unknown = battles.keys() - set(EnvSettings.key_names())
     problems = Problems()
     with problems.collect():
         view_settings = read_settings(ViewSettings, view, "parallel_env")
     with problems.collect():
-        battle_settings = read_settings(EnvSettings, battles, "parallel_env")
+        known = {key: battles[key] for key in battles if key not in unknown}
+        battle_settings = read_settings(EnvSettings, known, "parallel_env")
+    for key in sorted(unknown):
+        with problems.collect():
+            legal = (*EnvSettings.key_names(), *ViewSettings.key_names())
+            raise unknown_name(f"parallel_env.{key}", key, legal)
     problems.raise_if_any()
     return MultiTaskSC2(battle_settings, view_settings)
 

@@ -94,11 +94,6 @@ class TrainOptions:
         int | None,
         _CheckpointOption(min=0, help="Iterations between checkpoints; 0: only at the end."),
     ] = None
-    checkpoint_at_end: Annotated[
-        bool | None,
-        # Always true: this option is accepted because command lines written for Ray have it.
-        _CheckpointOption("--checkpoint-at-end", hidden=True),
-    ] = None
     keep_checkpoints_num: Annotated[
         int | None, _CheckpointOption(min=1, help="How many checkpoints are kept (default: all).")
     ] = None
@@ -145,7 +140,6 @@ class TrainOptions:
         score = self.checkpoint_score_attr
         checkpoint = {
             "checkpoint_frequency": self.checkpoint_freq,
-            "checkpoint_at_end": self.checkpoint_at_end,
             "num_to_keep": self.keep_checkpoints_num,
             # Ray's command wrote the order as a prefix.
             "checkpoint_score_attribute": score.removeprefix("min-") if score else score,

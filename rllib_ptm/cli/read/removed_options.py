@@ -16,6 +16,7 @@ _REMOVED_FOR: Mapping[str, str] = {  # what to do instead -> the options
     "Ray no longer needs Redis; leave it out": "--ray-redis-max-memory",
     "it is --ray-address now": "--redis-address",
     "trials always wait for free resources; leave it out": "--queue-trials",
+    "there is always a checkpoint at the end; leave it out": "--checkpoint-at-end",
     "--resume continues a run; in Python: algorithm.restore_from_path(checkpoint)": "--restore",
     "it is --storage-path now, a folder of this machine": "--upload-dir",
     "a checkpoint holds the policy: RLModule.from_checkpoint(...)": "--export-formats",

@@ -15,7 +15,6 @@ from rllib_ptm.cli.run.cluster import import_ray
 from rllib_ptm.cli.show.task_table import check_result_file, task_table, write_results
 
 _MARKER = "rllib_checkpoint.json"
-_BACKENDS_WITH_REPLAYS = ("sc2",)
 
 
 def evaluate(checkpoint: Path, options: EvaluateOptions) -> None:
@@ -86,9 +85,10 @@ def _check_backend(options: EvaluateOptions) -> None:
     backend = options.backend  # None: that of the training
     if backend is not None and backend not in BACKENDS:
         raise unknown_name("--backend", backend, BACKENDS)
-    if options.save_replay is not None and backend not in (None, *_BACKENDS_WITH_REPLAYS):
+    with_replays = [b for b in BACKENDS if "save_replay_dir" in BACKENDS[b].settings.key_names()]
+    if options.save_replay is not None and backend not in (None, *with_replays):
         raise InputError(
-            f"--save-replay: expected --backend {' or '.join(_BACKENDS_WITH_REPLAYS)}, whose game "
+            f"--save-replay: expected --backend {' or '.join(with_replays)}, whose game "
             f"writes replays, found {backend!r}; every backend has videos: --render FILE.gif"
         )
 

@@ -64,7 +64,7 @@ GOOD_COMMANDS = [
         "--ray-num-cpus",
         "2",
     ],
-    ["example", "run", "ptm_small_mt_quick", "--checkpoint-at-end", "--ray-num-gpus", "0"],
+    ["example", "run", "ptm_small_mt_quick", "--keep-checkpoints-num", "2", "--ray-num-gpus", "0"],
     ["evaluate", "nowhere", "--tasks", "3m,5m_vs_6m", "--episodes", "3", "--out", "x.json"],
 ]
 SECONDS = 30  # nothing that is only read takes as long
