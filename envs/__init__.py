@@ -1,7 +1,7 @@
 """StarCraft micro-battles of several team sizes, for multi-task reinforcement learning.
 
-`parallel_env` makes a PettingZoo environment of one battle. `Battles` plays N battles in arrays,
-which training uses. Tasks have SMAC's names (`Task`, `TASK_SETS`).
+``parallel_env`` makes a PettingZoo environment of one battle. ``Battles`` plays N battles in
+arrays, which training uses. Tasks have SMAC's names (``Task``, ``TASK_SETS``).
 
 The package needs neither torch nor Ray. It loads each name on first use, so importing it is fast.
 """

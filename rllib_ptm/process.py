@@ -5,7 +5,7 @@ Importing ``rllib_ptm`` or ``envs`` calls none of these functions. Who calls wha
 ================================  =============================  ===============================
 function                          settings                       called by
 ================================  =============================  ===============================
-``set_environment_variables``     ``ENVIRONMENT``                the command ``rllib``, first of
+``set_environment_variables``     ``ENVIRONMENT_VARIABLES``      the command ``rllib``, first of
                                                                  all; env runners in Ray actors
 ``prepare_learner_process``       C allocator, unfilled arrays   ``PTMLearner.build``
 ``prepare_env_runner_process``    unfilled arrays                ``TeamEnvRunner``
@@ -35,7 +35,7 @@ import os
 import platform
 from collections.abc import Mapping
 
-ENVIRONMENT: Mapping[str, str] = {
+ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     # OpenMP's threads wait for each other by spinning. That is fast while each has a core of its
     # own, and a hundred times slower than sleeping as soon as another program needs that core. A
     # short spin is as fast, and gives the core up. Read when torch is loaded.
@@ -51,12 +51,13 @@ _NEVER = 2**31 - 1
 
 
 def set_environment_variables() -> dict[str, str]:
-    """Sets the variables of ``ENVIRONMENT``; what the user has set stays.
+    """Sets the variables of ``ENVIRONMENT_VARIABLES``; what the user has set stays.
 
     Returns:
         Their values now.
     """
-    return {name: os.environ.setdefault(name, value) for name, value in ENVIRONMENT.items()}
+    variables = ENVIRONMENT_VARIABLES.items()
+    return {name: os.environ.setdefault(name, value) for name, value in variables}
 
 
 def prepare_learner_process() -> None:

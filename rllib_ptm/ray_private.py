@@ -97,7 +97,7 @@ OVERRIDDEN = (
     PrivateName(
         "ray.rllib.core.learner.torch.torch_learner:TorchLearner",
         "_update",
-        "a gradient step; moves PopArt's statistics after it, by what the forward pass returned",
+        "a gradient step; then PopArt's statistics are updated by the forward pass's targets",
     ),
     PrivateName(
         "ray.rllib.core.rl_module.rl_module:RLModule",

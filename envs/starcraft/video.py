@@ -45,15 +45,7 @@ def write_video(
     VIDEO_WRITERS[path.suffix](path, frames, seconds)
 
 
-def write_film(
-    path: str | Path,
-    battles: Mapping[str, Sequence[Units]],
-    *,
-    width: int = 480,
-    frames_per_second: float = 4.0,
-) -> None:
-    """The earlier name of ``write_video``."""
-    write_video(path, battles, width=width, frames_per_second=frames_per_second)
+write_film = write_video  # its earlier name
 
 
 def check_video_file(path: Path) -> None:

@@ -72,7 +72,7 @@ class PTMLearner(TorchLearner):
         )
 
     def _update(self, batch: dict[str, Any], **kwargs: Any) -> tuple[Any, Any, Any]:
-        """Takes the gradient step, then moves PopArt's statistics by the targets of this batch."""
+        """Takes the gradient step, then updates PopArt's statistics by the batch's targets."""
         fwd_out, losses, metrics = super()._update(batch, **kwargs)
         for module_id, out in fwd_out.items():
             team: TeamBatch = out[BATCH]

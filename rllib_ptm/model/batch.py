@@ -4,7 +4,7 @@ Shape legend of ``rllib_ptm.model``: ``B`` episodes, ``T`` steps, ``A`` agent sl
 slots (the agents first), ``D`` entity features, ``U`` actions, ``F`` frames (the valid steps of
 all episodes, packed without padding), ``G`` observations (packed likewise; an episode has one more
 observation than steps), ``M`` masks side by side. All masks are bool, True = exists / may be seen /
-allowed. M^mu is the visibility; under M* every present entity sees every present entity.
+allowed. M^μ is the visibility; under M* every present entity sees every present entity.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class TeamBatch(NamedTuple):
     Attributes:
         entities: [B, T+1, E, D] features, the agents' one-hot last action among them.
         present: [B, E] bool.
-        visible: [B, T+1, A, E] bool, M^mu.
+        visible: [B, T+1, A, E] bool, M^μ.
         action_mask: [B, T+1, A, U] bool.
         actions: [B, T, A] int64.
         rewards: [B, T].

@@ -201,9 +201,9 @@ def test_a_learner_that_is_lost_is_a_clear_error_and_the_checkpoint_is_good(
 def test_training_without_episodes_ends_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    patience = SamplingTimeout(seconds=10.0)
+    timeout = SamplingTimeout(seconds=10.0)
     for now[0], episodes in ((1.0, 0), (9.0, 0), (10.0, 3), (15.0, 0), (25.0, 0)):
-        patience.check(episodes)
+        timeout.check(episodes)
     now[0] = 25.1
     with pytest.raises(EnvRunnersLostError, match="sample_timeout_s = 10 s"):
-        patience.check(0)
+        timeout.check(0)

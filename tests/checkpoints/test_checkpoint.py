@@ -110,7 +110,7 @@ def test_a_kill_while_saving_leaves_the_checkpoint_before(
     killed = subprocess.run([sys.executable, "-c", script, str(folder), str(rename)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert text_of(folder) == "first"
-    save(folder, "second")  # and what the kill left behind is in nobody's way
+    save(folder, "second")  # the files that the killed process left do no harm
     assert text_of(folder) == "second"
     assert os.listdir(tmp_path) == ["checkpoint"]
 

@@ -55,7 +55,7 @@ def test_a_runner_resumes_its_episodes_in_progress(make_runner: MakeRunner) -> N
     assert_same(to_arrays(expected), to_arrays(other.sample(num_episodes=20, epsilon=0.5)))
 
 
-def test_battles_that_do_not_fit_begin_anew_and_say_so(
+def test_new_episodes_start_if_the_saved_ones_do_not_fit(
     make_runner: MakeRunner, make_config: MakeConfig
 ) -> None:
     runner = make_runner()
@@ -68,12 +68,12 @@ def test_battles_that_do_not_fit_begin_anew_and_say_so(
     assert len(fewer.sample(num_episodes=3, epsilon=1.0)) >= 3
 
 
-def test_battles_of_an_older_version_begin_anew_and_say_so(make_runner: MakeRunner) -> None:
+def test_new_episodes_start_if_an_older_version_saved_them(make_runner: MakeRunner) -> None:
     runner = make_runner()
     runner.sample(num_episodes=1)
     state = runner.get_episodes_in_progress()
     settings = json.loads(state[SETTINGS].item())
-    del settings["exploration"]  # was not told, and other arrays were kept
+    del settings["exploration"]  # an older version neither named it nor saved these arrays
     older = {k: v for k, v in state.items() if not k.startswith("exploration.")}
     refusal = make_runner().set_episodes_in_progress(
         older | {SETTINGS: np.array(json.dumps(settings))}
@@ -82,7 +82,7 @@ def test_battles_of_an_older_version_begin_anew_and_say_so(make_runner: MakeRunn
     assert "exploration" in refusal
 
 
-def test_a_backend_that_cannot_save_its_battles_begins_anew_and_says_so(
+def test_new_episodes_start_if_the_backend_cannot_save_them(
     make_runner: MakeRunner,
 ) -> None:
     runner = make_runner()

@@ -1,4 +1,4 @@
-"""A checkpoint's policy in battles of its own: other tasks, more slots, films, one agent alone."""
+"""A checkpoint's policy in battles of its own: other tasks, more slots, videos, one agent alone."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def envs_space(slots: Slots) -> object:
 
 
 def widen_observation(observation: Any, old: Slots, new: Slots) -> dict[str, np.ndarray]:
-    """The same moment with empty slots behind the old ones, and zeros in their columns."""
+    """The same observation with empty slots behind the old ones, and zeros in their columns."""
     widths = feature_widths(*old)
     parts = np.split(observation["entities"], np.cumsum(list(widths.values()))[:-1], axis=1)
     wider = [
@@ -138,18 +138,18 @@ def widen_observation(observation: Any, old: Slots, new: Slots) -> dict[str, np.
     return {"entities": entities, "visible": visible, "action_mask": mask}
 
 
-def test_a_film_shows_the_first_game_of_each_task(
+def test_a_video_shows_the_first_episode_of_each_task(
     checkpoints: dict[str, pathlib.Path],
 ) -> None:
     player = CheckpointPlayer(checkpoints["slot"], tasks=["2m_vs_3m", "3m_vs_2m"])
-    films = player.first_episodes(seed=3)
+    videos = player.first_episodes(seed=3)
     alone = {row.task: row for row in player.results(1, seed=3)}
     player.close()
-    assert list(films) == ["2m_vs_3m", "3m_vs_2m"]
-    for task, moments in films.items():
-        assert len(moments) == alone[task].length_mean + 1
-        assert moments[0].position.shape == (12, 2)
-        assert [int(units.step) for units in moments] == list(range(len(moments)))
+    assert list(videos) == ["2m_vs_3m", "3m_vs_2m"]
+    for task, steps in videos.items():
+        assert len(steps) == alone[task].length_mean + 1
+        assert steps[0].position.shape == (12, 2)
+        assert [int(units.step) for units in steps] == list(range(len(steps)))
 
 
 def test_the_policy_alone_has_no_mixer(checkpoints: dict[str, pathlib.Path]) -> None:

@@ -1,4 +1,4 @@
-"""Evaluation while training: every task its episodes, whoever plays them and whatever dies."""
+"""Evaluation while training: each task gets its episodes, on any runner, also if runners die."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def kill(algorithm: PTM, *runners: int) -> None:
         ray.kill(group._worker_manager.actors()[number], no_restart=False)
 
 
-def test_the_games_are_the_same_whoever_plays_them(build: Callable[..., PTM]) -> None:
+def test_the_episodes_do_not_depend_on_the_runners(build: Callable[..., PTM]) -> None:
     seen = []
     for more in RUNNERS:
         algorithm = build(**more)
@@ -101,7 +101,7 @@ def test_what_a_dead_runner_leaves_is_played_by_the_others(build: Callable[..., 
     assert time.monotonic() - start < 60
 
 
-def test_nobody_to_play_is_an_error_in_time(build: Callable[..., PTM]) -> None:
+def test_a_missing_runner_is_an_error_in_time(build: Callable[..., PTM]) -> None:
     algorithm = build(
         evaluation_num_env_runners=1,
         evaluation_sample_timeout_s=2.0,

@@ -86,7 +86,7 @@ def setup_cfg() -> configparser.ConfigParser:
 
 
 def imports_of(source: Path) -> Iterator[str]:
-    """Yields what a file imports, inside functions too: modules, and whatever is taken of them."""
+    """Yields what a file imports, inside functions too: modules and the names taken from them."""
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -253,7 +253,7 @@ def test_of_jaxmarl_smax_alone_is_imported_and_nothing_printed() -> None:
 @pytest.mark.parametrize(
     "imports", ["envs.starcraft.smax.battles, jaxmarl", "jaxmarl, envs.starcraft.smax.battles"]
 )
-def test_whoever_imports_jaxmarl_gets_the_whole_of_it(imports: str) -> None:
+def test_a_later_import_of_jaxmarl_is_complete(imports: str) -> None:
     ours = "envs.starcraft.smax.import_smax.HeuristicEnemySMAX"
     same = f"type(jaxmarl.make('HeuristicEnemySMAX')) is {ours}"
     done = run_python(f"import {imports}; print({same})")

@@ -55,7 +55,7 @@ def before_and_after(imports: str, before: str = "") -> list[dict]:
         capture_output=True,
         text=True,
         check=True,
-        env=without(*process.ENVIRONMENT),
+        env=without(*process.ENVIRONMENT_VARIABLES),
     )
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -92,7 +92,7 @@ def test_the_command_sets_them_before_torch_is_loaded() -> None:
         capture_output=True,
         text=True,
         check=True,
-        env=without(*process.ENVIRONMENT),
+        env=without(*process.ENVIRONMENT_VARIABLES),
     )
     assert done.stdout.splitlines()[-1] == "10000 cpu False"
 
@@ -100,7 +100,7 @@ def test_the_command_sets_them_before_torch_is_loaded() -> None:
 @pytest.fixture
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as context:
-        for name in process.ENVIRONMENT:
+        for name in process.ENVIRONMENT_VARIABLES:
             context.delenv(name, raising=False)
         yield
 
@@ -109,15 +109,15 @@ def test_an_env_runner_sets_them_in_a_process_of_ours_alone(
     plain_environment: None, cluster: None
 ) -> None:
     process.prepare_env_runner_process()
-    assert not process.ENVIRONMENT.keys() & os.environ.keys()
+    assert not process.ENVIRONMENT_VARIABLES.keys() & os.environ.keys()
 
     class Worker:
         def prepare(self) -> dict[str, str | None]:
-            for name in process.ENVIRONMENT:
+            for name in process.ENVIRONMENT_VARIABLES:
                 os.environ.pop(name, None)  # as on a node that others have started
             process.prepare_env_runner_process()
-            return {name: os.environ.get(name) for name in process.ENVIRONMENT}
+            return {name: os.environ.get(name) for name in process.ENVIRONMENT_VARIABLES}
 
     worker = ray.remote(Worker).remote()
-    assert ray.get(worker.prepare.remote()) == process.ENVIRONMENT
+    assert ray.get(worker.prepare.remote()) == process.ENVIRONMENT_VARIABLES
     ray.kill(worker)

@@ -30,7 +30,7 @@ def test_epsilon_greedy_explores_uniformly_among_the_allowed(epsilon: float) -> 
 
 
 def teams() -> tuple[np.ndarray, np.ndarray]:
-    """Utilities and masks of teams that have nobody in range, and of which no two agree."""
+    """Utilities and masks of teams without an enemy in range whose agents prefer other actions."""
     utilities = np.zeros((N, AGENTS, ACTIONS), np.float32)
     utilities[:, np.arange(AGENTS), STOP + np.arange(AGENTS)] = 1.0
     mask = np.ones((N, AGENTS, ACTIONS), bool)
@@ -80,7 +80,7 @@ def test_a_greedy_team_explores_neither_way() -> None:
 def test_so_many_battles_open_with_one_move_of_the_team() -> None:
     chance, steps = 0.3, 4
     actions = play(Exploration(N, chance, steps), 1e-9, steps=12)
-    together = agreeing(actions)  # five agents hardly ever agree by chance
+    together = agreeing(actions)  # five agents rarely agree by chance
     opens = together[0]
     assert opens.mean() == pytest.approx(chance, abs=0.08)
     assert together[:steps, opens].all()

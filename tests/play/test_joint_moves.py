@@ -1,4 +1,4 @@
-"""Which move a whole team makes where it has nobody in range."""
+"""The bandit that draws the joint moves of a team without an enemy in range."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def learned(moves: JointMoves, before: int, after: int, brought: float, times: i
         moves.update(np.array([before, after]), brought)
 
 
-def test_before_the_first_battle_all_moves_are_alike() -> None:
+def test_before_the_first_battle_all_moves_are_equally_likely() -> None:
     np.testing.assert_allclose(shares(JointMoves(temperature=2.0)), 0.2, atol=0.02)
 
 

@@ -13,8 +13,8 @@ from rllib_ptm.play.recording import Recording
 BATTLES, ALLIES, ENEMIES, LIMIT = 3, 2, 2, 4
 
 
-def moment(number: int) -> Units:
-    """What is told apart by its number: health, and the steps of battles that began at 0, 1, 2."""
+def observation(number: int) -> Units:
+    """Units whose health tells the number; the battles began at steps 0, 1 and 2."""
     units = empty_units(BATTLES, ALLIES, ENEMIES)
     begun = np.arange(BATTLES, dtype=np.int16)
     health = np.full_like(units.health, number) + begun[:, None]
@@ -22,17 +22,17 @@ def moment(number: int) -> Units:
 
 
 def recorded(steps: int) -> Recording:
-    recording = Recording(LIMIT, moment(0))
+    recording = Recording(LIMIT, observation(0))
     for number in range(steps):
         done = np.full((BATTLES, ALLIES), number)
-        recording.add(moment(number), done, np.arange(BATTLES) + np.float32(10 * number))
+        recording.add(observation(number), done, np.arange(BATTLES) + np.float32(10 * number))
     return recording
 
 
 @pytest.mark.parametrize("battle", range(BATTLES))
 @pytest.mark.parametrize("number", [3, 4])
-def test_an_episode_is_cut_from_its_first_moment_on(battle: int, number: int) -> None:
-    units, actions, rewards = recorded(number).cut(battle, moment(number))
+def test_an_episode_is_cut_from_its_first_observation_on(battle: int, number: int) -> None:
+    units, actions, rewards = recorded(number).cut(battle, observation(number))
     steps = np.arange(battle, number)
     assert units.step.tolist() == [*range(number - battle + 1)]
     np.testing.assert_array_equal(units.health[:, 0], np.arange(battle, number + 1) + battle)
@@ -45,7 +45,7 @@ def test_an_episode_is_cut_from_its_first_moment_on(battle: int, number: int) ->
 
 def test_the_oldest_steps_make_room() -> None:
     # 11 steps in a ring of 4: battle 2 began at step 2, and again at step 8.
-    end = moment(11)
+    end = observation(11)
     end = replace(end, step=np.array([4, 0, 3], np.int16))
     _, actions, rewards = recorded(11).cut(2, end)
     assert actions[:, 0].tolist() == [8, 9, 10]
@@ -57,9 +57,9 @@ def test_the_oldest_steps_make_room() -> None:
 def test_a_recording_goes_on_from_its_state(steps: int, asked: int, kept: int) -> None:
     state = recorded(steps).get_state(asked)
     assert {len(array) for array in state.values()} == {kept}
-    again = Recording(LIMIT, moment(0))
+    again = Recording(LIMIT, observation(0))
     again.set_state(state)
-    end = replace(moment(steps), step=np.full(BATTLES, kept, np.int16))
+    end = replace(observation(steps), step=np.full(BATTLES, kept, np.int16))
     found, *played = again.cut(1, end)
     expected, *expected_played = recorded(steps).cut(1, end)
     for name, array in vars(expected).items():

@@ -139,21 +139,21 @@ def test_tasks_are_drawn_uniformly_or_by_priority() -> None:
     np.testing.assert_allclose(TASK_DRAWS["priority"](tasks, priorities), [0.2, 0.8])
 
 
-def test_the_policy_remembers_within_an_episode_and_forgets_after_it(
+def test_hidden_states_last_for_an_episode_and_are_reset_after_it(
     make_runner: Callable[..., TeamEnvRunner],
 ) -> None:
-    """The utilities that the learner computes over whole episodes are those of the play."""
+    """The utilities that the learner computes over whole episodes are those of the rollout."""
     runner = make_runner()
     episodes = runner.sample(num_episodes=12, epsilon=0.0)
     batch = {k: torch.from_numpy(v) for k, v in collate(episodes).items()}
-    moments = Frames(batch["valid"].sum(1) + 1, batch["visible"].shape[1])
+    observations = Frames(batch["valid"].sum(1) + 1, batch["visible"].shape[1])
     with torch.no_grad():
         packed, _ = runner.module.agent(
-            moments.pack(batch["entities"]),
-            batch["present"][moments.episode],
-            moments.pack(batch["visible"])[:, None],
-            moments.per_step,
+            observations.pack(batch["entities"]),
+            batch["present"][observations.episode],
+            observations.pack(batch["visible"])[:, None],
+            observations.per_step,
         )
-    utilities = moments.unpack(packed)[:, :-1, 0]
+    utilities = observations.unpack(packed)[:, :-1, 0]
     best = utilities.masked_fill(~batch["action_mask"][:, :-1], -torch.inf).argmax(-1)
     assert torch.equal(best[batch["valid"]], batch["actions"][batch["valid"]])

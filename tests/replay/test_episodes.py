@@ -35,20 +35,24 @@ def test_collate_pads_to_the_longest_and_marks_what_was_played(
         assert batch["terminated"][row].nonzero()[0].tolist() == [len(episode) - 1]
 
 
-def test_collate_shows_each_moment_as_the_team_saw_it_and_nothing_beyond(
+def test_collate_shows_each_observation_as_the_team_saw_it_and_nothing_beyond(
     episodes: list[TeamEpisode],
 ) -> None:
-    def at(episode: TeamEpisode, moment: int) -> Units:
-        return episode.units.map(lambda array: array[[min(moment, len(array) - 1)]])
+    def at(episode: TeamEpisode, step: int) -> Units:
+        return episode.units.map(lambda array: array[[min(step, len(array) - 1)]])
 
     batch = collate(episodes)
     for row, episode in enumerate(episodes):
-        moments = len(episode) + 1
-        for moment in range(moments):
-            view = team_view(at(episode, moment))
+        observations = len(episode) + 1
+        for step in range(observations):
+            view = team_view(at(episode, step))
             for name in ("entities", "visible", "action_mask"):
-                np.testing.assert_array_equal(batch[name][row, moment], getattr(view, name)[0])
-        for name, steps in (("entities", moments), ("visible", moments), ("actions", moments - 1)):
+                np.testing.assert_array_equal(batch[name][row, step], getattr(view, name)[0])
+        for name, steps in (
+            ("entities", observations),
+            ("visible", observations),
+            ("actions", observations - 1),
+        ):
             assert not batch[name][row, steps:].any()
         np.testing.assert_array_equal(batch["present"][row], episode.units.present[0])
 

@@ -159,7 +159,7 @@ class ExperimentSettings(Settings):
         if "config" not in info.data:
             return stop
         if stop is None and not {"run", "env"} <= info.data.keys():
-            return stop  # first the algorithm and the environment, then when they end
+            return stop  # a wrong algorithm or environment is reported without a missing stop
         return check_stop(stop, result_keys(*played_tasks(info.data["config"])), "stop")
 
 
@@ -168,18 +168,18 @@ class Experiment:
     """One checked experiment.
 
     Attributes:
-        name: Its name, also of its results folder.
+        name: Its name, which its results folder has too.
         source: Where it was written: a file, or the command line.
         algorithm: The name of a registered algorithm.
         config: The algorithm's settings, ``env`` included; may hold ``grid_search``.
         stop: Result keys, and the values that end the run; the first one reached ends it.
-        checkpoint: When to save.
+        checkpoint: Which checkpoints are saved and kept.
         num_samples: How often each variant of the config is trained.
-        max_concurrent_trials: How many run at once; None = as many as there is room for.
-        max_failures: How often a trial that fails goes on from its last checkpoint; -1 = always.
+        max_concurrent_trials: How many trials run at once; None = as many as fit.
+        max_failures: How often a failed trial resumes from its last checkpoint; -1 = always.
         scheduler: A key of ``SCHEDULERS``.
-        scheduler_settings: What it is told.
-        tasks: Names of all tasks that any variant trains, without repeats.
+        scheduler_settings: The scheduler's settings.
+        tasks: Names of the tasks that the variants train, without repeats.
     """
 
     name: str

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ray.tune import PlacementGroupFactory
 
 # Ray reads these when it is imported. A value that the user has set stays.
-_ENVIRONMENT: Mapping[str, str] = {
+_RAY_VARIABLES: Mapping[str, str] = {
     "RAY_AUTH_MODE": "disabled",  # a token in the home folder protects nothing on a local cluster
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray's default is 15. Then torch's threads get no core beside any other program, and each
@@ -41,7 +41,7 @@ def import_ray(verbose: int = 0, *, joins_cluster: bool = False) -> None:
         verbose: 0 = nothing, 1 = information, 2 = everything.
         joins_cluster: The cluster runs already, so the user's own token is needed.
     """
-    for name, value in _ENVIRONMENT.items():
+    for name, value in _RAY_VARIABLES.items():
         if name != "RAY_AUTH_MODE" or not joins_cluster:
             os.environ.setdefault(name, value)
     import ray.rllib
