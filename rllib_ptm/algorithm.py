@@ -31,6 +31,7 @@ from envs.errors import InputError
 from rllib_ptm.checkpoints.episodes_in_progress import EpisodesInProgress
 from rllib_ptm.checkpoints.saving import WholeCheckpoints, flat_scores
 from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
+from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.evaluate.during_training import GreedyEvaluation
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout
@@ -39,7 +40,6 @@ from rllib_ptm.learn.rl_module import PTMModule
 from rllib_ptm.learn.schedules import exploration_epsilon, mining_alpha
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.popart import TaskOutput
-from rllib_ptm.model.sizes import NetworkSizes
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.sampling_timeout import SamplingTimeout
 from rllib_ptm.ray_private import is_requested
@@ -101,18 +101,9 @@ class PTMConfig(CheckedAlgorithmConfig):
 
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
-        keys = (
-            "method",
-            "gamma",
-            "td_lambda",
-            "mixer",
-            "action_head",
-            *NetworkSizes.names(),
-            "learner_precision",
-        )
         return {
             **super()._model_config_auto_includes,
-            **{key: getattr(self, key) for key in keys},
+            **{key: getattr(self, key) for key in ("gamma", *PTMSettings.key_names())},
             "num_tasks": len(self.env_settings.parsed_tasks),
         }
 

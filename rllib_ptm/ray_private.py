@@ -92,7 +92,7 @@ OVERRIDDEN = (
     PrivateName(
         "ray.rllib.algorithms.algorithm_config:AlgorithmConfig",
         "_model_config_auto_includes",
-        "passes network sizes to the RLModule",
+        "passes PTM's keys to the RLModule",
     ),
     PrivateName(
         "ray.rllib.core.learner.torch.torch_learner:TorchLearner",

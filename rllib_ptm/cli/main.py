@@ -36,8 +36,8 @@ from rllib_ptm.process import set_environment_variables
 if TYPE_CHECKING:
     from rllib_ptm.cli.read.experiment import Experiment
 
-_INPUT_ERROR = 2
-_INTERRUPTED = 130
+_EXIT_INPUT_ERROR = 2
+_EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="rllib",
@@ -69,9 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         messages = error.lines if isinstance(error, InputError) else [_message(error, words)]
         for message in filter(None, messages):  # empty if the help has been shown instead
             print(f"rllib: {' '.join(message.split())}", file=sys.stderr)
-        return _INPUT_ERROR
+        return _EXIT_INPUT_ERROR
     except (KeyboardInterrupt, typer.Abort):
-        return _INTERRUPTED
+        return _EXIT_INTERRUPTED
 
 
 def _message(error: TyperException, words: Sequence[str]) -> str:

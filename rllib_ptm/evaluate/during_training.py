@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class GreedyEvaluation(Algorithm):
-    """An Algorithm that evaluates on ``rllib_ptm.play.evaluation_episodes``."""
+    """An Algorithm that evaluates greedily, on the same episodes every time."""
 
     _weights_before_step: ray.ObjectRef | None = None
     _evaluations_skipped = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def linear(steps: float, start: float, end: float, duration_steps: float) -> float:
+def interpolate(steps: float, start: float, end: float, duration_steps: float) -> float:
     """Goes from ``start`` at step 0 to ``end`` at ``duration_steps``, and stays there."""
     return start + (end - start) * min(max(steps / duration_steps, 0.0), 1.0)
 
@@ -18,7 +18,7 @@ def exploration_epsilon(env_steps: int, config: Any) -> float:
         config: A ``PTMConfig``.
     """
     initial, final = config.epsilon_initial, config.epsilon_final
-    return linear(env_steps, initial, final, config.epsilon_anneal_steps)
+    return interpolate(env_steps, initial, final, config.epsilon_anneal_steps)
 
 
 def mining_alpha(env_steps: int, config: Any) -> float:
@@ -28,4 +28,4 @@ def mining_alpha(env_steps: int, config: Any) -> float:
         env_steps: Env steps played so far.
         config: A ``PTMConfig``.
     """
-    return linear(env_steps, 1.0, 0.0, config.alpha_anneal_steps)
+    return interpolate(env_steps, 1.0, 0.0, config.alpha_anneal_steps)

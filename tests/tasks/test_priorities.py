@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from rllib_ptm.learn.schedules import linear
+from rllib_ptm.learn.schedules import interpolate
 from rllib_ptm.tasks.success_rates import TaskSuccess
 
 
@@ -78,4 +78,4 @@ def test_tasks_that_are_no_longer_trained_keep_their_rate_for_replay() -> None:
     ("steps", "expected"), [(0, 1.0), (50, 0.5), (100, 0.0), (1000, 0.0), (-5, 1.0)]
 )
 def test_schedules_are_linear_and_then_stay(steps: float, expected: float) -> None:
-    assert linear(steps, 1.0, 0.0, 100) == pytest.approx(expected)
+    assert interpolate(steps, 1.0, 0.0, 100) == pytest.approx(expected)

@@ -19,7 +19,7 @@ from envs.errors import InputError, Problems, located, unknown_name
 from envs.settings import Settings, one_of, read_settings
 from envs.starcraft.backends import EnvSettings
 from rllib_ptm.cli.read.limits import MOST_TRIALS
-from rllib_ptm.cli.read.result_keys import check_stop, result_keys
+from rllib_ptm.cli.read.result_keys import check_stop, reported_keys
 from rllib_ptm.cli.read.scheduler_settings import (
     SCHEDULERS,
     FifoSettings,
@@ -101,7 +101,7 @@ class ExperimentSettings(Settings):
     @field_validator("run")
     @classmethod
     def _check_run(cls, run: str | None) -> str:
-        return _one_of("run", run, ALGORITHMS)
+        return _known_name("run", run, ALGORITHMS)
 
     @field_validator("config")
     @classmethod
@@ -123,7 +123,7 @@ class ExperimentSettings(Settings):
         in_config = info.data["config"].get("env")
         if env is not None and in_config is not None and env != in_config:
             raise InputError(f"config.env: expected {env!r} as in env, found {in_config!r}")
-        return _one_of("env", env or in_config, ENVIRONMENTS)
+        return _known_name("env", env or in_config, ENVIRONMENTS)
 
     @field_validator("checkpoint_config", mode="before")
     @classmethod
@@ -132,8 +132,8 @@ class ExperimentSettings(Settings):
         settings = read_settings(CheckpointSettings, {} if written is None else written, place)
         score = settings.checkpoint_score_attribute
         if score is not None and "config" in info.data:
-            results = result_keys(*played_tasks(info.data["config"]))
-            _one_of(f"{place}.checkpoint_score_attribute", score, tuple(results))
+            results = reported_keys(*played_tasks(info.data["config"]))
+            _known_name(f"{place}.checkpoint_score_attribute", score, tuple(results))
         return settings
 
     @field_validator("scheduler")
@@ -149,7 +149,7 @@ class ExperimentSettings(Settings):
         kind = SCHEDULERS[info.data["scheduler"]]
         settings = read_settings(kind, {} if written is None else written, "scheduler_config")
         if "config" in info.data:
-            results = result_keys(*played_tasks(info.data["config"]))
+            results = reported_keys(*played_tasks(info.data["config"]))
             check_compared_keys(settings, results, "scheduler_config")
         return settings
 
@@ -160,7 +160,7 @@ class ExperimentSettings(Settings):
             return stop
         if stop is None and not {"run", "env"} <= info.data.keys():
             return stop  # a wrong algorithm or environment is reported without a missing stop
-        return check_stop(stop, result_keys(*played_tasks(info.data["config"])), "stop")
+        return check_stop(stop, reported_keys(*played_tasks(info.data["config"])), "stop")
 
 
 @dataclass(frozen=True)
@@ -321,7 +321,7 @@ def _replaced(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, A
     return replaced
 
 
-def _one_of(place: str, value: Any, legal: tuple[str, ...]) -> str:
+def _known_name(place: str, value: Any, legal: tuple[str, ...]) -> str:
     if value is None:
         raise InputError(f"{place}: expected one of {', '.join(legal)}, found nothing")
     if value not in legal:

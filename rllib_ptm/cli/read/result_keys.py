@@ -52,7 +52,7 @@ RESULT_KEYS: dict[str, ResultKey] = {
 }
 
 
-def result_keys(tasks: Iterable[str], evaluated: Iterable[str]) -> dict[str, ResultKey]:
+def reported_keys(tasks: Iterable[str], evaluated: Iterable[str]) -> dict[str, ResultKey]:
     """The result keys of a run.
 
     Args:

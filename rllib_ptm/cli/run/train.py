@@ -27,8 +27,8 @@ from rllib_ptm.cli.show.trial_table import best_first, trial_table, trials_compe
 if TYPE_CHECKING:
     from ray.tune import ResultGrid
 
-FAILED = 1
-INTERRUPTED_BY_USER = 130
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
 
 
 def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
@@ -63,10 +63,10 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
         for number, result in enumerate(results):
             if interrupted:
                 report_interrupted(experiment, result, console)
-                codes.append(INTERRUPTED_BY_USER)
+                codes.append(EXIT_INTERRUPTED)
             elif number == 0 or result.error is not None or not trials_compete(experiment):
                 trained = report_trial(experiment, result, options.evaluation_episodes, console)
-                codes.append(0 if trained else FAILED)
+                codes.append(0 if trained else EXIT_FAILED)
     return max(codes)
 
 

@@ -16,7 +16,7 @@ from rllib_ptm.cli.run.interrupt import InterruptCallback
 from rllib_ptm.cli.run.live_display import LiveDisplay
 from rllib_ptm.cli.run.schedulers import make_scheduler
 
-_RECORD = "experiment.json"
+_RECORD_FILE = "experiment.json"
 
 
 def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
@@ -29,7 +29,7 @@ def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
     """
     folder = storage / experiment.name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _RECORD).write_text(_record(experiment))
+    (folder / _RECORD_FILE).write_text(_record(experiment))
     tuner = Tuner(
         experiment.algorithm,
         param_space=tune_space(experiment.config),
@@ -63,7 +63,7 @@ def resume(experiment: Experiment, storage: Path) -> ResultGrid:
 def has_run(experiment: Experiment, storage: Path) -> bool:
     """Whether an experiment of that name was begun there."""
     folder = storage / experiment.name
-    return Tuner.can_restore(str(folder)) and (folder / _RECORD).is_file()
+    return Tuner.can_restore(str(folder)) and (folder / _RECORD_FILE).is_file()
 
 
 def check_unchanged(experiment: Experiment, storage: Path) -> None:
@@ -72,7 +72,7 @@ def check_unchanged(experiment: Experiment, storage: Path) -> None:
     Raises:
         InputError: It has changed. Tune would silently continue with the old settings.
     """
-    before = json.loads((storage / experiment.name / _RECORD).read_text())
+    before = json.loads((storage / experiment.name / _RECORD_FILE).read_text())
     now = json.loads(_record(experiment))
     keys = [key for key in now if before.get(key) != now[key]]
     changed = [f"{key} was {before.get(key)}, is {now[key]}" for key in keys]
