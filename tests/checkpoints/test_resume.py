@@ -28,7 +28,7 @@ MakeRunner = Callable[..., TeamEnvRunner]
     ("before", "after"),
     [(0, 0), (0, 1), *(pytest.param(n, n, marks=pytest.mark.slow) for n in (1, 2))],
 )
-def test_a_resumed_run_is_the_run_that_went_on(
+def test_a_resumed_run_equals_one_that_was_not_interrupted(
     make_config: MakeConfig, tmp_path: pathlib.Path, before: int, after: int
 ) -> None:
     """Also where one remote env runner takes the place of the local one."""
@@ -156,7 +156,7 @@ algorithm.stop()
 @pytest.mark.parametrize(
     ("death", "num_env_runners"), [("killed while saving", 0), ("killed while training", 1)]
 )
-def test_a_run_that_was_killed_goes_on_as_if_it_had_not(
+def test_a_killed_run_resumes_as_if_it_had_continued(
     tmp_path: pathlib.Path, death: str, num_env_runners: int
 ) -> None:
     """Processes of their own, and kill -9: nothing can be handed over but the checkpoint."""

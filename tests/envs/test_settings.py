@@ -70,7 +70,7 @@ def test_settings_that_code_makes_are_checked_as_well() -> None:
         Meal(guests=9)
 
 
-def test_a_single_value_is_checked_alike() -> None:
+def test_a_single_value_is_checked_by_the_same_rules() -> None:
     number = Annotated[float, Field(gt=0, le=3)] | None
     assert check_value("x", 2, number) == 2.0
     assert check_value("x", None, number) is None

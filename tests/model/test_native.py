@@ -169,8 +169,8 @@ def test_single_steps_give_the_result_of_the_whole_episode(calls: mock.Mock) -> 
         whole = draw.whole_episodes(agent, *of_batch, lengths)[:, :, 0]
         hidden = torch.zeros(len(lengths), sizes.agents, RECURRENT)
         for step in range(batch.entities.shape[1]):
-            moment = (batch.entities[:, step], batch.present, batch.visible[:, step])
-            utilities, hidden = agent.step(*moment, hidden)
+            observation = (batch.entities[:, step], batch.present, batch.visible[:, step])
+            utilities, hidden = agent.step(*observation, hidden)
             torch.testing.assert_close(utilities, whole[:, step], rtol=1e-5, atol=1e-5)
 
 

@@ -44,7 +44,7 @@ def test_sample_returns_whole_episodes_and_counts_them(make_runner: MakeRunner) 
         assert metrics["wins"][task].peek() == won[task]
 
 
-def test_battles_go_on_from_one_sample_to_the_next(make_runner: MakeRunner) -> None:
+def test_battles_continue_from_one_sample_to_the_next(make_runner: MakeRunner) -> None:
     """Otherwise short episodes would be returned more often than they are played."""
     runner = make_runner()
     in_pieces = [e for _ in range(12) for e in runner.sample(num_episodes=1, epsilon=1.0)]

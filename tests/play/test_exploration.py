@@ -104,7 +104,7 @@ def test_who_can_go_no_further_stops_and_the_dead_do_nothing() -> None:
     assert len(np.unique(actions[:, 2])) == ATTACK - STOP
 
 
-def test_a_joint_move_ends_when_anyone_has_somebody_in_range() -> None:
+def test_a_joint_move_ends_when_an_agent_has_an_enemy_in_range() -> None:
     exploration = opened()
     met_actions = exploration.choose(*met(slice(0, N, 2)), 1e-9, np.random.default_rng(1))
     assert not agreeing(met_actions[::2]).any()

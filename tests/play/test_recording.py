@@ -54,7 +54,7 @@ def test_the_oldest_steps_make_room() -> None:
 
 
 @pytest.mark.parametrize(("steps", "asked", "kept"), [(0, 1, 0), (2, 9, 2), (6, 2, 2), (9, 7, 4)])
-def test_a_recording_goes_on_from_its_state(steps: int, asked: int, kept: int) -> None:
+def test_a_recording_continues_from_its_state(steps: int, asked: int, kept: int) -> None:
     state = recorded(steps).get_state(asked)
     assert {len(array) for array in state.values()} == {kept}
     again = Recording(LIMIT, observation(0))

@@ -42,7 +42,7 @@ def read(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Any]
     return read_file if request.param == "YAML" else lambda text: read_json_object("--x", text)
 
 
-def test_json_is_read_alike(read: Callable[[str], Any]) -> None:
+def test_json_is_read_by_the_same_rules(read: Callable[[str], Any]) -> None:
     value = {"a": [1, 0.5, True, None, "x"], "b": {"c": -2}}
     assert read(json.dumps(value)) == value
 
