@@ -75,20 +75,7 @@ def parallel_env(
         "team_frame": team_frame,
         **backend_settings,
     }
-    view = {"render_mode": render_mode, "flat": flat}
-    unknown = battles.keys() - set(EnvSettings.key_names())
-    problems = Problems()
-    with problems.collect():
-        view_settings = read_settings(ViewSettings, view, "parallel_env")
-    with problems.collect():
-        known = {key: battles[key] for key in battles if key not in unknown}
-        battle_settings = read_settings(EnvSettings, known, "parallel_env")
-    for key in sorted(unknown):
-        with problems.collect():
-            legal = (*EnvSettings.key_names(), *ViewSettings.key_names())
-            raise unknown_name(f"parallel_env.{key}", key, legal)
-    problems.raise_if_any()
-    return MultiTaskSC2(battle_settings, view_settings)
+    return MultiTaskSC2(*_read_arguments(battles, {"render_mode": render_mode, "flat": flat}))
 
 
 class ViewSettings(Settings):
@@ -98,6 +85,28 @@ class ViewSettings(Settings):
         None, description=f"one of {', '.join(RENDER_MODES)}; null = no pictures"
     )
     flat: bool = Field(False, description="observations as one vector instead of a Dict")
+
+
+def _read_arguments(
+    battles: Mapping[str, Any], view: Mapping[str, Any]
+) -> tuple[EnvSettings, ViewSettings]:
+    """Reads the arguments of ``parallel_env``.
+
+    Raises:
+        InputError: A line for each unknown argument, wrong type or value out of range.
+    """
+    place, names = "parallel_env", (*EnvSettings.key_names(), *ViewSettings.key_names())
+    problems = Problems()
+    for key in (key for key in battles if key not in names):
+        with problems.collect():
+            raise unknown_name(f"{place}.{key}", key, names)
+    with problems.collect():
+        known = {key: battles[key] for key in battles if key in names}
+        battle_settings = read_settings(EnvSettings, known, place)
+    with problems.collect():
+        view_settings = read_settings(ViewSettings, view, place)
+    problems.raise_if_any()
+    return battle_settings, view_settings
 
 
 class MultiTaskSC2(ParallelEnv[str, Observation, int]):
