@@ -80,7 +80,7 @@ class EntityAttention(nn.Module):
             [F, M, A, X], or [F, M, X] for the average.
         """
         if reduce == "agents":
-            return self._agent_average(entities, masks)
+            return self._mean_over_agents(entities, masks)
         return self.with_embedded(entities, masks, wanted=False)[0]
 
     def with_embedded(
@@ -96,19 +96,19 @@ class EntityAttention(nn.Module):
         Returns:
             [F, M, A, X] and [F, E, W].
         """
-        output, bias = self._output_map()
+        output, bias = self._fold_output()
         if self.relu:
             layer = self._layer(self.value.weight, output, bias, rectified=True)
         else:
-            layer = self._layer(self._value_map(output).flatten(0, 1), None, bias, summed=True)
+            layer = self._layer(self._fold_values(output).flatten(0, 1), None, bias, summed=True)
         return _evaluate(layer, entities, masks, wanted)
 
-    def _agent_average(self, entities: Tensor, masks: Tensor) -> Tensor:
+    def _mean_over_agents(self, entities: Tensor, masks: Tensor) -> Tensor:
         """[F, M, X], the average over the agent slots."""
         if self.relu:
             raise ValueError("reduce='agents': expected a module without a ReLU at the end")
-        output, bias = self._output_map()
-        output = self._value_map(output).transpose(0, 1).flatten(1) / masks.shape[2]  # X,H*W
+        output, bias = self._fold_output()
+        output = self._fold_values(output).transpose(0, 1).flatten(1) / masks.shape[2]  # X,H*W
         average, _ = _evaluate(self._layer(None, output, None), entities, masks, False)  # F,M,X
         sees = masks.view(torch.uint8).amax(-1)  # F,M,A; faster than ``any`` of bools
         return average + bias * sees.to(bias.dtype).mean(-1, keepdim=True)
@@ -131,13 +131,13 @@ class EntityAttention(nn.Module):
         )
 
     @at_full_precision
-    def _output_map(self) -> tuple[Tensor, Tensor]:
+    def _fold_output(self) -> tuple[Tensor, Tensor]:
         """Output projection and output layer as one linear layer: [X, W], [X]."""
         weight = self.output.weight @ self.projection.weight
         return weight, self.output.weight @ self.projection.bias + self.output.bias
 
     @at_full_precision
-    def _value_map(self, output: Tensor) -> Tensor:
+    def _fold_values(self, output: Tensor) -> Tensor:
         """Values and what follows them [X, W] as one linear layer for each head: [H, X, W]."""
         output_by_head = output.unflatten(1, (self.heads, -1)).transpose(0, 1)  # H,X,W/H
         return output_by_head @ self.value.weight.unflatten(0, (self.heads, -1))
