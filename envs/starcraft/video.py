@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -45,7 +46,9 @@ def write_video(
     VIDEO_WRITERS[path.suffix](path, frames, seconds)
 
 
-write_film = write_video  # its earlier name
+def write_film(path: str | Path, battles: Mapping[str, Sequence[Units]], **options: Any) -> None:
+    """Does what ``write_video`` does, with the same arguments; its earlier name."""
+    write_video(path, battles, **options)
 
 
 def check_video_file(path: Path) -> None:
