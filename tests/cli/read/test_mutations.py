@@ -274,6 +274,7 @@ def test_the_command_itself_is_as_careful(tmp_path: Path) -> None:
         assert done.returncode == 2, (seed, done.stderr)
         lines = done.stderr.splitlines()
         assert lines
+        assert len(set(lines)) == len(lines)
         assert all(line.startswith("rllib: ") for line in lines)
         refused += "--ray-address" not in done.stderr
     assert refused > 0
