@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow.fs
@@ -33,7 +33,9 @@ class CheckpointError(InputError):
 
 
 @contextlib.contextmanager
-def whole_checkpoint(path: Any, filesystem: Any = None) -> Iterator[tuple[Any, str, str]]:
+def whole_checkpoint(
+    path: Any, filesystem: Any = None, progress: Mapping[str, int] | None = None
+) -> Iterator[tuple[Any, str, str]]:
     """A context in which a checkpoint is written; it takes its place at the end of the block.
 
     On a local file system a checkpoint that exists at ``path`` is replaced in one step, or not at
@@ -43,6 +45,7 @@ def whole_checkpoint(path: Any, filesystem: Any = None) -> Iterator[tuple[Any, s
     Args:
         path: The checkpoint's folder; None = a new folder in the system's temporary folder.
         filesystem: The file system; None = the one that ``path`` names.
+        progress: How far the training is, by name; see ``saved_progress``.
 
     Yields:
         The file system, the folder to write into, and the checkpoint's folder.
@@ -59,13 +62,13 @@ def whole_checkpoint(path: Any, filesystem: Any = None) -> Iterator[tuple[Any, s
         if filesystem.get_file_info(f"{final}/{CONTENTS_FILE}").is_file:
             filesystem.delete_file(f"{final}/{CONTENTS_FILE}")
         yield filesystem, final, final
-        _write_contents(filesystem, final)
+        _write_contents(filesystem, final, progress or {})
         return
     draft = _beside(final, "draft")
     shutil.rmtree(draft, ignore_errors=True)  # left by a process that was killed
     try:
         yield filesystem, draft, final
-        _write_contents(filesystem, draft)
+        _write_contents(filesystem, draft, progress or {})
         _flush(draft)
         _replace(draft, final)
     finally:
@@ -97,6 +100,15 @@ def check_checkpoint(path: Any, filesystem: Any = None) -> None:
             raise CheckpointError(f"{folder}: the checkpoint is damaged: {name} was altered")
 
 
+def saved_progress(folder: pathlib.Path) -> dict[str, int]:
+    """How far the training was when a checkpoint of this machine was saved; empty if unknown."""
+    try:
+        progress = json.loads((folder / CONTENTS_FILE).read_text(encoding="utf-8"))["progress"]
+        return {str(name): int(value) for name, value in progress.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
 def _read_contents(filesystem: Any, folder: str) -> dict[str, tuple[int, int | None]]:
     """File name -> size in bytes, and checksum if there is one."""
     found = filesystem.get_file_info(folder)
@@ -124,14 +136,19 @@ def _read_contents(filesystem: Any, folder: str) -> dict[str, tuple[int, int | N
         raise CheckpointError(f"{folder}: {CONTENTS_FILE} cannot be read: {error}") from None
 
 
-def _write_contents(filesystem: Any, folder: str) -> None:
+def _write_contents(filesystem: Any, folder: str, progress: Mapping[str, int]) -> None:
     """Writes the list of files; without checksums on an object store, which is slow to read."""
     local = isinstance(filesystem, pyarrow.fs.LocalFileSystem)
     files = {
         name: (size, _checksum(filesystem, f"{folder}/{name}") if local else None)
         for name, size in _files(filesystem, folder)
     }
-    contents = {"format": FORMAT, "version": VERSION, "files": files}
+    contents = {
+        "format": FORMAT,
+        "version": VERSION,
+        "progress": dict(progress),
+        "files": files,
+    }
     with filesystem.open_output_stream(f"{folder}/{CONTENTS_FILE}") as stream:
         stream.write(json.dumps(contents, indent=1).encode())
 

@@ -6,8 +6,13 @@ from numbers import Number
 from typing import Any, Self
 
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    EVALUATION_RESULTS,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+)
 from ray.tune import Checkpoint
+from ray.tune.result import TRAINING_ITERATION
 from ray.tune.utils.util import flatten_dict
 
 from rllib_ptm.checkpoints.folder import check_checkpoint, whole_checkpoint
@@ -19,7 +24,13 @@ class WholeCheckpoints(Algorithm):
 
     def save_to_path(self, path: Any = None, *, filesystem: Any = None, **kwargs: Any) -> str:
         """Writes a checkpoint completely or not at all; see ``rllib_ptm.checkpoints.folder``."""
-        with whole_checkpoint(path, filesystem) as (filesystem, draft, folder):
+        progress = {
+            TRAINING_ITERATION: self.iteration,
+            NUM_ENV_STEPS_SAMPLED_LIFETIME: int(
+                self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
+            ),
+        }
+        with whole_checkpoint(path, filesystem, progress) as (filesystem, draft, folder):
             super().save_to_path(draft, filesystem=filesystem, **kwargs)
         return folder
 

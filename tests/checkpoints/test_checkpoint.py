@@ -18,6 +18,7 @@ from rllib_ptm.checkpoints.folder import (
     CONTENTS_FILE,
     CheckpointError,
     check_checkpoint,
+    saved_progress,
     whole_checkpoint,
 )
 
@@ -187,3 +188,12 @@ def test_an_object_store_gets_its_contents_last(tmp_path: pathlib.Path) -> None:
         raise OSError("cut")
     with pytest.raises(CheckpointError, match=r"contents\.json is missing"):
         check_checkpoint("bucket", store)
+
+
+def test_a_checkpoint_says_how_far_the_training_was(tmp_path: pathlib.Path) -> None:
+    with whole_checkpoint(tmp_path / "new", None, {"training_iteration": 7}) as (_, draft, _):
+        write(draft, "new")
+    assert saved_progress(tmp_path / "new") == {"training_iteration": 7}
+    save(tmp_path / "old", "old")
+    assert saved_progress(tmp_path / "old") == {}
+    assert saved_progress(tmp_path / "missing") == {}
