@@ -5,7 +5,7 @@ take and return numpy arrays, and start a new battle when one is decided. The ti
 does not count, because training resets battles at other times.
 
 - ours: ``SmaxBattles.step`` with mixed team sizes up to the number of slots. It returns positions,
-  health, cooldowns and allowed moves, but no features (``envs.starcraft.team_view``).
+  health, cooldowns and allowed moves, but no features (``rllib_ptm.envs.starcraft.team_view``).
 - SMAX alone: ``HeuristicEnemySMAX.step_env``, vmapped and jitted, with a unit in every slot. It
   returns its observations, rewards and done flags as numpy arrays.
 
@@ -25,9 +25,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from envs.starcraft.smax.battles import SmaxBattles
-from envs.starcraft.tasks import parse_task
-from envs.starcraft.team_view import decided, num_actions
+from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
+from rllib_ptm.envs.starcraft.tasks import parse_task
+from rllib_ptm.envs.starcraft.team_view import decided, num_actions
 
 TEAM_SIZES = (6, 11)
 BATTLES = (8, 32, 64, 128)

@@ -24,7 +24,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from workload import Shape, Update, draw_batch
 
-from envs.starcraft.team_view import num_actions, num_features
+from rllib_ptm.envs.starcraft.team_view import num_actions, num_features
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.process import keep_freed_memory
 

@@ -1,7 +1,7 @@
 """Scaling of the time of an update and of an env step.
 
 - Team size: 3 to 30 per side (16 episodes of 20 steps; 16 battles with random actions, including
-  the features of ``envs.starcraft.team_view``).
+  the features of ``rllib_ptm.envs.starcraft.team_view``).
 - Batch size: 4 to 64 episodes (of 20 steps, 6 against 6).
 - Number of tasks: 1 to 30, in 11 slots per side, 8 against 8 on average. The batch has 30 episodes,
   equally many of each task, with priorities from win rates. PopArt, which has statistics and
@@ -17,9 +17,9 @@ import torch
 from measure import Work, interleaved_seconds, print_table
 from workload import Shape, Update, draw_batch
 
-from envs.starcraft.smax.battles import SmaxBattles
-from envs.starcraft.tasks import parse_task
-from envs.starcraft.team_view import num_actions, team_view
+from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
+from rllib_ptm.envs.starcraft.tasks import parse_task
+from rllib_ptm.envs.starcraft.team_view import num_actions, team_view
 from rllib_ptm.process import keep_freed_memory
 from rllib_ptm.tasks.success_rates import TaskSuccess
 

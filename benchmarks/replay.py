@@ -16,8 +16,8 @@ import tracemalloc
 import numpy as np
 from measure import interleaved_seconds, print_table
 
-from envs.starcraft.team_view import num_actions
-from envs.starcraft.units import Units
+from rllib_ptm.envs.starcraft.team_view import num_actions
+from rllib_ptm.envs.starcraft.units import Units
 from rllib_ptm.replay.episodes import TeamEpisode, collate
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
 

@@ -6,7 +6,7 @@ All three run 5m_vs_5m with N parallel battles in one process:
   complete episodes.
 - SMAX alone: SMAX's own compiled step with random actions, as in ``battles.py``.
 - stock runner: RLlib's ``SingleAgentEnvRunner`` with N environments of one battle each, the same
-  module and the features of ``envs.starcraft.team_view``.
+  module and the features of ``rllib_ptm.envs.starcraft.team_view``.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.tune.registry import register_env
 
-from envs.starcraft.backends import EnvSettings
-from envs.starcraft.team_view import decided, reward, team_view
 from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.envs.starcraft.backends import EnvSettings
+from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view
 from rllib_ptm.learn.rl_module import PTMModule, team_spaces
 from rllib_ptm.play.env_runner import TeamEnvRunner
 

@@ -34,9 +34,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from sc2_standin.faults import provoke
 from sc2_standin.installation import install
 
-from envs.starcraft.backends import EnvSettings
-from envs.starcraft.battles import Battles
-from envs.starcraft.team_view import allowed_actions, decided
+from rllib_ptm.envs.starcraft.backends import EnvSettings
+from rllib_ptm.envs.starcraft.battles import Battles
+from rllib_ptm.envs.starcraft.team_view import allowed_actions, decided
 
 GAMES = (1, 2, 4, 8)
 STEPS, ROUNDS = 60, 3

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from envs.starcraft.team_view import num_actions, num_features
+from rllib_ptm.envs.starcraft.team_view import num_actions, num_features
 from rllib_ptm.learn.optimizers import OPTIMIZERS
 from rllib_ptm.methods import METHODS, MethodLoss, method_loss
 from rllib_ptm.model.agent import Agent

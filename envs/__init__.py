@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import lazy_loader
 
 if TYPE_CHECKING:
-    from envs.errors import InputError as InputError
-    from envs.multi_task_sc2_v0 import parallel_env as parallel_env
-    from envs.starcraft.backends import EnvSettings as EnvSettings
-    from envs.starcraft.battles import Battles as Battles
-    from envs.starcraft.render import picture as picture
-    from envs.starcraft.tasks import TASK_SETS as TASK_SETS
-    from envs.starcraft.tasks import Task as Task
-    from envs.starcraft.tasks import parse_tasks as parse_tasks
-    from envs.starcraft.units import Units as Units
-    from envs.starcraft.video import write_film as write_film
-    from envs.starcraft.video import write_video as write_video
+    from .errors import InputError as InputError
+    from .multi_task_sc2_v0 import parallel_env as parallel_env
+    from .starcraft.backends import EnvSettings as EnvSettings
+    from .starcraft.battles import Battles as Battles
+    from .starcraft.render import picture as picture
+    from .starcraft.tasks import TASK_SETS as TASK_SETS
+    from .starcraft.tasks import Task as Task
+    from .starcraft.tasks import parse_tasks as parse_tasks
+    from .starcraft.units import Units as Units
+    from .starcraft.video import write_film as write_film
+    from .starcraft.video import write_video as write_video
 
 _load, __dir__, __all__ = lazy_loader.attach(
     __name__,

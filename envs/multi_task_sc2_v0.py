@@ -2,7 +2,7 @@
 
 The module has the names that PettingZoo's own environments have::
 
-    from envs import multi_task_sc2_v0
+    from rllib_ptm.envs import multi_task_sc2_v0
 
     environment = multi_task_sc2_v0.parallel_env("small_mt")
 
@@ -23,12 +23,12 @@ from pettingzoo import ParallelEnv
 from pettingzoo.utils.conversions import aec_wrapper_fn
 from pydantic import Field
 
-from envs.errors import InputError, Problems, unknown_name
-from envs.settings import Settings, one_of, read_settings
-from envs.starcraft.backends import EnvSettings
-from envs.starcraft.render import Window, picture
-from envs.starcraft.tasks import Task
-from envs.starcraft.team_view import (
+from .errors import InputError, Problems, unknown_name
+from .settings import Settings, one_of, read_settings
+from .starcraft.backends import EnvSettings
+from .starcraft.render import Window, picture
+from .starcraft.tasks import Task
+from .starcraft.team_view import (
     LARGEST_FEATURE,
     NO_OP,
     TeamView,
@@ -39,7 +39,7 @@ from envs.starcraft.team_view import (
     team_view,
     won,
 )
-from envs.starcraft.units import Units
+from .starcraft.units import Units
 
 Observation = dict[str, np.ndarray] | np.ndarray
 RENDER_MODES = ("human", "rgb_array")
@@ -112,7 +112,7 @@ def _read_arguments(
 class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     """A StarCraft micro-battle of a team of units against the built-in enemy.
 
-    | Import             | `from envs import multi_task_sc2_v0`                       |
+    | Import             | `from rllib_ptm.envs import multi_task_sc2_v0`             |
     |--------------------|------------------------------------------------------------|
     | Actions            | Discrete                                                   |
     | Parallel API       | Yes                                                        |

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from envs.errors import InputError, located, unknown_name
+from .errors import InputError, located, unknown_name
 
 AnySettings = TypeVar("AnySettings", bound="Settings")
 

@@ -27,11 +27,11 @@ from ray.rllib.utils.metrics import (
 )
 from ray.tune import Trainable
 
-from envs.errors import InputError
 from rllib_ptm.checkpoints.episodes_in_progress import EpisodesInProgress
 from rllib_ptm.checkpoints.saving import WholeCheckpoints, flat_scores
 from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
 from rllib_ptm.config.ptm_settings import PTMSettings
+from rllib_ptm.envs.errors import InputError
 from rllib_ptm.evaluate.during_training import GreedyEvaluation
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from envs.errors import InputError, Problems
-from envs.settings import ListAsTuple, Settings, one_of
-from envs.starcraft.battles import Backend, Battles
-from envs.starcraft.sc2.backend import SC2
-from envs.starcraft.smax.backend import SMAX
-from envs.starcraft.tasks import Task, parse_tasks
-from envs.starcraft.team_frame import wrap_in_team_frame
-from envs.starcraft.team_view import MEDIVAC
+from ..errors import InputError, Problems
+from ..settings import ListAsTuple, Settings, one_of
+from .battles import Backend, Battles
+from .sc2.backend import SC2
+from .smax.backend import SMAX
+from .tasks import Task, parse_tasks
+from .team_frame import wrap_in_team_frame
+from .team_view import MEDIVAC
 
 MOST_SLOTS = 100  # of each side
 

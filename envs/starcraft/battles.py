@@ -8,9 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from envs.settings import Settings
-from envs.starcraft.tasks import Task
-from envs.starcraft.units import BoolArray, IntArray, Units
+from ..settings import Settings
+from .tasks import Task
+from .units import BoolArray, IntArray, Units
 
 
 class Battles(Protocol):

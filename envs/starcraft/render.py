@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from envs.starcraft.team_view import decided, targets, won
-from envs.starcraft.units import HALF_MAP, UNIT_TYPES, BoolArray, Units
+from .team_view import decided, targets, won
+from .units import HALF_MAP, UNIT_TYPES, BoolArray, Units
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.errors import InputError
-from envs.starcraft.tasks import Task
-from envs.starcraft.units import BoolArray, FloatArray, IntArray
+from ..errors import InputError
+from .tasks import Task
+from .units import BoolArray, FloatArray, IntArray
 
 ARMY_DISTANCE = 14.0  # map units between the centres of the armies
 JITTER = 1.0  # map units; the largest offset of a unit from its army's centre in x and in y

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from envs.starcraft.team_view import FIRST_ATTACK, FIRST_MOVE
-from envs.starcraft.units import MOVES, IntArray, Units
+from .team_view import FIRST_ATTACK, FIRST_MOVE
+from .units import MOVES, IntArray, Units
 
 _MOVES = np.array(MOVES, np.int64)  # [4, 2]
 _ROTATION = np.array([[0, -1], [1, 0]])

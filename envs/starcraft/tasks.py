@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from envs.errors import InputError, Problems, unknown_name
-from envs.starcraft.units import UNIT_TYPES
+from ..errors import InputError, Problems, unknown_name
+from .units import UNIT_TYPES
 
 UNIT_LETTERS: dict[str, str] = {
     "m": "marine",

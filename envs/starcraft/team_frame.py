@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from envs.starcraft.battles import Battles, Resumable
-from envs.starcraft.symmetry import INVERSE, SYMMETRIES, transform_actions, transform_units
-from envs.starcraft.tasks import Task
-from envs.starcraft.units import BoolArray, IntArray, Units
+from .battles import Battles, Resumable
+from .symmetry import INVERSE, SYMMETRIES, transform_actions, transform_units
+from .tasks import Task
+from .units import BoolArray, IntArray, Units
 
 SYMMETRY = "symmetry"  # key in a saved state
 # The middle of the sector in which every battle starts, between west and north-west.

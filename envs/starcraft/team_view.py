@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.starcraft.units import HALF_MAP, UNIT_TYPES, BoolArray, FloatArray, IntArray, Units
+from .units import HALF_MAP, UNIT_TYPES, BoolArray, FloatArray, IntArray, Units
 
 NO_OP, STOP, FIRST_MOVE, FIRST_ATTACK = 0, 1, 2, 6
 # Map units per unit of a position feature. It is small, so that distances within an army are large

@@ -10,9 +10,9 @@ from typing import Any
 
 from PIL import Image
 
-from envs.errors import InputError
-from envs.starcraft.render import video_frames
-from envs.starcraft.units import Units
+from ..errors import InputError
+from .render import video_frames
+from .units import Units
 
 _LAST_FRAME_S = 2.0  # shows how the battle ended
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow.fs
 
-from envs.errors import InputError
+from rllib_ptm.envs.errors import InputError
 from rllib_ptm.replay.array_files import locate
 
 CONTENTS_FILE = "contents.json"

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 from typer.exceptions import TyperException
 
-from envs.errors import InputError
 from rllib_ptm.cli.read.examples import description, example, examples, find_experiment_file
 from rllib_ptm.cli.read.option_groups import StrictCommand, StrictGroup, takes_options
 from rllib_ptm.cli.read.options import (
@@ -31,6 +30,7 @@ from rllib_ptm.cli.read.options import (
 )
 from rllib_ptm.cli.read.removed_options import REMOVED_COMMANDS, replacement
 from rllib_ptm.cli.read.text import read_json_object
+from rllib_ptm.envs.errors import InputError
 from rllib_ptm.process import set_environment_variables
 
 if TYPE_CHECKING:

@@ -7,10 +7,6 @@ from typing import Any, Self
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
-from envs.errors import InputError, Problems, located, unknown_name
-from envs.settings import read_settings
-from envs.starcraft.backends import EnvSettings
-from envs.starcraft.team_view import MEDIVAC
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.config.rllib_settings import (
     REPLACED_KEYS,
@@ -19,6 +15,10 @@ from rllib_ptm.config.rllib_settings import (
     check_rllib_key,
     takes_object,
 )
+from rllib_ptm.envs.errors import InputError, Problems, located, unknown_name
+from rllib_ptm.envs.settings import read_settings
+from rllib_ptm.envs.starcraft.backends import EnvSettings
+from rllib_ptm.envs.starcraft.team_view import MEDIVAC
 from rllib_ptm.ray_private import config_attribute
 
 ENVIRONMENT = "multi_task_sc2"

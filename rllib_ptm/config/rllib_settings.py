@@ -11,8 +11,8 @@ from typing import Annotated, Any, TypedDict, get_type_hints
 from pydantic import Field
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
-from envs.errors import InputError, Problems
-from envs.settings import check_value, one_of
+from rllib_ptm.envs.errors import InputError, Problems
+from rllib_ptm.envs.settings import check_value, one_of
 
 Amount = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]

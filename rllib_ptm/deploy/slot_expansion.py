@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.errors import InputError
-from envs.starcraft.team_view import FIRST_ATTACK, feature_widths
-from envs.starcraft.units import FloatArray
+from rllib_ptm.envs.errors import InputError
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, feature_widths
+from rllib_ptm.envs.starcraft.units import FloatArray
 
 # [width, D]: the only weight whose shape depends on the slots.
 EMBEDDING = "agent.attention.embed.weight"

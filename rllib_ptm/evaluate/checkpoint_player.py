@@ -9,13 +9,13 @@ from typing import Any
 
 from ray.rllib.core.rl_module.rl_module import RLModule
 
-from envs.errors import InputError
-from envs.starcraft.backends import BACKENDS, EnvSettings
-from envs.starcraft.tasks import parse_tasks
-from envs.starcraft.units import Units
 from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
 from rllib_ptm.deploy.agent_policy import policy_folder
 from rllib_ptm.deploy.slot_expansion import Slots, expand_slots
+from rllib_ptm.envs.errors import InputError
+from rllib_ptm.envs.starcraft.backends import BACKENDS, EnvSettings
+from rllib_ptm.envs.starcraft.tasks import parse_tasks
+from rllib_ptm.envs.starcraft.units import Units
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import (
     TaskResult,

@@ -27,7 +27,7 @@ from ray.rllib.utils.metrics import (
 )
 from ray.rllib.utils.typing import StateDict
 
-from envs.starcraft.tasks import Task
+from rllib_ptm.envs.starcraft.tasks import Task
 from rllib_ptm.learn.rl_module import HIDDEN, team_spaces
 from rllib_ptm.play.evaluation_episodes import EvaluationEpisode, evaluation_episodes
 from rllib_ptm.play.exploration import Exploration

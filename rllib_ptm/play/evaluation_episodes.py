@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.starcraft.tasks import Task
+from rllib_ptm.envs.starcraft.tasks import Task
 from rllib_ptm.replay.episodes import TeamEpisode
 
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from envs.starcraft.team_view import FIRST_ATTACK, STOP
-from envs.starcraft.units import BoolArray, FloatArray, IntArray
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, STOP
+from rllib_ptm.envs.starcraft.units import BoolArray, FloatArray, IntArray
 from rllib_ptm.play.joint_moves import NONE, JointMoves
 
 

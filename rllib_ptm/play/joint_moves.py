@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.starcraft.team_view import FIRST_ATTACK, STOP
-from envs.starcraft.units import BoolArray, FloatArray, IntArray
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, STOP
+from rllib_ptm.envs.starcraft.units import BoolArray, FloatArray, IntArray
 
 # Weight of a new return in the average return of its move.
 _UPDATE_RATE = 0.1

@@ -13,8 +13,8 @@ import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModule
 
-from envs.starcraft.team_view import TeamView
-from envs.starcraft.units import FloatArray, IntArray
+from rllib_ptm.envs.starcraft.team_view import TeamView
+from rllib_ptm.envs.starcraft.units import FloatArray, IntArray
 from rllib_ptm.learn.rl_module import HIDDEN
 
 # Up to this many battles one thread is faster than several: see benchmarks/README.md.

@@ -10,7 +10,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from envs.starcraft.units import FloatArray, IntArray, Units
+from rllib_ptm.envs.starcraft.units import FloatArray, IntArray, Units
 from rllib_ptm.replay.episodes import MOVING
 
 

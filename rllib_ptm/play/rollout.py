@@ -10,10 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
-from envs.starcraft.battles import Battles, Resumable
-from envs.starcraft.tasks import Task, parse_task
-from envs.starcraft.team_view import TeamView, decided, reward, team_view, won
-from envs.starcraft.units import FloatArray, IntArray, Units
+from rllib_ptm.envs.starcraft.battles import Battles, Resumable
+from rllib_ptm.envs.starcraft.tasks import Task, parse_task
+from rllib_ptm.envs.starcraft.team_view import TeamView, decided, reward, team_view, won
+from rllib_ptm.envs.starcraft.units import FloatArray, IntArray, Units
 from rllib_ptm.play.exploration import Exploration
 from rllib_ptm.play.recording import Recording
 from rllib_ptm.replay.episodes import TeamEpisode
@@ -69,7 +69,7 @@ class Rollout:
     def get_state(self) -> dict[str, np.ndarray] | None:
         """The battles and the recorded steps of their episodes, as plain arrays.
 
-        None if the backend cannot save its battles; see ``envs.starcraft.battles.Resumable``.
+        None if the backend cannot save its battles; see ``Resumable``.
         """
         if not isinstance(self._battles, Resumable):
             return None

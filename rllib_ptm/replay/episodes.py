@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from envs.starcraft.team_view import team_view
-from envs.starcraft.units import BoolArray, FloatArray, Units
+from rllib_ptm.envs.starcraft.team_view import team_view
+from rllib_ptm.envs.starcraft.units import BoolArray, FloatArray, Units
 
 # Fields of Units that change from step to step; the others are constant in an episode.
 MOVING = ("health", "shield", "cooldown", "position", "can_move", "last_action", "step")

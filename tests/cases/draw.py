@@ -12,7 +12,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from envs.starcraft.units import UNIT_TYPES, Units
+from rllib_ptm.envs.starcraft.units import UNIT_TYPES, Units
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.frames import Frames

@@ -11,11 +11,18 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 
-from envs.starcraft.smax.battles import SmaxBattles
-from envs.starcraft.smax.program import MAP_SIZE
-from envs.starcraft.tasks import parse_task
-from envs.starcraft.team_view import FIRST_ATTACK, NO_OP, STOP, decided, team_view
-from envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES, BoolArray, FloatArray, IntArray, Units
+from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
+from rllib_ptm.envs.starcraft.smax.program import MAP_SIZE
+from rllib_ptm.envs.starcraft.tasks import parse_task
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, NO_OP, STOP, decided, team_view
+from rllib_ptm.envs.starcraft.units import (
+    NO_ACTION_YET,
+    UNIT_TYPES,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Units,
+)
 
 SLOTS = 11  # of each side: enough for every task set, so that all tests share one program
 FAR = 14.0  # map units from the centre; out of sight of units on the other side

@@ -8,11 +8,11 @@ import pytest
 from ray._common.deprecation import DEPRECATED_VALUE
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
-from envs.errors import InputError
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.config import algorithm_config
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.config.rllib_settings import OBJECT_KEYS, RLLIB_KEYS
+from rllib_ptm.envs.errors import InputError
 from rllib_ptm.model.sizes import NetworkSizes
 
 # What is set, and what the message must hold: the place, what was found, what is legal or nearest.

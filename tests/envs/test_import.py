@@ -23,8 +23,8 @@ assert not {{"jaxmarl", "jaxmarl.environments"}} & set(sys.modules), "an empty p
 ON_THE_FIRST_DEVICE = """
 import pickle
 import jax, numpy as np
-from envs.starcraft.smax.battles import SmaxBattles
-from envs.starcraft.tasks import parse_task
+from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
+from rllib_ptm.envs.starcraft.tasks import parse_task
 first, second = jax.local_devices()
 jax.config.update("jax_default_device", second)
 
@@ -49,7 +49,7 @@ OPTION = "jax_compilation_cache_dir"
 CACHE_FOLDER = """
 import jax
 {before}
-from envs.starcraft.smax.battles import SmaxBattles
+from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
 assert jax.config.jax_compilation_cache_dir == {imported!r}
 SmaxBattles(1, 1, 1)
 print(jax.config.jax_compilation_cache_dir)
@@ -72,7 +72,7 @@ def run_python(code: str, cwd: Path | None = None, **variables: str) -> str:
 
 @pytest.mark.parametrize(
     "module",
-    ["envs", "envs.multi_task_sc2_v0", "envs.starcraft.backends", "envs.starcraft.smax.battles"],
+    ["rllib_ptm.envs", "rllib_ptm.envs.multi_task_sc2_v0", "rllib_ptm.envs.starcraft.smax.battles"],
 )
 def test_importing_changes_no_setting_of_the_process(module: str) -> None:
     run_python(UNCHANGED.format(module=module))

@@ -23,12 +23,12 @@ from pettingzoo.test import (
 from pettingzoo.test.state_test import state_test
 from situations import SLOTS, put
 
-import envs
-from envs import multi_task_sc2_v0
-from envs.errors import InputError
-from envs.multi_task_sc2_v0 import MultiTaskSC2
-from envs.starcraft.tasks import TASK_SETS
-from envs.starcraft.team_view import num_features, team_view
+from rllib_ptm import envs
+from rllib_ptm.envs import multi_task_sc2_v0
+from rllib_ptm.envs.errors import InputError
+from rllib_ptm.envs.multi_task_sc2_v0 import MultiTaskSC2
+from rllib_ptm.envs.starcraft.tasks import TASK_SETS
+from rllib_ptm.envs.starcraft.team_view import num_features, team_view
 
 ALL_TASKS = sorted({name for names in TASK_SETS.values() for name in names})
 ENTITIES, FEATURES, ACTIONS = 2 * SLOTS, num_features(SLOTS, SLOTS), 6 + SLOTS
@@ -100,7 +100,8 @@ def test_pettingzoo_tests_of_agents_that_act_one_after_another(flat: bool) -> No
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    code = "import sys, envs; print(sorted({'jax', 'numpy', 'pettingzoo'} & set(sys.modules)))"
+    heavy = {"jax", "numpy", "pettingzoo"}
+    code = f"import sys, rllib_ptm.envs; print(sorted({heavy!r} & set(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
@@ -111,7 +112,7 @@ def test_the_public_names_can_be_used_and_others_not() -> None:
     for name in envs.__all__:
         assert getattr(getattr(envs, name), "__name__", name) == name
         assert name in dir(envs)
-    with pytest.raises(AttributeError, match="'envs' has no attribute 'parallel'"):
+    with pytest.raises(AttributeError, match=r"'rllib_ptm\.envs' has no attribute 'parallel'"):
         envs.parallel  # noqa: B018
     # The public name is the function, also after its module was imported.
     assert envs.parallel_env is multi_task_sc2_v0.parallel_env

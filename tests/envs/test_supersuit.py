@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from situations import SLOTS
 
-import envs
-from envs.starcraft.tasks import TASK_SETS
-from envs.starcraft.team_view import num_features
+from rllib_ptm import envs
+from rllib_ptm.envs.starcraft.tasks import TASK_SETS
+from rllib_ptm.envs.starcraft.team_view import num_features
 
 supersuit = pytest.importorskip("supersuit")
 

@@ -15,8 +15,8 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils.metrics import NUM_EPISODES_LIFETIME
 from torch import Tensor, nn
 
-from envs.starcraft.team_view import FIRST_ATTACK, num_features
 from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, num_features
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.rl_module import PTMModule, team_spaces
 from rllib_ptm.learn.schedules import mining_alpha

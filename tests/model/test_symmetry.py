@@ -15,8 +15,8 @@ from draw import Sizes
 from hypothesis import given, settings
 from torch import Tensor
 
-from envs.starcraft.team_view import FIRST_ATTACK, feature_widths, num_features, team_view
-from envs.starcraft.units import IntArray, Units
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, feature_widths, num_features, team_view
+from rllib_ptm.envs.starcraft.units import IntArray, Units
 from rllib_ptm.model.agent import ACTION_HEADS, Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.mixer import MIXERS

@@ -22,10 +22,11 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import envs
 import rllib_ptm
+from rllib_ptm import envs
 
 ROOT = Path(__file__).resolve().parents[2]
+SMAX_BATTLES = "rllib_ptm.envs.starcraft.smax.battles"
 QUICK_EXAMPLE = "ptm_small_mt_quick.yaml"  # the one that `make train` runs
 
 # Package -> what it must not import, directly or through others.
@@ -85,14 +86,26 @@ def setup_cfg() -> configparser.ConfigParser:
     return config
 
 
+def module_of(source: Path) -> str:
+    """The name under which a file is imported: `envs/errors.py` -> `rllib_ptm.envs.errors`."""
+    parts = source.relative_to(ROOT).with_suffix("").parts
+    name = ".".join(("rllib_ptm", *parts) if parts[0] == "envs" else parts)
+    return name.removesuffix(".__init__")
+
+
 def imports_of(source: Path) -> Iterator[str]:
     """Yields what a file imports, inside functions too: modules and the names taken from them."""
+    package = module_of(source).split(".")
+    if source.name != "__init__.py":
+        package.pop()
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def imported_modules(folder: Path) -> Iterator[str]:
@@ -103,9 +116,8 @@ def imported_modules(folder: Path) -> Iterator[str]:
 
 def sources() -> dict[str, Path]:
     """The files of both packages by the names of their modules."""
-    files = [file for top in ("envs", "rllib_ptm") for file in (ROOT / top).rglob("*.py")]
-    names = (".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files)
-    return {name.removesuffix(".__init__"): file for name, file in zip(names, files, strict=True)}
+    files = (file for top in ("envs", "rllib_ptm") for file in (ROOT / top).rglob("*.py"))
+    return {module_of(file): file for file in files}
 
 
 def test_metadata() -> None:
@@ -125,7 +137,7 @@ def test_the_command_rllib_is_ours_and_loads() -> None:
 def test_every_folder_with_code_is_a_listed_package() -> None:
     listed = set(setup_cfg()["options"]["packages"].split())
     folders = {path.parent for top in ("envs", "rllib_ptm") for path in (ROOT / top).rglob("*.py")}
-    found = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    found = {module_of(folder / "__init__.py") for folder in folders}
     assert listed == found | {"rllib_ptm.tuned_examples"}, "setup.cfg: options.packages"
 
 
@@ -166,16 +178,15 @@ def test_tuned_examples_are_found_inside_the_package() -> None:
 @pytest.mark.parametrize("package", FLOORS)
 def test_no_source_names_a_floor_above(package: str) -> None:
     folder = ROOT.joinpath(*package.split("."))
-    tops = {
-        name.partition(".")[0] for name in imported_modules(folder) if not name.startswith(package)
-    }
+    own = module_of(folder / "__init__.py")
+    tops = {name.partition(".")[0] for name in imported_modules(folder) if not name.startswith(own)}
     assert not tops & FLOORS[package]
 
 
 def room_of(module: str) -> str:
     """The room of a module: `rllib_ptm.cli.read.options` -> `cli.read`."""
     top, *parts = module.split(".")
-    if top == "envs" or not parts:
+    if not parts:
         return top
     inner = ".".join(parts[:2])
     return inner if inner in FLOOR_OF_ROOM else parts[0]
@@ -227,7 +238,7 @@ def test_imports_without_the_floors_above(package: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("module", ["envs", "rllib_ptm", "rllib_ptm.cli.main"])
+@pytest.mark.parametrize("module", ["rllib_ptm.envs", "rllib_ptm", "rllib_ptm.cli.main"])
 def test_importing_is_cheap(module: str) -> None:
     heavy = {"torch", "ray", "jax", "matplotlib"}
     done = run_python(f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))")
@@ -245,16 +256,20 @@ def test_public_names_are_listed_and_found(package: ModuleType) -> None:
 
 def test_of_jaxmarl_smax_alone_is_imported_and_nothing_printed() -> None:
     done = run_python(
-        "import sys, envs.starcraft.smax.battles; print('jaxmarl.environments.mpe' in sys.modules)"
+        f"import sys, {SMAX_BATTLES}; print('jaxmarl.environments.mpe' in sys.modules)"
     )
     assert done.stdout == "False\n", done.stderr
 
 
 @pytest.mark.parametrize(
-    "imports", ["envs.starcraft.smax.battles, jaxmarl", "jaxmarl, envs.starcraft.smax.battles"]
+    "imports",
+    [
+        "rllib_ptm.envs.starcraft.smax.battles, jaxmarl",
+        "jaxmarl, rllib_ptm.envs.starcraft.smax.battles",
+    ],
 )
 def test_a_later_import_of_jaxmarl_is_complete(imports: str) -> None:
-    ours = "envs.starcraft.smax.import_smax.HeuristicEnemySMAX"
+    ours = "rllib_ptm.envs.starcraft.smax.import_smax.HeuristicEnemySMAX"
     same = f"type(jaxmarl.make('HeuristicEnemySMAX')) is {ours}"
     done = run_python(f"import {imports}; print({same})")
     assert done.stdout.splitlines()[-1:] == ["True"], done.stderr
@@ -264,7 +279,7 @@ def test_a_wheel_works_from_any_folder(tmp_path: Path) -> None:
     source = tmp_path / "source"  # a copy, because building leaves files behind
     source.mkdir()
     for name in ("envs", "rllib_ptm", "tuned_examples"):
-        shutil.copytree(ROOT / name, source / name)
+        shutil.copytree(ROOT / name, source / name, symlinks=True)
     for name in ("setup.cfg", "pyproject.toml", "LICENSE", "README.md"):
         shutil.copy(ROOT / name, source)
     # The requirements come from this environment by a path file, which does not read the path files
@@ -278,6 +293,12 @@ def test_a_wheel_works_from_any_folder(tmp_path: Path) -> None:
 
     shutil.rmtree(source)
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    # The folder has a package `envs` of its own, which stays importable.
+    (tmp_path / "envs").mkdir()
+    (tmp_path / "envs/__init__.py").write_text("mine = True")
+    both = "import envs, rllib_ptm.envs.multi_task_sc2_v0; assert envs.mine"
+    python = str(tmp_path / "empty/bin/python")
+    subprocess.run([python, "-c", both], cwd=tmp_path, env=clean, check=True)
     command = [str(tmp_path / "empty/bin/rllib"), "example", "list"]
     listed = subprocess.run(
         command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=True

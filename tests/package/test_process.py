@@ -28,7 +28,7 @@ def state():
         "collector": [gc.isenabled(), *gc.get_threshold()],
         "signals": handlers,
         "logging": [root.level, *map(repr, root.handlers)],
-        "own loggers": [logging.getLogger(name).level for name in ("envs", "rllib_ptm")],
+        "own loggers": [logging.getLogger(name).level for name in ("rllib_ptm", "rllib_ptm.envs")],
         "path": sys.path,
         "stubs": [name for name, module in sys.modules.items()
                   if name.startswith("jaxmarl") and module.__spec__ is None],
@@ -61,7 +61,7 @@ def before_and_after(imports: str, before: str = "") -> list[dict]:
 
 
 def test_an_import_of_the_packages_changes_nothing() -> None:
-    first, after = before_and_after("import rllib_ptm, envs, rllib_ptm.cli.main")
+    first, after = before_and_after("import rllib_ptm, rllib_ptm.envs, rllib_ptm.cli.main")
     assert after == first
 
 
@@ -70,7 +70,10 @@ def test_the_use_of_the_names_changes_nothing() -> None:
     libraries = "import ray.rllib, ray.tune, torch, jax, pettingzoo.utils"
     before = f"{libraries}; from ray.rllib.algorithms import Algorithm"
     names = "from rllib_ptm import PTM, PTMConfig, AgentPolicy, TaskPriorityCallback\n"
-    environments = "from envs import Battles, parallel_env\nimport envs.starcraft.smax.battles"
+    environments = (
+        "from rllib_ptm.envs import Battles, parallel_env\n"
+        "import rllib_ptm.envs.starcraft.smax.battles"
+    )
     first, after = before_and_after(names + environments, before)
     assert after == first
 

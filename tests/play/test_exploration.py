@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from envs.starcraft.team_view import FIRST_ATTACK, NO_OP, STOP
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, NO_OP, STOP
 from rllib_ptm.play.exploration import Exploration, epsilon_greedy
 from rllib_ptm.play.joint_moves import JointMoves
 

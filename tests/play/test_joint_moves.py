@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from envs.starcraft.team_view import FIRST_ATTACK, STOP
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, STOP
 from rllib_ptm.play.joint_moves import NONE, JointMoves
 
 BEFORE, AFTER = 0, 1  # the first contact

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from envs.starcraft.units import Units, empty_units
+from rllib_ptm.envs.starcraft.units import Units, empty_units
 from rllib_ptm.play.recording import Recording
 
 BATTLES, ALLIES, ENEMIES, LIMIT = 3, 2, 2, 4

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from envs.starcraft.backends import EnvSettings
-from envs.starcraft.smax.battles import SmaxBattles
-from envs.starcraft.team_view import TeamView
-from envs.starcraft.units import FloatArray, IntArray, Units
+from rllib_ptm.envs.starcraft.backends import EnvSettings
+from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
+from rllib_ptm.envs.starcraft.team_view import TeamView
+from rllib_ptm.envs.starcraft.units import FloatArray, IntArray, Units
 from rllib_ptm.model.frames import Frames
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.rollout import Rollout

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from envs.starcraft.team_view import team_view
-from envs.starcraft.units import Units
+from rllib_ptm.envs.starcraft.team_view import team_view
+from rllib_ptm.envs.starcraft.units import Units
 from rllib_ptm.replay.episodes import BadEpisodeError, TeamEpisode, collate, from_arrays, to_arrays
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
 

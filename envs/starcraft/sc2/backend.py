@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from envs.errors import InputError
-from envs.starcraft.battles import Backend, Battles
-from envs.starcraft.sc2.settings import GameSettings
-from envs.starcraft.units import UNIT_TYPES
+from ...errors import InputError
+from ..battles import Backend, Battles
+from ..units import UNIT_TYPES
+from .settings import GameSettings
 
 PACKAGES = ("aiohttp", "s2clientprotocol", "sc2")  # what the extra [sc2] brings
 
@@ -28,7 +28,7 @@ def _check_machine(settings: GameSettings) -> None:
 
 def _module() -> ModuleType:
     try:
-        from envs.starcraft.sc2 import battles
+        from . import battles
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in PACKAGES:
             raise

@@ -16,18 +16,18 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.errors import InputError
-from envs.starcraft.sc2.errors import GameError, NotListeningError
-from envs.starcraft.sc2.event_loop import EventLoop
-from envs.starcraft.sc2.game import Game
-from envs.starcraft.sc2.game_process import HOST
-from envs.starcraft.sc2.installation import Installation, find_installation
-from envs.starcraft.sc2.settings import GameSettings
-from envs.starcraft.sc2.unit_types import ranges
-from envs.starcraft.spawn import Spawn, check_fits, draw_spawn
-from envs.starcraft.tasks import Task
-from envs.starcraft.team_view import NO_OP, STOP, allowed_actions
-from envs.starcraft.units import NO_ACTION_YET, IntArray, Units, empty_units
+from ...errors import InputError
+from ..spawn import Spawn, check_fits, draw_spawn
+from ..tasks import Task
+from ..team_view import NO_OP, STOP, allowed_actions
+from ..units import NO_ACTION_YET, IntArray, Units, empty_units
+from .errors import GameError, NotListeningError
+from .event_loop import EventLoop
+from .game import Game
+from .game_process import HOST
+from .installation import Installation, find_installation
+from .settings import GameSettings
+from .unit_types import ranges
 
 START_ATTEMPTS = 3
 

@@ -14,7 +14,7 @@ import aiohttp
 from google.protobuf.message import DecodeError
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from envs.starcraft.sc2.errors import GameError, NotListeningError
+from .errors import GameError, NotListeningError
 
 RETRY_SECONDS = 0.1
 

@@ -11,8 +11,8 @@ import numpy as np
 from s2clientprotocol import common_pb2, raw_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from envs.starcraft.team_view import FIRST_MOVE, NO_OP, STOP, targets
-from envs.starcraft.units import HALF_MOVE, MOVES, FloatArray, IntArray, Units
+from ..team_view import FIRST_MOVE, NO_OP, STOP, targets
+from ..units import HALF_MOVE, MOVES, FloatArray, IntArray, Units
 
 STOP_ABILITY, MOVE_ABILITY, ATTACK_ABILITY, HEAL_ABILITY = 4, 16, 23, 386
 

@@ -11,17 +11,17 @@ import numpy as np
 from s2clientprotocol import common_pb2, raw_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from envs.starcraft.sc2.client import GameClient
-from envs.starcraft.sc2.commands import orders
-from envs.starcraft.sc2.errors import GameError
-from envs.starcraft.sc2.game_process import GameProcess
-from envs.starcraft.sc2.installation import MAP, Installation
-from envs.starcraft.sc2.observation import can_move, pathing_grid, write_units
-from envs.starcraft.sc2.settings import DIFFICULTIES, GameSettings
-from envs.starcraft.sc2.spawn import create, kill, match_slots, owned, owners_and_types
-from envs.starcraft.sc2.unit_types import learner_ids
-from envs.starcraft.spawn import Spawn
-from envs.starcraft.units import HALF_MAP, BoolArray, FloatArray, IntArray, Units
+from ..spawn import Spawn
+from ..units import HALF_MAP, BoolArray, FloatArray, IntArray, Units
+from .client import GameClient
+from .commands import orders
+from .errors import GameError
+from .game_process import GameProcess
+from .installation import MAP, Installation
+from .observation import can_move, pathing_grid, write_units
+from .settings import DIFFICULTIES, GameSettings
+from .spawn import create, kill, match_slots, owned, owners_and_types
+from .unit_types import learner_ids
 
 MAX_TRIES = 1000  # game loops to wait for units to appear or to disappear, as in SMAC
 # A game ends at loop 2^19. It is replaced between two battles once it has run for half of that.

@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from envs.starcraft.sc2.errors import GameError
-from envs.starcraft.sc2.installation import Installation
+from .errors import GameError
+from .installation import Installation
 
 HOST = "127.0.0.1"
 PORT_TRIES = 100

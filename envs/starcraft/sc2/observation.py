@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from s2clientprotocol import raw_pb2
 
-from envs.starcraft.sc2.unit_types import LONGEST_COOLDOWN
-from envs.starcraft.team_view import MEDIVAC
-from envs.starcraft.units import HALF_MOVE, MOVES, BoolArray, FloatArray, Units
+from ..team_view import MEDIVAC
+from ..units import HALF_MOVE, MOVES, BoolArray, FloatArray, Units
+from .unit_types import LONGEST_COOLDOWN
 
 
 def write_units(

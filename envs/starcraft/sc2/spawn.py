@@ -9,9 +9,9 @@ import numpy as np
 from s2clientprotocol import common_pb2, debug_pb2, raw_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from envs.starcraft.sc2.unit_types import ENEMY_IDS
-from envs.starcraft.spawn import Spawn
-from envs.starcraft.units import FloatArray
+from ..spawn import Spawn
+from ..units import FloatArray
+from .unit_types import ENEMY_IDS
 
 LEARNER, ENEMY = 1, 2  # the owners of units, as the players are created
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.starcraft.units import UNIFORM_ATTACK_RANGE, UNIFORM_SIGHT_RANGE, UNIT_TYPES, FloatArray
+from ..units import UNIFORM_ATTACK_RANGE, UNIFORM_SIGHT_RANGE, UNIT_TYPES, FloatArray
 
 MIN_ATTACK_RANGE = 2.0  # of allies; with less, melee units would rarely be allowed to attack
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from envs.settings import Settings
-from envs.starcraft.battles import Backend, Battles
+from ...settings import Settings
+from ..battles import Backend, Battles
 
 
 class SmaxSettings(Settings):
@@ -17,7 +17,7 @@ def _make_battles(
     uniform_ranges: bool,
     settings: SmaxSettings,
 ) -> Battles:
-    from envs.starcraft.smax.battles import SmaxBattles
+    from .battles import SmaxBattles
 
     return SmaxBattles(num_battles, max_allies, max_enemies, uniform_ranges)
 

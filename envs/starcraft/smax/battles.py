@@ -20,10 +20,10 @@ from dataclasses import fields
 import jax
 import numpy as np
 
-from envs.starcraft.smax.program import smax_program
-from envs.starcraft.spawn import check_fits, draw_spawn
-from envs.starcraft.tasks import Task
-from envs.starcraft.units import NO_ACTION_YET, IntArray, Units, empty_units
+from ..spawn import check_fits, draw_spawn
+from ..tasks import Task
+from ..units import NO_ACTION_YET, IntArray, Units, empty_units
+from .program import smax_program
 
 
 class SmaxBattles:

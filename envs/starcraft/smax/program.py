@@ -15,10 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.starcraft.smax.compilation import battle_device, compiled, keep_compiled_programs
-from envs.starcraft.smax.import_smax import BattleState, HeuristicEnemySMAX, UnitState
-from envs.starcraft.team_view import FIRST_MOVE, STOP
-from envs.starcraft.units import (
+from ..team_view import FIRST_MOVE, STOP
+from ..units import (
     HALF_MAP,
     HALF_MOVE,
     MOVES,
@@ -26,6 +24,8 @@ from envs.starcraft.units import (
     UNIFORM_SIGHT_RANGE,
     UNIT_TYPES,
 )
+from .compilation import battle_device, compiled, keep_compiled_programs
+from .import_smax import BattleState, HeuristicEnemySMAX, UnitState
 
 MAP_SIZE = 2 * HALF_MAP
 # SMAX's number for our no-op, stop, north, south, east and west; its attacks begin at 5.

@@ -15,9 +15,6 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from envs.errors import InputError, Problems, located, unknown_name
-from envs.settings import Settings, one_of, read_settings
-from envs.starcraft.backends import EnvSettings
 from rllib_ptm.cli.read.limits import MOST_TRIALS
 from rllib_ptm.cli.read.result_keys import check_stop, reported_keys
 from rllib_ptm.cli.read.scheduler_settings import (
@@ -30,6 +27,9 @@ from rllib_ptm.cli.read.scheduler_settings import (
 )
 from rllib_ptm.cli.read.search_space import read_spaces, variants
 from rllib_ptm.cli.read.text import read_yaml
+from rllib_ptm.envs.errors import InputError, Problems, located, unknown_name
+from rllib_ptm.envs.settings import Settings, one_of, read_settings
+from rllib_ptm.envs.starcraft.backends import EnvSettings
 
 _NAME = re.compile(r"\w[\w.+=-]{0,99}")
 ALGORITHMS = ("PTM",)

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from envs.errors import InputError, Problems, unknown_name
-from envs.settings import check_value
+from rllib_ptm.envs.errors import InputError, Problems, unknown_name
+from rllib_ptm.envs.settings import check_value
 from rllib_ptm.tasks import metrics
 
 _LARGEST_COUNT = 1e12

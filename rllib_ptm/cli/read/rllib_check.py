@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from envs.errors import InputError, Problems, located
 from rllib_ptm.cli.read.experiment import Experiment
+from rllib_ptm.envs.errors import InputError, Problems, located
 
 
 def check_with_rllib(experiment: Experiment) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from envs.errors import InputError
+from rllib_ptm.envs.errors import InputError
 
 _DEEPEST = 20  # this limit also ends a value that contains itself
 _MOST_VALUES = 100_000  # with aliases, a few lines of YAML can stand for billions of values

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from envs.errors import InputError
 from rllib_ptm.cli.read.options import TrainOptions
+from rllib_ptm.envs.errors import InputError
 from rllib_ptm.process import set_environment_variables
 from rllib_ptm.ray_private import container_cpus
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from envs.errors import InputError, located, unknown_name
-from envs.starcraft.backends import BACKENDS
-from envs.starcraft.tasks import TASK_SETS, parse_tasks
 from rllib_ptm.cli.read.options import EvaluateOptions
 from rllib_ptm.cli.run.cluster import import_ray
 from rllib_ptm.cli.show.task_table import check_result_file, task_table, write_results
+from rllib_ptm.envs.errors import InputError, located, unknown_name
+from rllib_ptm.envs.starcraft.backends import BACKENDS
+from rllib_ptm.envs.starcraft.tasks import TASK_SETS, parse_tasks
 
 _MARKER = "rllib_checkpoint.json"
 
@@ -44,7 +44,7 @@ def evaluate(checkpoint: Path, options: EvaluateOptions) -> None:
         try:
             results = player.results(options.episodes, options.seed)
             if options.render is not None:
-                from envs.starcraft.video import write_video
+                from rllib_ptm.envs.starcraft.video import write_video
 
                 write_video(options.render, player.first_episodes(options.seed))
         finally:
@@ -68,7 +68,7 @@ def _check_files(options: EvaluateOptions) -> None:
     if options.out is not None:
         check_result_file(options.out)
     if options.render is not None:
-        from envs.starcraft.video import check_video_file
+        from rllib_ptm.envs.starcraft.video import check_video_file
 
         with located("--render: "):
             check_video_file(options.render)

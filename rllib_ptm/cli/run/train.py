@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from envs.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.options import TrainOptions
 from rllib_ptm.cli.read.rllib_check import check_with_rllib
@@ -23,6 +22,7 @@ from rllib_ptm.cli.run.cluster import (
 )
 from rllib_ptm.cli.show.trial_report import report_interrupted, report_trial
 from rllib_ptm.cli.show.trial_table import best_first, trial_table, trials_compete
+from rllib_ptm.envs.errors import InputError
 
 if TYPE_CHECKING:
     from ray.tune import ResultGrid

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ray.tune import CheckpointConfig, FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
 
-from envs.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.search_space import tune_space
 from rllib_ptm.cli.run.interrupt import InterruptCallback
 from rllib_ptm.cli.run.live_display import LiveDisplay
 from rllib_ptm.cli.run.schedulers import make_scheduler
+from rllib_ptm.envs.errors import InputError
 
 _RECORD_FILE = "experiment.json"
 

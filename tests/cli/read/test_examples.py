@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from envs.starcraft.backends import EnvSettings
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.cli.main import main
 from rllib_ptm.cli.read import rllib_check
 from rllib_ptm.cli.read.examples import description, examples, find_experiment_file
 from rllib_ptm.cli.read.experiment import read_experiments
 from rllib_ptm.config.ptm_settings import PTMSettings
+from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.methods import METHODS
 
 EXAMPLES = examples()

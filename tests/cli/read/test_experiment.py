@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from envs.errors import InputError
 from rllib_ptm.cli.read.experiment import read_experiments
 from rllib_ptm.cli.read.search_space import variants
+from rllib_ptm.envs.errors import InputError
 
 TWO_EXPERIMENTS = """
 first:

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from pydantic import Field
 
-from envs.errors import InputError
-from envs.settings import Settings, read_settings
-from envs.starcraft.backends import BACKENDS, EnvSettings
-from envs.starcraft.battles import Backend
-from envs.starcraft.sc2.settings import GameSettings
+from rllib_ptm.envs.errors import InputError
+from rllib_ptm.envs.settings import Settings, read_settings
+from rllib_ptm.envs.starcraft.backends import BACKENDS, EnvSettings
+from rllib_ptm.envs.starcraft.battles import Backend
+from rllib_ptm.envs.starcraft.sc2.settings import GameSettings
 
 
 def settings(**values: Any) -> EnvSettings:

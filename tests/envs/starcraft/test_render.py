@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 from situations import units_by_hand
 
-from envs.starcraft.render import (
+from rllib_ptm.envs.starcraft.render import (
     ALLY,
     EDGE,
     ENEMY,
@@ -21,7 +21,7 @@ from envs.starcraft.render import (
     Colour,
     picture,
 )
-from envs.starcraft.units import UNIT_TYPES, Units
+from rllib_ptm.envs.starcraft.units import UNIT_TYPES, Units
 
 Picture = npt.NDArray[np.uint8]
 WIDTH = 720

@@ -20,12 +20,12 @@ from situations import (
     start,
 )
 
-from envs.errors import InputError
-from envs.starcraft.battles import Resumable
-from envs.starcraft.smax.battles import SmaxBattles
-from envs.starcraft.tasks import parse_tasks
-from envs.starcraft.team_view import decided, reward, team_view, won
-from envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES
+from rllib_ptm.envs.errors import InputError
+from rllib_ptm.envs.starcraft.battles import Resumable
+from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
+from rllib_ptm.envs.starcraft.tasks import parse_tasks
+from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view, won
+from rllib_ptm.envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES
 
 MARINE_STEP = 3.15 * 0.5  # map units: SMAX's speed of a marine times the length of a step
 

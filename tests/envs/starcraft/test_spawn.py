@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from envs.starcraft.spawn import Spawn, draw_spawn
-from envs.starcraft.tasks import Task, parse_task
-from envs.starcraft.units import FloatArray
+from rllib_ptm.envs.starcraft.spawn import Spawn, draw_spawn
+from rllib_ptm.envs.starcraft.tasks import Task, parse_task
+from rllib_ptm.envs.starcraft.units import FloatArray
 
 
 def spawns(name: str, slots: int, number: int) -> list[Spawn]:

@@ -1,8 +1,8 @@
 import pytest
 
-from envs.errors import InputError
-from envs.starcraft.tasks import TASK_SETS, parse_task, parse_tasks
-from envs.starcraft.units import UNIT_TYPES
+from rllib_ptm.envs.errors import InputError
+from rllib_ptm.envs.starcraft.tasks import TASK_SETS, parse_task, parse_tasks
+from rllib_ptm.envs.starcraft.units import UNIT_TYPES
 
 
 def army(**counts: int) -> tuple[int, ...]:

@@ -6,14 +6,26 @@ import numpy as np
 import pytest
 from situations import start
 
-from envs.starcraft.backends import EnvSettings
-from envs.starcraft.battles import Resumable
-from envs.starcraft.smax.battles import SmaxBattles
-from envs.starcraft.symmetry import INVERSE, SYMMETRIES, transform_actions, transform_units
-from envs.starcraft.tasks import parse_task
-from envs.starcraft.team_frame import TeamFrame
-from envs.starcraft.team_view import FIRST_ATTACK, FIRST_MOVE, NO_OP, STOP, reward, team_view
-from envs.starcraft.units import FloatArray, Units
+from rllib_ptm.envs.starcraft.backends import EnvSettings
+from rllib_ptm.envs.starcraft.battles import Resumable
+from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
+from rllib_ptm.envs.starcraft.symmetry import (
+    INVERSE,
+    SYMMETRIES,
+    transform_actions,
+    transform_units,
+)
+from rllib_ptm.envs.starcraft.tasks import parse_task
+from rllib_ptm.envs.starcraft.team_frame import TeamFrame
+from rllib_ptm.envs.starcraft.team_view import (
+    FIRST_ATTACK,
+    FIRST_MOVE,
+    NO_OP,
+    STOP,
+    reward,
+    team_view,
+)
+from rllib_ptm.envs.starcraft.units import FloatArray, Units
 
 ALL = np.arange(len(SYMMETRIES))
 COMPASS = np.array([[0, 1], [0, -1], [1, 0], [-1, 0]])  # north, south, east, west

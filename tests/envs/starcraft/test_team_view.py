@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from situations import units_by_hand
 
-from envs.starcraft.team_view import (
+from rllib_ptm.envs.starcraft.team_view import (
     decided,
     feature_widths,
     num_actions,
@@ -16,7 +16,7 @@ from envs.starcraft.team_view import (
     team_view,
     won,
 )
-from envs.starcraft.units import UNIT_TYPES, FloatArray, Units
+from rllib_ptm.envs.starcraft.units import UNIT_TYPES, FloatArray, Units
 
 # Three ally slots and two enemy slots; ally 1 is absent, ally 2 dead.
 ALLY, ABSENT, DEAD, ENEMY, FAR_ENEMY = range(5)

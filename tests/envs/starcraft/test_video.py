@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from situations import units_by_hand
 
-from envs.errors import InputError
-from envs.starcraft import video
-from envs.starcraft.units import Units
-from envs.starcraft.video import write_video
+from rllib_ptm.envs.errors import InputError
+from rllib_ptm.envs.starcraft import video
+from rllib_ptm.envs.starcraft.units import Units
+from rllib_ptm.envs.starcraft.video import write_video
 
 HEIGHT = 269  # of a video that is 240 pixels wide
 

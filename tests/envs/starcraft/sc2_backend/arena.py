@@ -15,12 +15,12 @@ import numpy as np
 from s2clientprotocol import debug_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from envs.starcraft.sc2 import battles as battles_module
-from envs.starcraft.sc2.battles import Sc2Battles
-from envs.starcraft.spawn import Spawn
-from envs.starcraft.tasks import Task
-from envs.starcraft.team_view import FIRST_ATTACK, NO_OP, STOP, allowed_actions
-from envs.starcraft.units import UNIT_TYPES, IntArray, Units
+from rllib_ptm.envs.starcraft.sc2 import battles as battles_module
+from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
+from rllib_ptm.envs.starcraft.spawn import Spawn
+from rllib_ptm.envs.starcraft.tasks import Task
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, NO_OP, STOP, allowed_actions
+from rllib_ptm.envs.starcraft.units import UNIT_TYPES, IntArray, Units
 
 Army = Sequence[tuple[str, float, float]]  # unit type, and map units east and north of the centre
 

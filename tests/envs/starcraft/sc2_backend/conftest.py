@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sc2_standin.installation import install
 
-from envs.settings import read_settings
-from envs.starcraft.backends import EnvSettings
-from envs.starcraft.sc2.battles import Sc2Battles
+from rllib_ptm.envs.settings import read_settings
+from rllib_ptm.envs.starcraft.backends import EnvSettings
+from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
 from sc2_backend.arena import left_behind
 
 MakeBattles = Callable[..., Sc2Battles]

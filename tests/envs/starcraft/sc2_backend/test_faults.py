@@ -18,12 +18,12 @@ from pettingzoo.test import parallel_api_test
 from sc2_standin.faults import provoke
 from sc2_standin.installation import install
 
-from envs import parallel_env
-from envs.errors import InputError
-from envs.starcraft.sc2.battles import Sc2Battles
-from envs.starcraft.tasks import parse_task
-from envs.starcraft.team_view import TeamView
-from envs.starcraft.units import FloatArray, IntArray
+from rllib_ptm.envs import parallel_env
+from rllib_ptm.envs.errors import InputError
+from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
+from rllib_ptm.envs.starcraft.tasks import parse_task
+from rllib_ptm.envs.starcraft.team_view import TeamView
+from rllib_ptm.envs.starcraft.units import FloatArray, IntArray
 from rllib_ptm.play.rollout import Rollout
 from rllib_ptm.replay.episodes import TeamEpisode
 from sc2_backend.arena import approach, left_behind, processes_of
@@ -198,7 +198,7 @@ PLAYER = """
 import signal, sys, time
 import numpy as np
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
-from envs.starcraft.backends import EnvSettings
+from rllib_ptm.envs.starcraft.backends import EnvSettings
 settings = EnvSettings(tasks="3m", backend="sc2")
 battles = settings.make_battles(2)
 tasks = settings.parsed_tasks * 2

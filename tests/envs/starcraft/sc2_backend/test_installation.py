@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from sc2_standin.installation import MAP, install
 
-from envs.errors import InputError
-from envs.starcraft.sc2.game_process import reserve_port
-from envs.starcraft.sc2.installation import find_installation
-from envs.starcraft.tasks import parse_task
 from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.envs.errors import InputError
+from rllib_ptm.envs.starcraft.sc2.game_process import reserve_port
+from rllib_ptm.envs.starcraft.sc2.installation import find_installation
+from rllib_ptm.envs.starcraft.tasks import parse_task
 from sc2_backend.conftest import MakeBattles, settings
 
 
@@ -125,7 +125,7 @@ import sys
 for name in ("sc2", "s2clientprotocol", "aiohttp"):
     sys.modules[name] = None
 import numpy as np
-from envs.starcraft.backends import EnvSettings
+from rllib_ptm.envs.starcraft.backends import EnvSettings
 smax = EnvSettings(tasks="1m").make_battles(1)
 smax.reset(np.zeros(1, int), EnvSettings(tasks="1m").parsed_tasks, [0])
 settings = EnvSettings(tasks="1m", backend="sc2")

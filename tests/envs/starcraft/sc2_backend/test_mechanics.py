@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from compass import ATTACK, DIRECTIONS, EAST, MAP_EDGES, NORTH, SOUTH, STOP, WEST
 
-from envs.errors import InputError
-from envs.starcraft.sc2.battles import Sc2Battles
-from envs.starcraft.tasks import parse_task, parse_tasks
-from envs.starcraft.team_view import decided, reward, team_view, won
-from envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES
+from rllib_ptm.envs.errors import InputError
+from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
+from rllib_ptm.envs.starcraft.tasks import parse_task, parse_tasks
+from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view, won
+from rllib_ptm.envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES
 from sc2_backend.arena import STEP_S, approach, change, do, stage
 from sc2_backend.conftest import MakeBattles
 
@@ -330,7 +330,7 @@ def test_a_game_that_has_run_for_long_is_replaced_between_battles(
     (old,) = battles._games
     battles.reset(np.zeros(1, int), [parse_task("1m")], [0])
     assert battles._games == [old]
-    monkeypatch.setattr("envs.starcraft.sc2.game.LAST_LOOP_TO_BEGIN", 1)
+    monkeypatch.setattr("rllib_ptm.envs.starcraft.sc2.game.LAST_LOOP_TO_BEGIN", 1)
     units = battles.reset(np.zeros(1, int), [parse_task("1m")], [0])
     assert battles._games != [old]
     assert units.alive.sum() == 2

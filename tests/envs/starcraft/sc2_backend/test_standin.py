@@ -16,9 +16,9 @@ from sc2_standin.installation import BASE_BUILD, MAP, install
 from sc2_standin.requests import Requests
 from sc2_standin.unit_stats import NUM_STANDARD_TYPES
 
-from envs.starcraft.sc2.errors import GameError
-from envs.starcraft.sc2.game_process import GameProcess
-from envs.starcraft.sc2.installation import find_installation
+from rllib_ptm.envs.starcraft.sc2.errors import GameError
+from rllib_ptm.envs.starcraft.sc2.game_process import GameProcess
+from rllib_ptm.envs.starcraft.sc2.installation import find_installation
 
 MAP_PATH = "SMAC_Maps/32x32_flat.SC2Map"
 MARINE, LEARNERS_MARINE = 48, NUM_STANDARD_TYPES + 4

@@ -14,9 +14,9 @@ import ray
 from sc2_standin.faults import provoke
 from small_networks import SMALL
 
-from envs.starcraft.tasks import parse_tasks
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.cli.main import main
+from rllib_ptm.envs.starcraft.tasks import parse_tasks
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from sc2_backend.arena import left_behind, processes_of
 

@@ -11,13 +11,13 @@ from s2clientprotocol import sc2api_pb2 as sc_pb
 from sc2_standin.faults import provoke
 from sc2_standin.replay import Replay
 
-from envs.errors import InputError
-from envs.starcraft.sc2.commands import orders
-from envs.starcraft.sc2.observation import can_move, pathing_grid
-from envs.starcraft.sc2.spawn import create, match_slots, owners_and_types
-from envs.starcraft.sc2.unit_types import learner_ids
-from envs.starcraft.tasks import parse_task
-from envs.starcraft.units import UNIT_TYPES, empty_units
+from rllib_ptm.envs.errors import InputError
+from rllib_ptm.envs.starcraft.sc2.commands import orders
+from rllib_ptm.envs.starcraft.sc2.observation import can_move, pathing_grid
+from rllib_ptm.envs.starcraft.sc2.spawn import create, match_slots, owners_and_types
+from rllib_ptm.envs.starcraft.sc2.unit_types import learner_ids
+from rllib_ptm.envs.starcraft.tasks import parse_task
+from rllib_ptm.envs.starcraft.units import UNIT_TYPES, empty_units
 from sc2_backend.arena import approach, by_hand
 from sc2_backend.conftest import MakeBattles
 
