@@ -6,6 +6,7 @@ Each command imports what it needs when it runs, so that the help appears at onc
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,14 +31,19 @@ from rllib_ptm.cli.read.options import (
 )
 from rllib_ptm.cli.read.removed_options import REMOVED_COMMANDS, replacement
 from rllib_ptm.cli.read.text import read_json_object
+from rllib_ptm.cli.run.exit_codes import (
+    EXIT_FAILED,
+    EXIT_INPUT_ERROR,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    Terminated,
+    sigterm_as_exception,
+)
 from rllib_ptm.envs.errors import InputError
 from rllib_ptm.process import set_environment_variables
 
 if TYPE_CHECKING:
     from rllib_ptm.cli.read.experiment import Experiment
-
-_EXIT_INPUT_ERROR = 2
-_EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="rllib",
@@ -59,19 +65,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after ``rllib``; those of this process by default.
 
     Returns:
-        The exit code: 0, 1 if a run failed, 2 if the input cannot be used, 130 after Ctrl-C.
+        The exit code: 0, 1 if a run failed, 2 if the input cannot be used, 130 after Ctrl-C,
+        143 after SIGTERM.
     """
     set_environment_variables()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        return app(args=words, prog_name="rllib", standalone_mode=False) or 0
+        with sigterm_as_exception():
+            return app(args=words, prog_name="rllib", standalone_mode=False) or 0
     except (InputError, TyperException) as error:
         messages = error.lines if isinstance(error, InputError) else [_message(error, words)]
         for message in filter(None, messages):  # empty if the help has been shown instead
             print(f"rllib: {' '.join(message.split())}", file=sys.stderr)
-        return _EXIT_INPUT_ERROR
-    except (KeyboardInterrupt, typer.Abort):
-        return _EXIT_INTERRUPTED
+        return EXIT_INPUT_ERROR
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Terminated:
+        return EXIT_TERMINATED
+    except typer.Abort as error:
+        if not isinstance(error.__cause__, EOFError):
+            return EXIT_INTERRUPTED
+        # Typer takes EOFError for the end of what a user types. Nothing here reads that.
+        print(f"rllib: {_unfinished_file(error.__cause__)}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _unfinished_file(error: EOFError) -> str:
+    """What an EOFError means that no one has explained, and which code read the file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    reader = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"a file is empty or cut off, as a full disk leaves it: {error or 'EOFError'}{reader}"
 
 
 def _message(error: TyperException, words: Sequence[str]) -> str:

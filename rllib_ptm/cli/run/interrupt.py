@@ -1,4 +1,4 @@
-"""Ctrl-C while training: finish the iteration, save a checkpoint, and end so that it can resume.
+"""Ctrl-C or SIGTERM while training: finish the iteration, save a checkpoint, and end.
 
 Tune alone would end at once, and a run without regular checkpoints would be lost.
 """
@@ -6,8 +6,8 @@ Tune alone would end at once, and a run without regular checkpoints would be los
 from __future__ import annotations
 
 import signal
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -20,13 +20,47 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
+from rllib_ptm.cli.run.exit_codes import exit_code_of, handle_signal
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """The signal that asked this process to stop training, if one did."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+
+    def set(self, number: int) -> None:
+        """Records a signal."""
+        self._number = number
+
+    def clear(self) -> None:
+        """Forgets it."""
+        self._number = None
+
+    def is_set(self) -> bool:
+        """Whether a signal has come."""
+        return self._number is not None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the command: 0 without a signal."""
+        return 0 if self._number is None else exit_code_of(self._number)
+
+    @property
+    def name(self) -> str:
+        """What came, in words."""
+        return "Ctrl-C" if self._number == signal.SIGINT else "SIGTERM"
+
+
 # One for the process. Tune stores the scheduler and the callback in separate files, so after a
 # restore they share nothing else.
-INTERRUPTED = threading.Event()
+INTERRUPTED = StopRequest()
 
 
 class _Pausing(TrialScheduler):
-    """Placed before a scheduler: after Ctrl-C it pauses each trial, which saves a checkpoint.
+    """Placed before a scheduler: after a signal it pauses each trial, which saves a checkpoint.
 
     It hides iterations that do not report the metric, such as those without an evaluation.
     """
@@ -65,19 +99,32 @@ class PausingPBT(_Pausing, PopulationBasedTraining):
 
 
 class InterruptCallback(Callback):
-    """Handles Ctrl-C in place of Tune until every trial is paused; a second one ends at once."""
+    """Handles Ctrl-C and SIGTERM until every trial is paused; a second signal ends at once."""
 
     def setup(self, **info: Any) -> None:
         """Called by Tune before the first trial, after it has set its own handler."""
-        INTERRUPTED.clear()
-        self._end_run: Any = signal.signal(signal.SIGINT, self._on_signal)
+        self._end_run: Any = signal.getsignal(signal.SIGINT)
+        for number in _STOPPING:
+            handle_signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if INTERRUPTED.is_set():
             self._end_run(number, frame)
-        INTERRUPTED.set()
+        INTERRUPTED.set(number)
 
     def on_step_end(self, *, trials: Sequence[Trial], **info: Any) -> None:
         """Called by Tune several times a second."""
         if INTERRUPTED.is_set() and not any(t.status == Trial.RUNNING for t in trials):
             self._end_run(signal.SIGINT, None)
+
+
+@contextmanager
+def signals_of_a_run() -> Iterator[None]:
+    """Restores the handlers after a run of Tune, so that a signal ends what follows it."""
+    INTERRUPTED.clear()
+    before = {number: signal.getsignal(number) for number in _STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            handle_signal(number, handler)

@@ -16,7 +16,7 @@ from rllib_ptm.cli.show.live_table import live_table, plain_line
 from rllib_ptm.cli.show.trial_progress import TrialProgress
 
 _SECONDS_BETWEEN_LINES = 10.0
-_INTERRUPTED_NOTICE = "Finishing the iteration and saving a checkpoint. Ctrl-C again ends at once."
+_STOPPING_NOTICE = "Finishing the iteration and saving a checkpoint. A second signal ends at once."
 
 
 class LiveDisplay(Callback):
@@ -36,6 +36,7 @@ class LiveDisplay(Callback):
         self._plain = plain
         self._running: dict[str, TrialProgress] = {}
         self._last_line = 0.0
+        self._notified = False
         self._live: Live | None = None
 
     def setup(self, *, total_num_samples: int | None = None, **info: Any) -> None:
@@ -49,7 +50,7 @@ class LiveDisplay(Callback):
             self._live.start()
 
     def _render(self) -> Any:
-        notice = _INTERRUPTED_NOTICE if INTERRUPTED.is_set() else ""
+        notice = _STOPPING_NOTICE if INTERRUPTED.is_set() else ""
         return live_table(list(self._running.values()), notice)
 
     def on_trial_start(self, *, trial: Trial, **info: Any) -> None:
@@ -65,6 +66,12 @@ class LiveDisplay(Callback):
         if self._live is None and (due or result.get("done")):
             self._last_line = time.monotonic()
             print(plain_line(progress), flush=True)
+
+    def on_step_end(self, **info: Any) -> None:
+        """Called by Tune several times a second."""
+        if INTERRUPTED.is_set() and self._live is None and not self._notified:
+            self._notified = True
+            print(f"{self._experiment_name}: {INTERRUPTED.name}. {_STOPPING_NOTICE}", flush=True)
 
     def on_trial_complete(self, *, trial: Trial, **info: Any) -> None:
         """Called by Tune when a trial has met a stop condition."""

@@ -20,15 +20,13 @@ from rllib_ptm.cli.run.cluster import (
     needed_resources,
     ray_cluster,
 )
+from rllib_ptm.cli.run.exit_codes import EXIT_FAILED, sigterm_as_exception
 from rllib_ptm.cli.show.trial_report import report_interrupted, report_trial
 from rllib_ptm.cli.show.trial_table import best_first, trial_table, trials_compete
 from rllib_ptm.envs.errors import InputError
 
 if TYPE_CHECKING:
     from ray.tune import ResultGrid
-
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
 
 
 def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
@@ -39,7 +37,7 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
         options: The options of the command.
 
     Returns:
-        The exit code: 0, 1 if a trial failed, 130 after Ctrl-C.
+        The exit code: 0, 1 if a trial failed, 130 after Ctrl-C, 143 after SIGTERM.
 
     Raises:
         InputError: Something cannot be used; then nothing has been started.
@@ -54,16 +52,16 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
         experiments = [_with_cores(experiment, cores) for experiment in experiments]
         if options.resume:
             _check_resumable(experiments, storage)
-    finished, interrupted = _train_all(experiments, storage, options, console)
+    finished, stopped = _train_all(experiments, storage, options, console)
     codes = [0]
     for experiment, grid in finished:
         results = best_first(experiment, [grid[index] for index in range(len(grid))])
         if len(results) > 1:
             console.print(trial_table(experiment, results))
         for number, result in enumerate(results):
-            if interrupted:
+            if stopped:
                 report_interrupted(experiment, result, console)
-                codes.append(EXIT_INTERRUPTED)
+                codes.append(stopped)
             elif number == 0 or result.error is not None or not trials_compete(experiment):
                 trained = report_trial(experiment, result, options.evaluation_episodes, console)
                 codes.append(0 if trained else EXIT_FAILED)
@@ -72,8 +70,8 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
 
 def _train_all(
     experiments: Sequence[Experiment], storage: Path, options: TrainOptions, console: Console
-) -> tuple[list[tuple[Experiment, ResultGrid]], bool]:
-    """Returns the results of each experiment that was begun, and whether Ctrl-C ended them."""
+) -> tuple[list[tuple[Experiment, ResultGrid]], int]:
+    """Returns the results of each experiment that was begun, and the exit code of a signal."""
     from rllib_ptm import register
     from rllib_ptm.cli.run.interrupt import INTERRUPTED
     from rllib_ptm.cli.run.tune_run import fit, has_run, resume
@@ -82,7 +80,7 @@ def _train_all(
     cores = options.ray_num_cpus or machine_cores()
     trials = max(experiment.max_concurrent_trials or 1 for experiment in experiments)
     finished = []
-    with ray_cluster(options, needed, cores, trials):
+    with ray_cluster(options, needed, cores, trials), sigterm_as_exception():  # Ray sets its own
         register()
         for experiment in experiments:
             _announce(experiment, storage, console)
@@ -93,7 +91,7 @@ def _train_all(
             finished.append((experiment, grid))
             if INTERRUPTED.is_set():
                 break
-        return finished, INTERRUPTED.is_set()
+        return finished, INTERRUPTED.exit_code
 
 
 def _check_resumable(experiments: Sequence[Experiment], storage: Path) -> None:

@@ -11,7 +11,7 @@ from ray.tune import CheckpointConfig, FailureConfig, ResultGrid, RunConfig, Tun
 
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.search_space import tune_space
-from rllib_ptm.cli.run.interrupt import InterruptCallback
+from rllib_ptm.cli.run.interrupt import InterruptCallback, signals_of_a_run
 from rllib_ptm.cli.run.live_display import LiveDisplay
 from rllib_ptm.cli.run.schedulers import make_scheduler
 from rllib_ptm.envs.errors import InputError
@@ -48,7 +48,7 @@ def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
             verbose=0,
         ),
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), signals_of_a_run():
         # Tune advises to reuse its actors, which RLlib's Algorithm does not support.
         warnings.filterwarnings("ignore", "Consider boosting PBT performance", UserWarning)
         return tuner.fit()
@@ -57,7 +57,8 @@ def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
 def resume(experiment: Experiment, storage: Path) -> ResultGrid:
     """Continues an experiment's interrupted and failed trials from their last checkpoints."""
     path = str(storage / experiment.name)
-    return Tuner.restore(path, trainable=experiment.algorithm, resume_errored=True).fit()
+    with signals_of_a_run():
+        return Tuner.restore(path, trainable=experiment.algorithm, resume_errored=True).fit()
 
 
 def has_run(experiment: Experiment, storage: Path) -> bool:
