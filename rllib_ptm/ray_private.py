@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from ray.rllib.core.learner.learner import Learner
     from ray.rllib.core.learner.learner_group import LearnerGroup
-    from ray.rllib.env.env_runner import EnvRunner
     from ray.rllib.utils.checkpoints import Checkpointable
 
 READ_IN = "2.60.0"
@@ -70,11 +69,6 @@ CALLED = (
         "ray.rllib.core.learner.torch.torch_learner:TorchLearner",
         "_set_optimizer_lr",
         "sets the learning rate of an optimiser",
-    ),
-    PrivateName(
-        "ray.rllib.env.env_runner:EnvRunner",
-        "_seed",
-        "the seed that RLlib derives for each env runner",
     ),
     PrivateName(
         "ray.rllib.utils.checkpoints:Checkpointable",
@@ -160,11 +154,6 @@ def set_learning_rate(learner: Learner, lr: float) -> None:
     """Sets the learning rate of all optimisers of a learner."""
     for optimizer in learner._named_optimizers.values():
         learner._set_optimizer_lr(optimizer, lr=lr)
-
-
-def runner_seed(runner: EnvRunner) -> int | None:
-    """The seed that RLlib derived for this env runner; None if the config sets no seed."""
-    return runner._seed
 
 
 def is_requested(

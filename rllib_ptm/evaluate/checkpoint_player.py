@@ -76,7 +76,7 @@ class CheckpointPlayer:
 
         Args:
             episodes_per_task: Number of episodes of each task.
-            seed: Seed of the first episode.
+            seed: Seed of the battles; see ``evaluation_episodes``.
         """
         schedule = evaluation_episodes(self._tasks, episodes_per_task, seed)
         outcomes = [outcome_of(episode) for episode in self._runner.play_exactly(schedule)]
@@ -110,7 +110,7 @@ def evaluate_checkpoint(
         checkpoint: A checkpoint's folder.
         tasks: The tasks to play; by default those of the training.
         episodes_per_task: Number of episodes of each task.
-        seed: Seed of the first episode.
+        seed: Seed of the battles; see ``evaluation_episodes``.
 
     Raises:
         InputError: The folder is no checkpoint of PTM, or the tasks do not fit the policy.

@@ -39,7 +39,7 @@ from rllib_ptm.process import (
     prepare_env_runner_process,
     unfreeze_objects,
 )
-from rllib_ptm.ray_private import is_requested, runner_seed
+from rllib_ptm.ray_private import is_requested
 from rllib_ptm.replay.array_files import Arrays
 from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.tasks.draws import TASK_DRAWS
@@ -64,7 +64,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         if self.worker_index > 0 or not self.num_workers:  # it is a runner that plays
             self._env.check_machine()  # now: if sampling fails, RLlib restarts the runner forever
         self._tasks: tuple[Task, ...] = self._env.parsed_tasks
-        self._rng = np.random.default_rng(runner_seed(self))
+        self._rng = self._new_rng()
         self._priorities = {task.name: 1.0 / len(self._tasks) for task in self._tasks}
         self._weights_seq_no = 0
         self._battles: Any = None
@@ -315,8 +315,17 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         Args:
             salt: Combined with the runner's seed; a new value for every restart.
         """
-        seed = runner_seed(self)
-        self._rng = np.random.default_rng(None if seed is None else [seed, salt])
+        self._rng = self._new_rng(salt)
+
+    def _new_rng(self, *salt: int) -> np.random.Generator:
+        """Random numbers that no other runner has, neither of this run nor of other seeds' runs.
+
+        RLlib adds the runner's index to the seed: runner 2 of seed 0 would play the battles of
+        runner 1 of seed 1.
+        """
+        index = () if self.worker_index == 0 else (self.worker_index,)
+        seed = np.random.SeedSequence(self.config.seed, spawn_key=(*index, *salt))
+        return np.random.default_rng(seed)
 
     @property
     def _settings_to_resume(self) -> str:

@@ -7,6 +7,7 @@ evaluated on the same episodes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -64,9 +65,28 @@ def evaluation_episodes(
     Args:
         tasks: The tasks.
         episodes_per_task: Number of episodes of each task.
-        seed: Seed of the first episode; each further episode adds one.
+        seed: The evaluation's seed. Evaluations with different seeds have no episode in common.
     """
-    return [EvaluationEpisode(task, seed + i) for i in range(episodes_per_task) for task in tasks]
+    return [
+        EvaluationEpisode(task, episode_seed(seed, task.name, number))
+        for number in range(episodes_per_task)
+        for task in tasks
+    ]
+
+
+def episode_seed(seed: int, task: str, number: int) -> int:
+    """The seed of one episode of an evaluation: 63 bits of a hash.
+
+    It depends on nothing else, so the episode is the same whatever the other tasks are and however
+    many episodes are played. It is equal in every process and on every platform.
+
+    Args:
+        seed: The evaluation's seed.
+        task: The task's name.
+        number: Counts the episodes of the task from 0.
+    """
+    digest = hashlib.sha256(f"{seed} {task} {number}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1  # as NumPy's signed integers hold it
 
 
 def outcome_of(episode: TeamEpisode) -> EpisodeOutcome:
