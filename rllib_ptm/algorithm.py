@@ -6,11 +6,12 @@ Learning*, AAMAS 2023.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from ray.rllib.core import COMPONENT_LEARNER_GROUP
 from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.sample_batch import MultiAgentBatch
@@ -28,7 +29,8 @@ from ray.rllib.utils.metrics import (
 from ray.tune import Trainable
 
 from rllib_ptm.checkpoints.episodes_in_progress import EpisodesInProgress
-from rllib_ptm.checkpoints.saving import WholeCheckpoints, flat_scores
+from rllib_ptm.checkpoints.saving import SETTINGS, WholeCheckpoints, flat_scores
+from rllib_ptm.checkpoints.settings_of_state import settings_of_state
 from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.envs.errors import InputError
@@ -38,8 +40,6 @@ from rllib_ptm.learn.learner_timeout import with_timeout
 from rllib_ptm.learn.non_finite import save_failed_batch
 from rllib_ptm.learn.rl_module import PTMModule
 from rllib_ptm.learn.schedules import exploration_epsilon, mining_alpha
-from rllib_ptm.methods import METHODS
-from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.sampling_timeout import SamplingTimeout
 from rllib_ptm.ray_private import is_requested
@@ -131,6 +131,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         self._pending_updates = 0.0
         self._sampling_timeout = SamplingTimeout(self.config.sample_timeout_s)
         super().setup(config)
+        self.episodes_in_progress = EpisodesInProgress(self.env_runner_group, SYNC_TIMEOUT_S)
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 
     def set_win_rates(self, win_rate: Mapping[str, float]) -> None:
@@ -259,9 +260,13 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
     def get_state(
         self, components: Any = None, *, not_components: Any = None, **kwargs: Any
     ) -> Any:
-        """RLlib's state and the driver's: success rates, random states, pending updates."""
+        """RLlib's state and the driver's: success rates, random states, pending updates.
+
+        ``settings`` holds those that an algorithm must share to restore it.
+        """
         state = super().get_state(components, not_components=not_components, **kwargs)
         if is_requested(self, DRIVER, components, not_components):
+            state[SETTINGS] = settings_of_state(self.config)
             state[DRIVER] = {
                 "task_success": self.task_success.get_state(),
                 "rng": self._rng.bit_generator.state,
@@ -273,36 +278,21 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
                 state[name] = {}
         return state
 
-    def set_state(self, state: Any) -> None:
-        """Restores what ``get_state`` returned.
-
-        Raises:
-            InputError: The checkpoint's networks have other sizes, or statistics of other tasks.
-        """
-        if DRIVER in state:
-            self._check_tasks(state[DRIVER]["task_success"]["outcomes"])
-        super().set_state(state)
+    def _set_checked_state(self, state: Any) -> None:
+        super()._set_checked_state(state)
         if DRIVER in state:
             own = state[DRIVER]
             self.task_success.set_state(own["task_success"])
             self._rng.bit_generator.state = own["rng"]
             self._group_generator.set_state(torch.from_numpy(own["group_generator"]))
             self._pending_updates = own["pending_updates"]
-
-    def _check_tasks(self, tasks_of_checkpoint: Collection[str]) -> None:
-        """Raises if statistics per task (PopArt) would be restored for other tasks."""
-        tasks, before = list(self.task_success.tasks), list(tasks_of_checkpoint)
-        if METHODS[self.config.method].output is not TaskOutput and tasks != before:
-            raise InputError(
-                f"env_config.tasks: {self.config.method} keeps statistics for each task, and "
-                f"resumes only with the tasks of the checkpoint: expected {before}, found {tasks}"
-            )
+        if COMPONENT_LEARNER_GROUP in state:  # RLlib's own sync may be dropped
+            self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 
     def get_checkpointable_components(self) -> list[tuple[str, Any]]:
         """RLlib's components, the episodes in progress, and the replay buffer."""
         components = super().get_checkpointable_components()
-        episodes = EpisodesInProgress(self.env_runner_group, SYNC_TIMEOUT_S)
-        components.append((EPISODES_IN_PROGRESS, episodes))
+        components.append((EPISODES_IN_PROGRESS, self.episodes_in_progress))
         if self.config.checkpoint_replay_buffer:
             components.append((REPLAY_BUFFER, self.replay_buffer))
         return components

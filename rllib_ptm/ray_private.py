@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ray.rllib.core.learner.learner import Learner
     from ray.rllib.core.learner.learner_group import LearnerGroup
     from ray.rllib.utils.checkpoints import Checkpointable
+    from ray.tune import Trainable
 
 READ_IN = "2.60.0"
 
@@ -38,6 +39,16 @@ class PrivateName(NamedTuple):
     purpose: str
     read_in: str = READ_IN
 
+
+TUNE_COUNTERS = (
+    "_iteration",
+    "_iterations_since_restore",
+    "_time_total",
+    "_time_since_restore",
+    "_timesteps_total",
+    "_timesteps_since_restore",
+    "_episodes_total",
+)
 
 CALLED = (
     PrivateName(
@@ -69,6 +80,14 @@ CALLED = (
         "ray.rllib.core.learner.torch.torch_learner:TorchLearner",
         "_set_optimizer_lr",
         "sets the learning rate of an optimiser",
+    ),
+    *(
+        PrivateName(
+            "ray.tune.trainable.trainable:Trainable",
+            counter,
+            "Tune's count, which a restore replaces before it loads anything",
+        )
+        for counter in TUNE_COUNTERS
     ),
     PrivateName(
         "ray.rllib.utils.checkpoints:Checkpointable",
@@ -154,6 +173,17 @@ def set_learning_rate(learner: Learner, lr: float) -> None:
     """Sets the learning rate of all optimisers of a learner."""
     for optimizer in learner._named_optimizers.values():
         learner._set_optimizer_lr(optimizer, lr=lr)
+
+
+def tune_counters(trainable: Trainable) -> dict[str, Any]:
+    """Tune's counts of iterations, seconds, steps and episodes."""
+    return {name: getattr(trainable, name) for name in TUNE_COUNTERS}
+
+
+def set_tune_counters(trainable: Trainable, counters: dict[str, Any]) -> None:
+    """Sets what ``tune_counters`` returned."""
+    for name, value in counters.items():
+        setattr(trainable, name, value)
 
 
 def is_requested(

@@ -40,9 +40,14 @@ class EpisodesInProgress(Checkpointable):
         """Writes a file for each env runner; see ``Checkpointable.save_to_path``."""
         filesystem, folder = locate(path, filesystem)
         filesystem.create_dir(folder, recursive=True)
-        for place, state in self._call_each(dict.fromkeys(self._places(), _save)):
-            write_arrays(filesystem, f"{folder}/{_file_of(place)}", state)
+        for place, state in self.collect().items():
+            write_arrays(filesystem, f"{folder}/{_file_of(int(place))}", state)
         return folder
+
+    def collect(self) -> dict[str, Arrays]:
+        """Asks each env runner for its episodes; place of the env runner, as text -> arrays."""
+        states = self._call_each(dict.fromkeys(self._places(), _save))
+        return {str(place): state for place, state in states}
 
     def restore_from_path(self, path: Any, *, filesystem: Any = None, **kwargs: Any) -> None:
         """Reads what ``save_to_path`` wrote; runs no code from the files."""

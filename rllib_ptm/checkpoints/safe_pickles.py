@@ -40,6 +40,23 @@ class _SafeUnpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
+def read_state(path: Any, filesystem: Any = None, *, trusted: bool = False) -> Any:
+    """Reads one pickle of a state.
+
+    Args:
+        path: The file.
+        filesystem: Its file system; None = the one that ``path`` names.
+        trusted: Whether to load what could run code.
+
+    Raises:
+        UnpicklingError: It names a function or class that loading it would call.
+    """
+    filesystem, file = locate(path, filesystem)
+    with filesystem.open_input_stream(file) as stream:
+        content = io.BytesIO(stream.read())
+    return (pickle.Unpickler if trusted else _SafeUnpickler)(content).load()
+
+
 def refuse_code(path: Any, filesystem: Any = None) -> None:
     """Reads every state pickle below a folder, without running code.
 
@@ -56,10 +73,8 @@ def refuse_code(path: Any, filesystem: Any = None) -> None:
         constructor = info.base_name == Checkpointable.CLASS_AND_CTOR_ARGS_FILE_NAME
         if info.extension != "pkl" or constructor:
             continue
-        with filesystem.open_input_stream(info.path) as stream:
-            content = io.BytesIO(stream.read())
         try:
-            _SafeUnpickler(content).load()
+            read_state(info.path, filesystem)
         except pickle.UnpicklingError as error:
             raise CheckpointError(
                 f"{info.path}: expected numbers, text and arrays only, found {error}, which "

@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from ray.rllib.core import COMPONENT_OPTIMIZER, COMPONENT_RL_MODULE
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.learner.utils import update_target_network
 from ray.rllib.utils.metrics import NUM_EPISODES_LIFETIME
 from torch import Tensor
 
+from envs.errors import InputError
 from rllib_ptm.learn.non_finite import check_finite
 from rllib_ptm.learn.optimizers import OPTIMIZERS
 from rllib_ptm.learn.rl_module import BATCH, Q_VALUES, TARGETS, PTMModule
@@ -24,7 +26,8 @@ from rllib_ptm.model.q_values import ORIGINAL, QValues
 from rllib_ptm.process import prepare_learner_process
 from rllib_ptm.ray_private import set_learning_rate
 
-LAST_TARGET_UPDATE = "last_target_update_episode"
+# Entries of the learner's state
+LAST_TARGET_UPDATE, OPTIMIZER_NAME = "last_target_update_episode", "optimizer_name"
 
 
 class PTMLearner(TorchLearner):
@@ -92,12 +95,25 @@ class PTMLearner(TorchLearner):
                 update_target_network(main_net=online, target_net=target, tau=1.0)
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """RLlib's state, and the episode of the last copy of the target networks."""
+        """RLlib's state, the optimiser's name, and the episode of the last copy of the targets."""
         state = super().get_state(*args, **kwargs)
-        return {**state, LAST_TARGET_UPDATE: self._last_target_update}
+        own = {
+            LAST_TARGET_UPDATE: self._last_target_update,
+            OPTIMIZER_NAME: self.config.optimizer_name,
+        }
+        return {**state, **own}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Restores what ``get_state`` returned."""
+        """Restores what ``get_state`` returned.
+
+        Raises:
+            InputError: It has the state of another optimiser. Torch would accept it.
+        """
+        name, own = state.get(OPTIMIZER_NAME), self.config.optimizer_name
+        if COMPONENT_OPTIMIZER in state and name != own:
+            raise InputError(f"optimizer_name: the state has {name!r}, the config has {own!r}")
+        if COMPONENT_RL_MODULE in state:  # RLlib ignores weights that are older than its own
+            self.module.set_state(state[COMPONENT_RL_MODULE])
         super().set_state(state)
         self._last_target_update = state.get(LAST_TARGET_UPDATE, self._last_target_update)
         # Keep the config's learning rate: PBT may have changed it, and the optimiser's state has

@@ -1,0 +1,66 @@
+"""The settings that decide what the state of a run consists of: a checkpoint must have the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from envs.errors import InputError
+from rllib_ptm.methods import METHODS
+from rllib_ptm.model.popart import TaskOutput
+from rllib_ptm.model.sizes import NetworkSizes
+
+METHOD, OPTIMIZER, MIXER = "method", "optimizer_name", "mixer"
+TASKS = "env_config.tasks"
+SLOTS = ("env_config.max_allies", "env_config.max_enemies")
+# The settings without which not even the weights of the acting network fit.
+OF_WEIGHTS = ("action_head", *NetworkSizes.names())
+
+
+def settings_of_state(config: Any) -> dict[str, Any]:
+    """The settings of a config that decide which arrays a state has, and what they mean.
+
+    Args:
+        config: A ``PTMConfig``.
+    """
+    slots = config.env_settings.ally_slots, config.env_settings.enemy_slots
+    keys = (METHOD, OPTIMIZER, MIXER, *OF_WEIGHTS)
+    return {
+        **{key: getattr(config, key) for key in keys},
+        **dict(zip(SLOTS, slots, strict=True)),
+        TASKS: [task.name for task in config.env_settings.parsed_tasks],
+    }
+
+
+def check_settings(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Checks that the state of a checkpoint fits an algorithm.
+
+    Args:
+        saved: ``settings_of_state`` of the run that wrote the checkpoint.
+        own: Those of the algorithm.
+
+    Raises:
+        InputError: It does not fit; one line that names both sides of each difference.
+    """
+    differ = [key for key in own if not _fit(key, saved, own)]
+    if not differ:
+        return
+    can_warm_start = not set(differ) & set(OF_WEIGHTS)
+    hint = "; warm_start: CHECKPOINT takes the weights alone" if can_warm_start else ""
+    raise InputError(differences(differ, saved, own) + hint)
+
+
+def differences(keys: list[str], saved: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """What a checkpoint and a config have under keys in which they differ."""
+    return "; ".join(
+        f"{key}: the checkpoint has {saved.get(key)!r}, the config has {own[key]!r}" for key in keys
+    )
+
+
+def _fit(key: str, saved: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    output = METHODS[own[METHOD]].output
+    if key == METHOD and saved.get(key) in METHODS:  # only the layer after the mixer differs
+        return METHODS[saved[key]].output is output
+    if key == TASKS and output is TaskOutput:  # it has no statistics of tasks
+        return True
+    return bool(saved.get(key) == own[key])
