@@ -33,7 +33,6 @@ from rllib_ptm.checkpoints.saving import SETTINGS, WholeCheckpoints, flat_scores
 from rllib_ptm.checkpoints.settings_of_state import settings_of_state
 from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
 from rllib_ptm.config.ptm_settings import PTMSettings
-from rllib_ptm.envs.errors import InputError
 from rllib_ptm.evaluate.during_training import GreedyEvaluation
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout

@@ -63,15 +63,6 @@ def test_what_is_no_checkpoint_is_refused_unread(tmp_path: pathlib.Path) -> None
     assert not (tmp_path / "trace").exists()
 
 
-def test_a_checkpoint_of_other_networks_is_refused(
-    make_config: MakeConfig, saved: pathlib.Path
-) -> None:
-    algorithm = make_config(recurrent_dim=16).build_algo()
-    with pytest.raises(rllib_ptm.InputError, match=r"the weights do not fit .*\(16.*found \(8"):
-        algorithm.restore_from_path(saved)
-    algorithm.stop()
-
-
 def test_more_weights_than_the_networks_have_are_refused(make_config: MakeConfig) -> None:
     """As those of a mixing width of 1 from before it went without two hypernetworks."""
     learns, plays = (
@@ -87,18 +78,3 @@ def test_more_weights_than_the_networks_have_are_refused(make_config: MakeConfig
     with pytest.raises(rllib_ptm.InputError, match=r"embed\.weight: expected none, found \(8, 9"):
         learns.set_state(state)
     plays.set_state(state)  # it leaves more than that unread
-
-
-def test_statistics_of_other_tasks_are_refused(
-    make_config: MakeConfig, tmp_path: pathlib.Path
-) -> None:
-    algorithm = make_config(method="qmix_atten_popart").build_algo()
-    algorithm.save_to_path(tmp_path / "saved")
-    algorithm.restore_from_path(tmp_path / "saved")
-    algorithm.stop()
-    config = make_config(method="qmix_atten_popart")
-    config.environment(env_config={"tasks": ["2m_vs_2m", "2m_vs_3m", "3m_vs_3m"]})
-    algorithm = config.build_algo()
-    with pytest.raises(rllib_ptm.InputError, match=r"tasks: .*'3m_vs_3m', '2m_vs_3m'\], found"):
-        algorithm.restore_from_path(tmp_path / "saved")
-    algorithm.stop()

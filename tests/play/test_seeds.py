@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from envs.starcraft.tasks import parse_tasks
 from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.envs.starcraft.tasks import parse_tasks
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import episode_seed, evaluation_episodes
 
