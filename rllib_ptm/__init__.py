@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rllib_ptm.algorithm import PTM as PTM
     from rllib_ptm.algorithm import PTMConfig as PTMConfig
     from rllib_ptm.deploy.agent_policy import AgentPolicy as AgentPolicy
+    from rllib_ptm.deploy.agent_policy import load_policy as load_policy
     from rllib_ptm.deploy.agent_policy import policy_folder as policy_folder
     from rllib_ptm.envs.errors import InputError as InputError
     from rllib_ptm.tasks.callback import TaskPriorityCallback as TaskPriorityCallback
@@ -30,7 +31,7 @@ _load, *_ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "algorithm": ["PTM", "PTMConfig"],
-        "deploy.agent_policy": ["AgentPolicy", "policy_folder"],
+        "deploy.agent_policy": ["AgentPolicy", "load_policy", "policy_folder"],
         "tasks.callback": ["TaskPriorityCallback"],
     },
 )
@@ -40,6 +41,7 @@ __all__ = [
     "InputError",
     "PTMConfig",
     "TaskPriorityCallback",
+    "load_policy",
     "policy_folder",
     "register",
 ]

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from ray.rllib.core import COMPONENT_LEARNER_GROUP
 from ray.rllib.core.learner.learner_group import LearnerGroup
-from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.sample_batch import MultiAgentBatch
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
@@ -32,12 +31,10 @@ from rllib_ptm.checkpoints.episodes_in_progress import EpisodesInProgress
 from rllib_ptm.checkpoints.saving import SETTINGS, WholeCheckpoints, flat_scores
 from rllib_ptm.checkpoints.settings_of_state import settings_of_state
 from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
-from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.evaluate.during_training import GreedyEvaluation
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout
 from rllib_ptm.learn.non_finite import save_failed_batch
-from rllib_ptm.learn.rl_module import PTMModule
 from rllib_ptm.learn.schedules import exploration_epsilon, mining_alpha
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.sampling_timeout import SamplingTimeout
@@ -86,10 +83,6 @@ class PTMConfig(CheckedAlgorithmConfig):
         self.evaluation_sample_timeout_s = 600.0
         self.evaluation_error_after_n_consecutive_skips = 3
 
-    def get_default_rl_module_spec(self) -> RLModuleSpec:
-        """The shared policy."""
-        return RLModuleSpec(module_class=PTMModule)
-
     def get_default_learner_class(self) -> type[PTMLearner]:
         """The learner that updates it."""
         return PTMLearner
@@ -97,14 +90,6 @@ class PTMConfig(CheckedAlgorithmConfig):
     def build_learner_group(self, **kwargs: Any) -> LearnerGroup:
         """RLlib's learners, with a time limit on their answers."""
         return with_timeout(super().build_learner_group(**kwargs), self.learner_timeout_s)
-
-    @property
-    def _model_config_auto_includes(self) -> dict[str, Any]:
-        return {
-            **super()._model_config_auto_includes,
-            **{key: getattr(self, key) for key in ("gamma", *PTMSettings.key_names())},
-            "num_tasks": len(self.env_settings.parsed_tasks),
-        }
 
 
 class PTM(WholeCheckpoints, GreedyEvaluation):

@@ -106,6 +106,16 @@ class EnvSettings(Settings):
         """The settings that the chosen backend alone has."""
         return self._backend_settings
 
+    def plain(self) -> dict[str, Any]:
+        """All settings as plain values; the tasks and the slots of both sides are spelled out."""
+        return {
+            **self.model_dump(mode="json"),
+            **self.backend_settings.model_dump(mode="json"),
+            "tasks": [task.name for task in self.parsed_tasks],
+            "max_allies": self.ally_slots,
+            "max_enemies": self.enemy_slots,
+        }
+
     @cached_property
     def parsed_tasks(self) -> tuple[Task, ...]:
         """The tasks that are played."""

@@ -2,39 +2,42 @@
 
 A checkpoint is written into a draft folder and moved to its place when it is complete. A crash
 while saving leaves the previous checkpoint unchanged. The last file written, ``contents.json``,
-lists all others; a truncated, damaged or foreign folder is refused before any file is loaded.
+lists all others; see ``contents``. What else a user keeps in the folder stays there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import pathlib
 import shutil
 import tempfile
 import uuid
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pyarrow.fs
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checkpoints.contents import (
+    CONTENTS_FILE,
+    CheckpointError,
+    is_local,
+    other_files,
+    read_contents,
+    read_files,
+    refuse_missing,
+    write_contents,
+)
+from rllib_ptm.envs.errors import located
 from rllib_ptm.replay.array_files import locate
-
-CONTENTS_FILE = "contents.json"
-FORMAT, VERSION = "rllib_ptm checkpoint", 1
-_CHUNK_BYTES = 1 << 22
-
-
-class CheckpointError(InputError):
-    """A checkpoint cannot be read or written; the message says why, in one line."""
 
 
 @contextlib.contextmanager
 def whole_checkpoint(
-    path: Any, filesystem: Any = None, progress: Mapping[str, int] | None = None
+    path: Any,
+    filesystem: Any = None,
+    progress: Mapping[str, int] | None = None,
+    must_have: Collection[str] = (),
 ) -> Iterator[tuple[Any, str, str]]:
     """A context in which a checkpoint is written; it takes its place at the end of the block.
 
@@ -46,135 +49,115 @@ def whole_checkpoint(
         path: The checkpoint's folder; None = a new folder in the system's temporary folder.
         filesystem: The file system; None = the one that ``path`` names.
         progress: How far the training is, by name; see ``saved_progress``.
+        must_have: Files without which the checkpoint is not complete; see ``check_checkpoint``.
 
     Yields:
         The file system, the folder to write into, and the checkpoint's folder.
 
     Raises:
-        CheckpointError: ``path`` holds other files, which would be lost.
+        CheckpointError: ``path`` holds other files without a checkpoint, or between a checkpoint's
+            own; or the checkpoint is not complete.
     """
-    filesystem, final = _place(
+    filesystem, final = locate(
         path or pathlib.Path(tempfile.gettempdir(), uuid.uuid4().hex), filesystem
     )
     _restore_replaced(filesystem, final)
-    _refuse_other_files(filesystem, final)
-    if not isinstance(filesystem, pyarrow.fs.LocalFileSystem):
-        if filesystem.get_file_info(f"{final}/{CONTENTS_FILE}").is_file:
-            filesystem.delete_file(f"{final}/{CONTENTS_FILE}")
+    before, kept = _what_is_there(filesystem, final)
+    if not is_local(filesystem):
+        for name in (CONTENTS_FILE, *before) if before else ():  # the list first
+            filesystem.delete_file(f"{final}/{name}")
         yield filesystem, final, final
-        _write_contents(filesystem, final, progress or {})
+        refuse_missing(final, write_contents(filesystem, final, progress or {}, kept), must_have)
         return
     draft = _beside(final, "draft")
     shutil.rmtree(draft, ignore_errors=True)  # left by a process that was killed
     try:
         yield filesystem, draft, final
-        _write_contents(filesystem, draft, progress or {})
+        refuse_missing(final, write_contents(filesystem, draft, progress or {}), must_have)
         _flush(draft)
+        _, kept = _what_is_there(filesystem, final)  # it may be more by now
+        _keep(kept, final, draft)
         _replace(draft, final)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def check_checkpoint(path: Any, filesystem: Any = None) -> None:
+def check_checkpoint(
+    path: Any,
+    filesystem: Any = None,
+    *,
+    must_have: Collection[str] = (),
+    read: Collection[str] = (),
+) -> dict[str, bytes]:
     """Checks that a folder holds a complete checkpoint; loads and runs nothing from it.
 
     Args:
         path: The checkpoint's folder.
         filesystem: The file system; None = the one that ``path`` names.
+        must_have: Files that this kind of checkpoint always has; a name without an ending stands
+            for a file with any ending.
+        read: Names of files whose content is wanted.
+
+    Returns:
+        The content of these files, from the bytes that were checked.
 
     Raises:
-        CheckpointError: The folder does not exist, is not a checkpoint of PTM, or a file is
-            missing or damaged.
+        CheckpointError: The folder does not exist, is not a checkpoint of PTM, a file is missing
+            or damaged, or there is a file more that RLlib would load.
     """
-    filesystem, folder = _place(path, filesystem)
+    filesystem, folder = locate(path, filesystem)
     _restore_replaced(filesystem, folder)
-    for name, (size, checksum) in _read_contents(filesystem, folder).items():
-        found = filesystem.get_file_info(f"{folder}/{name}")
-        if not found.is_file:
-            raise CheckpointError(f"{folder}: the checkpoint is incomplete: {name} is missing")
-        if found.size != size:
-            raise CheckpointError(
-                f"{folder}: the checkpoint is damaged: {name} has {found.size} of {size} bytes"
-            )
-        if checksum is not None and _checksum(filesystem, f"{folder}/{name}") != checksum:
-            raise CheckpointError(f"{folder}: the checkpoint is damaged: {name} was altered")
+    contents = read_contents(filesystem, folder, _hint(folder))
+    refuse_missing(folder, contents, must_have)
+    other_files(filesystem, folder, contents)
+    return read_files(filesystem, folder, contents, read)
 
 
 def saved_progress(folder: pathlib.Path) -> dict[str, int]:
     """How far the training was when a checkpoint of this machine was saved; empty if unknown."""
     try:
-        progress = json.loads((folder / CONTENTS_FILE).read_text(encoding="utf-8"))["progress"]
-        return {str(name): int(value) for name, value in progress.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return dict(read_contents(pyarrow.fs.LocalFileSystem(), str(folder)).progress)
+    except CheckpointError:
         return {}
 
 
-def _read_contents(filesystem: Any, folder: str) -> dict[str, tuple[int, int | None]]:
-    """File name -> size in bytes, and checksum if there is one."""
-    found = filesystem.get_file_info(folder)
-    if found.type == pyarrow.fs.FileType.NotFound:
-        raise CheckpointError(f"{folder}: there is no such folder")
-    if found.is_file:
-        raise CheckpointError(f"{folder}: expected a checkpoint's folder, found a file")
-    try:
-        with filesystem.open_input_stream(f"{folder}/{CONTENTS_FILE}") as stream:
-            contents = json.loads(stream.read())
-        if contents["format"] != FORMAT or contents["version"] != VERSION:
-            raise CheckpointError(
-                f"{folder}: expected a {FORMAT} of version {VERSION}, found "
-                f"{contents['format']!r} of version {contents['version']!r}"
-            )
-        return {name: (int(size), sum_) for name, (size, sum_) in contents["files"].items()}
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{folder}: expected a checkpoint of PTM, but {CONTENTS_FILE} is missing: something "
-            f"else wrote it, or it was cut off while it was written or copied{_hint(folder)}"
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{folder}: {CONTENTS_FILE} cannot be read: {error}") from None
-
-
-def _write_contents(filesystem: Any, folder: str, progress: Mapping[str, int]) -> None:
-    """Writes the list of files; without checksums on an object store, which is slow to read."""
-    local = isinstance(filesystem, pyarrow.fs.LocalFileSystem)
-    files = {
-        name: (size, _checksum(filesystem, f"{folder}/{name}") if local else None)
-        for name, size in _files(filesystem, folder)
-    }
-    contents = {
-        "format": FORMAT,
-        "version": VERSION,
-        "progress": dict(progress),
-        "files": files,
-    }
-    with filesystem.open_output_stream(f"{folder}/{CONTENTS_FILE}") as stream:
-        stream.write(json.dumps(contents, indent=1).encode())
-
-
-def _files(filesystem: Any, folder: str) -> list[tuple[str, int]]:
-    """Names and sizes of all files below the folder."""
-    found = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))
-    return sorted((f.path[len(folder) :].lstrip("/"), f.size) for f in found if f.is_file)
-
-
-def _checksum(filesystem: Any, file: str) -> int:
-    checksum = 0
-    with filesystem.open_input_stream(file) as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            checksum = zlib.crc32(chunk, checksum)
-    return checksum
-
-
-def _refuse_other_files(filesystem: Any, folder: str) -> None:
+def _what_is_there(filesystem: Any, folder: str) -> tuple[Collection[str], tuple[str, ...]]:
+    """The names of the files of the checkpoint in a folder, and of what else is in it."""
     found = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, allow_not_found=True))
     names = sorted(info.base_name for info in found)
-    if names and CONTENTS_FILE not in names:
+    if not names:
+        return (), ()
+    if CONTENTS_FILE not in names:
         raise CheckpointError(
-            f"{folder}: a checkpoint replaces its folder as a whole, but this one holds "
+            f"{folder}: a checkpoint takes the place of another one only, but this folder holds "
             f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}; name a folder of its own"
         )
+    with located("a checkpoint cannot be saved over one whose files are unknown: "):
+        contents = read_contents(filesystem, folder)
+    return contents.files, other_files(filesystem, folder, contents)
+
+
+def _keep(names: Collection[str], final: str, draft: str) -> None:
+    """Puts the user's files and folders into the draft too; both folders then have them."""
+    for name in names:
+        source, target = os.path.join(final, name), os.path.join(draft, name)
+        if os.path.lexists(target):
+            raise CheckpointError(
+                f"{final}: {name} is not part of the checkpoint there, and the new checkpoint has "
+                f"a file of this name: move it elsewhere"
+            )
+        if os.path.isdir(source) and not os.path.islink(source):
+            shutil.copytree(source, target, symlinks=True, copy_function=_link)
+        else:
+            _link(source, target)
+
+
+def _link(source: str, target: str) -> None:
+    """A second name for a file, which costs no space; a copy where there are no such names."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def _replace(draft: str, final: str) -> None:
@@ -190,7 +173,7 @@ def _replace(draft: str, final: str) -> None:
 
 def _restore_replaced(filesystem: Any, final: str) -> None:
     """Moves a replaced checkpoint back if the new one never took its place."""
-    if isinstance(filesystem, pyarrow.fs.LocalFileSystem) and not os.path.exists(final):
+    if is_local(filesystem) and not os.path.exists(final):
         with contextlib.suppress(FileNotFoundError):
             os.rename(_beside(final, "replaced"), final)
 
@@ -219,11 +202,3 @@ def _hint(folder: str) -> str:
         return ""
     newest = max(found, key=lambda file: file.stat().st_mtime).parent
     return f"; did you mean {newest}?"
-
-
-def _place(path: Any, filesystem: Any) -> tuple[Any, str]:
-    """The file system and the folder; a relative path is a local one."""
-    if filesystem is None and "://" not in str(path):
-        path = pathlib.Path(path).resolve()
-    filesystem, folder = locate(path, filesystem)
-    return filesystem, folder.rstrip("/") or "/"

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.fs
 from ray.rllib.utils.checkpoints import Checkpointable
 
-from rllib_ptm.checkpoints.folder import CheckpointError
+from rllib_ptm.checkpoints.contents import CheckpointError
 from rllib_ptm.replay.array_files import locate
 
 # What pickles of arrays, dicts, lists and numbers name, in old and new versions of numpy.

@@ -6,9 +6,11 @@ import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Number
+from pathlib import PurePath
 from typing import Any, Self
 
 from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     EVALUATION_RESULTS,
@@ -18,12 +20,19 @@ from ray.tune import Checkpoint
 from ray.tune.result import TRAINING_ITERATION
 from ray.tune.utils.util import flatten_dict
 
+from rllib_ptm.checkpoints.contents import CONTENTS_FILE, CheckpointError
 from rllib_ptm.checkpoints.episodes_in_progress import EpisodesInProgress
-from rllib_ptm.checkpoints.folder import CheckpointError, check_checkpoint, whole_checkpoint
+from rllib_ptm.checkpoints.folder import whole_checkpoint
 from rllib_ptm.checkpoints.safe_pickles import read_state, refuse_code
+from rllib_ptm.checkpoints.saved_policy import (
+    ALGORITHM_FILES,
+    ALGORITHM_MARKER,
+    check_algorithm,
+    write_policy,
+)
 from rllib_ptm.checkpoints.settings_of_state import check_settings, settings_of_state
 from rllib_ptm.ray_private import set_tune_counters, tune_counters
-from rllib_ptm.replay.array_files import locate
+from rllib_ptm.replay.array_files import local_path, locate
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
 
 SETTINGS = "settings"  # entry of the state
@@ -33,6 +42,7 @@ class WholeCheckpoints(Algorithm):
     """An Algorithm whose checkpoints are complete: it writes no partial one, and loads none.
 
     It restores a checkpoint completely or not at all: after an error it is what it was before.
+    A path may be relative, begin with ``~`` or be a URI, everywhere.
     """
 
     replay_buffer: ReplayBuffer
@@ -47,8 +57,10 @@ class WholeCheckpoints(Algorithm):
                 self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
             ),
         }
-        with whole_checkpoint(path, filesystem, progress) as (filesystem, draft, folder):
+        with whole_checkpoint(path, filesystem, progress, ALGORITHM_FILES) as place:
+            filesystem, draft, folder = place
             super().save_to_path(draft, filesystem=filesystem, **kwargs)
+            write_policy(filesystem, draft, self.config, self._policy_weights())
         return folder
 
     @classmethod
@@ -59,18 +71,31 @@ class WholeCheckpoints(Algorithm):
             CheckpointError: It is incomplete, damaged, or not one of PTM.
             InputError: It does not fit the ``config`` that is given.
         """
-        if not isinstance(path, Checkpoint):
-            check_checkpoint(path, filesystem)
-            if (config := kwargs.get("config")) is not None:  # before anything is started
-                if isinstance(config, Mapping):
-                    config = cls.get_default_config().update_from_dict(dict(config))
-                _check_fits(path, filesystem, config, trusted=True)
+        if isinstance(path, Checkpoint):
+            path, filesystem = path.path, path.filesystem
+        filesystem, folder = locate(path, filesystem)
+        check_algorithm(folder, filesystem)
+        if (config := kwargs.get("config")) is not None:  # before anything is started
+            if isinstance(config, Mapping):
+                config = cls.get_default_config().update_from_dict(dict(config))
+            _check_fits(folder, filesystem, config, trusted=True)
         # Building the classes that a checkpoint names runs their code; its states add no risk.
         options = {"trusted": True, "stop_on_error": True, **kwargs}
-        return super().from_checkpoint(path, filesystem, **options)
+        return super().from_checkpoint(folder, filesystem, **options)
+
+    def save(self, checkpoint_dir: Any = None) -> Any:
+        """Writes a checkpoint as ``save_to_path`` does, and returns Tune's description of it."""
+        return super().save(checkpoint_dir and str(local_path(checkpoint_dir)))
 
     def restore(self, checkpoint_path: Any) -> None:
-        """Restores a checkpoint with the counters of Tune's result, as Tune calls it."""
+        """Restores a checkpoint with the counters of Tune's result, as Tune calls it.
+
+        Args:
+            checkpoint_path: A path, a ``ray.tune.Checkpoint``, or what ``save`` returned.
+        """
+        if isinstance(checkpoint_path, (str, PurePath)):
+            filesystem, folder = locate(checkpoint_path)
+            checkpoint_path = Checkpoint(folder, filesystem)
         with self._all_or_nothing():
             super().restore(checkpoint_path)
 
@@ -82,10 +107,10 @@ class WholeCheckpoints(Algorithm):
         stop_on_error: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Restores a checkpoint.
+        """Restores a checkpoint, or a component of one.
 
         Args:
-            path: The checkpoint's folder.
+            path: The checkpoint's folder; with ``component``, the component's folder.
             *args: RLlib's arguments.
             trusted: Whether to load states that could run code; see ``safe_pickles``.
             stop_on_error: Whether to stop the algorithm after an error: nobody else can stop what
@@ -97,15 +122,17 @@ class WholeCheckpoints(Algorithm):
             InputError: It is one of an algorithm with other networks or another optimiser.
         """
         try:
-            filesystem = kwargs.get("filesystem")
-            if kwargs.get("component") is None:
-                check_checkpoint(path, filesystem)
+            filesystem, folder = locate(path, kwargs.get("filesystem"))
+            if (component := kwargs.get("component")) is None:
+                check_algorithm(folder, filesystem)
+            else:
+                check_around(folder, filesystem, component)
             if not trusted:
-                refuse_code(path, filesystem)
-            if kwargs.get("component") is None:
-                _check_fits(path, filesystem, self.config, trusted=trusted)
+                refuse_code(folder, filesystem)
+            if component is None:
+                _check_fits(folder, filesystem, self.config, trusted=trusted)
             with self._all_or_nothing():
-                super().restore_from_path(path, *args, **kwargs)
+                super().restore_from_path(folder, *args, **{**kwargs, "filesystem": filesystem})
         except BaseException:
             if stop_on_error:
                 self.stop()
@@ -147,6 +174,39 @@ class WholeCheckpoints(Algorithm):
             raise
         finally:
             self._restoring = False
+
+    def _policy_weights(self) -> dict[str, Any]:
+        """The weights of the networks, as the learner has them."""
+        state = self.learner_group.get_state(
+            components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}"
+        )
+        return state[COMPONENT_LEARNER][COMPONENT_RL_MODULE][DEFAULT_MODULE_ID]
+
+
+def check_around(folder: str, filesystem: Any, component: str) -> None:
+    """Checks the algorithm's checkpoint that a component's folder is part of.
+
+    A component that was saved on its own, by RLlib alone, has no list of files to check it by.
+
+    Args:
+        folder: The component's folder.
+        filesystem: Its file system.
+        component: The component, for the message.
+
+    Raises:
+        CheckpointError: The checkpoint is incomplete or damaged, or the folder is the whole one.
+    """
+    for place in (PurePath(folder), *PurePath(folder).parents):
+        marks = [f"{place}/{name}" for name in (CONTENTS_FILE, ALGORITHM_MARKER)]
+        if not any(found.is_file for found in filesystem.get_file_info(marks)):
+            continue
+        if str(place) == folder:
+            raise CheckpointError(
+                f"{folder}: component={component!r} is restored from its own folder, such as "
+                f"{folder}/{component}; this one holds a whole checkpoint"
+            )
+        check_algorithm(str(place), filesystem)
+        return
 
 
 def flat_scores(result: dict[str, Any]) -> dict[str, Number]:

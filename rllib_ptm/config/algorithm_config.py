@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.config.rllib_settings import (
@@ -19,6 +20,7 @@ from rllib_ptm.envs.errors import InputError, Problems, located, unknown_name
 from rllib_ptm.envs.settings import read_settings
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.team_view import MEDIVAC
+from rllib_ptm.learn.rl_module import TRAINED_IN, PTMModule
 from rllib_ptm.ray_private import config_attribute
 
 ENVIRONMENT = "multi_task_sc2"
@@ -143,6 +145,19 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
             config.env_config[key] = slots
         config.explore = False
         return config
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """The shared policy."""
+        return RLModuleSpec(module_class=PTMModule)
+
+    @property
+    def _model_config_auto_includes(self) -> dict[str, Any]:
+        return {
+            **super()._model_config_auto_includes,
+            **{key: getattr(self, key) for key in ("gamma", *PTMSettings.key_names())},
+            "num_tasks": len(self.env_settings.parsed_tasks),
+            TRAINED_IN: self.env_settings.plain(),
+        }
 
     @property
     def env_settings(self) -> EnvSettings:

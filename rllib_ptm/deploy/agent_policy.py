@@ -19,20 +19,45 @@ from ray.rllib.core import (
 )
 from ray.rllib.core.rl_module.rl_module import RLModule
 
+from rllib_ptm.checkpoints.saved_policy import check_algorithm, read_policy
 from rllib_ptm.learn.rl_module import HIDDEN
+from rllib_ptm.replay.array_files import local_path
+
+
+def load_policy(checkpoint: str | pathlib.Path) -> RLModule:
+    """Loads the policy of an algorithm's checkpoint; runs no code from it.
+
+    Args:
+        checkpoint: The checkpoint's folder.
+
+    Returns:
+        What the agents need to act, without the mixer; see ``AgentPolicy``.
+
+    Raises:
+        CheckpointError: The checkpoint is incomplete, damaged, or not one of PTM.
+    """
+    return read_policy(checkpoint).module()
 
 
 def policy_folder(checkpoint: str | pathlib.Path) -> pathlib.Path:
-    """The folder of the policy in an algorithm's checkpoint, for ``RLModule.from_checkpoint``."""
+    """The folder of the policy in an algorithm's checkpoint, for ``RLModule.from_checkpoint``.
+
+    ``RLModule.from_checkpoint`` loads pickles, which can run code; ``load_policy`` does not.
+
+    Raises:
+        CheckpointError: The checkpoint is incomplete, damaged, or not one of PTM.
+    """
+    check_algorithm(checkpoint)
     inside = (COMPONENT_LEARNER_GROUP, COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID)
-    return pathlib.Path(checkpoint).absolute().joinpath(*inside)
+    return local_path(checkpoint).joinpath(*inside)
 
 
 class AgentPolicy:
     """The policy of one agent, with its hidden state. Several agents may share a module.
 
     Args:
-        module: From ``RLModule.from_checkpoint(policy_folder(path), inference_only=True)``.
+        module: From ``load_policy(path)`` or
+            ``RLModule.from_checkpoint(policy_folder(path), inference_only=True)``.
         slot: The agent's ally slot; PettingZoo's ``ally_3`` has slot 3.
     """
 

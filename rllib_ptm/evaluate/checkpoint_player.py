@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import pathlib
-import pickle
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ray.rllib.core.rl_module.rl_module import RLModule
-
-from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
-from rllib_ptm.deploy.agent_policy import policy_folder
+from rllib_ptm.checkpoints.saved_policy import read_policy
 from rllib_ptm.deploy.slot_expansion import Slots, expand_slots
-from rllib_ptm.envs.errors import InputError
 from rllib_ptm.envs.starcraft.backends import BACKENDS, EnvSettings
 from rllib_ptm.envs.starcraft.tasks import parse_tasks
 from rllib_ptm.envs.starcraft.units import Units
@@ -25,12 +20,9 @@ from rllib_ptm.play.evaluation_episodes import (
 )
 from rllib_ptm.replay.episodes import time_steps
 
-# RLlib's file with the class and the constructor arguments of the saved object.
-CONSTRUCTOR_FILE = RLModule.CLASS_AND_CTOR_ARGS_FILE_NAME
-
 
 class CheckpointPlayer:
-    """Plays a checkpoint's policy; equal seeds give equal episodes.
+    """Plays a checkpoint's policy; equal seeds give equal episodes. It runs no code from the files.
 
     Args:
         checkpoint: A folder written by ``rllib train``, Tune or ``algo.save_to_path``.
@@ -40,7 +32,8 @@ class CheckpointPlayer:
         save_replay_dir: A folder for the game's own replay files, if the backend writes them.
 
     Raises:
-        InputError: The folder is no checkpoint of PTM, or the tasks or the backend do not fit it.
+        InputError: The folder is no checkpoint of PTM or a damaged one, or the tasks or the
+            backend do not fit it.
     """
 
     def __init__(
@@ -51,8 +44,8 @@ class CheckpointPlayer:
         backend: str | None = None,
         save_replay_dir: str | None = None,
     ) -> None:
-        folder = pathlib.Path(checkpoint).absolute()
-        config = _config_of(folder)
+        policy = read_policy(checkpoint)
+        config = policy.algorithm_config()
         settings = config.env_settings
         trained = Slots(settings.ally_slots, settings.enemy_slots)
         changes = {"tasks": tasks, "backend": backend, "save_replay_dir": save_replay_dir}
@@ -66,8 +59,7 @@ class CheckpointPlayer:
             max(trained.allies, needed.ally_slots), max(trained.enemies, needed.enemy_slots)
         )
         config.env_config.update(max_allies=wanted.allies, max_enemies=wanted.enemies)
-        module = RLModule.from_checkpoint(policy_folder(folder), inference_only=True)
-        weights = expand_slots(module.get_state(), trained, wanted, config.action_head)
+        weights = expand_slots(policy.weights, trained, wanted, config.action_head)
         self._runner = TeamEnvRunner(config=config, worker_index=0, num_workers=0)
         self._runner.module.set_state(weights)
 
@@ -126,19 +118,3 @@ def _settings_for(env_config: Mapping[str, Any], backend: str) -> dict[str, Any]
     """The settings of the training that mean something to this backend."""
     keys = {*EnvSettings.model_fields, *BACKENDS[backend].settings.key_names()}
     return {key: value for key, value in env_config.items() if key in keys}
-
-
-def _config_of(folder: pathlib.Path) -> CheckedAlgorithmConfig:
-    """The config of the training, changed to run in one process."""
-    file = folder / CONSTRUCTOR_FILE
-    if not file.is_file():
-        raise InputError(f"{folder}: expected a checkpoint folder with a file {CONSTRUCTOR_FILE}")
-    with file.open("rb") as stream:
-        arguments: Any = pickle.load(stream)["ctor_args_and_kwargs"]
-    state = arguments[0][0]
-    config_class = state.get("class") if isinstance(state, dict) else None
-    if not (isinstance(config_class, type) and issubclass(config_class, CheckedAlgorithmConfig)):
-        raise InputError(f"{folder}: expected a checkpoint of PTM, found one of {state!r:.80}")
-    config = config_class.from_state(state).copy(copy_frozen=False)
-    config.num_env_runners = 0
-    return config

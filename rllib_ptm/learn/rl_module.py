@@ -30,6 +30,10 @@ from rllib_ptm.model.q_values import TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes
 
 HIDDEN = "hidden"
+# Key of model_config: all settings of the battles that the policy is trained in.
+TRAINED_IN = "trained_in"
+# The attributes and weights of target networks begin with it.
+TARGET = "target_"
 # Entries of what forward_train returns.
 BATCH, Q_VALUES, TARGETS = "batch", "q_values", "targets"
 

@@ -331,11 +331,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def _settings_to_resume(self) -> str:
         """The settings that must be equal for episodes in progress to resume, as JSON."""
         settings = {
-            **self._env.model_dump(mode="json"),
-            **self._env.backend_settings.model_dump(mode="json"),
-            "tasks": self.task_names,
-            "max_allies": self._env.ally_slots,
-            "max_enemies": self._env.enemy_slots,
+            **self._env.plain(),
             "battles": self.config.num_envs_per_env_runner,
             "recurrent_dim": self.config.recurrent_dim,
             "exploration": list(Exploration(1).get_state()),  # the names of its arrays

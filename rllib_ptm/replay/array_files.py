@@ -3,29 +3,57 @@
 from __future__ import annotations
 
 import io
+import os
 import pathlib
+import re
 from typing import Any
+from urllib.request import url2pathname
 
 import numpy as np
 import pyarrow.fs
 
+from rllib_ptm.envs.errors import InputError
+
 Arrays = dict[str, np.ndarray]  # arrays by name
 
+# A path object has one slash where the URI has three. A host has no meaning here.
+_LOCAL_URI = re.compile(r"file:(//(localhost)?)?/", re.IGNORECASE)
 
-def locate(path: Any, filesystem: Any) -> tuple[Any, str]:
+
+def locate(path: Any, filesystem: Any = None) -> tuple[Any, str]:
     """Resolves a path.
 
     Args:
-        path: A folder, as a path or a URI.
-        filesystem: Its file system; None = the one of the URI.
+        path: A folder: a path of this machine, relative or with ``~`` too, or a URI.
+        filesystem: Its file system; None = the one of the URI, or this machine's.
 
     Returns:
-        The file system, and the folder's path on it.
+        The file system, and the folder's path on it, without a slash at its end.
+
+    Raises:
+        InputError: There is no such kind of URI.
     """
     folder = pathlib.PurePath(path).as_posix() if isinstance(path, pathlib.PurePath) else str(path)
     if filesystem is None:
-        return pyarrow.fs.FileSystem.from_uri(folder)
-    return filesystem, folder
+        if not _is_remote(folder):
+            return pyarrow.fs.LocalFileSystem(), str(local_path(folder))
+        try:
+            filesystem, folder = pyarrow.fs.FileSystem.from_uri(folder)
+        except ValueError as error:  # pyarrow's ArrowInvalid
+            raise InputError(f"{folder}: expected a folder or a URI: {error}") from None
+    return filesystem, folder.rstrip("/") or "/"
+
+
+def local_path(path: str | pathlib.PurePath) -> pathlib.Path:
+    """A path of this machine, also one with ``~`` or ``file://``, without symbolic links."""
+    text = str(path)
+    if local_uri := _LOCAL_URI.match(text):
+        text = url2pathname(text[local_uri.end() - 1 :])
+    return pathlib.Path(os.path.expanduser(text)).resolve()
+
+
+def _is_remote(path: str) -> bool:
+    return "://" in path and not _LOCAL_URI.match(path)
 
 
 def write_arrays(filesystem: Any, file: str, arrays: Arrays) -> None:
@@ -40,6 +68,10 @@ def write_arrays(filesystem: Any, file: str, arrays: Arrays) -> None:
 def read_arrays(filesystem: Any, file: str) -> Arrays:
     """Reads what ``write_arrays`` wrote; runs no code from the file."""
     with filesystem.open_input_stream(file) as stream:
-        content = io.BytesIO(stream.read())
-    with np.load(content, allow_pickle=False) as arrays:
+        return parse_arrays(stream.read())
+
+
+def parse_arrays(content: bytes) -> Arrays:
+    """Reads the content of a file that ``write_arrays`` wrote; runs no code from it."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return dict(arrays)

@@ -14,13 +14,8 @@ from collections.abc import Callable
 import pyarrow.fs
 import pytest
 
-from rllib_ptm.checkpoints.folder import (
-    CONTENTS_FILE,
-    CheckpointError,
-    check_checkpoint,
-    saved_progress,
-    whole_checkpoint,
-)
+from rllib_ptm.checkpoints.contents import CONTENTS_FILE, CheckpointError
+from rllib_ptm.checkpoints.folder import check_checkpoint, saved_progress, whole_checkpoint
 
 # Saves "new" over what is there and is killed at the given call of os.rename, or while writing.
 KILLED_WHILE_SAVING = """
@@ -149,7 +144,7 @@ def _come_from_the_future(folder: pathlib.Path) -> None:
         (_lose, r"incomplete: learner/weights\.npz is missing"),
         (_lose_contents, r"expected a checkpoint of PTM, but contents\.json is missing"),
         (_garble_contents, r"contents\.json cannot be read"),
-        (_come_from_the_future, r"of version 1, found 'rllib_ptm checkpoint' of version 9"),
+        (_come_from_the_future, r"of version 2, found 'rllib_ptm checkpoint' of version 9"),
     ],
 )
 def test_what_is_not_whole_is_refused(

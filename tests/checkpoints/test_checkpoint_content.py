@@ -14,7 +14,8 @@ import pytest
 
 import rllib_ptm
 from rllib_ptm import PTM, PTMConfig
-from rllib_ptm.checkpoints.folder import CONTENTS_FILE, CheckpointError, whole_checkpoint
+from rllib_ptm.checkpoints.contents import CONTENTS_FILE, CheckpointError
+from rllib_ptm.checkpoints.folder import whole_checkpoint
 from rllib_ptm.learn.rl_module import PTMModule, team_spaces
 
 pytestmark = pytest.mark.usefixtures("cluster")

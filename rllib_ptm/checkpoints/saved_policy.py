@@ -1,0 +1,152 @@
+"""The policy of a checkpoint: plain values as JSON and arrays. Reading it runs no code.
+
+RLlib's own files are pickles. What only plays a policy, or takes its weights, reads these files
+instead:
+
+- ``policy/config.json``: the method, the networks and the battles that the policy was trained in;
+- ``policy/weights.npz``: the weights of all networks but the target networks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from ray.rllib.core import DEFAULT_MODULE_ID
+
+from rllib_ptm.checkpoints.contents import CheckpointError
+from rllib_ptm.checkpoints.folder import check_checkpoint
+from rllib_ptm.config.algorithm_config import ENVIRONMENT, PTM_KEYS, CheckedAlgorithmConfig
+from rllib_ptm.envs.errors import located
+from rllib_ptm.learn.rl_module import TARGET, PTMModule, team_spaces
+from rllib_ptm.replay.array_files import Arrays, parse_arrays, write_arrays
+
+POLICY = "policy"
+CONFIG_FILE, WEIGHTS_FILE = f"{POLICY}/config.json", f"{POLICY}/weights.npz"
+# What a checkpoint of an algorithm has in any case. RLlib writes a state as .pkl or as .msgpack.
+_LEARNER = "learner_group/learner"
+ALGORITHM_MARKER = "rllib_checkpoint.json"
+ALGORITHM_FILES = (
+    ALGORITHM_MARKER,
+    "class_and_ctor_args.pkl",
+    "algorithm_state",
+    f"{_LEARNER}/state",
+    f"{_LEARNER}/rl_module/{DEFAULT_MODULE_ID}/module_state",
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+)
+
+
+class SavedPolicy(NamedTuple):
+    """A policy as it is in a checkpoint.
+
+    Attributes:
+        config: ``training`` holds PTM's keys and gamma; ``env_config`` all settings of the battles,
+            those that had their defaults included; ``num_envs_per_env_runner``; ``module``, the
+            name of the RLModule's class.
+        weights: Name -> array, of the agent, the mixer and the output.
+    """
+
+    config: dict[str, Any]
+    weights: Arrays
+
+    def algorithm_config(self) -> CheckedAlgorithmConfig:
+        """A config of the same networks and battles, to play in this process."""
+        config = CheckedAlgorithmConfig().environment(
+            ENVIRONMENT, env_config=dict(self.config["env_config"])
+        )
+        return config.training(**self.config["training"]).env_runners(
+            num_env_runners=0, num_envs_per_env_runner=self.config["num_envs_per_env_runner"]
+        )
+
+    def module(self) -> PTMModule:
+        """The policy as an RLModule: what an agent needs to act, without the mixer."""
+        config = self.algorithm_config()
+        env = config.env_settings
+        spaces = {DEFAULT_MODULE_ID: team_spaces(env.ally_slots, env.enemy_slots)}
+        module = config.get_rl_module_spec(spaces=spaces, inference_only=True).build()
+        module.set_state(self.weights)
+        return module
+
+
+def write_policy(
+    filesystem: Any, folder: str, config: CheckedAlgorithmConfig, weights: Mapping[str, Any]
+) -> None:
+    """Writes a policy's two files.
+
+    Args:
+        filesystem: The file system of the checkpoint.
+        folder: The checkpoint's folder on it.
+        config: The config of the training.
+        weights: The state of the ``PTMModule``, target networks included.
+    """
+    filesystem.create_dir(f"{folder}/{POLICY}", recursive=True)
+    with filesystem.open_output_stream(f"{folder}/{CONFIG_FILE}") as stream:
+        stream.write(json.dumps(_plain_config(config), indent=1, default=_plain).encode())
+    trained = {k: np.asarray(v) for k, v in weights.items() if not k.startswith(TARGET)}
+    write_arrays(filesystem, f"{folder}/{WEIGHTS_FILE}", trained)
+
+
+def read_policy(checkpoint: Any, filesystem: Any = None) -> SavedPolicy:
+    """Reads the policy of an algorithm's checkpoint, and checks the whole checkpoint before.
+
+    Args:
+        checkpoint: The checkpoint's folder.
+        filesystem: The file system; None = the one that ``checkpoint`` names.
+
+    Raises:
+        CheckpointError: It is incomplete, damaged, not one of PTM, or holds the policy of a class
+            that is not PTM's.
+    """
+    content = check_algorithm(checkpoint, filesystem, read=(CONFIG_FILE, WEIGHTS_FILE))
+    with located(f"{checkpoint}: "):
+        config = json.loads(content[CONFIG_FILE])
+        if config["module"] != _name_of(PTMModule):
+            raise CheckpointError(
+                f"{CONFIG_FILE}: expected a policy of class {_name_of(PTMModule)}, found "
+                f"{config['module']}, which only RLModule.from_checkpoint(policy_folder(...)) can "
+                f"build"
+            )
+        return SavedPolicy(config, parse_arrays(content[WEIGHTS_FILE]))
+
+
+def check_algorithm(
+    checkpoint: Any, filesystem: Any = None, read: tuple[str, ...] = ()
+) -> dict[str, bytes]:
+    """Checks that a folder holds a complete checkpoint of an algorithm.
+
+    Args:
+        checkpoint: The checkpoint's folder.
+        filesystem: The file system; None = the one that ``checkpoint`` names.
+        read: Names of files whose content is wanted.
+
+    Returns:
+        The content of these files, as it was checked.
+
+    Raises:
+        CheckpointError: See ``check_checkpoint``.
+    """
+    return check_checkpoint(checkpoint, filesystem, must_have=ALGORITHM_FILES, read=read)
+
+
+def _plain_config(config: CheckedAlgorithmConfig) -> dict[str, Any]:
+    module = config.get_rl_module_spec(spaces={DEFAULT_MODULE_ID: (None, None)}).module_class
+    return {
+        "module": _name_of(module),
+        "training": {key: getattr(config, key) for key in ("gamma", *sorted(PTM_KEYS))},
+        "env_config": config.env_settings.plain(),
+        "num_envs_per_env_runner": config.num_envs_per_env_runner,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's as one of Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"cannot write {value!r} as JSON")
+
+
+def _name_of(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
