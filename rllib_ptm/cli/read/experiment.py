@@ -17,6 +17,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from rllib_ptm.cli.read.limits import MOST_TRIALS
 from rllib_ptm.cli.read.result_keys import check_stop, reported_keys
+from rllib_ptm.cli.read.sample_seeds import with_sample_seeds
 from rllib_ptm.cli.read.scheduler_settings import (
     SCHEDULERS,
     FifoSettings,
@@ -202,6 +203,10 @@ class Experiment:
             mutated = self.scheduler_settings.mutated().items()
             grids = {key: {"grid_search": values} for key, values in mutated}
             yield from variants({**self.config, **grids}, "config")
+
+    def samples(self) -> tuple[dict[str, Any], int]:
+        """The config that Tune gets, with a seed for each sample, and its number of samples."""
+        return with_sample_seeds(self.config, self.num_samples)
 
 
 def read_experiments(

@@ -30,11 +30,12 @@ def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
     folder = storage / experiment.name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _RECORD_FILE).write_text(_record(experiment))
+    config, num_samples = experiment.samples()
     tuner = Tuner(
         experiment.algorithm,
-        param_space=tune_space(experiment.config),
+        param_space=tune_space(config),
         tune_config=TuneConfig(
-            num_samples=experiment.num_samples,
+            num_samples=num_samples,
             max_concurrent_trials=experiment.max_concurrent_trials,
             scheduler=make_scheduler(experiment.scheduler_settings),
         ),

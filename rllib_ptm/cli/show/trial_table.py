@@ -38,7 +38,8 @@ def best_first(experiment: Experiment, results: Sequence[Result]) -> list[Result
 def trial_table(experiment: Experiment, results: Sequence[Result]) -> Table:
     """A row per trial: its settings, its iterations, and its metric."""
     metric, _ = _ranked_by(experiment)
-    keys = searched_keys(experiment.config)
+    config, _ = experiment.samples()
+    keys = searched_keys(config)
     if isinstance(experiment.scheduler_settings, PbtSettings):
         keys += [k for k in experiment.scheduler_settings.mutated() if k not in keys]
     table = Table(
@@ -47,10 +48,10 @@ def trial_table(experiment: Experiment, results: Sequence[Result]) -> Table:
     for name in (*keys, "iterations", metric, ""):
         table.add_column(name, justify="right", overflow="fold")
     for result in results:
-        config = flatten(result.config or {})
+        used = flatten(result.config or {})
         iterations, score = _number(result, "training_iteration"), _number(result, metric)
         table.add_row(
-            *(_text(config.get(key)) for key in keys),
+            *(_text(used.get(key)) for key in keys),
             "-" if iterations is None else f"{iterations:.0f}",
             "-" if score is None else f"{score:.3f}",
             "failed" if result.error is not None else "",
