@@ -108,6 +108,10 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
 
     def _check_evaluation(self) -> None:
         """Checks that evaluation is greedy, and that its tasks fit the networks."""
+        if self.evaluate_at_start and not self.evaluation_interval:
+            raise InputError(
+                "config.evaluate_at_start: it changes nothing without evaluation_interval"
+            )
         if self.evaluation_duration_unit != "episodes":
             raise InputError(
                 "config.evaluation_duration_unit: expected 'episodes' (of each task), found "

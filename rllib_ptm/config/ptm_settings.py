@@ -113,6 +113,11 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
     task_draw: Annotated[str, one_of(TASK_DRAWS)] = Field(
         "uniform", description="how each episode draws its task"
     )
+    evaluate_at_start: bool = Field(
+        False,
+        description="also evaluates before the first update, with evaluation_interval; the first "
+        "result has it as evaluation_at_start",
+    )
     seed_for_evaluation: int = Field(
         0,
         ge=0,

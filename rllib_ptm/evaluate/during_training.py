@@ -20,6 +20,7 @@ from rllib_ptm.evaluate.runner_group import (
 )
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import evaluation_episodes
+from rllib_ptm.tasks.metrics import EVALUATION_AT_START
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,18 @@ class GreedyEvaluation(Algorithm):
 
         An evaluation in parallel to training uses the policy from the start of the iteration. Its
         weights are copied before a gradient step can change them.
+
+        With ``evaluate_at_start`` the first iteration begins with an evaluation. A run that resumes
+        has had it.
         """
+        at_start: dict[str, Any] = {}
+        if self.config.evaluate_at_start and self.iteration == 0 and (found := self.evaluate()):
+            at_start[EVALUATION_AT_START] = found
         interval = self.config.evaluation_interval
         due = bool(interval) and (self.iteration + 1) % interval == 0
         if due and self.config.evaluation_parallel_to_training:
             self._weights_before_step = self._acting_weights()
-        return super().step()
+        return super().step() | at_start
 
     def evaluate(self, parallel_train_future: Any = None) -> dict[str, Any]:
         """Plays ``evaluation_duration`` greedy episodes of each task, the same ones every time.

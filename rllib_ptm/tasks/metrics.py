@@ -12,6 +12,7 @@ WINS, EPISODES, WIN_RATE = "wins", "episodes", "win_rate"
 WIN_RATE_MEAN = "win_rate_mean"
 # Keys at the top of a result.
 PRIORITIES, SCHEDULES = "priorities", "schedules"
+EVALUATION_AT_START = "evaluation_at_start"  # built as EVALUATION; in the first result alone
 
 # RLlib's names
 ENV_RUNNERS, EVALUATION, LEARNERS = "env_runners", "evaluation", "learners"

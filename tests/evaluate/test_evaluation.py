@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,8 +21,9 @@ RUNNERS = [
 ]
 
 
-def with_evaluation(config: PTMConfig, **more: Any) -> PTMConfig:
+def with_evaluation(config: PTMConfig, evaluate_at_start: bool = False, **more: Any) -> PTMConfig:
     config.delay_between_env_runner_restarts_s = 0.0
+    config.training(evaluate_at_start=evaluate_at_start)
     return config.evaluation(**{"evaluation_interval": 1, "evaluation_duration": 5, **more})
 
 
@@ -74,15 +76,24 @@ def test_only_iterations_that_evaluate_report_it(build: Callable[..., PTM]) -> N
 
 
 def test_evaluation_changes_nothing_in_the_training(
-    make_config: MakeConfig, build: Callable[..., PTM]
+    make_config: MakeConfig, build: Callable[..., PTM], tmp_path: pathlib.Path
 ) -> None:
-    watched, plain = build(), make_config().build_algo()
-    for algorithm in (watched, plain):
-        algorithm.train()
+    """Nor does the one before the first update, which only the first result has."""
+    watched, plain = build(evaluate_at_start=True), make_config().build_algo()
+    at_start = evaluate(watched)
+    result, without = watched.train(), plain.train()
+    assert result["evaluation_at_start"]["env_runners"] == at_start
+    assert result["evaluation"]["env_runners"] != at_start
+    assert "evaluation_at_start" not in without
+    plain.save_to_path(tmp_path)
     plain.evaluate()  # without a group of its own
-    losses = [a.train()["learners"]["default_policy"]["total_loss"] for a in (watched, plain)]
-    plain.stop()
+    results = [a.train() for a in (watched, plain)]
+    losses = [result["learners"]["default_policy"]["total_loss"] for result in results]
     assert losses[0] == losses[1]
+    watched.restore_from_path(tmp_path)
+    results.append(watched.train())
+    assert not any("evaluation_at_start" in result for result in results)
+    plain.stop()
 
 
 def test_other_tasks_on_the_slots_of_the_training(build: Callable[..., PTM]) -> None:
@@ -124,6 +135,10 @@ def test_a_missing_runner_is_an_error_in_time(build: Callable[..., PTM]) -> None
         (
             {"evaluation_duration_unit": "timesteps"},
             "evaluation_duration_unit: 'timesteps' is unknown; legal: episodes",
+        ),
+        (
+            {"evaluate_at_start": True},
+            "evaluate_at_start: it changes nothing without evaluation_in",
         ),
         ({"evaluation_config": {"explore": True}}, "evaluation_config.explore: expected false"),
         ({"evaluation_config": {"explor": False}}, "'explor' is unknown; did you mean 'explore'"),
