@@ -69,7 +69,7 @@ def located(place: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(*(f"{place}{line}" for line in error.lines)) from None
+        raise type(error)(*(f"{place}{line}" for line in error.lines)) from None
 
 
 def unknown_name(

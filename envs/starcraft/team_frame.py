@@ -13,11 +13,12 @@ import numpy as np
 from .battles import Battles, Resumable
 from .symmetry import INVERSE, SYMMETRIES, transform_actions, transform_units
 from .tasks import Task
-from .units import BoolArray, IntArray, Units
+from .units import BoolArray, FloatArray, IntArray, Units
 
 SYMMETRY = "symmetry"  # key in a saved state
 # The middle of the sector in which every battle starts, between west and north-west.
 _START = np.array([-np.cos(np.pi / 8), np.sin(np.pi / 8)])
+_ROUNDING = 1e-4  # of float32 positions at the border of two sectors
 
 
 def wrap_in_team_frame(battles: Battles) -> TeamFrame:
@@ -25,6 +26,16 @@ def wrap_in_team_frame(battles: Battles) -> TeamFrame:
     if isinstance(battles, Resumable):
         return ResumableTeamFrame(battles)
     return TeamFrame(battles)
+
+
+def starts_in_team_frame(centre: FloatArray) -> bool:
+    """Whether a battle that has just started is in the team's frame.
+
+    Args:
+        centre: [2] the allies' centre of mass, from the map's centre.
+    """
+    along = (SYMMETRIES @ centre) @ _START
+    return bool(centre @ _START >= along.max() - _ROUNDING * np.linalg.norm(centre))
 
 
 class TeamFrame:

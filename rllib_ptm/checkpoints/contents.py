@@ -10,7 +10,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pyarrow.fs
@@ -166,17 +166,16 @@ def other_files(filesystem: Any, folder: str, contents: Contents) -> tuple[str, 
         {name.split("/")[0] for name in folders},
     )
     others = []
-    found = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))
-    for name in sorted(info.path[len(folder) :].lstrip("/") for info in found):
+    for name in sorted(_entries(filesystem, folder)):
         first, _, below = name.partition("/")
         if name in known or (below and first not in parts):
             continue
-        if below or first.split(".")[0] in RESERVED or _OLD_CHECKPOINT.match(first):
+        if first in parts or first.split(".")[0] in RESERVED or _OLD_CHECKPOINT.match(first):
             raise CheckpointError(
                 f"{folder}: {name} is not part of the checkpoint, and RLlib might load it: move it "
                 f"elsewhere"
             )
-        others.append(name)
+        others.append(first)
     return tuple(others)
 
 
@@ -229,6 +228,22 @@ def _files(filesystem: Any, folder: str) -> list[tuple[str, int]]:
     """Names and sizes of all files below the folder."""
     found = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))
     return sorted((f.path[len(folder) :].lstrip("/"), f.size) for f in found if f.is_file)
+
+
+def _entries(filesystem: Any, folder: str) -> Iterator[str]:
+    """Yields the names of all files, folders and symbolic links below a folder.
+
+    A link to a folder has a slash at its end: it is no folder of a checkpoint.
+    """
+    if not is_local(filesystem):
+        found = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))
+        yield from (info.path[len(folder) :].lstrip("/") for info in found)
+        return
+    for parent, folders, files in os.walk(folder):  # pyarrow leaves out links that lead nowhere
+        for name in (*folders, *files):
+            path = os.path.join(parent, name)
+            is_link = name in folders and os.path.islink(path)
+            yield os.path.relpath(path, folder) + ("/" if is_link else "")
 
 
 def _checksum(filesystem: Any, file: str) -> int:

@@ -96,18 +96,92 @@ def test_an_error_while_saving_leaves_the_checkpoint_before(tmp_path: pathlib.Pa
     assert os.listdir(tmp_path) == ["checkpoint"]
 
 
+def keep(folder: pathlib.Path) -> None:
+    """Puts files of the user's own beside those of a checkpoint."""
+    (folder / "my_notes.txt").write_text("learns slowly")
+    (folder / "plots").mkdir()
+    (folder / "plots" / "returns.pkl").write_text("mine")
+    (folder / "newest").symlink_to("nowhere")
+
+
+def is_kept(folder: pathlib.Path) -> bool:
+    return (
+        (folder / "my_notes.txt").read_text() == "learns slowly"
+        and (folder / "plots" / "returns.pkl").read_text() == "mine"
+        and (folder / "newest").readlink() == pathlib.Path("nowhere")
+    )
+
+
+def test_a_user_s_own_files_stay(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "checkpoint"
+    save(folder, "first")
+    keep(folder)
+    for text in ("second", "third"):
+        save(folder, text)
+        assert text_of(folder) == text
+        assert is_kept(folder)
+
+
+@pytest.mark.parametrize("name", ["learner/notes.txt", "algorithm_state.pkl", "replay_buffer"])
+def test_what_a_restore_might_load_is_refused_by_name(tmp_path: pathlib.Path, name: str) -> None:
+    save(tmp_path, "first")
+    (tmp_path / name).write_text("mine")
+    for use in (lambda: save(tmp_path, "new"), lambda: check_checkpoint(tmp_path)):
+        with pytest.raises(CheckpointError, match=f"{name} is not part of the checkpoint"):
+            use()
+    assert (tmp_path / name).read_text() == "mine"
+    (tmp_path / name).unlink()
+    assert text_of(tmp_path) == "first"
+
+
+def test_a_link_to_a_folder_is_not_part_of_a_checkpoint(tmp_path: pathlib.Path) -> None:
+    """What is beside the files that are checked could be anything there."""
+    save(tmp_path / "checkpoint", "first")
+    (tmp_path / "checkpoint" / "learner").rename(tmp_path / "learner")
+    (tmp_path / "checkpoint" / "learner").symlink_to(tmp_path / "learner")
+    with pytest.raises(CheckpointError, match="learner/ is not part of the checkpoint"):
+        check_checkpoint(tmp_path / "checkpoint")
+
+
+def test_a_file_of_the_name_of_a_new_one_is_not_replaced(tmp_path: pathlib.Path) -> None:
+    save(tmp_path, "first")
+    (tmp_path / "notes").write_text("mine")
+
+    def save_with_notes() -> None:
+        with whole_checkpoint(tmp_path) as (_, draft, _):
+            write(draft, "new")
+            pathlib.Path(draft, "notes").touch()
+
+    with pytest.raises(CheckpointError, match="notes is not part of the checkpoint there"):
+        save_with_notes()
+    assert (tmp_path / "notes").read_text() == "mine"
+    assert text_of(tmp_path) == "first"
+
+
+def test_a_checkpoint_whose_files_are_unknown_is_not_replaced(tmp_path: pathlib.Path) -> None:
+    save(tmp_path, "first")
+    keep(tmp_path)
+    _garble_contents(tmp_path)
+    with pytest.raises(CheckpointError, match=r"are unknown: .*contents\.json cannot"):
+        save(tmp_path, "second")
+    assert is_kept(tmp_path)
+
+
 @pytest.mark.parametrize("rename", [0, 1, 2], ids=["writing", "first move", "second move"])
 def test_a_kill_while_saving_leaves_the_checkpoint_before(
     tmp_path: pathlib.Path, rename: int
 ) -> None:
     folder = tmp_path / "checkpoint"
     save(folder, "first")
+    keep(folder)
     script = f"import pathlib\n{inspect.getsource(write)}\n{KILLED_WHILE_SAVING}"
     killed = subprocess.run([sys.executable, "-c", script, str(folder), str(rename)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert text_of(folder) == "first"
+    assert is_kept(folder)
     save(folder, "second")  # the files that the killed process left do no harm
     assert text_of(folder) == "second"
+    assert is_kept(folder)
     assert os.listdir(tmp_path) == ["checkpoint"]
 
 
@@ -131,6 +205,11 @@ def _garble_contents(folder: pathlib.Path) -> None:
     os.truncate(folder / CONTENTS_FILE, 20)
 
 
+def _alter_contents(folder: pathlib.Path) -> None:
+    text = (folder / CONTENTS_FILE).read_text()
+    (folder / CONTENTS_FILE).write_text(text.replace(": 2,", ":  2,"))
+
+
 def _come_from_the_future(folder: pathlib.Path) -> None:
     contents = json.loads((folder / CONTENTS_FILE).read_text()) | {"version": 9}
     (folder / CONTENTS_FILE).write_text(json.dumps(contents))
@@ -143,6 +222,7 @@ def _come_from_the_future(folder: pathlib.Path) -> None:
         (_alter, r"damaged: state\.pkl was altered"),
         (_lose, r"incomplete: learner/weights\.npz is missing"),
         (_lose_contents, r"expected a checkpoint of PTM, but contents\.json is missing"),
+        (_alter_contents, r"damaged: contents\.json was altered"),
         (_garble_contents, r"contents\.json cannot be read"),
         (_come_from_the_future, r"of version 2, found 'rllib_ptm checkpoint' of version 9"),
     ],
@@ -178,7 +258,16 @@ def test_an_object_store_gets_its_contents_last(tmp_path: pathlib.Path) -> None:
     with whole_checkpoint("bucket", store) as (_, folder, final):
         assert folder == final == "bucket"
         write(str(tmp_path / folder), "first")
+    (tmp_path / "bucket" / "my_notes.txt").touch()
+    with whole_checkpoint("bucket", store) as (_, folder, _):  # a file less than before
+        (tmp_path / folder / "state.pkl").write_text("second")
     check_checkpoint("bucket", store)
+    assert sorted(os.listdir(tmp_path / "bucket")) == [
+        CONTENTS_FILE,
+        "learner",
+        "my_notes.txt",
+        "state.pkl",
+    ]
     with pytest.raises(OSError, match="cut"), whole_checkpoint("bucket", store):
         raise OSError("cut")
     with pytest.raises(CheckpointError, match=r"contents\.json is missing"):
