@@ -13,6 +13,7 @@ from rllib_ptm.cli.show.task_table import check_result_file, task_table, write_r
 from rllib_ptm.envs.errors import InputError, located, unknown_name
 from rllib_ptm.envs.starcraft.backends import BACKENDS
 from rllib_ptm.envs.starcraft.tasks import TASK_SETS, parse_tasks
+from rllib_ptm.replay.array_files import local_path
 
 _MARKER = "rllib_checkpoint.json"
 
@@ -27,6 +28,7 @@ def evaluate(checkpoint: Path, options: EvaluateOptions) -> None:
     Raises:
         InputError: There is no such checkpoint, or an option cannot be used.
     """
+    checkpoint = local_path(checkpoint)
     if not (checkpoint / _MARKER).is_file():
         raise _not_a_checkpoint(checkpoint)
     tasks = _task_names(options.tasks)
