@@ -6,12 +6,18 @@ Learning*, AAMAS 2023.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from ray.rllib.core import COMPONENT_LEARNER_GROUP
+from ray.rllib.core import (
+    COMPONENT_LEARNER,
+    COMPONENT_LEARNER_GROUP,
+    COMPONENT_RL_MODULE,
+    DEFAULT_MODULE_ID,
+)
 from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.policy.sample_batch import MultiAgentBatch
 from ray.rllib.utils.metrics import (
@@ -31,6 +37,8 @@ from rllib_ptm.checkpoints.episodes_in_progress import EpisodesInProgress
 from rllib_ptm.checkpoints.saving import SETTINGS, WholeCheckpoints, flat_scores
 from rllib_ptm.checkpoints.settings_of_state import settings_of_state
 from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
+from rllib_ptm.deploy.warm_start import WarmStart, read_warm_start
+from rllib_ptm.envs.errors import InputError
 from rllib_ptm.evaluate.during_training import GreedyEvaluation
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout
@@ -52,6 +60,9 @@ EPISODES_IN_PROGRESS = "episodes_in_progress"
 # A sync needs a time limit: without one, RLlib drops it if the result of the previous one has not
 # been fetched yet.
 SYNC_TIMEOUT_S = 60.0
+
+
+logger = logging.getLogger(__name__)
 
 
 class PTMConfig(CheckedAlgorithmConfig):
@@ -113,10 +124,45 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         self._rng = np.random.default_rng(self.config.seed)
         self._group_generator = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
         self._pending_updates = 0.0
+        warm_start = self._read_warm_start()  # before anything is started
         self._sampling_timeout = SamplingTimeout(self.config.sample_timeout_s)
         super().setup(config)
         self.episodes_in_progress = EpisodesInProgress(self.env_runner_group, SYNC_TIMEOUT_S)
+        if warm_start is not None:
+            self._take_weights(warm_start)
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
+
+    def _read_warm_start(self) -> WarmStart | None:
+        """What ``warm_start`` names.
+
+        A trial of Tune that fails to read it fails in its first step: if the trial resumes, its own
+        checkpoint follows, and the other one may be gone.
+        """
+        self._warm_start_error: InputError | None = None
+        if self.config.warm_start is None:
+            return None
+        try:
+            return read_warm_start(self.config)
+        except InputError as error:
+            if self.trial_id == "default":  # not a trial
+                raise
+            self._warm_start_error = error
+            return None
+
+    def _take_weights(self, warm_start: WarmStart) -> None:
+        """Sets the weights of all learners."""
+        path = f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}"
+        learner = self.learner_group.get_state(components=path)[COMPONENT_LEARNER]
+        modules = dict(learner[COMPONENT_RL_MODULE])
+        modules[DEFAULT_MODULE_ID] = warm_start.applied_to(modules[DEFAULT_MODULE_ID])
+        self.learner_group.set_state({COMPONENT_LEARNER: {COMPONENT_RL_MODULE: modules}})
+        logger.info(warm_start.report)
+
+    def step(self) -> dict[str, Any]:
+        """One iteration; see ``GreedyEvaluation.step``."""
+        if self._warm_start_error is not None and self.iteration == 0:
+            raise self._warm_start_error
+        return super().step()
 
     def set_win_rates(self, win_rate: Mapping[str, float]) -> None:
         """Sets the success rates c of tasks; weights, task draws and reports follow them.

@@ -79,9 +79,17 @@ class WholeCheckpoints(Algorithm):
             if isinstance(config, Mapping):
                 config = cls.get_default_config().update_from_dict(dict(config))
             _check_fits(folder, filesystem, config, trusted=True)
+            config = config.copy(copy_frozen=False)
+            config.warm_start = None  # it gets its own weights back
+            kwargs["config"] = config
         # Building the classes that a checkpoint names runs their code; its states add no risk.
         options = {"trusted": True, "stop_on_error": True, **kwargs}
         return super().from_checkpoint(folder, filesystem, **options)
+
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple, dict[str, Any]]:
+        """The constructor's arguments; what is built from a checkpoint does not warm start."""
+        (config_state, *more), kwargs = super().get_ctor_args_and_kwargs()
+        return ({**config_state, "warm_start": None}, *more), kwargs
 
     def save(self, checkpoint_dir: Any = None) -> Any:
         """Writes a checkpoint as ``save_to_path`` does, and returns Tune's description of it."""

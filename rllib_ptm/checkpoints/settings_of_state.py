@@ -13,7 +13,8 @@ from rllib_ptm.model.sizes import NetworkSizes
 METHOD, OPTIMIZER, MIXER = "method", "optimizer_name", "mixer"
 TASKS = "env_config.tasks"
 SLOTS = ("env_config.max_allies", "env_config.max_enemies")
-# The settings without which not even the weights of the acting network fit.
+# The settings without which not even the weights fit; the last ones concern the mixer alone.
+OF_MIXER = ("hypernet_dim", "mixing_dim")
 OF_WEIGHTS = ("action_head", *NetworkSizes.names())
 
 

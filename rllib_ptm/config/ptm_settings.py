@@ -60,6 +60,12 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         "computed from the target entity",
     )
 
+    warm_start: str | None = Field(
+        None,
+        description="the folder of another run's checkpoint, whose weights a new run begins with; "
+        "null = random weights",
+    )
+
     # The updates
     optimizer_name: Annotated[str, one_of(OPTIMIZERS)] = Field(
         "rmsprop", description="the optimiser"

@@ -2,8 +2,8 @@
 
 The number of entity features D depends on the number of slots: each slot has a column in the
 one-hot tag, and each enemy slot has one in the allowed actions and in the last action. Everything
-else in the agent is independent of the slots, provided that the utilities of attacks come from
-the target entity (``action_head: entity``).
+else in agent and mixer is independent of the slots, provided that the utilities of attacks come
+from the target entity (``action_head: entity``).
 
 Tags are drawn at random for every episode, so in training the columns of all tags play the same
 part, and so do those of all attacks. A new column therefore gets the mean of the trained columns:
@@ -24,8 +24,8 @@ from rllib_ptm.envs.errors import InputError
 from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, feature_widths
 from rllib_ptm.envs.starcraft.units import FloatArray
 
-# [width, D]: the only weight whose shape depends on the slots.
-EMBEDDING = "agent.attention.embed.weight"
+# The names of the weights [width, D] of agent and mixer end so; no others depend on the slots.
+EMBEDDING = ".embed.weight"
 
 
 class Slots(NamedTuple):
@@ -38,10 +38,10 @@ class Slots(NamedTuple):
 def expand_slots(
     state: dict[str, FloatArray], trained: Slots, wanted: Slots, action_head: str
 ) -> dict[str, FloatArray]:
-    """Expands the weights of a policy to more slots.
+    """Expands the weights of a policy, and of a mixer if they are among them, to more slots.
 
     Args:
-        state: State of an inference-only ``PTMModule``, as numpy arrays.
+        state: State of a ``PTMModule``, as numpy arrays.
         trained: Its slots.
         wanted: The new slots, at least as many.
         action_head: The module's ``action_head``.
@@ -58,7 +58,10 @@ def expand_slots(
             f"was trained with {trained.allies} and {trained.enemies}: train it with larger "
             f"max_allies and max_enemies, or with action_head: entity"
         )
-    return {**state, EMBEDDING: _expand_columns(state[EMBEDDING], trained, wanted)}
+    return {
+        name: _expand_columns(weight, trained, wanted) if name.endswith(EMBEDDING) else weight
+        for name, weight in state.items()
+    }
 
 
 def _expand_columns(weight: FloatArray, trained: Slots, wanted: Slots) -> FloatArray:

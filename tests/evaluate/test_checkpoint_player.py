@@ -15,10 +15,11 @@ from ray.rllib.core.rl_module.rl_module import RLModule
 from small_networks import SMALL
 
 from rllib_ptm import AgentPolicy, InputError, PTMConfig, envs, policy_folder
-from rllib_ptm.deploy.slot_expansion import EMBEDDING, Slots, expand_slots
+from rllib_ptm.deploy.slot_expansion import Slots, expand_slots
 from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, TeamView, feature_widths, team_view
 from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer, evaluate_checkpoint
 
+EMBEDDING = "agent.attention.embed.weight"
 README = pathlib.Path(__file__).parents[2] / "README.md"
 
 

@@ -283,6 +283,8 @@ def read_experiment(
 
 def _experiment(name: str, source: str, keys: ExperimentSettings) -> Experiment:
     config = {**(keys.config or {}), "env": keys.env}
+    if isinstance(path := config.get("warm_start"), str) and "://" not in path:
+        config["warm_start"] = str(Path(path).expanduser().absolute())
     tasks, _ = played_tasks(config)
     return Experiment(
         name=name,
@@ -318,6 +320,9 @@ def _stop_of_command_line(name: str) -> Iterator[None]:
 def _replaced(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The spec with the keys of the command line; checkpoint settings are replaced one by one."""
     replaced = {**spec, **chosen}
+    config = spec.get("config") or {}
+    if "warm_start" in chosen and isinstance(config, Mapping):  # a key of the config
+        replaced["config"] = {**config, "warm_start": replaced.pop("warm_start")}
     checkpoint = spec.get("checkpoint_config")
     if "checkpoint_config" in chosen and isinstance(checkpoint, Mapping):
         replaced["checkpoint_config"] = {**checkpoint, **chosen["checkpoint_config"]}

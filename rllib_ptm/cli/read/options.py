@@ -62,6 +62,10 @@ class TrainOptions:
     resume: Annotated[
         bool, Option("--resume", help="Continue this experiment's interrupted or failed run.")
     ] = False
+    warm_start: Annotated[
+        str | None,
+        Option(metavar="CHECKPOINT", help="Begin with the weights of another run's checkpoint."),
+    ] = None
     num_samples: Annotated[
         int | None,
         _TrialOption(
@@ -146,6 +150,7 @@ class TrainOptions:
             "checkpoint_score_order": "min" if (score or "").startswith("min-") else None,
         }
         keys = {
+            "warm_start": self.warm_start,
             "num_samples": self.num_samples,
             "max_concurrent_trials": self.max_concurrent_trials,
             "max_failures": self.max_failures,

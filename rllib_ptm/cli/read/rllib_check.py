@@ -36,6 +36,33 @@ def check_with_rllib(experiment: Experiment) -> None:
         problems.raise_if_any()
 
 
+def check_warm_start(experiment: Experiment) -> list[str]:
+    """Checks the checkpoints whose weights a new run begins with.
+
+    Args:
+        experiment: One that ``check_with_rllib`` has checked.
+
+    Returns:
+        A line for each: what is taken, and what starts anew.
+
+    Raises:
+        InputError: A line for each that cannot be read, or does not fit.
+    """
+    from rllib_ptm import PTMConfig
+    from rllib_ptm.deploy.warm_start import read_warm_start
+
+    reports: dict[str, None] = {}  # in order, without repeats
+    problems = Problems()
+    with located(f"{experiment.source}: {experiment.name}: "):
+        for variant in experiment.variants():
+            config = PTMConfig().update_from_dict(variant)
+            with problems.collect():
+                if config.warm_start is not None:
+                    reports[read_warm_start(config).report] = None
+        problems.raise_if_any()
+    return list(reports)
+
+
 def _check_evaluates(config: Mapping[str, Any]) -> None:
     """A command evaluates at intervals only; in Python a user may call ``evaluate()``."""
     interval = "evaluation_interval"

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.options import TrainOptions
-from rllib_ptm.cli.read.rllib_check import check_with_rllib
+from rllib_ptm.cli.read.rllib_check import check_warm_start, check_with_rllib
 from rllib_ptm.cli.run.cluster import (
     import_ray,
     machine_cores,
@@ -52,6 +52,9 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
         experiments = [_with_cores(experiment, cores) for experiment in experiments]
         if options.resume:
             _check_resumable(experiments, storage)
+        warm_starts = [line for e in experiments for line in _warm_starts(e, storage, options)]
+    for line in warm_starts:
+        console.print(line, highlight=False, soft_wrap=True)
     finished, stopped = _train_all(experiments, storage, options, console)
     codes = [0]
     for experiment, grid in finished:
@@ -103,6 +106,14 @@ def _check_resumable(experiments: Sequence[Experiment], storage: Path) -> None:
         raise InputError(f"--resume: there is no run of {names} in {storage}")
     for experiment in begun:
         check_unchanged(experiment, storage)
+
+
+def _warm_starts(experiment: Experiment, storage: Path, options: TrainOptions) -> list[str]:
+    """What a new run takes from other checkpoints; one that resumes takes nothing again."""
+    from rllib_ptm.cli.run.tune_run import has_run
+
+    resumes = options.resume and has_run(experiment, storage)
+    return [] if resumes else check_warm_start(experiment)
 
 
 def _announce(experiment: Experiment, storage: Path, console: Console) -> None:

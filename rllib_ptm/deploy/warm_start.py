@@ -1,0 +1,112 @@
+"""Starts a training from the weights of another run's checkpoint; everything else starts anew.
+
+The other run may have other tasks, another method, optimiser or mixer, and fewer slots. Its agent
+is always taken; its mixer and its statistics of tasks where the new run has the same ones.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rllib_ptm.checkpoints.saved_policy import read_policy
+from rllib_ptm.checkpoints.settings_of_state import (
+    METHOD,
+    MIXER,
+    OF_MIXER,
+    OF_WEIGHTS,
+    SLOTS,
+    TASKS,
+    differences,
+    settings_of_state,
+)
+from rllib_ptm.deploy.slot_expansion import Slots, expand_slots
+from rllib_ptm.envs.errors import InputError, located
+from rllib_ptm.learn.rl_module import TARGET
+from rllib_ptm.methods import METHODS
+from rllib_ptm.model.popart import TaskOutput
+from rllib_ptm.replay.array_files import local_path
+
+# Tune's workers may run in a folder of their own. It tells them the user's by this variable.
+_USERS_FOLDER = "TUNE_ORIG_WORKING_DIR"
+
+
+class WarmStart(NamedTuple):
+    """What a run takes from a checkpoint.
+
+    Attributes:
+        weights: Name -> array, of networks as large as those of the new run.
+        report: One line: what is taken, and what starts anew.
+    """
+
+    weights: dict[str, np.ndarray]
+    report: str
+
+    def applied_to(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """The state of a ``PTMModule`` with these weights; the target networks are copies."""
+        targets = {f"{TARGET}{name}": weight for name, weight in self.weights.items()}
+        return {**state, **self.weights, **{k: v for k, v in targets.items() if k in state}}
+
+
+def absolute_checkpoint(path: str) -> str:
+    """A checkpoint's path, from the user's working directory; a URI stays as it is."""
+    if "://" in path:
+        return path
+    folder = os.environ.get(_USERS_FOLDER, os.getcwd())
+    return str(local_path(os.path.join(folder, os.path.expanduser(path))))
+
+
+def read_warm_start(config: Any) -> WarmStart:
+    """Reads the weights that ``warm_start`` names. It runs no code from the files.
+
+    Args:
+        config: A ``PTMConfig`` whose ``warm_start`` is set.
+
+    Raises:
+        InputError: There is no such checkpoint, it is damaged, or its networks do not fit. One line
+            names both sides.
+    """
+    path = absolute_checkpoint(config.warm_start)
+    with located("config.warm_start: "):
+        policy = read_policy(path)
+        saved, own = settings_of_state(policy.algorithm_config()), settings_of_state(config)
+        _check_widths(saved, own)
+        trained, wanted = (Slots(*(settings[key] for key in SLOTS)) for settings in (saved, own))
+        with located(f"{path}: "):
+            weights = expand_slots(policy.weights, trained, wanted, own["action_head"])
+    parts = {"agent": True, "mixer": saved[MIXER] == own[MIXER], "output": _same_output(saved, own)}
+    taken = {k: w for k, w in weights.items() if parts[k.partition(".")[0]]}
+    return WarmStart(taken, f"warm start from {path}: {_report(parts, saved, own)}")
+
+
+def _check_widths(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Checks the networks that are taken, and that no trained slot is lost."""
+    of_mixer = OF_MIXER if saved[MIXER] == own[MIXER] != "vdn" else ()
+    of_agent = [key for key in OF_WEIGHTS if key not in OF_MIXER]
+    differ = [key for key in (*of_agent, *of_mixer) if saved[key] != own[key]]
+    if differ:
+        raise InputError(differences(differ, saved, own))
+    fewer = [key for key in SLOTS if saved[key] > own[key]]
+    if fewer:
+        hint = " and ".join(f"{key}: {saved[key]}" for key in fewer)
+        raise InputError(f"{differences(fewer, saved, own)}; set {hint}")
+
+
+def _same_output(saved: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    outputs = [METHODS[settings[METHOD]].output for settings in (saved, own)]
+    return outputs[0] is outputs[1] and (outputs[0] is TaskOutput or saved[TASKS] == own[TASKS])
+
+
+def _report(parts: Mapping[str, bool], saved: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    taken = ["agent"] + [f"mixer {own[MIXER]!r}"] * parts["mixer"]
+    new = ["optimiser", "counters", "win rates", "replay buffer"]
+    if not parts["mixer"]:
+        new.insert(0, f"mixer {own[MIXER]!r} (the checkpoint has {saved[MIXER]!r})")
+    if not parts["output"]:
+        new.insert(0, f"statistics of tasks (method {own[METHOD]!r}, was {saved[METHOD]!r})")
+    slots = {key: (saved[key], own[key]) for key in SLOTS if saved[key] != own[key]}
+    wider = "".join(f"; {key} from {old} to {now}" for key, (old, now) in slots.items())
+    return f"takes {' and '.join(taken)}; starts anew: {', '.join(new)}{wider}"
