@@ -311,14 +311,16 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         """Plays one step. Once no agent is left, it does nothing and returns empty dicts.
 
         Args:
-            actions: One action for each of ``agents``.
+            actions: One action for each of ``agents``. Agents that are dead or have no unit in this
+                battle may be left out, or do nothing (action 0).
 
         Returns:
             Observations, rewards, terminations, truncations and infos of the agents that were in
             ``agents`` before the step.
 
         Raises:
-            InputError: An action is not a number from 0 to U - 1.
+            InputError: A line for each agent without an action, unknown agent, action of an agent
+                that is dead, and action that is not a number from 0 to U - 1.
         """
         if not self.agents:
             return {}, {}, {}, {}, {}
@@ -383,17 +385,47 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         return bool(self._battles.failed[0] or units.step >= self.settings.time_limit_steps)
 
     def _action_array(self, actions: Mapping[str, int]) -> npt.NDArray[np.int64]:
-        """[1, A] actions by slot; the no-op where no agent is left."""
-        array = np.full((1, len(self._slot)), NO_OP)
+        """[1, A] actions by slot; the no-op where no agent is left.
+
+        Raises:
+            InputError: A line for each agent without an action, and for each wrong action or agent.
+        """
+        if not isinstance(actions, Mapping):
+            raise InputError(
+                "step: expected a dict with an action for each of env.agents, found "
+                f"{type(actions).__name__} {actions!r:.100}"
+            )
+        problems = Problems()
         for agent in self.agents:
-            action = actions[agent]
-            if not self._action_spaces[agent].contains(action):
-                raise InputError(
-                    f"step: expected an action from 0 to {self._num_actions - 1} "
-                    f"for {agent}, found {action!r}"
-                )
-            array[0, self._slot[agent]] = action
+            with problems.collect():
+                if agent not in actions:
+                    raise InputError(
+                        f"step: there is no action for {agent}; expected one for each of "
+                        f"{', '.join(self.agents)}, found some for {', '.join(map(str, actions))}"
+                    )
+        array = np.full((1, len(self._slot)), NO_OP)
+        for agent, action in actions.items():
+            with problems.collect():
+                self._check_action(agent, action)
+                array[0, self._slot[agent]] = action
+        problems.raise_if_any()
         return array
+
+    def _check_action(self, agent: str, action: Any) -> None:
+        """Checks an action. An agent that is dead or has no unit may do nothing, or be left out."""
+        if agent not in self._slot:
+            raise unknown_name("step", agent, self.agents)
+        space = self._action_spaces[agent]
+        if isinstance(action, (bool, np.bool_)) or not space.contains(action):
+            raise InputError(
+                f"step: expected an action from 0 to {self._num_actions - 1} "
+                f"for {agent}, found {action!r:.100}"
+            )
+        if agent not in self.agents and action != NO_OP:
+            raise InputError(
+                f"step: {agent} is dead or has no unit, so it is not in env.agents: expected no "
+                f"action for it, or the no-op {NO_OP}, found {action}"
+            )
 
     def _new_observation_space(self) -> Space[Any]:
         rows, columns = self.state_space.shape

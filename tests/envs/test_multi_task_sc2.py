@@ -2,6 +2,7 @@
 
 import functools
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -334,6 +335,52 @@ def test_an_action_outside_its_space_is_refused(action: Any) -> None:
     actions = {**dict.fromkeys(environment.agents, STOP), agent: action}
     with pytest.raises(InputError, match=f"from 0 to 16 for {agent}, found {action}"):
         environment.step(actions)
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        ({"A": ...}, ["no action for {A}; expected one for each of {A}, {B}, {C}, found "]),
+        ({"A": ..., "C": ...}, ["no action for {A}; ", "no action for {C}; "]),
+        ({"aly_0": STOP}, ["'aly_0' is unknown; did you mean 'ally_.*legal: {A}, {B}, {C}"]),
+        ({0: STOP}, ["0 is unknown; legal: {A}, {B}, {C}"]),
+        ({"B": True}, ["for {B}, found True"]),
+        ({"B": "stop"}, ["for {B}, found 'stop'"]),
+        ({"B": [1]}, [r"for {B}, found \[1\]"]),
+        ({"A": 99, "C": None}, ["for {A}, found 99", "for {C}, found None"]),
+    ],
+)
+def test_what_is_wrong_with_actions_is_said_by_name(change: dict, lines: list[str]) -> None:
+    environment = make("3m")
+    environment.reset(seed=0)
+    before = environment.state()
+    names = dict(zip("ABC", sorted(environment.agents), strict=True))
+    changes = {names.get(agent, agent): action for agent, action in change.items()}
+    actions = {**dict.fromkeys(environment.agents, STOP), **changes}
+    with pytest.raises(InputError) as error:
+        environment.step({a: x for a, x in actions.items() if x is not ...})
+    for line in lines:
+        assert re.search(line.format(**names), str(error.value)), str(error.value)
+    np.testing.assert_array_equal(environment.state(), before)
+    environment.step(dict.fromkeys(environment.agents, STOP))  # the battle goes on
+
+
+@pytest.mark.parametrize("actions", [None, [STOP] * 3, STOP, np.full(3, STOP)])
+def test_actions_are_a_dict(actions: Any) -> None:
+    environment = make("3m")
+    environment.reset(seed=0)
+    with pytest.raises(InputError, match="expected a dict with an action for each of env"):
+        environment.step(actions)
+
+
+def test_an_agent_without_a_unit_may_do_nothing_and_no_more() -> None:
+    environment = make("3m")
+    environment.reset(seed=0)
+    absent = next(a for a in environment.possible_agents if a not in environment.agents)
+    actions = dict.fromkeys(environment.agents, STOP)
+    environment.step({**actions, absent: 0})
+    with pytest.raises(InputError, match=f"{absent} is dead or has no unit.*found {EAST}"):
+        environment.step({**actions, absent: EAST})
 
 
 def test_an_action_that_is_not_allowed_does_nothing() -> None:
