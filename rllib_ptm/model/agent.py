@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from rllib_ptm.model.entity_attention import EntityAttention
 from rllib_ptm.model.gru import PackedGRU
-from rllib_ptm.model.precision import at_full_precision
+from rllib_ptm.model.precision import WEIGHT_DTYPE, at_full_precision
 from rllib_ptm.model.sizes import NetworkSizes
 
 
@@ -34,7 +34,7 @@ class SlotHead(nn.Module):
         self, recurrent_dim: int, embed_dim: int, num_actions: int, num_enemies: int
     ) -> None:
         super().__init__()
-        self.utilities = nn.Linear(recurrent_dim, num_actions)
+        self.utilities = nn.Linear(recurrent_dim, num_actions, dtype=WEIGHT_DTYPE)
 
     @at_full_precision
     def forward(self, hidden: Tensor, embedded: Tensor | None, masks: Tensor) -> Tensor:
@@ -63,10 +63,10 @@ class EntityHead(nn.Module):
     ) -> None:
         super().__init__()
         self.num_enemies = num_enemies
-        self.moves = nn.Linear(recurrent_dim, num_actions - num_enemies)
-        self.attack = nn.Linear(recurrent_dim, 1)
-        self.query = nn.Linear(recurrent_dim, recurrent_dim)
-        self.key = nn.Linear(embed_dim, recurrent_dim)
+        self.moves = nn.Linear(recurrent_dim, num_actions - num_enemies, dtype=WEIGHT_DTYPE)
+        self.attack = nn.Linear(recurrent_dim, 1, dtype=WEIGHT_DTYPE)
+        self.query = nn.Linear(recurrent_dim, recurrent_dim, dtype=WEIGHT_DTYPE)
+        self.key = nn.Linear(embed_dim, recurrent_dim, dtype=WEIGHT_DTYPE)
 
     @at_full_precision
     def forward(self, hidden: Tensor, embedded: Tensor, masks: Tensor) -> Tensor:

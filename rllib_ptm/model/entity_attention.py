@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from rllib_ptm.model.attention import attend, attend_summed, attention_scores, masked_softmax
 from rllib_ptm.model.linear import linear_relu
 from rllib_ptm.model.native.attention import AttentionLayer, attention, can_compute_attention
-from rllib_ptm.model.precision import at_full_precision, to_fp32
+from rllib_ptm.model.precision import WEIGHT_DTYPE, at_full_precision, to_fp32
 
 
 class EntityAttention(nn.Module):
@@ -54,12 +54,12 @@ class EntityAttention(nn.Module):
         super().__init__()
         self.heads = attention_heads
         self.relu = relu
-        self.embed = nn.Linear(entity_dim, attention_dim)
-        self.query = nn.Linear(attention_dim, attention_dim, bias=False)
-        self.key = nn.Linear(attention_dim, attention_dim, bias=False)
-        self.value = nn.Linear(attention_dim, attention_dim, bias=False)
-        self.projection = nn.Linear(attention_dim, attention_dim)
-        self.output = nn.Linear(attention_dim, output_dim)
+        self.embed = nn.Linear(entity_dim, attention_dim, dtype=WEIGHT_DTYPE)
+        self.query = nn.Linear(attention_dim, attention_dim, bias=False, dtype=WEIGHT_DTYPE)
+        self.key = nn.Linear(attention_dim, attention_dim, bias=False, dtype=WEIGHT_DTYPE)
+        self.value = nn.Linear(attention_dim, attention_dim, bias=False, dtype=WEIGHT_DTYPE)
+        self.projection = nn.Linear(attention_dim, attention_dim, dtype=WEIGHT_DTYPE)
+        self.output = nn.Linear(attention_dim, output_dim, dtype=WEIGHT_DTYPE)
 
     def forward(
         self, entities: Tensor, masks: Tensor, reduce: Literal["agents"] | None = None

@@ -20,7 +20,7 @@ from torch.ops import aten
 
 from rllib_ptm.model.linear import linear
 from rllib_ptm.model.native.gru import can_compute_gru, gru
-from rllib_ptm.model.precision import to_fp32
+from rllib_ptm.model.precision import WEIGHT_DTYPE, to_fp32
 
 
 class PackedGRU(nn.Module):
@@ -36,7 +36,7 @@ class PackedGRU(nn.Module):
         bound = 1.0 / math.sqrt(hidden_dim)
 
         def uniform(*shape: int) -> nn.Parameter:
-            return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
+            return nn.Parameter(torch.empty(*shape, dtype=WEIGHT_DTYPE).uniform_(-bound, bound))
 
         self.weight_ih = uniform(3 * hidden_dim, input_dim)
         self.weight_hh = uniform(3 * hidden_dim, hidden_dim)

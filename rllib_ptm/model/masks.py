@@ -29,9 +29,12 @@ def draw_group(present: Tensor, generator: torch.Generator) -> Tensor:
     Returns:
         [B, E] bool.
     """
-    device = present.device
-    p = torch.rand((present.shape[0], 1), generator=generator, device=device)
-    return (torch.rand(present.shape, generator=generator, device=device) < p) & present
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator, dtype=torch.float32, device=present.device)
+
+    p = uniform(len(present), 1)
+    return (uniform(*present.shape) < p) & present
 
 
 def same_group(group: Tensor, present: Tensor, num_agents: int) -> Tensor:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rllib_ptm.model.precision import WEIGHT_DTYPE
+
 STEP = 3e-4  # step size of the running statistics, per update
 SMALLEST_SCALE = 1e-4  # lower bound of σ, for tasks whose targets are all equal
 
@@ -30,7 +32,7 @@ class TaskOutput(nn.Module):
 
     def scale(self, task: Tensor) -> Tensor:
         """The divisor of the TD errors of these tasks; [B] -> [B, 1]."""
-        return torch.ones((len(task), 1), device=task.device)
+        return torch.ones((len(task), 1), dtype=WEIGHT_DTYPE, device=task.device)
 
     def adapt(self, targets: Tensor, valid: Tensor, task: Tensor) -> None:
         """Updates statistics by the targets of a batch; the gradient is not involved."""
@@ -53,10 +55,10 @@ class PopArt(TaskOutput):
 
     def __init__(self, num_tasks: int) -> None:
         super().__init__(num_tasks)
-        self.log_weight = nn.Parameter(torch.zeros(num_tasks))
-        self.bias = nn.Parameter(torch.zeros(num_tasks))
-        self.register_buffer("mean", torch.zeros(num_tasks))
-        self.register_buffer("variance", torch.ones(num_tasks))
+        self.log_weight = nn.Parameter(torch.zeros(num_tasks, dtype=WEIGHT_DTYPE))
+        self.bias = nn.Parameter(torch.zeros(num_tasks, dtype=WEIGHT_DTYPE))
+        self.register_buffer("mean", torch.zeros(num_tasks, dtype=WEIGHT_DTYPE))
+        self.register_buffer("variance", torch.ones(num_tasks, dtype=WEIGHT_DTYPE))
 
     def forward(self, mixed: Tensor, task: Tensor) -> Tensor:
         """See ``TaskOutput.forward``."""
@@ -83,7 +85,7 @@ class PopArt(TaskOutput):
         divisor = count.clamp(min=1.0)
         batch_mean = total / divisor
         batch_variance = (squares / divisor - batch_mean.square()).clamp(min=0.0)
-        step = STEP * (count > 0)  # zero for a task that is not in the batch
+        step = STEP * (count > 0).to(WEIGHT_DTYPE)  # zero for a task that is not in the batch
         # Mean and variance of a mixture: 1 - step of the old distribution, step of the batch's.
         distance = batch_mean - self.mean
         self._rescale(

@@ -25,6 +25,9 @@ from rllib_ptm.model.native import library
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# The format of weights and statistics, whatever torch's default is.
+WEIGHT_DTYPE = torch.float32
+
 # Torch compiles narrow products for each new shape, so the number of frames is rounded up to this.
 _FRAME_MULTIPLE = 64
 

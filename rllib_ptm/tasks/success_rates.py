@@ -73,7 +73,8 @@ class TaskSuccess:
         Args:
             tasks: B names, the task of each episode.
         """
-        return task_priorities(torch.tensor([self._rates[task] for task in tasks])).numpy()
+        rates = torch.tensor([self._rates[task] for task in tasks], dtype=torch.float32)
+        return task_priorities(rates).numpy()
 
     def numbers(self, tasks: Sequence[str]) -> np.ndarray:
         """The number of each episode's task; [B] int64. Trained tasks come first, in their order.

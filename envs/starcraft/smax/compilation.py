@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache, wraps
 from typing import Any
 
 import jax
@@ -11,6 +12,28 @@ from platformdirs import user_cache_path
 
 # XLA passes sums to YNNPACK. One such call takes longer than all the sums over a few units.
 _WITHOUT_YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ""}
+
+# JAX's switches that change what a program computes, or whether it compiles; and their defaults.
+_SWITCHES: dict[str, tuple[Callable[[Any], Any], Any]] = {
+    "jax_default_prng_impl": (jax.default_prng_impl, "threefry2x32"),
+    "jax_enable_x64": (jax.enable_x64, False),
+    "jax_numpy_dtype_promotion": (jax.numpy_dtype_promotion, "standard"),
+    "jax_numpy_rank_promotion": (jax.numpy_rank_promotion, "allow"),
+    "jax_threefry_partitionable": (jax.threefry_partitionable, True),
+}
+
+
+@contextmanager
+def default_numerics() -> Iterator[None]:
+    """JAX's default numbers inside the block, whatever the rest of the program has switched on.
+
+    Equal seeds then give equal battles, and SMAX, which assumes these defaults, compiles.
+    """
+    with ExitStack() as stack:
+        for name, (switch, default) in _SWITCHES.items():
+            if getattr(jax.config, name) != default:
+                stack.enter_context(switch(default))
+        yield
 
 
 def battle_device() -> jax.Device:
@@ -26,13 +49,20 @@ def battle_device() -> jax.Device:
 def compiled(battle: Callable[..., Any]) -> Callable[..., Any]:
     """Vectorises a function of one battle over a new leading axis N, and compiles it.
 
-    The result runs on ``battle_device`` and not on JAX's default device.
+    The result runs on ``battle_device`` and not on JAX's default device, with ``default_numerics``.
     """
-    return jax.jit(
+    program = jax.jit(
         jax.vmap(battle),
         out_shardings=jax.sharding.SingleDeviceSharding(battle_device()),
         compiler_options=_compiler_options(),
     )
+
+    @wraps(program)
+    def run(*arguments: Any) -> Any:
+        with default_numerics():
+            return program(*arguments)
+
+    return run
 
 
 def keep_compiled_programs() -> None:

@@ -28,8 +28,8 @@ def _empty_packages(*packages: str) -> Iterator[None]:
 
 
 with _empty_packages("jaxmarl", "jaxmarl.environments"):
-    from jaxmarl.environments.smax import HeuristicEnemySMAX
+    from jaxmarl.environments.smax import SMAX, HeuristicEnemySMAX
     from jaxmarl.environments.smax.heuristic_enemy_smax_env import State as BattleState
     from jaxmarl.environments.smax.smax_env import State as UnitState
 
-__all__ = ["BattleState", "HeuristicEnemySMAX", "UnitState"]
+__all__ = ["SMAX", "BattleState", "HeuristicEnemySMAX", "UnitState"]

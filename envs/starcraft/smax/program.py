@@ -7,6 +7,7 @@ Shape legend: see ``envs.starcraft.units``. The functions of one battle have no 
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -24,8 +25,13 @@ from ..units import (
     UNIFORM_SIGHT_RANGE,
     UNIT_TYPES,
 )
-from .compilation import battle_device, compiled, keep_compiled_programs
-from .import_smax import BattleState, HeuristicEnemySMAX, UnitState
+from .compilation import (
+    battle_device,
+    compiled,
+    default_numerics,
+    keep_compiled_programs,
+)
+from .import_smax import SMAX, BattleState, HeuristicEnemySMAX, UnitState
 
 MAP_SIZE = 2 * HALF_MAP
 # SMAX's number for our no-op, stop, north, south, east and west; its attacks begin at 5.
@@ -175,17 +181,26 @@ def _strongly_typed(state: BattleState) -> BattleState:
 
 
 def _make_smax(max_allies: int, max_enemies: int, uniform_ranges: bool) -> HeuristicEnemySMAX:
-    options = {"num_allies": max_allies, "num_enemies": max_enemies, "walls_cause_death": False}
-    with jax.default_device(battle_device()):
-        smax = HeuristicEnemySMAX(**options)
-        if not uniform_ranges:
-            return smax
-        ones = jnp.ones(len(smax.unit_type_names))
+    with jax.default_device(battle_device()), default_numerics():
+        stats = _unit_stats()
+        if uniform_ranges:
+            ones = jnp.ones_like(stats["unit_type_sight_ranges"])
+            stats["unit_type_sight_ranges"] = UNIFORM_SIGHT_RANGE * ones
+            stats["unit_type_attack_ranges"] = UNIFORM_ATTACK_RANGE * ones
         return HeuristicEnemySMAX(
-            **options,
-            unit_type_sight_ranges=UNIFORM_SIGHT_RANGE * ones,
-            unit_type_attack_ranges=UNIFORM_ATTACK_RANGE * ones,
+            num_allies=max_allies, num_enemies=max_enemies, walls_cause_death=False, **stats
         )
+
+
+def _unit_stats() -> dict[str, jax.Array]:
+    """SMAX's stats of each unit type, in float32.
+
+    They are default arguments of its class, made when it is imported: where JAX computes in 64 bits
+    then, they have 64, and no program of 32 bits would compile.
+    """
+    arguments = inspect.signature(SMAX).parameters.values()
+    stats = {a.name: a.default for a in arguments if isinstance(a.default, jax.Array)}
+    return {name: jnp.asarray(stat, jnp.float32) for name, stat in stats.items()}
 
 
 def _smax_index(smax_names: list[str], name: str) -> int:

@@ -4,6 +4,8 @@ import io
 from itertools import pairwise
 from typing import Any, cast
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from compass import ATTACK, DIRECTIONS, EAST, MAP_EDGES, NORTH, SOUTH, STOP, WEST
@@ -22,10 +24,13 @@ from situations import (
 
 from rllib_ptm.envs.errors import InputError
 from rllib_ptm.envs.starcraft.battles import Resumable
+from rllib_ptm.envs.starcraft.smax import battles as smax_battles
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
+from rllib_ptm.envs.starcraft.smax.import_smax import SMAX
+from rllib_ptm.envs.starcraft.smax.program import SmaxProgram
 from rllib_ptm.envs.starcraft.tasks import parse_tasks
 from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view, won
-from rllib_ptm.envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES
+from rllib_ptm.envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES, Units
 
 MARINE_STEP = 3.15 * 0.5  # map units: SMAX's speed of a marine times the length of a step
 
@@ -331,7 +336,48 @@ def test_one_program_serves_all_battles_of_equal_slots() -> None:
         restart(battles, names, first_seed=9)
         program = battles._program
         for compiled in (program.start, program.restart, program.step):
-            assert compiled._cache_size() == 1  # type: ignore[attr-defined]
+            assert compiled.__wrapped__._cache_size() == 1  # type: ignore[attr-defined]
+
+
+# JAX's switch -> what a program around ours may have set it to.
+OTHER_NUMBERS = {
+    "jax_default_prng_impl": "rbg",
+    "jax_enable_x64": True,
+    "jax_numpy_dtype_promotion": "strict",
+    "jax_numpy_rank_promotion": "raise",
+    "jax_threefry_partitionable": False,
+}
+
+
+def test_jaxs_switches_change_no_battle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if SMAX was imported where they were set."""
+
+    def play_some() -> list[Units]:
+        battles, units = start(["2m", "1m_vs_2m"], slots=2)
+        seen = [units]
+        for _ in range(20):
+            seen.append(battles.step(attack_closest(seen[-1])))
+        return [*seen, restart(battles, ["1m", "2m"], first_seed=9)]
+
+    expected = play_some()
+    defaults = {name: getattr(jax.config, name) for name in OTHER_NUMBERS}
+    stats = SMAX.__init__.__defaults__
+    try:
+        for name, value in OTHER_NUMBERS.items():
+            jax.config.update(name, value)
+        wide = tuple(jnp.asarray(d, float) if isinstance(d, jax.Array) else d for d in stats)
+        monkeypatch.setattr(SMAX.__init__, "__defaults__", wide)
+        assert {d.dtype for d in wide if isinstance(d, jax.Array)} == {np.dtype(np.float64)}
+        monkeypatch.setattr(smax_battles, "smax_program", SmaxProgram)  # not the cached one
+        found = play_some()
+        assert {name: getattr(jax.config, name) for name in OTHER_NUMBERS} == OTHER_NUMBERS
+    finally:
+        for name, value in defaults.items():
+            jax.config.update(name, value)
+    for one, other in zip(found, expected, strict=True):
+        for name, array in vars(other).items():
+            assert getattr(one, name).dtype == array.dtype, name
+            np.testing.assert_array_equal(getattr(one, name), array, err_msg=name)
 
 
 def test_battles_continue_exactly_from_their_saved_state() -> None:
