@@ -50,7 +50,7 @@ from rllib_ptm.ray_private import is_requested
 from rllib_ptm.replay.batches import learner_batches
 from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
-from rllib_ptm.tasks.callback import TaskPriorityCallback, report_tasks
+from rllib_ptm.tasks.callback import report_tasks
 from rllib_ptm.tasks.metrics import SCHEDULES
 from rllib_ptm.tasks.success_rates import TaskSuccess
 
@@ -77,7 +77,6 @@ class PTMConfig(CheckedAlgorithmConfig):
         super().__init__(algo_class=algo_class or PTM)
         self.env = ENVIRONMENT
         self.env_runner_cls = TeamEnvRunner
-        self.callbacks(TaskPriorityCallback)
         # The training regime of the reference implementation
         self.lr = 5e-4
         self.gamma = 0.99

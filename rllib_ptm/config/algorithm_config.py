@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
+from rllib_ptm.config.callbacks import FUNCTION_EVENTS, callback_classes, check_functions
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.config.rllib_settings import (
     REPLACED_KEYS,
@@ -49,6 +50,44 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
             setattr(self, key, kwargs[key])
         return self
 
+    def callbacks(self, callbacks_class: Any = NotProvided, **functions: Any) -> Self:
+        """Sets callbacks; ``rllib_ptm.play.callbacks.EVENTS`` says which ones come, and when.
+
+        Args:
+            callbacks_class: One or several subclasses of ``RLlibCallback``, or their paths.
+                ``TaskPriorityCallback`` is always among them.
+            **functions: One or several functions for an event: ``on_episode_end=f``.
+
+        Raises:
+            InputError: A line for each unknown event, or value that is no callback.
+        """
+        problems = Problems()
+        for event, value in functions.items():
+            with problems.collect():
+                if event not in FUNCTION_EVENTS:
+                    raise unknown_name(f"callbacks({event}=...)", event, FUNCTION_EVENTS)
+                check_functions(f"callbacks({event}=...)", event, value)
+        if callbacks_class is not NotProvided:
+            with problems.collect():
+                callback_classes(callbacks_class)
+        problems.raise_if_any()
+        if callbacks_class is not NotProvided:
+            self.callbacks_class = callbacks_class
+        return super().callbacks(**functions)
+
+    @property
+    def callbacks_class(self) -> list[Any]:
+        """The callback classes, with ``TaskPriorityCallback`` or the subclass in its place.
+
+        However they were set: ``from_state`` and copies fill ``vars(config)``, which has what the
+        user wrote.
+        """
+        return callback_classes(self.__dict__["callbacks_class"])
+
+    @callbacks_class.setter
+    def callbacks_class(self, value: Any) -> None:
+        self.__dict__["callbacks_class"] = value
+
     def update_from_dict(self, config_dict: dict[str, Any]) -> Self:
         """Sets keys from a dict, as Tune and YAML files do.
 
@@ -70,6 +109,8 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
             read_settings(PTMSettings, {key: getattr(self, key) for key in PTM_KEYS}, "config")
         with problems.collect():
             self.env_settings.check_machine()
+        with problems.collect():
+            self._check_callbacks()
         problems.raise_if_any()
         for check in (self._check_play, self._check_networks, self._check_evaluation):
             with problems.collect():
@@ -85,6 +126,17 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
                 f"config.num_learners: each needs an episode of the first batch, found "
                 f"{self.num_learners} learners for {self.batch_size_episodes} episodes"
             )
+
+    def _check_callbacks(self) -> None:
+        """Checks callbacks that were set as attributes."""
+        problems = Problems()
+        with problems.collect():
+            self.callbacks_class  # noqa: B018 - it reads them, and may raise
+        for event in FUNCTION_EVENTS:
+            name = f"callbacks_{event}"
+            with problems.collect():
+                check_functions(f"config.{name}", event, getattr(self, name))
+        problems.raise_if_any()
 
     def _check_networks(self) -> None:
         """Checks that the networks fit the tasks, and the widths fit each other."""

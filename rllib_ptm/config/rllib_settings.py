@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypedDict, get_type_hints
 from pydantic import Field
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
+from rllib_ptm.config.callbacks import callback_classes, check_functions
 from rllib_ptm.envs.errors import InputError, Problems
 from rllib_ptm.envs.settings import check_value, one_of
 
@@ -159,10 +160,13 @@ def check_object(place: str, name: str, value: Any) -> None:
     """Checks a value for a key that takes a Python object.
 
     Raises:
-        InputError: It is a number, a bool or a string.
+        InputError: It is a number, a bool or a string, or no callback.
     """
-    by_name = isinstance(value, str) and name == "callbacks_class"  # "package.module.Class"
-    if isinstance(value, (bool, int, float, str)) and not by_name:
+    if name == "callbacks_class":
+        callback_classes(value, place)
+    elif name.startswith("callbacks_on_"):
+        check_functions(place, name.removeprefix("callbacks_"), value)
+    elif isinstance(value, (bool, int, float, str)):
         raise InputError(f"{place}: expected an object of Python's, found {value!r}")
 
 

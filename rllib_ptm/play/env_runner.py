@@ -29,6 +29,7 @@ from ray.rllib.utils.typing import StateDict
 
 from rllib_ptm.envs.starcraft.tasks import Task
 from rllib_ptm.learn.rl_module import HIDDEN, team_spaces
+from rllib_ptm.play.callbacks import RunnerCallbacks
 from rllib_ptm.play.evaluation_episodes import EvaluationEpisode, evaluation_episodes
 from rllib_ptm.play.exploration import Exploration
 from rllib_ptm.play.joint_moves import JointMoves
@@ -55,6 +56,10 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
 
     In training, the next ``sample`` continues the episodes in progress. In evaluation, every
     ``sample`` plays exactly the requested number of episodes, the same ones every time.
+
+    Attributes:
+        callbacks: The user's callbacks.
+        module: The policy.
     """
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
@@ -70,7 +75,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         self._battles: Any = None
         self._restarts_logged = 0
         self._training: tuple[Rollout, ModulePolicy] | None = None
-        self._callbacks = [cls() for cls in _as_list(self.config.callbacks_class)]
+        self.callbacks = RunnerCallbacks(self)
         self.module = self.config.get_rl_module_spec(
             spaces=self.get_spaces(), inference_only=True
         ).build()
@@ -85,6 +90,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         if self._battles is None:
             self._battles = self._env.make_battles(self.config.num_envs_per_env_runner)
             freeze_existing_objects()
+            self.callbacks.environment_created(self._battles)
 
     def get_spaces(self) -> dict[str, Any]:
         """The team's observation and action space, under RLlib's keys."""
@@ -137,26 +143,37 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
             num_episodes = self._episodes_per_training_step()
         if self.config.in_evaluation:
             count = num_episodes or -(-(num_timesteps or 1) // self._env.time_limit_steps)
-            episodes = self.play_exactly(self._evaluation_schedule(count), epsilon)
+            episodes = self._play_schedule(self._evaluation_schedule(count), epsilon)
         else:
             episodes = self._continue_training(num_episodes, num_timesteps, epsilon)
         self._log(episodes)
-        for callback in self._callbacks:
-            callback.on_sample_end(env_runner=self, metrics_logger=self.metrics, samples=episodes)
+        self.callbacks.call("on_sample_end", samples=episodes)
         return episodes
 
     def play_exactly(
         self, schedule: Sequence[tuple[Task, int]], epsilon: float = 0.0
     ) -> list[TeamEpisode]:
-        """Plays each episode of a schedule once, without logging metrics.
+        """Plays each episode of a schedule once; only callbacks log metrics.
 
         Args:
             schedule: Task and seed of each episode.
             epsilon: ε.
         """
+        episodes = self._play_schedule(schedule, epsilon)
+        self.callbacks.call("on_sample_end", samples=episodes)
+        return episodes
+
+    def _play_schedule(
+        self, schedule: Sequence[tuple[Task, int]], epsilon: float
+    ) -> list[TeamEpisode]:
         self.make_env()
         policy = ModulePolicy(self.module, self.config.num_envs_per_env_runner)
-        rollout = Rollout(self._battles, self._env.time_limit_steps, iter(schedule))
+        rollout = Rollout(
+            self._battles,
+            self._env.time_limit_steps,
+            iter(schedule),
+            watcher=self.callbacks.watcher(self._battles),
+        )
         self._training = None  # the rollout above has overwritten its battles
         episodes = []
         while not rollout.idle:
@@ -195,6 +212,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
                     JointMoves(self.config.joint_exploration_temperature),
                 ),
                 state,
+                self.callbacks.watcher(self._battles),
             ),
             ModulePolicy(self.module, self.config.num_envs_per_env_runner, hidden),
         )
@@ -337,7 +355,3 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
             "exploration": list(Exploration(1).get_state()),  # the names of its arrays
         }
         return json.dumps(settings)
-
-
-def _as_list(callbacks: Any) -> list[Any]:
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

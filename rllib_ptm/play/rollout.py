@@ -29,6 +29,22 @@ class Policy(Protocol):
         """Resets the hidden states of battles that start a new episode."""
 
 
+class Watcher(Protocol):
+    """Is told what happens to the episodes of a rollout."""
+
+    def created(self, battle: int, task: Task, seed: int) -> None:
+        """A battle is about to start an episode."""
+
+    def started(self, battle: int, units: Units, actions: np.ndarray, rewards: FloatArray) -> None:
+        """It has started, or resumed; the rest is as in ``TeamEpisode``, with the steps so far."""
+
+    def stepped(self, battle: int, units: Units, actions: IntArray, rewards: FloatArray) -> None:
+        """A battle has made a step; units, actions and rewards are those of all battles."""
+
+    def ended(self, battle: int, episode: TeamEpisode) -> None:
+        """The episode of a battle is over."""
+
+
 class Rollout:
     """N battles that play one episode after another.
 
@@ -42,6 +58,7 @@ class Rollout:
             stay idle after their last episode.
         exploration: The exploration; by default ε-greedy for each agent.
         state: What ``get_state`` returned: the episodes in progress resume, and none starts.
+        watcher: Is told of every episode and step.
     """
 
     def __init__(
@@ -51,11 +68,13 @@ class Rollout:
         schedule: Iterator[tuple[Task, int]],
         exploration: Exploration | None = None,
         state: Mapping[str, np.ndarray] | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         self._battles = battles
         self._time_limit = time_limit_steps
         self._schedule = schedule
         self._exploration = exploration or Exploration(battles.num_battles)
+        self._watcher = watcher
         self._tasks: list[Task | None] = [None] * battles.num_battles
         self._seeds = [0] * battles.num_battles
         if state is None:
@@ -65,6 +84,7 @@ class Rollout:
         self._recording = Recording(time_limit_steps, self._units)
         if state is not None:
             self._recording.set_state(state)
+        self._watch_start(range(battles.num_battles))
 
     def get_state(self) -> dict[str, np.ndarray] | None:
         """The battles and the recorded steps of their episodes, as plain arrays.
@@ -88,6 +108,7 @@ class Rollout:
         self._exploration.set_state(_part(state, "exploration."))
         self._seeds = state["seeds"].tolist()
         self._tasks = [parse_task(name) if name else None for name in state["tasks"].tolist()]
+        self._watch_creation(range(len(self._tasks)))
 
     @property
     def idle(self) -> bool:
@@ -109,6 +130,7 @@ class Rollout:
             self._tasks[battle], self._seeds[battle] = next(self._schedule, (None, 0))
             if self._tasks[battle] is not None:
                 started.append(battle)
+        self._watch_creation(started)
         tasks = [task for task in (self._tasks[i] for i in started) if task is not None]
         seeds = [self._seeds[i] for i in started]
         self._units = self._battles.reset(np.array(started, int), tasks, seeds)
@@ -128,22 +150,45 @@ class Rollout:
         view = team_view(self._units)
         actions = self._exploration.choose(policy.utilities(view), view.action_mask, epsilon, rng)
         after = self._battles.step(actions)
-        self._recording.add(self._units, actions, reward(self._units, after))
+        rewards = reward(self._units, after)
+        self._recording.add(self._units, actions, rewards)
         is_decided = decided(after)
         over = is_decided | (after.step >= self._time_limit)
         playing = np.array([task is not None for task in self._tasks])
         failed = self._battles.failed & playing
         ended = np.flatnonzero(over & playing & ~failed).tolist()
         self._units = after
+        if self._watcher is not None:
+            for battle in np.flatnonzero(playing & ~failed).tolist():
+                self._watcher.stepped(battle, after, actions, rewards)
         if not (ended or failed.any()):
             return []
         wins = won(after)
         episodes = [self._cut(i, after, bool(wins[i]), not is_decided[i]) for i in ended]
+        if self._watcher is not None:
+            for battle, episode in zip(ended, episodes, strict=True):
+                self._watcher.ended(battle, episode)
         self._exploration.update(ended, [episode.episode_return for episode in episodes])
         started = self._start(ended, np.flatnonzero(failed).tolist())
+        self._watch_start(started.tolist())
         policy.reset(started)
         self._exploration.reset(started)
         return episodes
+
+    def _watch_creation(self, battles: Iterable[int]) -> None:
+        if self._watcher is None:
+            return
+        for battle in battles:
+            task = self._tasks[battle]
+            if task is not None:
+                self._watcher.created(battle, task, self._seeds[battle])
+
+    def _watch_start(self, battles: Iterable[int]) -> None:
+        if self._watcher is None:
+            return
+        for battle in battles:
+            if self._tasks[battle] is not None:
+                self._watcher.started(battle, *self._recording.cut(battle, self._units))
 
     def _cut(self, battle: int, final: Units, is_won: bool, truncated: bool) -> TeamEpisode:
         """The episode of one battle that ends with ``final``."""

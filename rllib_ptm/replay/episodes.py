@@ -60,18 +60,29 @@ class TeamEpisode:
         """Sum of the rewards, 20 at best."""
         return float(self.rewards.sum())
 
+    def get_return(self) -> float:
+        """As ``episode_return``; RLlib's name, for callbacks."""
+        return self.episode_return
+
+
+def units_at(units: Units, t: int) -> Units:
+    """The units of an episode at one time step, without a leading dimension.
+
+    Args:
+        units: The T + 1 observations, as in ``TeamEpisode``.
+        t: 0 to T.
+    """
+    return Units(
+        **{
+            field.name: getattr(units, field.name)[t if field.name in MOVING else 0]
+            for field in fields(Units)
+        }
+    )
+
 
 def time_steps(episode: TeamEpisode) -> list[Units]:
     """The T + 1 observations of an episode, each without a leading dimension."""
-    return [
-        Units(
-            **{
-                field.name: getattr(episode.units, field.name)[t if field.name in MOVING else 0]
-                for field in fields(Units)
-            }
-        )
-        for t in range(len(episode) + 1)
-    ]
+    return [units_at(episode.units, t) for t in range(len(episode) + 1)]
 
 
 def to_arrays(episodes: Sequence[TeamEpisode]) -> dict[str, np.ndarray]:

@@ -1,0 +1,231 @@
+"""RLlib's callbacks: which ones come, and how an env runner calls them.
+
+``EVENTS`` lists every method of ``RLlibCallback``. Every one that comes gets RLlib's arguments, in
+the order in which RLlib calls them. In place of RLlib's own objects it gets ours: as ``episode`` a
+``LiveEpisode``, as ``env`` the ``Battles``, and as ``samples`` a list of ``TeamEpisode``.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.rllib.env.env_context import EnvContext
+from ray.rllib.utils import force_list
+
+from rllib_ptm.envs.starcraft.tasks import Task
+from rllib_ptm.envs.starcraft.units import FloatArray, IntArray, Units
+from rllib_ptm.play.live_episode import LiveEpisode
+from rllib_ptm.replay.episodes import TeamEpisode
+
+if TYPE_CHECKING:
+    from rllib_ptm.play.env_runner import TeamEnvRunner
+
+R = TypeVar("R")
+
+
+class Caller(Enum):
+    """Who calls a callback."""
+
+    DRIVER = "the algorithm"
+    RUNNER = "every env runner, of training and of evaluation"
+    NOBODY = "nobody"
+
+
+class Event(NamedTuple):
+    """A method of ``RLlibCallback``.
+
+    Attributes:
+        caller: Who calls it.
+        when: When it is called, or why it never is.
+    """
+
+    caller: Caller
+    when: str
+
+
+_OLD_STACK = "it belongs to RLlib's old API stack"
+_NO_OFFLINE = "PTM has no offline evaluation"
+
+EVENTS: dict[str, Event] = {
+    "on_algorithm_init": Event(Caller.DRIVER, "the algorithm has been built"),
+    "on_train_result": Event(Caller.DRIVER, "an iteration is over; before the result is logged"),
+    "on_evaluate_start": Event(Caller.DRIVER, "an evaluation begins"),
+    "on_evaluate_end": Event(Caller.DRIVER, "an evaluation has played all its episodes"),
+    "on_checkpoint_loaded": Event(
+        Caller.DRIVER, "Tune has restored a trial; not after from_checkpoint or restore_from_path"
+    ),
+    "on_env_runners_recreated": Event(Caller.DRIVER, "env runners were lost and are back"),
+    "on_workers_recreated": Event(Caller.DRIVER, "likewise; RLlib's former name"),
+    "on_environment_created": Event(Caller.RUNNER, "its battles have been started"),
+    "on_episode_created": Event(
+        Caller.RUNNER, "an episode has its task and its seed, and is about to be reset"
+    ),
+    "on_episode_start": Event(
+        Caller.RUNNER, "an episode has been reset; one that resumes is created and started anew"
+    ),
+    "on_episode_step": Event(Caller.RUNNER, "an episode has made a step, also the last one"),
+    "on_episode_end": Event(Caller.RUNNER, "an episode is over"),
+    "on_sample_end": Event(Caller.RUNNER, "a call of sample, or an evaluation's share, is played"),
+    "on_evaluate_offline_start": Event(Caller.NOBODY, _NO_OFFLINE),
+    "on_evaluate_offline_end": Event(Caller.NOBODY, _NO_OFFLINE),
+    "on_offline_eval_runners_recreated": Event(Caller.NOBODY, _NO_OFFLINE),
+    "on_create_policy": Event(Caller.NOBODY, _OLD_STACK),
+    "on_learn_on_batch": Event(Caller.NOBODY, _OLD_STACK),
+    "on_postprocess_trajectory": Event(Caller.NOBODY, _OLD_STACK),
+    "on_sub_environment_created": Event(Caller.NOBODY, _OLD_STACK),
+}
+EPISODE_EVENTS = ("on_episode_created", "on_episode_start", "on_episode_step", "on_episode_end")
+
+
+def overrides(callback: Any, event: str) -> bool:
+    """Whether a callback, or the class of one, has a method of its own for an event."""
+    method = getattr(callback, event)
+    return getattr(method, "__func__", method) is not getattr(RLlibCallback, event)
+
+
+class CallbackError(RuntimeError):
+    """A callback raised on a remote env runner; the message holds its traceback."""
+
+
+class RunnerCallbacks:
+    """The callbacks of one env runner. What nobody overrides costs nothing.
+
+    Args:
+        runner: The env runner.
+    """
+
+    def __init__(self, runner: TeamEnvRunner) -> None:
+        self._runner = runner
+        callbacks = [make() for make in runner.config.callbacks_class]
+        self._functions = {
+            event: tuple(_functions(callbacks, runner.config, event))
+            for event in EVENTS
+            if EVENTS[event].caller is Caller.RUNNER
+        }
+        self.raised: Exception | None = None
+
+    def call(self, event: str, **arguments: Any) -> None:
+        """Calls all functions of an event: the methods first, as RLlib does."""
+        for function in self._functions[event]:
+            try:
+                function(env_runner=self._runner, metrics_logger=self._runner.metrics, **arguments)
+            except Exception as error:
+                self.raised = error
+                raise
+
+    def environment_created(self, env: Any) -> None:
+        """Calls ``on_environment_created``.
+
+        Args:
+            env: The battles.
+        """
+        runner = self._runner
+        context = EnvContext(
+            runner.config.env_config, runner.worker_index, num_workers=runner.num_workers
+        )
+        self.call("on_environment_created", env=env, env_context=context)
+
+    def watcher(self, env: Any) -> EpisodeCallbacks | None:
+        """What calls the episode callbacks of a rollout; None if there are none.
+
+        Args:
+            env: The battles.
+        """
+        if not any(self._functions[event] for event in EPISODE_EVENTS):
+            return None
+        return EpisodeCallbacks(self, env, self._runner.module)
+
+
+class EpisodeCallbacks:
+    """Follows the episodes of a rollout, and calls the callbacks; a ``rollout.Watcher``.
+
+    Args:
+        callbacks: The env runner's callbacks.
+        env: The battles.
+        rl_module: The policy.
+    """
+
+    def __init__(self, callbacks: RunnerCallbacks, env: Any, rl_module: Any) -> None:
+        self._callbacks = callbacks
+        self._arguments = {"env": env, "rl_module": rl_module}
+        self._episodes: dict[int, LiveEpisode] = {}
+
+    def created(self, battle: int, task: Task, seed: int) -> None:
+        """An episode is about to start."""
+        self._episodes[battle] = LiveEpisode(task.name, seed)
+        self._call("on_episode_created", battle)
+
+    def started(self, battle: int, units: Units, actions: np.ndarray, rewards: FloatArray) -> None:
+        """An episode has started, or resumed with these steps."""
+        self._episodes[battle].start(units, actions, rewards)
+        self._call("on_episode_start", battle)
+
+    def stepped(self, battle: int, units: Units, actions: IntArray, rewards: FloatArray) -> None:
+        """All battles have made a step, and the episode of this one goes on or ends with it."""
+        self._episodes[battle].add(units[battle], actions[battle], float(rewards[battle]))
+        self._call("on_episode_step", battle)
+
+    def ended(self, battle: int, episode: TeamEpisode) -> None:
+        """An episode is over."""
+        self._episodes[battle].end(episode.won, episode.truncated)
+        self._call("on_episode_end", battle, prev_episode_chunks=[])
+
+    def _call(self, event: str, battle: int, **arguments: Any) -> None:
+        self._callbacks.call(
+            event,
+            episode=self._episodes[battle],
+            env_index=battle,
+            **self._arguments,
+            **arguments,
+        )
+
+
+def report_callback_errors(
+    runner: TeamEnvRunner, play: Callable[[TeamEnvRunner], R]
+) -> R | CallbackError:
+    """Plays on a runner; returns the error of a callback in a remote runner's process.
+
+    RLlib restarts a remote runner that raises. A callback would raise again and again there, and
+    the run would neither go on nor end. ``raise_callback_errors`` raises it on the driver.
+
+    Args:
+        runner: The runner; this function runs in its process.
+        play: What to do with it.
+    """
+    try:
+        return play(runner)
+    except Exception as error:
+        if runner.worker_index == 0 or runner.callbacks.raised is not error:
+            raise
+        return CallbackError(
+            f"a callback failed on env runner {runner.worker_index}:\n{traceback.format_exc()}"
+        )
+
+
+def raise_callback_errors(answers: Sequence[R | CallbackError]) -> list[R]:
+    """The answers of remote runners, if none is the error of a callback.
+
+    Raises:
+        CallbackError: The first one.
+    """
+    played: list[R] = []
+    for answer in answers:
+        if isinstance(answer, CallbackError):
+            raise answer
+        played.append(answer)
+    return played
+
+
+def _functions(
+    callbacks: Sequence[RLlibCallback], config: Any, event: str
+) -> Iterator[Callable[..., None]]:
+    """What is called at an event: overridden methods, then the functions of the config."""
+    for callback in callbacks:
+        if overrides(callback, event):
+            yield getattr(callback, event)
+    yield from force_list(getattr(config, f"callbacks_{event}"))
