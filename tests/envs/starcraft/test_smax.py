@@ -361,7 +361,7 @@ def test_jaxs_switches_change_no_battle(monkeypatch: pytest.MonkeyPatch) -> None
 
     expected = play_some()
     defaults = {name: getattr(jax.config, name) for name in OTHER_NUMBERS}
-    stats = SMAX.__init__.__defaults__
+    stats = SMAX.__init__.__defaults__ or ()
     try:
         for name, value in OTHER_NUMBERS.items():
             jax.config.update(name, value)
