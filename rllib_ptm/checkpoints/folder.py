@@ -74,9 +74,9 @@ def whole_checkpoint(
     try:
         yield filesystem, draft, final
         refuse_missing(final, write_contents(filesystem, draft, progress or {}), must_have)
-        _flush(draft)
         _, kept = _what_is_there(filesystem, final)  # it may be more by now
         _keep(kept, final, draft)
+        _flush(draft)
         _replace(draft, final)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -182,6 +182,8 @@ def _flush(folder: str) -> None:
     """Syncs all files to disk, so that the draft also survives a power failure."""
     for parent, _, names in os.walk(folder):
         for entry in (*(os.path.join(parent, name) for name in names), parent):
+            if os.path.islink(entry) or not (os.path.isfile(entry) or os.path.isdir(entry)):
+                continue  # it has no content to sync
             handle = os.open(entry, os.O_RDONLY)
             try:
                 os.fsync(handle)

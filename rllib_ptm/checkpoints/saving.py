@@ -9,6 +9,7 @@ from numbers import Number
 from pathlib import PurePath
 from typing import Any, Self
 
+from pyarrow.fs import FileType
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import (
@@ -20,7 +21,7 @@ from ray.tune import Checkpoint
 from ray.tune.result import TRAINING_ITERATION
 from ray.tune.utils.util import flatten_dict
 
-from rllib_ptm.checkpoints.contents import CONTENTS_FILE, CheckpointError
+from rllib_ptm.checkpoints.contents import CONTENTS_FILE, CheckpointError, read_contents
 from rllib_ptm.checkpoints.episodes_in_progress import EpisodesInProgress
 from rllib_ptm.checkpoints.folder import whole_checkpoint
 from rllib_ptm.checkpoints.safe_pickles import read_state, refuse_code
@@ -103,6 +104,7 @@ class WholeCheckpoints(Algorithm):
         """
         if isinstance(checkpoint_path, (str, PurePath)):
             filesystem, folder = locate(checkpoint_path)
+            read_contents(filesystem, folder)  # Tune has an error of its own for a missing folder
             checkpoint_path = Checkpoint(folder, filesystem)
         with self._all_or_nothing():
             super().restore(checkpoint_path)
@@ -204,6 +206,8 @@ def check_around(folder: str, filesystem: Any, component: str) -> None:
     Raises:
         CheckpointError: The checkpoint is incomplete or damaged, or the folder is the whole one.
     """
+    if filesystem.get_file_info(folder).type != FileType.Directory:
+        raise CheckpointError(f"{folder}: there is no such folder")
     for place in (PurePath(folder), *PurePath(folder).parents):
         marks = [f"{place}/{name}" for name in (CONTENTS_FILE, ALGORITHM_MARKER)]
         if not any(found.is_file for found in filesystem.get_file_info(marks)):

@@ -197,6 +197,14 @@ def test_weights_of_another_run_are_refused(damaged: pathlib.Path) -> None:
         read_policy(damaged)
 
 
+@pytest.mark.parametrize("way", WAYS_IN)
+def test_a_folder_that_is_not_there_is_one_line(
+    algorithm: PTM, tmp_path: pathlib.Path, way: str
+) -> None:
+    with pytest.raises(CheckpointError, match=r"nowhere.*: there is no such folder$"):
+        WAYS_IN[way](algorithm, tmp_path / "nowhere")
+
+
 def test_a_component_is_not_restored_from_the_whole(algorithm: PTM, saved: pathlib.Path) -> None:
     with pytest.raises(CheckpointError, match="is restored from its own folder, such as"):
         algorithm.restore_from_path(saved, component="learner_group")
