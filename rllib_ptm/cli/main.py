@@ -39,6 +39,7 @@ from rllib_ptm.cli.run.exit_codes import (
     Terminated,
     sigterm_as_exception,
 )
+from rllib_ptm.cli.show.messages import never_fail_to_encode, print_errors
 from rllib_ptm.envs.errors import InputError
 from rllib_ptm.process import set_environment_variables
 
@@ -69,14 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         143 after SIGTERM.
     """
     set_environment_variables()
+    never_fail_to_encode()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         with sigterm_as_exception():
             return app(args=words, prog_name="rllib", standalone_mode=False) or 0
     except (InputError, TyperException) as error:
         messages = error.lines if isinstance(error, InputError) else [_message(error, words)]
-        for message in filter(None, messages):  # empty if the help has been shown instead
-            print(f"rllib: {' '.join(message.split())}", file=sys.stderr)
+        print_errors(filter(None, messages))  # empty if the help has been shown instead
         return EXIT_INPUT_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not isinstance(error.__cause__, EOFError):
             return EXIT_INTERRUPTED
         # Typer takes EOFError for the end of what a user types. Nothing here reads that.
-        print(f"rllib: {_unfinished_file(error.__cause__)}", file=sys.stderr)
+        print_errors([_unfinished_file(error.__cause__)])
         return EXIT_FAILED
 
 

@@ -33,6 +33,7 @@ from rllib_ptm.envs.settings import Settings, one_of, read_settings
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 
 _NAME = re.compile(r"\w[\w.+=-]{0,99}")
+_LONGEST_NAME_BYTES = 200  # a folder's name has at most 255, on some file systems fewer
 ALGORITHMS = ("PTM",)
 ENVIRONMENTS = ("multi_task_sc2",)
 
@@ -265,10 +266,11 @@ def read_experiment(
         InputError: A line for each thing in it that cannot be used.
     """
     with located(f"{source}: "):
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME_BYTES:
             raise InputError(
                 f"{_shortened(repr(name))}: expected a name that can name the results folder: at "
-                f"most 100 letters, digits and _ . + = - without '/', a letter or digit first"
+                f"most 100 letters, digits and _ . + = - without '/', a letter or digit first, "
+                f"and at most {_LONGEST_NAME_BYTES} bytes in UTF-8"
             )
         if not isinstance(spec, Mapping):
             raise InputError(f"{name}: expected a mapping of keys to values, found {spec!r}")
