@@ -20,7 +20,7 @@ from rllib_ptm.cli.read.examples import description, example, examples, find_exp
 from rllib_ptm.cli.read.option_groups import StrictCommand, StrictGroup, takes_options
 from rllib_ptm.cli.read.options import (
     Algorithm,
-    CheckpointFolder,
+    CheckpointFolders,
     Config,
     Environment,
     EvaluateOptions,
@@ -136,11 +136,11 @@ def file(config_file: ExperimentFile, options: TrainOptions) -> None:
 
 @app.command(cls=StrictCommand)
 @takes_options(EvaluateOptions)
-def evaluate(checkpoint: CheckpointFolder, options: EvaluateOptions) -> None:
-    """Play greedy episodes with a checkpoint, and show the win rate of each task."""
+def evaluate(checkpoints: CheckpointFolders, options: EvaluateOptions) -> None:
+    """Play greedy episodes with checkpoints, and show the win rate of each task."""
     from rllib_ptm.cli.run.evaluate import evaluate as play
 
-    play(checkpoint, options)
+    play(checkpoints, options)
 
 
 @example_app.command("list")

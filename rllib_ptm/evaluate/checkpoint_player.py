@@ -13,6 +13,7 @@ from rllib_ptm.envs.starcraft.tasks import parse_tasks
 from rllib_ptm.envs.starcraft.units import Units
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import (
+    EpisodeOutcome,
     TaskResult,
     evaluation_episodes,
     outcome_of,
@@ -30,6 +31,11 @@ class CheckpointPlayer:
             free slots in the policy, or ``action_head: entity``.
         backend: The simulator; by default that of the training.
         save_replay_dir: A folder for the game's own replay files, if the backend writes them.
+        rules: Settings of the battles in place of the training's.
+        slots: The least number of slots, where more than the tasks need are wanted.
+
+    Attributes:
+        slots: The slots that it plays with.
 
     Raises:
         InputError: The folder is no checkpoint of PTM or a damaged one, or the tasks or the
@@ -43,23 +49,27 @@ class CheckpointPlayer:
         tasks: str | Sequence[str] | None = None,
         backend: str | None = None,
         save_replay_dir: str | None = None,
+        rules: Mapping[str, Any] | None = None,
+        slots: Slots | None = None,
     ) -> None:
         policy = read_policy(checkpoint)
         config = policy.algorithm_config()
         settings = config.env_settings
         trained = Slots(settings.ally_slots, settings.enemy_slots)
         changes = {"tasks": tasks, "backend": backend, "save_replay_dir": save_replay_dir}
-        config.env_config = _settings_for(config.env_config, backend or settings.backend)
+        battles = {**config.env_config, **(rules or {})}
+        backend = backend or battles.get("backend", settings.backend)
+        config.env_config = _settings_for(battles, backend)
         config.env_config.update({k: v for k, v in changes.items() if v is not None})
         self._tasks = parse_tasks(config.env_config.get("tasks", settings.tasks))
-        needed = EnvSettings(
-            tasks=tuple(task.name for task in self._tasks), backend=backend or settings.backend
+        needed = EnvSettings(tasks=tuple(task.name for task in self._tasks), backend=backend)
+        least = slots or trained
+        self.slots = Slots(
+            max(trained.allies, needed.ally_slots, least.allies),
+            max(trained.enemies, needed.enemy_slots, least.enemies),
         )
-        wanted = Slots(
-            max(trained.allies, needed.ally_slots), max(trained.enemies, needed.enemy_slots)
-        )
-        config.env_config.update(max_allies=wanted.allies, max_enemies=wanted.enemies)
-        weights = expand_slots(policy.weights, trained, wanted, config.action_head)
+        config.env_config.update(max_allies=self.slots.allies, max_enemies=self.slots.enemies)
+        weights = expand_slots(policy.weights, trained, self.slots, config.action_head)
         self._runner = TeamEnvRunner(config=config, worker_index=0, num_workers=0)
         self._runner.module.set_state(weights)
 
@@ -70,9 +80,23 @@ class CheckpointPlayer:
             episodes_per_task: Number of episodes of each task.
             seed: Seed of the battles; see ``evaluation_episodes``.
         """
-        schedule = evaluation_episodes(self._tasks, episodes_per_task, seed)
-        outcomes = [outcome_of(episode) for episode in self._runner.play_exactly(schedule)]
+        outcomes = self.outcomes(episodes_per_task, seed)
         return task_results([task.name for task in self._tasks], outcomes)
+
+    def outcomes(self, episodes_per_task: int, seed: int) -> list[EpisodeOutcome]:
+        """Plays every task.
+
+        Args:
+            episodes_per_task: Number of episodes of each task.
+            seed: Seed of the battles; see ``evaluation_episodes``.
+
+        Returns:
+            The outcome of each episode, in the order of ``evaluation_episodes``.
+        """
+        schedule = evaluation_episodes(self._tasks, episodes_per_task, seed)
+        played = [outcome_of(episode) for episode in self._runner.play_exactly(schedule)]
+        by_battle = {(outcome.task, outcome.seed): outcome for outcome in played}
+        return [by_battle[task.name, seed] for task, seed in schedule]
 
     def first_episodes(self, seed: int) -> dict[str, list[Units]]:
         """Plays the first episode of each task, for a video.

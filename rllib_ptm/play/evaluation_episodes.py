@@ -29,6 +29,7 @@ class EpisodeOutcome(NamedTuple):
     """The result of one episode."""
 
     task: str
+    seed: int
     won: bool
     episode_return: float
     length: int
@@ -91,7 +92,9 @@ def episode_seed(seed: int, task: str, number: int) -> int:
 
 def outcome_of(episode: TeamEpisode) -> EpisodeOutcome:
     """The outcome of an episode that was played."""
-    return EpisodeOutcome(episode.task, episode.won, episode.episode_return, len(episode))
+    return EpisodeOutcome(
+        episode.task, episode.seed, episode.won, episode.episode_return, len(episode)
+    )
 
 
 def wilson_interval(wins: int, episodes: int) -> tuple[float, float]:

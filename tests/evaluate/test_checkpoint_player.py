@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 import subprocess
@@ -15,9 +16,13 @@ from ray.rllib.core.rl_module.rl_module import RLModule
 from small_networks import SMALL
 
 from rllib_ptm import AgentPolicy, InputError, PTMConfig, envs, policy_folder
+from rllib_ptm.checkpoints.saved_policy import SavedPolicy, read_policy
+from rllib_ptm.cli.main import main
 from rllib_ptm.deploy.slot_expansion import Slots, expand_slots
 from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, TeamView, feature_widths, team_view
+from rllib_ptm.evaluate import checkpoint_player, comparison
 from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer, evaluate_checkpoint
+from rllib_ptm.evaluate.comparison import Comparison, paired_difference
 
 EMBEDDING = "agent.attention.embed.weight"
 README = pathlib.Path(__file__).parents[2] / "README.md"
@@ -61,6 +66,75 @@ def test_larger_teams_need_the_entity_head(checkpoints: dict[str, pathlib.Path])
     assert result.episodes == 3
     with pytest.raises(InputError, match=r"need 7 ally and 8 enemy slots.*action_head: entity"):
         evaluate_checkpoint(checkpoints["slot"], tasks="7m_vs_8m", episodes_per_task=1)
+
+
+def test_several_checkpoints_play_the_same_battles(
+    checkpoints: dict[str, pathlib.Path], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [str(checkpoints[head]) for head in ("slot", "entity", "slot")]
+    options = ["--episodes", "5", "--tasks", "1m_vs_1m,3m_vs_2m"]
+    assert main(["evaluate", *folders, *options, "--out", str(tmp_path / "x.json")]) == 0
+    records = json.loads((tmp_path / "x.json").read_text())
+    assert [r["checkpoint"] for r in records] == [f for f in folders for _ in range(3)]
+    assert [r["task"] for r in records] == ["1m_vs_1m", "3m_vs_2m", "mean"] * 3
+    first, other, same = records[:3], records[3:6], records[6:]
+    for row, its, again in zip(first, other, same, strict=True):
+        assert row["difference"] is None
+        assert its["difference"] == pytest.approx(its["win_rate"] - row["win_rate"])
+        assert again["difference"] == 0.0
+        assert again["difference_low"] == -again["difference_high"] < 0.0
+        assert {k: v for k, v in again.items() if not k.startswith("difference")} == {
+            k: v for k, v in row.items() if not k.startswith("difference")
+        }
+    alone = evaluate_checkpoint(folders[1], tasks="3m_vs_2m", episodes_per_task=5)
+    assert alone[0].wins == other[1]["wins"]
+    printed = capsys.readouterr().out
+    for name, folder in zip("ABC", folders, strict=True):
+        assert f"{name}  {folder}" in printed
+    assert "minus A" in printed
+
+
+def test_all_play_by_the_rules_of_the_first_and_on_slots_for_all(
+    checkpoints: dict[str, pathlib.Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(folder: Any, filesystem: Any = None) -> SavedPolicy:
+        policy = read_policy(checkpoints[str(folder)])
+        changes = {"time_limit_steps": 60, "tasks": ("6m_vs_6m", "5m_vs_5m")}
+        return (
+            policy
+            if folder == "slot"
+            else policy._replace(
+                config={**policy.config, "env_config": {**policy.config["env_config"], **changes}}
+            )
+        )
+
+    for module in (comparison, checkpoint_player):
+        monkeypatch.setattr(module, "read_policy", changed)
+    found = Comparison(["slot", "entity"])
+    tasks = "The tasks that all were trained on: 5m_vs_5m, 6m_vs_6m"
+    assert found.notes == [tasks, "entity was trained with time_limit_steps 60; all play with 30"]
+    assert [player.slots for player in found._players] == [Slots(6, 6)] * 2
+    larger = Comparison(["entity", "entity"], tasks="7m_vs_7m")
+    assert [player.slots for player in larger._players] == [Slots(7, 7)] * 2
+    with pytest.raises(InputError, match=r"^slot: the tasks need 7 ally"):
+        Comparison(["entity", "slot"], tasks="7m_vs_7m")
+
+
+def test_the_interval_of_a_paired_difference() -> None:
+    """An example of Fagerland, Lydersen and Laake (2014): 1, 1, 7 and 12 pairs."""
+    pairs = [(True, True)] + [(True, False)] + [(False, True)] * 7 + [(False, False)] * 12
+    found = paired_difference(*zip(*pairs, strict=True))
+    assert found.mean == pytest.approx(-6 / 21)
+    assert found.interval == pytest.approx((-0.508, -0.013), abs=1e-3)
+    assert paired_difference([True], [False]).interval[1] == 1.0
+
+
+def test_one_checkpoint_only_has_a_video(
+    checkpoints: dict[str, pathlib.Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [str(folder) for folder in checkpoints.values()]
+    assert main(["evaluate", *folders, "--render", "x.gif"]) == 2
+    assert capsys.readouterr().err == "rllib: --render: expected one checkpoint, found 2\n"
 
 
 def test_replays_are_for_backends_that_write_them(checkpoints: dict[str, pathlib.Path]) -> None:

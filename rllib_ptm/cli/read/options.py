@@ -25,7 +25,14 @@ ExperimentFile = Annotated[
     ),
 ]
 ExampleName = Annotated[str, Argument(help="See rllib example list.", show_default=False)]
-CheckpointFolder = Annotated[Path, Argument(help="A checkpoint's folder.", show_default=False)]
+CheckpointFolders = Annotated[
+    list[Path],
+    Argument(
+        metavar="CHECKPOINT...",
+        help="A checkpoint's folder. Several are compared with the first, on the same battles.",
+        show_default=False,
+    ),
+]
 
 Algorithm = Annotated[str | None, Option("--algo", "--run", "-a", "-r", help="The algorithm: PTM.")]
 Environment = Annotated[str | None, Option("--env", "-e", help="The environment: multi_task_sc2.")]

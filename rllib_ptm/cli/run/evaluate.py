@@ -3,37 +3,58 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from rllib_ptm.cli.read.options import EvaluateOptions
 from rllib_ptm.cli.run.cluster import import_ray
-from rllib_ptm.cli.show.task_table import check_result_file, task_table, write_results
+from rllib_ptm.cli.show.comparison_table import (
+    NAMES,
+    check_number,
+    comparison_records,
+    comparison_table,
+)
+from rllib_ptm.cli.show.task_table import (
+    check_result_file,
+    task_table,
+    write_records,
+    write_results,
+)
 from rllib_ptm.envs.errors import InputError, located, unknown_name
 from rllib_ptm.envs.starcraft.backends import BACKENDS
 from rllib_ptm.envs.starcraft.tasks import TASK_SETS, parse_tasks
 from rllib_ptm.replay.array_files import local_path
 
 _MARKER = "rllib_checkpoint.json"
+_Tasks = str | tuple[str, ...] | None
 
 
-def evaluate(checkpoint: Path, options: EvaluateOptions) -> None:
-    """Plays a checkpoint, shows a table, and writes the files that the options name.
+def evaluate(checkpoints: Sequence[Path], options: EvaluateOptions) -> None:
+    """Plays checkpoints, shows a table, and writes the files that the options name.
 
     Args:
-        checkpoint: A checkpoint's folder.
+        checkpoints: A checkpoint's folder, or those of several, which are compared.
         options: The options of the command.
 
     Raises:
         InputError: There is no such checkpoint, or an option cannot be used.
     """
-    checkpoint = local_path(checkpoint)
-    if not (checkpoint / _MARKER).is_file():
-        raise _not_a_checkpoint(checkpoint)
+    folders = [local_path(checkpoint) for checkpoint in checkpoints]
+    for folder in folders:
+        if not (folder / _MARKER).is_file():
+            raise _not_a_checkpoint(folder)
     tasks = _task_names(options.tasks)
     _check_files(options)
     _check_backend(options)
+    if len(folders) == 1:
+        _evaluate_one(folders[0], tasks, options)
+    else:
+        _compare(folders, tasks, options)
+
+
+def _evaluate_one(folder: Path, tasks: _Tasks, options: EvaluateOptions) -> None:
     console = Console()
     with console.status(f"Playing {options.episodes} episodes of each task"):
         import_ray()
@@ -41,7 +62,7 @@ def evaluate(checkpoint: Path, options: EvaluateOptions) -> None:
 
         replays = None if options.save_replay is None else str(options.save_replay.absolute())
         player = CheckpointPlayer(
-            checkpoint, tasks=tasks, backend=options.backend, save_replay_dir=replays
+            folder, tasks=tasks, backend=options.backend, save_replay_dir=replays
         )
         try:
             results = player.results(options.episodes, options.seed)
@@ -54,11 +75,39 @@ def evaluate(checkpoint: Path, options: EvaluateOptions) -> None:
     console.print(task_table(results))
     if options.out is not None:
         write_results(results, options.out)
+    _print_written(console, options)
+
+
+def _compare(folders: Sequence[Path], tasks: _Tasks, options: EvaluateOptions) -> None:
+    check_number(folders)
+    for option, value in (("--render", options.render), ("--save-replay", options.save_replay)):
+        if value is not None:
+            raise InputError(f"{option}: expected one checkpoint, found {len(folders)}")
+    console = Console()
+    with console.status(f"Playing {options.episodes} episodes of each task, {len(folders)} times"):
+        import_ray()
+        from rllib_ptm.evaluate.comparison import Comparison  # imports torch and JAX
+
+        comparison = Comparison(folders, tasks=tasks, backend=options.backend)
+        try:
+            compared = comparison.play(options.episodes, options.seed)
+        finally:
+            comparison.close()
+    names = [f"{name}  {folder}" for name, folder in zip(NAMES, folders, strict=False)]
+    for line in (*names, *comparison.notes):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    console.print(comparison_table(compared))
+    if options.out is not None:
+        write_records(comparison_records(compared), options.out)
+    _print_written(console, options)
+
+
+def _print_written(console: Console, options: EvaluateOptions) -> None:
     for written in filter(None, (options.out, options.render, options.save_replay)):
         console.print(f"Written to {written.absolute()}", soft_wrap=True, highlight=False)
 
 
-def _task_names(tasks: str | None) -> str | tuple[str, ...] | None:
+def _task_names(tasks: str | None) -> _Tasks:
     if tasks is None or tasks in TASK_SETS:
         return tasks
     with located("--tasks: "):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -26,21 +26,31 @@ def task_table(results: Sequence[TaskResult], title: str | None = None) -> Table
     for name in ("episodes", "wins", "win rate", "95 % interval", "return", "length"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in results:
-        low, high = row.interval
         table.add_row(
             row.task,
             str(row.episodes),
             str(row.wins),
-            f"{100 * row.win_rate:.1f} %",
-            f"{100 * low:.1f} - {100 * high:.1f} %",
+            percent(row.win_rate),
+            interval_text(row.interval),
             f"{row.return_mean:.2f}",
             f"{row.length_mean:.1f}",
         )
     if len(results) > 1:
         mean = sum(row.win_rate for row in results) / len(results)
         table.add_section()
-        table.add_row("mean", "", "", f"{100 * mean:.1f} %", "", "", "", style="bold")
+        table.add_row("mean", "", "", percent(mean), "", "", "", style="bold")
     return table
+
+
+def percent(rate: float) -> str:
+    """A rate as text, such as ``73.0 %``."""
+    return f"{100 * rate:.1f} %"
+
+
+def interval_text(interval: tuple[float, float]) -> str:
+    """An interval of a rate as text, such as ``63.6 - 80.7 %``."""
+    low, high = interval
+    return f"{100 * low:.1f} - {100 * high:.1f} %"
 
 
 def check_result_file(path: Path) -> None:
@@ -56,14 +66,20 @@ def check_result_file(path: Path) -> None:
         )
 
 
+def record_of(row: TaskResult) -> dict[str, Any]:
+    """A task's result as plain values."""
+    record = asdict(row)
+    low, high = record.pop("interval")
+    return {**record, "win_rate_low": low, "win_rate_high": high}
+
+
 def write_results(results: Sequence[TaskResult], path: Path) -> None:
     """Writes a record per task, as JSON or CSV according to the file's ending."""
-    records = []
-    for row in results:
-        low, high = row.interval
-        record = {**asdict(row), "win_rate_low": low, "win_rate_high": high}
-        del record["interval"]
-        records.append(record)
+    write_records([record_of(row) for row in results], path)
+
+
+def write_records(records: Sequence[dict[str, Any]], path: Path) -> None:
+    """Writes records of the same keys, as JSON or CSV according to the file's ending."""
     if path.suffix == ".json":
         path.write_text(json.dumps(records, indent=2) + "\n")
         return

@@ -1,0 +1,84 @@
+"""The comparison of several checkpoints, as a table and as records of a file."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from rllib_ptm.cli.show.task_table import interval_text, percent, record_of
+from rllib_ptm.envs.errors import InputError
+
+if TYPE_CHECKING:
+    from rllib_ptm.evaluate.comparison import Compared, Difference
+
+NAMES = string.ascii_uppercase
+
+
+def check_number(checkpoints: Sequence[Any]) -> None:
+    """Checks that there is a letter for each checkpoint.
+
+    Raises:
+        InputError: There are too many.
+    """
+    if len(checkpoints) > len(NAMES):
+        raise InputError(f"expected at most {len(NAMES)} checkpoints, found {len(checkpoints)}")
+
+
+def comparison_table(compared: Sequence[Compared]) -> Table:
+    """For each task a row per checkpoint; the mean over tasks below."""
+    table = Table()
+    table.add_column("task", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for name in ("wins", "win rate", "95 % interval", f"minus {NAMES[0]}", "95 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for number, task in enumerate(row.task for row in compared[0].results):
+        for name, of in zip(NAMES, compared, strict=False):
+            row = of.results[number]
+            table.add_row(
+                task if of is compared[0] else "",
+                name,
+                f"{row.wins} of {row.episodes}",
+                percent(row.win_rate),
+                interval_text(row.interval),
+                *_difference(of.differences.get(task)),
+            )
+        table.add_section()
+    for name, of in zip(NAMES, compared, strict=False):
+        first = "mean" if of is compared[0] else ""
+        cells = first, name, "", percent(_mean(of)), "", *_difference(of.difference)
+        table.add_row(*cells, style="bold")
+    return table
+
+
+def comparison_records(compared: Sequence[Compared]) -> list[dict[str, Any]]:
+    """A record for each checkpoint and task, and for its mean over tasks."""
+    records = []
+    for of in compared:
+        for row in of.results:
+            difference = _record(of.differences.get(row.task))
+            records.append({"checkpoint": of.checkpoint, **record_of(row), **difference})
+        mean = dict.fromkeys(records[-1]) | {"checkpoint": of.checkpoint, "task": "mean"}
+        records.append({**mean, "win_rate": _mean(of), **_record(of.difference)})
+    return records
+
+
+def _mean(of: Compared) -> float:
+    return sum(row.win_rate for row in of.results) / len(of.results)
+
+
+def _difference(found: Difference | None) -> tuple[str, str]:
+    if found is None:
+        return "", ""
+    low, high = found.interval
+    return f"{100 * found.mean:+.1f} %", f"{100 * low:+.1f} to {100 * high:+.1f} %"
+
+
+def _record(found: Difference | None) -> dict[str, float | None]:
+    if found is None:
+        return dict.fromkeys(("difference", "difference_low", "difference_high"))
+    low, high = asdict(found)["interval"]
+    return {"difference": found.mean, "difference_low": low, "difference_high": high}
