@@ -42,9 +42,9 @@ def evaluate(checkpoints: Sequence[Path], options: EvaluateOptions) -> None:
         InputError: There is no such checkpoint, or an option cannot be used.
     """
     folders = [local_path(checkpoint) for checkpoint in checkpoints]
-    for folder in folders:
+    for checkpoint, folder in zip(checkpoints, folders, strict=True):
         if not (folder / _MARKER).is_file():
-            raise _not_a_checkpoint(folder)
+            raise _not_a_checkpoint(checkpoint, folder)
     tasks = _task_names(options.tasks)
     _check_files(options)
     _check_backend(options)
@@ -144,12 +144,12 @@ def _check_backend(options: EvaluateOptions) -> None:
         )
 
 
-def _not_a_checkpoint(path: Path) -> InputError:
+def _not_a_checkpoint(written: Path, path: Path) -> InputError:
     inside = sorted(path.glob(f"**/{_MARKER}"), key=lambda p: p.stat().st_mtime)
     # A checkpoint holds the checkpoints of its components. The outermost is the policy's.
     outermost = [p.parent for p in inside if not (p.parent.parent / _MARKER).is_file()]
     hint = f"; did you mean {str(outermost[-1])!r}?" if outermost else ""
     found = "a folder without it" if path.is_dir() else "nothing" if not path.exists() else "a file"
     return InputError(
-        f"checkpoint {str(path)!r}: expected a folder that holds {_MARKER}, found {found}{hint}"
+        f"checkpoint {str(written)!r}: expected a folder that holds {_MARKER}, found {found}{hint}"
     )

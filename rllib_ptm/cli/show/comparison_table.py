@@ -32,7 +32,7 @@ def comparison_table(compared: Sequence[Compared]) -> Table:
     """For each task a row per checkpoint; the mean over tasks below."""
     table = Table()
     table.add_column("task", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=True, min_width=1)
     for name in ("wins", "win rate", "95 % interval", f"minus {NAMES[0]}", "95 % interval"):
         table.add_column(name, justify="right", no_wrap=True)
     for number, task in enumerate(row.task for row in compared[0].results):
@@ -41,9 +41,9 @@ def comparison_table(compared: Sequence[Compared]) -> Table:
             table.add_row(
                 task if of is compared[0] else "",
                 name,
-                f"{row.wins} of {row.episodes}",
+                f"{row.wins}/{row.episodes}",
                 percent(row.win_rate),
-                interval_text(row.interval),
+                interval_text(row.interval).removesuffix(" %"),
                 *_difference(of.differences.get(task)),
             )
         table.add_section()
@@ -74,7 +74,7 @@ def _difference(found: Difference | None) -> tuple[str, str]:
     if found is None:
         return "", ""
     low, high = found.interval
-    return f"{100 * found.mean:+.1f} %", f"{100 * low:+.1f} to {100 * high:+.1f} %"
+    return f"{100 * found.mean:+.1f}", f"{100 * low:+.1f} to {100 * high:+.1f}"
 
 
 def _record(found: Difference | None) -> dict[str, float | None]:
