@@ -34,7 +34,7 @@ from ray.rllib.utils.metrics import (
 from ray.tune import Trainable
 
 from rllib_ptm.checkpoints.episodes_in_progress import EpisodesInProgress
-from rllib_ptm.checkpoints.saving import SETTINGS, WholeCheckpoints, flat_scores
+from rllib_ptm.checkpoints.saving import SETTINGS, WholeCheckpoints
 from rllib_ptm.checkpoints.settings_of_state import settings_of_state
 from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
 from rllib_ptm.deploy.warm_start import WarmStart, read_warm_start
@@ -51,7 +51,13 @@ from rllib_ptm.replay.batches import learner_batches
 from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
 from rllib_ptm.tasks.callback import report_tasks
-from rllib_ptm.tasks.metrics import SCHEDULES
+from rllib_ptm.tasks.metrics import ENV_RUNNERS, EVALUATION, METRICS, SCHEDULES, metric_paths
+from rllib_ptm.tasks.results import (
+    ParameterCounts,
+    checkpoint_metrics,
+    first_level,
+    python_numbers,
+)
 from rllib_ptm.tasks.success_rates import TaskSuccess
 
 # Components of a checkpoint.
@@ -123,6 +129,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         self._rng = np.random.default_rng(self.config.seed)
         self._group_generator = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
         self._pending_updates = 0.0
+        self._parameter_counts = ParameterCounts()
         warm_start = self._read_warm_start()  # before anything is started
         self._sampling_timeout = SamplingTimeout(self.config.sample_timeout_s)
         super().setup(config)
@@ -281,10 +288,22 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         RLlib's ``Algorithm.log_result`` logs right after the callbacks. The report comes between
         them, so that it has the rates that the last callback set.
         """
+        result |= python_numbers(result)
+        self._parameter_counts.fill_in(result)
         self._call_back("on_train_result", result=result)
         report_tasks(self.task_success, result)
-        result |= flat_scores(result)
+        result |= python_numbers(result)  # a callback may have added others
+        result |= first_level(result, (ENV_RUNNERS, EVALUATION))
         Trainable.log_result(self, result)
+
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """Saves a checkpoint for Tune, with the metrics by which Tune compares checkpoints."""
+        saved = super().save(checkpoint_dir)
+        trained = [task.name for task in self.config.env_settings.parsed_tasks]
+        evaluated = [task.name for task in self.evaluation_config.env_settings.parsed_tasks]
+        paths = [key for path in METRICS for key in metric_paths(path, trained, evaluated)]
+        saved.metrics = checkpoint_metrics(saved.metrics, paths)
+        return saved
 
     def get_state(
         self, components: Any = None, *, not_components: Any = None, **kwargs: Any

@@ -1,11 +1,10 @@
-"""Writes and reads checkpoints of an Algorithm, and lets Tune compare them."""
+"""Writes and reads checkpoints of an Algorithm."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from numbers import Number
 from pathlib import PurePath
 from typing import Any, Self
 
@@ -14,12 +13,10 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
-    EVALUATION_RESULTS,
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
 )
 from ray.tune import Checkpoint
 from ray.tune.result import TRAINING_ITERATION
-from ray.tune.utils.util import flatten_dict
 
 from rllib_ptm.checkpoints.contents import CONTENTS_FILE, CheckpointError, read_contents
 from rllib_ptm.checkpoints.episodes_in_progress import EpisodesInProgress
@@ -219,16 +216,6 @@ def check_around(folder: str, filesystem: Any, component: str) -> None:
             )
         check_algorithm(str(place), filesystem)
         return
-
-
-def flat_scores(result: dict[str, Any]) -> dict[str, Number]:
-    """The scores of a result by their path, such as ``env_runners/win_rate_mean``.
-
-    Tune compares checkpoints only by keys on the first level of a result. With
-    ``evaluation/env_runners/win_rate_mean`` it would silently keep the newest checkpoints.
-    """
-    parts = {part: result.get(part, {}) for part in (ENV_RUNNER_RESULTS, EVALUATION_RESULTS)}
-    return {key: value for key, value in flatten_dict(parts).items() if isinstance(value, Number)}
 
 
 def _check_fits(path: Any, filesystem: Any, config: Any, *, trusted: bool) -> None:

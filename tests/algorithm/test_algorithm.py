@@ -6,13 +6,14 @@ import itertools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from ray import tune
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.tune import CheckpointConfig, RunConfig
+from ray.tune.utils.util import flatten_dict
 
 import rllib_ptm
 from rllib_ptm import PTM, PTMConfig, TaskPriorityCallback
@@ -20,6 +21,7 @@ from rllib_ptm.evaluate.checkpoint_player import evaluate_checkpoint
 from rllib_ptm.play.evaluation_episodes import wilson_interval
 from rllib_ptm.replay.episodes import BadEpisodeError
 from rllib_ptm.tasks.draws import TASK_DRAWS
+from rllib_ptm.tasks.metrics import METRICS, metric_paths
 
 pytestmark = pytest.mark.usefixtures("cluster")
 MakeConfig = Callable[..., PTMConfig]
@@ -237,6 +239,46 @@ def test_rates_that_a_callback_sets_decide_weights_draws_and_reports(
         each.train()
         assert drawn_by[-1] == expected
         each.stop()
+
+
+class Seen(TaskPriorityCallback):
+    """A user's own callback: adds a number of numpy, and notes the types that it gets."""
+
+    types: ClassVar[set[str]] = set()
+
+    def on_train_result(self, *, algorithm: Any, result: dict[str, Any], **kwargs: Any) -> None:
+        super().on_train_result(algorithm=algorithm, result=result, **kwargs)
+        self.types.update(type(value).__module__ for value in flatten_dict(result).values())
+        result["mine"] = {"score": np.float32(0.5)}
+
+
+def test_results_hold_pythons_numbers_and_checkpoints_every_metric(
+    make_config: MakeConfig, tmp_path: pathlib.Path
+) -> None:
+    """Before learning starts, and in iterations with and without an evaluation."""
+    config = make_config(learning_starts_episodes=16).callbacks(Seen)
+    config.evaluation(evaluation_interval=2, evaluation_duration=1)
+    algorithm = config.build_algo()
+    paths = {key for path in METRICS for key in metric_paths(path, SET_RATES, SET_RATES)}
+    counts, learnt, evaluated = set(), [], []
+    for _ in range(4):
+        result = algorithm.train()
+        assert result["mine"] == {"score": 0.5}
+        numbers = flatten_dict({key: result[key] for key in result if key != "config"})
+        assert "numpy" not in {type(value).__module__ for value in numbers.values()}
+        learner = result.get("learners", {}).get(DEFAULT_MODULE_ID, {})
+        counts.add(learner.get("num_trainable_parameters"))
+        saved = algorithm.save(str(tmp_path)).metrics
+        assert paths <= saved.keys()
+        assert all(isinstance(saved[path], float) for path in paths)
+        learnt.append(np.isfinite(saved["learners/default_policy/grad_norm"]))
+        evaluated.append(np.isfinite(saved["evaluation/env_runners/win_rate/3m_vs_3m"]))
+    assert learnt == sorted(learnt)
+    assert learnt[0] != learnt[-1]
+    assert evaluated == [False, True, False, True]
+    assert len(counts - {None}) == 1
+    assert "numpy" not in Seen.types
+    algorithm.stop()
 
 
 def test_training_resumes_with_other_tasks_and_replays_the_old_ones(

@@ -35,20 +35,20 @@ class ResultKey:
 _COUNT = ResultKey(grows=True, at_most=_LARGEST_COUNT)
 _RATE = ResultKey(grows=False, at_most=1.0)
 _MEAN = ResultKey(grows=False, at_most=_LARGEST_COUNT)
-_TASK = "<task>"  # stands for the name of each task
+_RATES = (f"/{metrics.WIN_RATE}", f"{metrics.PRIORITIES}/", f"{metrics.SCHEDULES}/")
+
+
+def _row(path: str) -> ResultKey:
+    if path.endswith("_lifetime"):
+        return _COUNT
+    return _RATE if any(part in path for part in _RATES) else _MEAN
+
 
 RESULT_KEYS: dict[str, ResultKey] = {
     "training_iteration": _COUNT,
     "time_total_s": _COUNT,
     metrics.ENV_STEPS: _COUNT,
-    f"{metrics.ENV_RUNNERS}/{metrics.ENV_STEPS}": _COUNT,
-    metrics.EPISODES_PATH: _COUNT,
-    metrics.RETURN_MEAN_PATH: _MEAN,
-    metrics.LENGTH_MEAN_PATH: _MEAN,
-    metrics.WIN_RATE_MEAN_PATH: _RATE,
-    f"{metrics.WIN_RATE_PATH}{_TASK}": _RATE,
-    f"{metrics.EVALUATION}/{metrics.WIN_RATE_MEAN_PATH}": _RATE,
-    f"{metrics.EVALUATION}/{metrics.WIN_RATE_PATH}{_TASK}": _RATE,
+    **{path: _row(path) for path in metrics.METRICS},
 }
 
 
@@ -60,13 +60,12 @@ def reported_keys(tasks: Iterable[str], evaluated: Iterable[str]) -> dict[str, R
         evaluated: Names of the tasks that are evaluated while training; none if it does not
             evaluate, and then it reports no evaluation keys.
     """
-    played = {True: tuple(evaluated), False: tuple(tasks)}
-    keys = {}
-    for key, row in RESULT_KEYS.items():
-        names = played[key.startswith(f"{metrics.EVALUATION}/")]
-        for name in names if _TASK in key else names[:1]:
-            keys[key.replace(_TASK, name)] = row
-    return keys
+    trained, played = tuple(tasks), tuple(evaluated)
+    return {
+        key: row
+        for path, row in RESULT_KEYS.items()
+        for key in metrics.metric_paths(path, trained, played)
+    }
 
 
 def check_stop(stop: Any, results: Mapping[str, ResultKey], place: str) -> dict[str, float]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.envs.errors import InputError, Problems, located
+from rllib_ptm.cli.read.experiment import Experiment, played_tasks
+from rllib_ptm.cli.read.result_keys import reported_keys
+from rllib_ptm.envs.errors import InputError, Problems, located, unknown_name
+from rllib_ptm.tasks.metrics import LOSS_PATH
 
 
 def check_with_rllib(experiment: Experiment) -> None:
@@ -25,6 +27,8 @@ def check_with_rllib(experiment: Experiment) -> None:
         for variant in experiment.variants():
             with problems.collect():
                 _check_evaluates(variant)
+            with problems.collect():
+                _check_losses(experiment, variant)
             with problems.collect():
                 try:
                     PTMConfig().update_from_dict(variant).validate()
@@ -77,6 +81,42 @@ def _check_evaluates(config: Mapping[str, Any]) -> None:
         raise InputError(
             *(f"config.{key}: it changes nothing without {interval}" for key in without_effect)
         )
+
+
+def _check_losses(experiment: Experiment, config: Mapping[str, Any]) -> None:
+    """A run never reports the losses that its method does not have."""
+    scheduler, losses = experiment.scheduler_settings, _losses(config)
+    used = {
+        **{f"stop.{key}": key for key in experiment.stop},
+        "checkpoint_config.checkpoint_score_attribute": (
+            experiment.checkpoint.checkpoint_score_attribute
+        ),
+        "scheduler_config.metric": getattr(scheduler, "metric", None),
+    }
+    problems = Problems()
+    for place, key in used.items():
+        if key is not None and key.startswith(LOSS_PATH) and key not in losses:
+            with problems.collect():
+                raise unknown_name(place, key, losses)
+    problems.raise_if_any()
+
+
+def _losses(config: Mapping[str, Any]) -> list[str]:
+    """The result keys of the losses of a config's method."""
+    from rllib_ptm.config.ptm_settings import PTMSettings
+    from rllib_ptm.methods import METHODS
+    from rllib_ptm.model.q_values import ORIGINAL
+
+    method = config.get("method", PTMSettings.model_fields["method"].default)
+    terms = METHODS[method].terms if method in METHODS else ()  # a wrong name is reported elsewhere
+    return [f"{LOSS_PATH}{term}" for term in dict.fromkeys((ORIGINAL, *terms))]
+
+
+def reported_metrics(experiment: Experiment) -> list[str]:
+    """The result keys that a run of the experiment reports; see ``METRICS``."""
+    losses = {loss for variant in experiment.variants() for loss in _losses(variant)}
+    keys = reported_keys(*played_tasks(experiment.config))
+    return [key for key in keys if not key.startswith(LOSS_PATH) or key in losses]
 
 
 def _one_line(error: Exception) -> str:

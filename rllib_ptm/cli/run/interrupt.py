@@ -21,6 +21,7 @@ from ray.tune.schedulers import (
 )
 
 from rllib_ptm.cli.run.exit_codes import exit_code_of, handle_signal
+from rllib_ptm.cli.show.trial_progress import number_in
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -69,14 +70,18 @@ class _Pausing(TrialScheduler):
         """Called by Tune after each iteration, with a flat result."""
         if INTERRUPTED.is_set():
             return TrialScheduler.PAUSE
-        if self.metric is not None and self.metric not in result:
+        if not self._is_reported(result):
             return TrialScheduler.CONTINUE
         return super().on_trial_result(tune_controller, trial, result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict) -> None:
         """Called by Tune when a trial has met a stop condition."""
-        if self.metric is None or self.metric in result:
+        if self._is_reported(result):
             super().on_trial_complete(tune_controller, trial, result)
+
+    def _is_reported(self, result: dict) -> bool:
+        """Whether the result has a value of the metric that compares the trials."""
+        return self.metric is None or number_in(result, self.metric) is not None
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Called by Tune for the next trial to start or to resume."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -10,9 +11,12 @@ from pathlib import Path
 from ray.tune import CheckpointConfig, FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
 
 from rllib_ptm.cli.read.experiment import Experiment
+from rllib_ptm.cli.read.rllib_check import reported_metrics
+from rllib_ptm.cli.read.scheduler_settings import AshaSettings
 from rllib_ptm.cli.read.search_space import tune_space
 from rllib_ptm.cli.run.interrupt import InterruptCallback, signals_of_a_run
 from rllib_ptm.cli.run.live_display import LiveDisplay
+from rllib_ptm.cli.run.loggers import ProgressCsv, ResultJson, TensorBoard
 from rllib_ptm.cli.run.schedulers import make_scheduler
 from rllib_ptm.envs.errors import InputError
 
@@ -42,10 +46,16 @@ def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
         run_config=RunConfig(
             name=experiment.name,
             storage_path=str(storage),
-            stop=experiment.stop,
+            stop=_stop(experiment),
             checkpoint_config=CheckpointConfig(**experiment.checkpoint.model_dump()),
             failure_config=FailureConfig(max_failures=experiment.max_failures),
-            callbacks=[LiveDisplay(experiment.name, experiment.stop, plain), InterruptCallback()],
+            callbacks=[
+                LiveDisplay(experiment.name, experiment.stop, plain),
+                InterruptCallback(),
+                ResultJson(),
+                ProgressCsv(reported_metrics(experiment)),
+                TensorBoard(),
+            ],
             verbose=0,
         ),
     )
@@ -60,6 +70,17 @@ def resume(experiment: Experiment, storage: Path) -> ResultGrid:
     path = str(storage / experiment.name)
     with signals_of_a_run():
         return Tuner.restore(path, trainable=experiment.algorithm, resume_errored=True).fit()
+
+
+def _stop(experiment: Experiment) -> dict[str, float]:
+    """The stop conditions, the end of successive halving among them.
+
+    Tune's scheduler ends a trial only in an iteration that reports the metric.
+    """
+    settings, stop = experiment.scheduler_settings, dict(experiment.stop)
+    if isinstance(settings, AshaSettings):
+        stop[settings.time_attr] = min(stop.get(settings.time_attr, math.inf), settings.max_t)
+    return stop
 
 
 def has_run(experiment: Experiment, storage: Path) -> bool:

@@ -27,6 +27,14 @@ def flatten(result: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def number_in(result: Mapping[str, Any], key: str) -> float | None:
+    """The value of a key of a flat result; None if it is missing or not a finite number."""
+    value = result.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
 @dataclass
 class TrialProgress:
     """Follows one trial from result to result.
@@ -58,11 +66,8 @@ class TrialProgress:
             self._window.popleft()
 
     def number(self, key: str) -> float | None:
-        """The last value of a result key; None if it is missing or not a number."""
-        value = self.latest.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
-            return None
-        return float(value)
+        """The last value of a result key; None if it is missing or not finite."""
+        return number_in(self.latest, key)
 
     def speed(self, key: str) -> float | None:
         """The growth of a counter per second; None before two results."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,9 @@ from rich.markup import escape
 
 from rllib_ptm.cli.read.experiment import CheckpointSettings, Experiment
 from rllib_ptm.cli.show.plot import plot_win_rates
+from rllib_ptm.cli.show.result_files import RESULTS_CSV, read_rows
 from rllib_ptm.cli.show.task_table import task_table, write_results
-from rllib_ptm.cli.show.trial_progress import flatten
+from rllib_ptm.cli.show.trial_progress import flatten, number_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # The final battles. Their seeds differ from those that may have chosen the checkpoint.
 FINAL_SEED = 1_000_000
-RESULTS_JSON, RESULTS_CSV = "result.json", "progress.csv"  # Tune's names
 
 
 def report_trial(experiment: Experiment, result: Result, episodes: int, console: Console) -> bool:
@@ -71,29 +70,28 @@ def checkpoint_to_play(settings: CheckpointSettings, result: Result) -> tuple[Ch
         The checkpoint, and which it is: "best" or "last".
     """
     attribute = settings.checkpoint_score_attribute
+    sign = 1.0 if settings.checkpoint_score_order == "max" else -1.0
     scored = []
     for checkpoint, metrics in result.best_checkpoints or []:
-        scores = flatten(metrics)
-        if attribute in scores:  # only some iterations have an evaluation
-            scored.append((scores[attribute], checkpoint))
+        score = number_in(flatten(metrics), attribute or "")
+        if score is not None:  # only some iterations have an evaluation
+            scored.append((sign * score, checkpoint))
     if not scored:
         return result.checkpoint, "last"
-    choose = max if settings.checkpoint_score_order == "max" else min
-    return choose(scored, key=lambda pair: pair[0])[1], "best"
+    return max(reversed(scored), key=lambda pair: pair[0])[1], "best"  # of equal ones the newest
 
 
 def read_progress(folder: Path) -> pd.DataFrame:
-    """Reads a trial's results, a row per iteration, and rewrites ``progress.csv`` from them.
+    """Reads a trial's results, a row per iteration, and completes ``progress.csv`` with them.
 
-    Tune's own CSV file has only the columns of the first iteration, before anything is learnt.
-    If a run resumes with other columns, its rows do not fit the head.
+    That file may be Tune's own, which has only the columns of the first iteration.
     """
     import pandas as pd
 
-    lines = (folder / RESULTS_JSON).read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    table = pd.DataFrame([flatten({k: v for k, v in r.items() if k != "config"}) for r in rows])
-    table.to_csv(folder / RESULTS_CSV, index=False)
+    table, file = pd.DataFrame(read_rows(folder)), folder / RESULTS_CSV
+    columns = list(pd.read_csv(file, nrows=0)) if file.is_file() else []
+    columns += [column for column in table.columns if column not in columns]
+    table.reindex(columns=columns).to_csv(file, index=False)
     return table
 
 

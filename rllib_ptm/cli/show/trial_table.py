@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -11,6 +11,7 @@ from rich.table import Table
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings
 from rllib_ptm.cli.read.search_space import searched_keys
+from rllib_ptm.cli.show.result_files import last_number
 from rllib_ptm.cli.show.trial_progress import flatten
 from rllib_ptm.tasks.metrics import WIN_RATE_MEAN_PATH
 
@@ -67,8 +68,8 @@ def _ranked_by(experiment: Experiment) -> tuple[str, str]:
 
 
 def _number(result: Result, key: str) -> float | None:
-    value = flatten(result.metrics or {}).get(key)
-    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
+    latest = flatten(result.metrics or {})
+    return last_number(Path(result.path), latest, key)
 
 
 def _text(value: Any) -> str:

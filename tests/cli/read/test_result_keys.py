@@ -1,0 +1,82 @@
+"""Which result keys a run reports, and which of them a user may name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from searches import PBT, TINY, experiment
+
+from rllib_ptm.cli.read.result_keys import RESULT_KEYS, reported_keys
+from rllib_ptm.cli.read.rllib_check import check_with_rllib, reported_metrics
+from rllib_ptm.envs.errors import InputError
+from rllib_ptm.tasks.metrics import LEARNER_PATH, METRICS
+
+README = Path(__file__).parents[3] / "README.md"
+EVALUATED = {**TINY["config"], "evaluation_interval": 2, "evaluation_duration": 2}
+KEYS = list(reported_keys(["2m_vs_2m", "3m_vs_2m"], ["2m_vs_2m", "3m_vs_2m"]))
+
+
+def metrics_of_the_readme() -> set[str]:
+    """The names in the first column of the table; some continue the name before them."""
+    table = README.read_text().partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    parts = {path.partition("/")[0] for path in METRICS}
+    found = set()
+    for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
+        first, *others = re.findall(r"`(.*?)`", cell)
+        folder = first.removesuffix("/<task>").rpartition("/")[0]
+        found.add(first)
+        found |= {n if n.partition("/")[0] in parts else f"{folder}/{n}" for n in others}
+    return found
+
+
+def test_the_readme_lists_the_metrics() -> None:
+    assert metrics_of_the_readme() <= set(METRICS)
+    assert {f"{LEARNER_PATH}loss_exp", "evaluation/env_runners/length_mean/<task>"} <= (
+        metrics_of_the_readme()
+    )
+    assert set(METRICS) <= set(RESULT_KEYS)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_each_is_a_stop_key_a_score_and_a_schedulers_metric(key: str) -> None:
+    checked = experiment(
+        config=EVALUATED,
+        stop={key: 0.5},
+        checkpoint_config={"checkpoint_score_attribute": key},
+        **{**PBT, "scheduler_config": {**PBT["scheduler_config"], "metric": key}},
+    )
+    assert checked.stop == {key: 0.5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"stop": {f"{LEARNER_PATH}loss_exp": 1}},
+            r"stop\.learners/default_policy/loss_exp: .*exp",
+        ),
+        (
+            {"checkpoint_config": {"checkpoint_score_attribute": f"{LEARNER_PATH}loss_task"}},
+            r"checkpoint_score_attribute: .*loss_task' is unknown.*loss_ori",
+        ),
+    ],
+)
+def test_a_loss_that_the_method_lacks_is_refused(changes: dict[str, Any], message: str) -> None:
+    config = {**TINY["config"], "method": "qmix_atten"}
+    with pytest.raises(InputError, match=message):
+        check_with_rllib(experiment(**{"config": config, **changes}))
+    check_with_rllib(experiment(config=TINY["config"], **changes))  # ptm has both
+
+
+def test_the_metrics_of_a_run() -> None:
+    plain = reported_metrics(experiment(config={**TINY["config"], "method": "refil"}))
+    assert "env_runners/win_rate/3m_vs_2m" in plain
+    assert f"{LEARNER_PATH}loss_task" in plain
+    assert f"{LEARNER_PATH}loss_exp" not in plain
+    assert not any(key.startswith("evaluation/") for key in plain)
+    assert "evaluation/env_runners/return_mean/2m_vs_2m" in reported_metrics(
+        experiment(config=EVALUATED)
+    )
