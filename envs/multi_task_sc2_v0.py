@@ -209,7 +209,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     ```
 
     `tasks`: a task set (`small_mt`, `medium_mt`, `large_mt`, `unseen`), a task's name, or a list
-    of names.
+    of both. A task that is in several sets of the list is played once.
 
     `backend`: the simulator, `"smax"` or `"sc2"` (StarCraft II itself). Further arguments are the
     backend's own settings, for example `difficulty="5"` of `"sc2"`.

@@ -42,7 +42,7 @@ class EnvSettings(Settings):
     """
 
     tasks: Annotated[str | tuple, ListAsTuple, AfterValidator(_parsable)] = Field(
-        "small_mt", description="a task set, a task's name, or a list of names"
+        "small_mt", description="the name of a task or of a task set, or a list of such names"
     )
     backend: Annotated[str, one_of(BACKENDS)] = Field("smax", description="what plays the battles")
     max_allies: int | None = Field(

@@ -7,10 +7,13 @@ zealots against the same army. A few maps of SMAC have names of their own (``"MM
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, product
 
 from ..errors import InputError, Problems, unknown_name
 from .units import UNIT_TYPES
@@ -89,9 +92,11 @@ def parse_task(name: str) -> Task:
 def _parse_army(task_name: str, army: str) -> tuple[int, ...]:
     if not _ARMY.fullmatch(army):
         letters = ", ".join(f"{letter} {unit}" for letter, unit in UNIT_LETTERS.items())
+        nearest = difflib.get_close_matches(task_name[:100], [*TASK_SETS, *NAMED_TASKS], n=1)
+        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
         raise InputError(
-            f"task {task_name!r:.100} cannot be read: expected a number and a unit letter per "
-            f"group, such as '5m_vs_6m' or '2s3z'; letters: {letters}; "
+            f"task {task_name!r:.100} cannot be read: {hint}expected a number and a unit letter "
+            f"per group, such as '5m_vs_6m' or '2s3z'; letters: {letters}; "
             f"names: {', '.join(NAMED_TASKS)}; sets: {', '.join(TASK_SETS)}"
         )
     return tuple(
@@ -102,30 +107,43 @@ def _parse_army(task_name: str, army: str) -> tuple[int, ...]:
 
 
 def parse_tasks(tasks: str | Sequence[str]) -> tuple[Task, ...]:
-    """Parses a task set's name, a task's name, or a list of task names.
+    """Parses the name of a task or of a task set, or a list of such names.
+
+    A task that is in several sets of the list is played once.
 
     Raises:
-        InputError: A name cannot be parsed, the list has a name twice, or the list is empty.
+        InputError: A name cannot be parsed, or adds nothing to the list, or the list is empty.
     """
     if isinstance(tasks, str):
         known = tasks in TASK_SETS or tasks in NAMED_TASKS
         if not known and not any(character.isdigit() for character in tasks):
             raise unknown_name("tasks", tasks, [*TASK_SETS, *NAMED_TASKS, "5m_vs_6m"])
-        names: Sequence[str] = TASK_SETS.get(tasks, (tasks,))
-    else:
-        names = tasks
-    if not names:
+        tasks = (tasks,)
+    if not tasks:
         raise InputError("tasks: the list is empty; give a task such as '5m_vs_6m', or a task set")
-    for name in names:
+    for name in tasks:
         if not isinstance(name, str):
             raise InputError(f"tasks: expected task names, found {name!r}")
-    repeated = sorted({name for name in names if list(names).count(name) > 1})
-    if repeated:
-        raise InputError(f"tasks: {', '.join(repeated)} stands twice in the list")
+    _check_each_adds(tasks)
     parsed = []
     problems = Problems()
-    for name in names:
+    for name in dict.fromkeys(chain.from_iterable(TASK_SETS.get(n, (n,)) for n in tasks)):
         with problems.collect():
             parsed.append(parse_task(name))
     problems.raise_if_any()
     return tuple(parsed)
+
+
+def _check_each_adds(names: Sequence[str]) -> None:
+    """Checks that no name stands twice, and that no task is in a set of the list, too.
+
+    Raises:
+        InputError: It is not clear what is meant: no task is drawn more often than another.
+    """
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise InputError(f"tasks: {', '.join(repeated)} stands twice in the list")
+    sets = [name for name in names if name in TASK_SETS]
+    for name, task_set in product(names, sets):
+        if name in TASK_SETS[task_set]:
+            raise InputError(f"tasks: {name} stands in the list, and in its set {task_set}, too")

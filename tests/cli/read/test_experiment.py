@@ -8,7 +8,9 @@ import pytest
 
 from rllib_ptm.cli.read.experiment import read_experiments
 from rllib_ptm.cli.read.search_space import variants
+from rllib_ptm.cli.run.evaluate import _task_names
 from rllib_ptm.envs.errors import InputError
+from rllib_ptm.envs.starcraft.backends import EnvSettings
 
 TWO_EXPERIMENTS = """
 first:
@@ -78,3 +80,17 @@ def test_evaluation_can_end_a_run_that_evaluates(two_experiments: Path) -> None:
     )
     with pytest.raises(InputError, match="second"):  # the other one does not evaluate
         read_experiments(two_experiments, stop=stop)
+
+
+def test_sets_stand_in_a_list_wherever_tasks_are_named(tmp_path: Path) -> None:
+    played = ("5m_vs_5m", "6m_vs_6m", "5m_vs_6m", "3m")
+    path = tmp_path / "sets.yaml"
+    path.write_text(
+        "x: {run: PTM, env: multi_task_sc2, stop: {evaluation/env_runners/win_rate/3m: 0.5}, config: "
+        "{evaluation_interval: 1, evaluation_config: {env_config: {tasks: [unseen, 3m]}}, "
+        "env_config: {tasks: [small_mt, 3m]}}}"
+    )
+    (experiment,) = read_experiments(path)
+    assert experiment.tasks == played
+    assert _task_names("small_mt, 3m") == played
+    assert EnvSettings(tasks=["small_mt", "3m"]).ally_slots == 6

@@ -74,6 +74,16 @@ def test_one_name_or_a_list_of_names() -> None:
     assert parse_tasks(["3m", "2s3z"]) == (parse_task("3m"), parse_task("2s3z"))
 
 
+def test_sets_may_stand_in_a_list() -> None:
+    small, unseen = TASK_SETS["small_mt"], TASK_SETS["unseen"]
+    assert parse_tasks(["small_mt"]) == parse_tasks("small_mt")
+    assert [task.name for task in parse_tasks(["small_mt", "3m"])] == [*small, "3m"]
+    assert [task.name for task in parse_tasks(["3m", "MMM2", "unseen"])] == ["3m", "MMM2", *unseen]
+    # 5m_vs_5m is in both.
+    both = [task.name for task in parse_tasks(("small_mt", "unseen"))]
+    assert both == [*small, "3m_vs_3m", "8m_vs_9m"]
+
+
 @pytest.mark.parametrize(
     ("tasks", "message"),
     [
@@ -81,6 +91,9 @@ def test_one_name_or_a_list_of_names() -> None:
         ("nonsense", "tasks: 'nonsense' is unknown"),
         ([], "the list is empty"),
         (["5m_vs_5m", "3m", "5m_vs_5m"], "5m_vs_5m stands twice"),
+        (["small_mt", "3m", "small_mt"], "small_mt stands twice"),
+        (["5m_vs_6m", "small_mt"], "5m_vs_6m stands in the list, and in its set small_mt, too"),
+        (["smal_mt", "3m"], "task 'smal_mt' cannot be read: did you mean 'small_mt'?"),
         (["3m", 7], "expected task names, found 7"),
         (["3m", "3q"], "task '3q' cannot be read"),
     ],
