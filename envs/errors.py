@@ -59,6 +59,20 @@ class Problems:
             raise InputError(*self._lines)
 
 
+def shown(value: object, longest: int = 200) -> str:
+    """Returns a value as Python writes it, shortened, for a message.
+
+    Args:
+        value: What the user wrote.
+        longest: The number of letters that are kept.
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write integers of more than 4300 digits
+        return f"a {type(value).__name__} with an integer of thousands of digits"
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
 @contextmanager
 def located(place: str) -> Iterator[None]:
     """Puts a prefix before each message of an input error inside.
@@ -88,7 +102,10 @@ def unknown_name(
     """
     names = sorted(legal)
     more = sorted(set(also) - set(names))
-    nearest = difflib.get_close_matches(str(found), names + more, n=1, cutoff=0.5)
+    word = found if isinstance(found, str) else shown(found)
+    nearest = difflib.get_close_matches(word[:200], names + more, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     others = f", and {len(more)} others" if more else ""
-    return InputError(f"{place}: {found!r} is unknown; {hint}legal: {', '.join(names)}{others}")
+    return InputError(
+        f"{place}: {shown(found)} is unknown; {hint}legal: {', '.join(names)}{others}"
+    )

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -18,11 +19,13 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from .errors import InputError, located, unknown_name
+from .errors import InputError, Problems, located, shown, unknown_name
 
 AnySettings = TypeVar("AnySettings", bound="Settings")
 
-_STRICT = ConfigDict(frozen=True, strict=True, extra="forbid")
+LARGEST_INT = 2**63 - 1  # numpy and torch hold no larger one
+
+_STRICT = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 _RULES = {"ge": "at least", "gt": "more than", "le": "at most"}
 _OUT_OF_RANGE = {"greater_than_equal", "greater_than", "less_than_equal"}
 
@@ -35,7 +38,8 @@ class Settings(BaseModel):
 
     A field says its type, default, range and documentation: ``x: int = Field(1, ge=1,
     description="...")``. Types are strict: a bool is no int and a string is no number, but an int
-    is a float. NaN is outside of every range.
+    is a float. Numbers of numpy become Python's. Infinite numbers, NaN and integers beyond 64 bits
+    are refused.
 
     A validator of a subclass raises ``InputError``; its messages begin with the key.
 
@@ -46,10 +50,17 @@ class Settings(BaseModel):
     model_config = _STRICT
 
     def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise InputError(*_lines(type(self), error)) from None
+        problems = Problems()
+        plain = {}
+        for key, value in values.items():
+            with problems.collect():
+                plain[key] = plain_numbers(key, value)
+        with problems.collect():
+            try:
+                super().__init__(**plain)
+            except ValidationError as error:
+                raise InputError(*_lines(type(self), error)) from None
+        problems.raise_if_any()
 
     @classmethod
     def key_names(cls) -> tuple[str, ...]:
@@ -69,7 +80,7 @@ def read_settings(kind: type[AnySettings], values: Any, place: str) -> AnySettin
         InputError: A line for each unknown key, wrong type or value out of range.
     """
     if not isinstance(values, Mapping):
-        raise InputError(f"{place}: expected a mapping of keys to values, found {values!r}")
+        raise InputError(f"{place}: expected a mapping of keys to values, found {shown(values)}")
     for key in values:
         if not isinstance(key, str):
             raise InputError(f"{place}: expected keys that are names, found {key!r}")
@@ -91,6 +102,7 @@ def check_value(place: str, value: Any, hint: Any) -> Any:
     Raises:
         InputError: The value is of the wrong type or out of range.
     """
+    value = plain_numbers(place, value)
     try:
         return _adapter(hint).validate_python(value)
     except ValidationError as error:
@@ -98,9 +110,36 @@ def check_value(place: str, value: Any, hint: Any) -> Any:
         raise InputError(*_message(place, value, field, error.errors())) from None
 
 
+def plain_numbers(place: str, value: Any) -> Any:
+    """Returns a value with Python's numbers in place of numpy's.
+
+    Args:
+        place: Where it stands, for messages.
+        value: What the user wrote: a number, or lists and dicts of numbers, or anything else.
+
+    Returns:
+        The same object if nothing in it changes.
+
+    Raises:
+        InputError: An integer in it is beyond 64 bits.
+    """
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        return value.item()
+    if type(value) is int and abs(value) > LARGEST_INT:
+        raise InputError(f"{place}: expected at most 2**63 - 1, found {shown(value, 30)}")
+    if type(value) in (list, tuple):
+        items = [plain_numbers(place, item) for item in value]
+        same = all(new is old for new, old in zip(items, value, strict=True))
+        return value if same else type(value)(items)
+    if type(value) is dict:
+        inner = {key: plain_numbers(f"{place}.{key}", item) for key, item in value.items()}
+        return value if all(inner[key] is value[key] for key in value) else inner
+    return value
+
+
 @cache
 def _adapter(hint: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(hint, config=ConfigDict(strict=True))
+    return TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
 class _UnknownNameError(ValueError):
@@ -149,11 +188,14 @@ def _message(
     if raised := _raised(place, value, errors):
         return raised
     members = list(_members(field.annotation, field.metadata))
-    if any(details["type"] in _OUT_OF_RANGE for details in errors):
-        rules = " and ".join(rule for name, rules in members for rule in _rules(name, rules))
-        return (f"{place}: expected {rules}, found {value!r}",)
+    types = {details["type"] for details in errors}
+    rules = " and ".join(rule for name, rules in members for rule in _rules(name, rules))
+    if rules and (types & _OUT_OF_RANGE or value != value):  # NaN is outside of every range
+        return (f"{place}: expected {rules}, found {shown(value)}",)
+    if "finite_number" in types:
+        return (f"{place}: expected a finite number, found {value!r}",)
     names = " or ".join(dict.fromkeys(name for name, _ in members))
-    return (f"{place}: expected {names}, found {value!r}",)
+    return (f"{place}: expected {names}, found {shown(value)}",)
 
 
 def _raised(place: str, value: Any, errors: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

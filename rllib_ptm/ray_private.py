@@ -50,7 +50,34 @@ TUNE_COUNTERS = (
     "_episodes_total",
 )
 
+_CONFIG = "ray.rllib.algorithms.algorithm_config:AlgorithmConfig"
+LEARNER_CLASS, RL_MODULE_SPEC, MODEL_CONFIG = "_learner_class", "_rl_module_spec", "_model_config"
+
+# Argument of a builder method of ``AlgorithmConfig`` -> the private attribute that it sets.
+BUILDER_ARGUMENTS = {
+    "env_to_module_connector": "_env_to_module_connector",
+    "is_atari": "_is_atari",
+    "learner_class": LEARNER_CLASS,
+    "learner_connector": "_learner_connector",
+    "model_config": MODEL_CONFIG,
+    "module_to_env_connector": "_module_to_env_connector",
+    "rl_module_spec": RL_MODULE_SPEC,
+    "train_batch_size_per_learner": "_train_batch_size_per_learner",
+}
+# What ``AlgorithmConfig`` notes in itself: no settings.
+CONFIG_STATE = frozenset(
+    {"_is_atari", "_is_frozen", "_per_module_overrides", "_prior_exploration_config"}
+)
+
 CALLED = (
+    *(
+        PrivateName(_CONFIG, name, f"set by the argument {argument!r}; checked like any key")
+        for argument, name in BUILDER_ARGUMENTS.items()
+    ),
+    *(
+        PrivateName(_CONFIG, name, "the config's own state, which is no setting")
+        for name in sorted(CONFIG_STATE - set(BUILDER_ARGUMENTS.values()))
+    ),
     PrivateName(
         "ray._private.utils",
         "get_num_cpus",

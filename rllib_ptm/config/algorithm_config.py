@@ -3,52 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from contextvars import ContextVar
+from functools import cache
+from typing import Any, Self, cast
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-from rllib_ptm.config.callbacks import FUNCTION_EVENTS, callback_classes, check_functions
-from rllib_ptm.config.ptm_settings import PTMSettings
-from rllib_ptm.config.rllib_settings import (
-    REPLACED_KEYS,
-    RLLIB_KEYS,
-    check_object,
-    check_rllib_key,
-    takes_object,
+from rllib_ptm.config.builder_methods import (
+    BUILDER_METHODS,
+    checked_builder,
+    errors_in_one_line,
+    set_directly,
 )
-from rllib_ptm.envs.errors import InputError, Problems, located, unknown_name
+from rllib_ptm.config.callbacks import FUNCTION_EVENTS, callback_classes, check_functions
+from rllib_ptm.config.keys import check_attributes, check_values
+from rllib_ptm.config.ptm_settings import PTMSettings
+from rllib_ptm.config.search_spaces import has_space
+from rllib_ptm.envs.errors import InputError, Problems, located, shown, unknown_name
 from rllib_ptm.envs.settings import read_settings
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.team_view import MEDIVAC
 from rllib_ptm.learn.rl_module import TRAINED_IN, PTMModule
-from rllib_ptm.ray_private import config_attribute
+from rllib_ptm.model.sizes import NetworkSizes
+from rllib_ptm.ray_private import LEARNER_CLASS, MODEL_CONFIG, RL_MODULE_SPEC
 
 ENVIRONMENT = "multi_task_sc2"
-PTM_KEYS = frozenset(PTMSettings.key_names())
 
 _env_settings: dict[str, EnvSettings] = {}  # what was written -> what it means
+_making_defaults: ContextVar[bool] = ContextVar("making_defaults", default=False)
 
 
 class CheckedAlgorithmConfig(AlgorithmConfig):
-    """RLlib's config with PTM's keys. It refuses unknown keys and illegal values."""
+    """RLlib's config with PTM's keys. It refuses unknown keys and illegal values.
+
+    Builder methods and ``update_from_dict`` check what they get, and ``validate`` checks all that
+    differs from the defaults, however it was set. A value may be a search space of Tune until the
+    algorithm is built.
+    """
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class)
         for key, value in PTMSettings():
             setattr(self, key, value)
-
-    def training(self, **kwargs: Any) -> Self:
-        """Sets PTM's own keys and RLlib's (``lr``, ``gamma``, ``grad_clip``, ...).
-
-        Raises:
-            InputError: A line for each unknown key, wrong type or value out of range.
-        """
-        _check_keys(self, kwargs)
-        super().training(**{key: value for key, value in kwargs.items() if key not in PTM_KEYS})
-        for key in PTM_KEYS & kwargs.keys():
-            setattr(self, key, kwargs[key])
-        return self
 
     def callbacks(self, callbacks_class: Any = NotProvided, **functions: Any) -> Self:
         """Sets callbacks; ``rllib_ptm.play.callbacks.EVENTS`` says which ones come, and when.
@@ -94,25 +91,61 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         Raises:
             InputError: A line for each unknown key, wrong type or value out of range.
         """
-        _check_keys(self, config_dict)
-        return super().update_from_dict(config_dict)
+        values = set_directly(self, self.checked(config_dict))
+        with errors_in_one_line("config"):
+            return super().update_from_dict(values)
+
+    @classmethod
+    def overrides(cls, **kwargs: Any) -> dict[str, Any]:
+        """Keys and values of ``evaluation_config``, checked.
+
+        Raises:
+            InputError: A line for each unknown key, wrong type or value out of range.
+        """
+        return cls().checked(kwargs)
+
+    def checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Checks keys and values before they are set.
+
+        Returns:
+            The values, with Python's numbers in place of numpy's.
+
+        Raises:
+            InputError: A line for each unknown key, wrong type or value out of range.
+        """
+        if _making_defaults.get():
+            return dict(values)
+        return check_values(values, self._defaults, self)
+
+    @property
+    def _defaults(self) -> AlgorithmConfig:
+        """A config with the defaults of the algorithm, without those of a user's subclass."""
+        kinds: list[Any] = [
+            kind for kind in type(self).__mro__ if issubclass(kind, CheckedAlgorithmConfig)
+        ]
+        return _made_defaults(kinds[-2:][0])
 
     def validate(self) -> None:
-        """Checks all values, also those that were set as attributes.
+        """Checks all values, however they were set.
 
         Raises:
             InputError: A line for each value that is wrong, or does not fit the others.
         """
-        super().validate()
         problems = Problems()
         with problems.collect():
-            read_settings(PTMSettings, {key: getattr(self, key) for key in PTM_KEYS}, "config")
+            check_attributes(self, self._defaults)
         with problems.collect():
-            self.env_settings.check_machine()
-        with problems.collect():
-            self._check_callbacks()
+            if not has_space(self.env_config):  # of which there is a line already
+                self.env_settings.check_machine()
         problems.raise_if_any()
-        for check in (self._check_play, self._check_networks, self._check_evaluation):
+        with problems.collect(), errors_in_one_line("config"):
+            super().validate()
+        for check in (
+            self._check_play,
+            self._check_networks,
+            self._check_effects,
+            self._check_evaluation,
+        ):
             with problems.collect():
                 check()
         problems.raise_if_any()
@@ -126,17 +159,6 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
                 f"config.num_learners: each needs an episode of the first batch, found "
                 f"{self.num_learners} learners for {self.batch_size_episodes} episodes"
             )
-
-    def _check_callbacks(self) -> None:
-        """Checks callbacks that were set as attributes."""
-        problems = Problems()
-        with problems.collect():
-            self.callbacks_class  # noqa: B018 - it reads them, and may raise
-        for event in FUNCTION_EVENTS:
-            name = f"callbacks_{event}"
-            with problems.collect():
-                check_functions(f"config.{name}", event, getattr(self, name))
-        problems.raise_if_any()
 
     def _check_networks(self) -> None:
         """Checks that the networks fit the tasks, and the widths fit each other."""
@@ -158,22 +180,50 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
                     )
         problems.raise_if_any()
 
+    def _check_effects(self) -> None:
+        """Refuses what has an effect only together with another key."""
+        problems = Problems()
+        local_gpu = self.num_learners == 0 and self.num_gpus_per_learner > 0
+        for key, needed, is_there in (
+            ("local_gpu_idx", "num_learners: 0 and num_gpus_per_learner: 1", local_gpu),
+            ("torch_ddp_kwargs", "num_learners: 2 or more", self.num_learners > 1),
+            (
+                "learner_config_dict",
+                "a learner_class of your own, which reads it",
+                getattr(self, LEARNER_CLASS) is not None,
+            ),
+        ):
+            with problems.collect():
+                if getattr(self, key) and not is_there:
+                    raise InputError(
+                        f"config.{key}: it changes nothing without {needed}; found "
+                        f"{shown(getattr(self, key))}"
+                    )
+        with problems.collect():
+            self._check_model_config()
+        problems.raise_if_any()
+
+    def _check_model_config(self) -> None:
+        """Refuses keys that PTM's own module does not read, or that the config has already."""
+        spec = getattr(self, RL_MODULE_SPEC)
+        if spec is not None and spec.module_class is not None:
+            return  # the user's module may read them
+        problems = Problems()
+        for key in {**getattr(self, MODEL_CONFIG), **((spec and spec.model_config) or {})}:
+            with problems.collect():
+                if key in PTMSettings.key_names():
+                    raise InputError(f"config.model_config.{key}: set it with training({key}=...)")
+                raise InputError(
+                    f"config.model_config.{key}: it changes nothing in PTM, whose networks have "
+                    f"the keys {', '.join(NetworkSizes.names())} of training()"
+                )
+        problems.raise_if_any()
+
     def _check_evaluation(self) -> None:
-        """Checks that evaluation is greedy, and that its tasks fit the networks."""
+        """Checks that evaluation happens, and that its tasks fit the networks."""
         if self.evaluate_at_start and not self.evaluation_interval:
             raise InputError(
                 "config.evaluate_at_start: it changes nothing without evaluation_interval"
-            )
-        if self.evaluation_duration_unit != "episodes":
-            raise InputError(
-                "config.evaluation_duration_unit: expected 'episodes' (of each task), found "
-                f"{self.evaluation_duration_unit!r}"
-            )
-        changes = self.evaluation_config or {}
-        if changes.get("explore"):
-            raise InputError(
-                "config.evaluation_config.explore: expected false (evaluation is greedy), found "
-                f"{changes['explore']!r}"
             )
         with located("config.evaluation_config: "):
             if evaluation := self.get_evaluation_config_object():
@@ -228,45 +278,15 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         return _env_settings[written]
 
 
-def _check_keys(config: AlgorithmConfig, values: Mapping[str, Any]) -> None:
-    """Checks keys and values before they are set.
-
-    Args:
-        config: The config as it is.
-        values: What is to be set.
-
-    Raises:
-        InputError: A line for each unknown key, wrong type, value out of range, or key of RLlib's
-            that has no effect.
-    """
-    problems = Problems()
-    for key, value in values.items():
-        with problems.collect():
-            if not isinstance(key, str):
-                raise InputError(f"config: expected keys that are names, found {key!r}")
-            name = config_attribute(key)
-            # Tune adds keys with two underscores; a checkpoint adds the class.
-            if key not in PTM_KEYS and name != "class" and not name.startswith("__"):
-                _check_key(config, key, name, value)
-    with problems.collect():
-        read_settings(PTMSettings, {k: v for k, v in values.items() if k in PTM_KEYS}, "config")
-    if "env_config" in values:
-        with problems.collect():
-            read_settings(EnvSettings, values["env_config"], "env_config")
-    problems.raise_if_any()
+@cache
+def _made_defaults(kind: type) -> AlgorithmConfig:
+    """A config as its class makes it; nothing is checked meanwhile."""
+    token = _making_defaults.set(True)
+    try:
+        return cast("AlgorithmConfig", kind())
+    finally:
+        _making_defaults.reset(token)
 
 
-def _check_key(config: AlgorithmConfig, key: str, name: str, value: Any) -> None:
-    known = vars(config)
-    if name not in known and name not in REPLACED_KEYS:
-        others = [k for k in known if not k.startswith("_") and k not in REPLACED_KEYS]
-        raise unknown_name(f"config.{key}", key, {*PTM_KEYS, *RLLIB_KEYS, "env_config"}, others)
-    if takes_object(name):
-        check_object(f"config.{key}", name, value)
-    elif not (name in known and _same(value, known[name])):  # what is there already may be written
-        check_rllib_key(f"config.{key}", name, value)
-
-
-def _same(value: Any, default: Any) -> bool:
-    """Whether a value is the one that is there; True is not 1."""
-    return type(value) is type(default) and bool(value == default)
+for _name in BUILDER_METHODS:
+    setattr(CheckedAlgorithmConfig, _name, checked_builder(_name))

@@ -19,8 +19,14 @@ from rllib_ptm.model.precision import PRECISIONS
 from rllib_ptm.model.sizes import NetworkSizes
 from rllib_ptm.tasks.draws import TASK_DRAWS
 
+# Ends of ranges: what is beyond them fails much later, with errors of memory or of timers.
+_WIDEST = 4096
+_MOST_EPISODES = 10**7
+_MOST_STEPS = 10**12
+_LONGEST_S = 10**8
+
 _WIDTHS: dict[str, Any] = {
-    size.name: (int, Field(size.default, ge=1, description=size.metadata["doc"]))
+    size.name: (int, Field(size.default, ge=1, le=_WIDEST, description=size.metadata["doc"]))
     for size in fields(NetworkSizes)
 }
 
@@ -32,10 +38,13 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
     method: Annotated[str, one_of(METHODS)] = Field(
         "ptm", description="a row of the table of methods"
     )
-    mining_lambda: float = Field(10.0, ge=0.0, description="λ, the weight of the mining loss")
+    mining_lambda: float = Field(
+        10.0, ge=0.0, le=10**6, description="λ, the weight of the mining loss"
+    )
     alpha_anneal_steps: int = Field(
         2_000_000,
         ge=1,
+        le=_MOST_STEPS,
         description="env steps in which α falls from 1 (exploration) to 0 (exploitation)",
     )
     td_lambda: float = Field(
@@ -46,7 +55,10 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         "to the episode's end",
     )
     win_rate_window_episodes: int = Field(
-        128, ge=1, description="a task's win rate is the mean over so many of its last episodes"
+        128,
+        ge=1,
+        le=_MOST_EPISODES,
+        description="a task's win rate is the mean over so many of its last episodes",
     )
     bootstrap_on_truncation: bool = Field(
         False, description="bootstrap at the time limit; false = it ends the episode, as in SMAC"
@@ -75,31 +87,44 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         description="bf16: the large matrix products in bfloat16, which is faster from widths of "
         "about 128 on processors with such products; weights and losses stay in float32",
     )
-    batch_size_episodes: int = Field(32, ge=1, description="episodes in a batch")
+    batch_size_episodes: int = Field(32, ge=1, le=65_536, description="episodes in a batch")
     buffer_capacity_episodes: int = Field(
-        5000, ge=1, description="capacity of the replay buffer, in episodes"
+        5000, ge=1, le=_MOST_EPISODES, description="capacity of the replay buffer, in episodes"
     )
     checkpoint_replay_buffer: bool = Field(
         True, description="whether checkpoints contain the replay buffer"
     )
     learning_starts_episodes: int = Field(
-        32, ge=1, description="no update before so many episodes were played"
+        32, ge=1, le=_MOST_EPISODES, description="no update before so many episodes were played"
     )
-    updates_per_episode: float = Field(1.0, ge=0.0, description="gradient steps per episode played")
+    updates_per_episode: float = Field(
+        1.0, ge=0.0, le=1000, description="gradient steps per episode played"
+    )
     target_update_interval_episodes: int = Field(
-        200, ge=1, description="episodes played between two copies to the target networks"
+        200,
+        ge=1,
+        le=_MOST_EPISODES,
+        description="episodes played between two copies to the target networks",
     )
     learner_timeout_s: float = Field(
-        600.0, gt=0.0, description="a remote learner without an answer for so long counts as lost"
+        600.0,
+        gt=0.0,
+        le=_LONGEST_S,
+        description="a remote learner without an answer for so long counts as lost",
     )
 
     # The episodes
     episodes_per_training_step: int = Field(
-        8, ge=1, description="episodes played between two rounds of updates, by all env runners"
+        8,
+        ge=1,
+        le=65_536,
+        description="episodes played between two rounds of updates, by all env runners",
     )
     epsilon_initial: float = Field(1.0, ge=0.0, le=1.0, description="ε at the start")
     epsilon_final: float = Field(0.05, ge=0.0, le=1.0, description="ε after annealing")
-    epsilon_anneal_steps: int = Field(500_000, ge=1, description="env steps of annealing ε")
+    epsilon_anneal_steps: int = Field(
+        500_000, ge=1, le=_MOST_STEPS, description="env steps of annealing ε"
+    )
     joint_exploration: float = Field(
         0.0,
         ge=0.0,
@@ -108,11 +133,12 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         "together; 0 = ε-greedy alone, as in the paper",
     )
     joint_exploration_steps: int = Field(
-        16, ge=1, description="steps of a joint move; contact ends it earlier"
+        16, ge=1, le=10_000, description="steps of a joint move; contact ends it earlier"
     )
     joint_exploration_temperature: float | None = Field(
         None,
-        gt=0.0,
+        ge=1e-6,
+        le=1e6,
         description="softmax temperature of joint moves, in units of return; null = all moves are "
         "equally likely",
     )

@@ -5,34 +5,35 @@ RLlib itself accepts misspelt keys and wrong values in silence.
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
 from typing import Annotated, Any, TypedDict, get_type_hints
 
 from pydantic import Field
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
-from rllib_ptm.config.callbacks import callback_classes, check_functions
-from rllib_ptm.envs.errors import InputError, Problems
-from rllib_ptm.envs.settings import check_value, one_of
+from rllib_ptm.config.rate_schedules import check_schedule
+from rllib_ptm.envs.errors import InputError, Problems, shown
+from rllib_ptm.envs.settings import Settings, check_value, one_of, read_settings
 
-Amount = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-AtLeastOne = Annotated[int, Field(ge=1)]
+Amount = Annotated[float, Field(ge=0, le=10_000)]  # of CPUs, GPUs and other resources
+Rate = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(ge=0, le=10**8)]
+TimeLimit = Annotated[float, Field(gt=0, le=10**8)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+AtLeastOne = Annotated[int, Field(ge=1, le=10**9)]
 Runners = Annotated[int, Field(ge=0, le=10_000)]
 
 
 class RLlibSettings(TypedDict, total=False):
     """RLlib's keys that have an effect in PTM.
 
-    Those that take Python objects are in ``OBJECT_KEYS``. All others have no effect and are
+    Those that take Python objects are in ``object_settings``. All others have no effect and are
     refused. The defaults are RLlib's, or those of ``PTMConfig``.
     """
 
     # Training
-    lr: Positive | list
+    lr: Rate | list | tuple
     gamma: Annotated[float, Field(ge=0.0, le=1.0)]
-    grad_clip: Positive | None
+    grad_clip: Rate | None
     grad_clip_by: Annotated[str, one_of(("global_norm", "norm", "value"))]
     seed: Annotated[int, Field(ge=0, le=2**31)] | None  # RLlib adds the runner's index
     explore: bool
@@ -47,35 +48,32 @@ class RLlibSettings(TypedDict, total=False):
     custom_resources_per_env_runner: dict
     create_local_env_runner: bool
     validate_env_runners_after_construction: bool
-    max_requests_in_flight_per_env_runner: AtLeastOne
-    sample_timeout_s: Positive
-    merge_env_runner_states: bool | str
-    broadcast_env_runner_states: bool
+    sample_timeout_s: TimeLimit
     # Learners
     num_learners: Annotated[int, Field(ge=0, le=1_000)]
     num_gpus_per_learner: Amount
     num_cpus_per_learner: Amount
     custom_resources_per_learner: dict
-    local_gpu_idx: Count
+    local_gpu_idx: Annotated[int, Field(ge=0, le=1_000)]
     # The main process
-    num_cpus_for_main_process: Count
+    num_cpus_for_main_process: Runners
     custom_resources_for_main_process: dict
     placement_strategy: Annotated[str, one_of(("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"))]
     framework_str: Annotated[str, one_of(("torch",))]
-    enable_rl_module_and_learner: bool
-    enable_env_runner_and_connector_v2: bool
     env: str | None
     # Evaluation
     evaluation_interval: AtLeastOne | None
     evaluation_num_env_runners: Runners
-    evaluation_duration: AtLeastOne  # of each task; "auto" would favour short episodes
+    evaluation_duration: Annotated[
+        int, Field(ge=1, le=10**6)
+    ]  # of each task; "auto" would favour short episodes
     evaluation_duration_unit: Annotated[str, one_of(("episodes",))]
     evaluation_parallel_to_training: bool
-    evaluation_sample_timeout_s: Positive
+    evaluation_sample_timeout_s: TimeLimit
     evaluation_error_after_n_consecutive_skips: AtLeastOne | None
     evaluation_config: dict | None
     # Reports
-    min_time_s_per_iteration: Amount | None
+    min_time_s_per_iteration: Seconds | None
     min_sample_timesteps_per_iteration: Count
     min_train_timesteps_per_iteration: Count
     metrics_num_episodes_for_smoothing: AtLeastOne
@@ -86,26 +84,18 @@ class RLlibSettings(TypedDict, total=False):
     restart_failed_env_runners: bool
     ignore_env_runner_failures: bool
     max_num_env_runner_restarts: Count
-    delay_between_env_runner_restarts_s: Amount
-    num_consecutive_env_runner_failures_tolerance: Count
-    env_runner_health_probe_timeout_s: Positive
-    env_runner_restore_timeout_s: Positive
+    delay_between_env_runner_restarts_s: Seconds
+    env_runner_health_probe_timeout_s: TimeLimit
+    env_runner_restore_timeout_s: TimeLimit
 
 
 RLLIB_KEYS: dict[str, Any] = get_type_hints(RLlibSettings, include_extras=True)  # key -> type
 
-# RLlib's keys whose values are Python objects.
-OBJECT_KEYS = frozenset(
-    {
-        "algo_class",
-        "callbacks_class",
-        "custom_evaluation_function",
-        "env_runner_cls",
-        "policies",
-        "policy_mapping_fn",
-        "stats_cls_lookup",
-    }
-)
+# RLlib's keys that a config of PTM must not change, because PTM is built on them.
+REQUIRED_KEYS: dict[str, Any] = {
+    "enable_rl_module_and_learner": True,
+    "enable_env_runner_and_connector_v2": True,
+}
 
 # RLlib's keys that have no effect in PTM -> what to use instead.
 REPLACED_KEYS: dict[str, str] = {
@@ -124,6 +114,22 @@ REPLACED_KEYS: dict[str, str] = {
     "min_iter_time_s": "min_time_s_per_iteration",
     "timesteps_per_iteration": "min_sample_timesteps_per_iteration",
     "metrics_smoothing_episodes": "metrics_num_episodes_for_smoothing",
+    # Former names
+    "num_rollout_workers": "num_env_runners",
+    "num_envs_per_worker": "num_envs_per_env_runner",
+    "num_cpus_per_worker": "num_cpus_per_env_runner",
+    "num_gpus_per_worker": "num_gpus_per_env_runner",
+    "custom_resources_per_worker": "custom_resources_per_env_runner",
+    "num_learner_workers": "num_learners",
+    "num_cpus_per_learner_worker": "num_cpus_per_learner",
+    "num_gpus_per_learner_worker": "num_gpus_per_learner",
+    "num_cpus_for_local_worker": "num_cpus_for_main_process",
+    "evaluation_num_workers": "evaluation_num_env_runners",
+    "num_sgd_iter": "updates_per_episode",
+    "sgd_minibatch_size": "batch_size_episodes",
+    "recreate_failed_workers": "restart_failed_env_runners",
+    "recreate_failed_env_runners": "restart_failed_env_runners",
+    "ignore_worker_failures": "ignore_env_runner_failures",
 }
 
 
@@ -140,34 +146,31 @@ def check_rllib_key(place: str, name: str, value: Any) -> None:
     """
     if name in REPLACED_KEYS:
         raise InputError(f"{place}: it changes nothing here; use {REPLACED_KEYS[name]} instead")
-    if name in RLLIB_KEYS:
-        check_value(place, value, RLLIB_KEYS[name])
-        if name.startswith("custom_resources_"):
-            _check_resources(place, value)
-    elif name in _unused_keys():
+    if name in REQUIRED_KEYS:
+        raise InputError(
+            f"{place}: expected {REQUIRED_KEYS[name]!r} (PTM needs RLlib's new API stack), found "
+            f"{shown(value)}"
+        )
+    if name not in RLLIB_KEYS:
         raise InputError(
             f"{place}: RLlib has it, but it changes nothing in PTM; leave it out, found "
-            f"{value!r:.100}"
+            f"{shown(value)}"
         )
+    check_value(place, value, RLLIB_KEYS[name])
+    if name in _FURTHER_CHECKS:
+        _FURTHER_CHECKS[name](place, value)
 
 
-def takes_object(name: str) -> bool:
-    """Whether a key of RLlib's takes a Python object."""
-    return name in OBJECT_KEYS or name.startswith("callbacks_on_")
+def _check_rate(place: str, rate: Any) -> None:
+    """A rate may follow a schedule."""
+    if isinstance(rate, (list, tuple)):
+        check_schedule(place, rate, Rate, Annotated[float, Field(ge=0, le=10**12)])
 
 
-def check_object(place: str, name: str, value: Any) -> None:
-    """Checks a value for a key that takes a Python object.
-
-    Raises:
-        InputError: It is a number, a bool or a string, or no callback.
-    """
-    if name == "callbacks_class":
-        callback_classes(value, place)
-    elif name.startswith("callbacks_on_"):
-        check_functions(place, name.removeprefix("callbacks_"), value)
-    elif isinstance(value, (bool, int, float, str)):
-        raise InputError(f"{place}: expected an object of Python's, found {value!r}")
+def _check_gpus(place: str, gpus: float) -> None:
+    """Ray shares one GPU, but not several."""
+    if gpus > 1 and gpus != int(gpus):
+        raise InputError(f"{place}: expected a share of one GPU or a whole number, found {gpus!r}")
 
 
 def _check_resources(place: str, resources: dict[Any, Any]) -> None:
@@ -178,15 +181,32 @@ def _check_resources(place: str, resources: dict[Any, Any]) -> None:
             if not isinstance(resource, str) or resource in ("", "CPU", "GPU"):
                 raise InputError(
                     f"{place}: expected names of resources other than CPU and GPU, found "
-                    f"{resource!r}"
+                    f"{shown(resource)}"
                 )
-            check_value(f"{place}.{resource}", amount, Positive)
+            check_value(f"{place}.{resource}", amount, Annotated[float, Field(gt=0)])
     problems.raise_if_any()
 
 
-@cache
-def _unused_keys() -> frozenset[str]:
-    """RLlib's public keys that have no effect in PTM."""
-    public = {key for key in vars(AlgorithmConfig()) if not key.startswith("_")}
-    used = {*RLLIB_KEYS, "env_config"}
-    return frozenset(key for key in public - used if not takes_object(key))
+class _DistributedSettings(Settings):
+    """What torch's ``DistributedDataParallel`` lets a user choose."""
+
+    broadcast_buffers: bool = True
+    bucket_cap_mb: Annotated[float, Field(gt=0)] | None = None
+    find_unused_parameters: bool = False
+    gradient_as_bucket_view: bool = False
+    static_graph: bool = False
+
+
+def _check_ddp(place: str, arguments: dict[Any, Any]) -> None:
+    read_settings(_DistributedSettings, arguments, place)
+
+
+_FURTHER_CHECKS: dict[str, Callable[[str, Any], None]] = {
+    "lr": _check_rate,
+    "torch_ddp_kwargs": _check_ddp,
+    "num_gpus_per_env_runner": _check_gpus,
+    "num_gpus_per_learner": _check_gpus,
+    "custom_resources_per_env_runner": _check_resources,
+    "custom_resources_per_learner": _check_resources,
+    "custom_resources_for_main_process": _check_resources,
+}

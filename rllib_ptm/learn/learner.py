@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from ray.rllib.core import COMPONENT_OPTIMIZER, COMPONENT_RL_MODULE
+from ray.rllib.core import COMPONENT_OPTIMIZER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.learner.utils import update_target_network
 from ray.rllib.utils.metrics import NUM_EPISODES_LIFETIME
@@ -118,8 +118,9 @@ class PTMLearner(TorchLearner):
         self._last_target_update = state.get(LAST_TARGET_UPDATE, self._last_target_update)
         # Keep the config's learning rate: PBT may have changed it, and the optimiser's state has
         # the rate of the checkpoint. A schedule (a list) follows from the env steps.
-        if not isinstance(self.config.lr, list):
-            set_learning_rate(self, self.config.lr)
+        lr = self.config.get_config_for_module(DEFAULT_MODULE_ID).lr
+        if not isinstance(lr, (list, tuple)):
+            set_learning_rate(self, lr)
 
     def _team_modules(self) -> list[PTMModule]:
         return [self.module[module_id].unwrapped() for module_id in self.module.keys()]  # noqa: SIM118

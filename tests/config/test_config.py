@@ -10,8 +10,10 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.config import algorithm_config
+from rllib_ptm.config.keys import OVERRIDES
+from rllib_ptm.config.object_settings import OBJECT_KEYS
 from rllib_ptm.config.ptm_settings import PTMSettings
-from rllib_ptm.config.rllib_settings import OBJECT_KEYS, RLLIB_KEYS
+from rllib_ptm.config.rllib_settings import RLLIB_KEYS
 from rllib_ptm.envs.errors import InputError
 from rllib_ptm.model.sizes import NetworkSizes
 
@@ -50,6 +52,57 @@ BAD: list[tuple[dict[Any, Any], list[str]]] = [
     ({"seed": -1}, ["config.seed", "at least 0"]),
     ({"seed": 2**40}, ["config.seed", "at most"]),
     ({"evaluation_config": 3}, ["config.evaluation_config", "dict", "3"]),
+    ({"evaluation_config": {"method": "refil"}}, ["evaluation_config.method", "changes nothing"]),
+    ({"evaluation_config": {"explor": False}}, ["evaluation_config.explor", "'explore'"]),
+    ({"evaluation_config": {"explore": None}}, ["evaluation_config.explore", "false"]),
+    (
+        {"evaluation_config": {"num_envs_per_env_runner": 0}},
+        ["num_envs_per_env_runner", "at least 1"],
+    ),
+    ({"evaluation_config": {"seed_for_evaluation": -1}}, ["seed_for_evaluation", "at least 0"]),
+    # Settings of the one module
+    ({OVERRIDES: {"other": {"lr": 0.1}}}, [OVERRIDES, "'other'", "legal: default_policy"]),
+    ({OVERRIDES: {"default_policy": {"lrr": 0.1}}}, ["default_policy.lrr", "did you mean 'lr'"]),
+    ({OVERRIDES: {"default_policy": {"method": "ptm"}}}, ["default_policy.method", "nothing"]),
+    ({OVERRIDES: {"default_policy": {"lr": -0.1}}}, ["default_policy.lr", "more than 0"]),
+    ({OVERRIDES: {"default_policy": 3}}, ["default_policy", "mapping", "3"]),
+    # Objects
+    ({"env_runner_cls": None}, ["env_runner_cls", "inherits from TeamEnvRunner", "None"]),
+    ({"env_runner_cls": dict}, ["env_runner_cls", "inherits from TeamEnvRunner", "dict"]),
+    ({"algo_class": dict}, ["algo_class", "inherits from PTM"]),
+    ({"policies": ["a", "b"]}, ["config.policies", "share one policy", "['a', 'b']"]),
+    ({"policy_mapping_fn": print}, ["policy_mapping_fn", "share one policy"]),
+    ({"stats_cls_lookup": {"mean": int}}, ["stats_cls_lookup.mean", "StatsBase"]),
+    ({"stats_cls_lookup": {}}, ["stats_cls_lookup", "missing", "lifetime_sum"]),
+    # Keys of RLlib without an effect in PTM, and numbers that no machine can use
+    ({"merge_env_runner_states": "banana"}, ["merge_env_runner_states", "changes nothing"]),
+    ({"broadcast_env_runner_states": False}, ["broadcast_env_runner", "changes nothing"]),
+    ({"torch_ddp_kwargs": {"foo": 1}}, ["torch_ddp_kwargs.foo", "static_graph"]),
+    ({"custom_resources_per_learner": {"a": float("inf")}}, ["learner.a", "finite"]),
+    ({"updates_per_episode": float("inf")}, ["updates_per_episode", "finite", "inf"]),
+    ({"sample_timeout_s": float("inf")}, ["sample_timeout_s", "finite", "inf"]),
+    ({"sample_timeout_s": 1e300}, ["sample_timeout_s", "at most", "1e+300"]),
+    ({"attention_dim": 10**400}, ["attention_dim", "at most 2**63 - 1", "0000..."]),
+    ({"attention_dim": 10**5000}, ["attention_dim", "at most 2**63 - 1", "thousands of digits"]),
+    ({"attention_dim": 10**9}, ["attention_dim", "at most 4096"]),
+    ({"lr": 10**400}, ["config.lr", "at most 2**63 - 1"]),
+    ({"env_config": {"tasks": "6m", "max_allies": 10**99}}, ["max_allies", "2**63 - 1"]),
+    # A schedule of the learning rate
+    ({"lr": [[0, 0.1], [300, -0.2]]}, ["config.lr[1][1]", "more than 0.0", "-0.2"]),
+    ({"lr": [[0, 0.1], [300, float("nan")]]}, ["config.lr[1][1]", "more than 0.0", "nan"]),
+    ({"lr": [[0, "fast"], [300, 0.1]]}, ["config.lr[0][1]", "float", "'fast'"]),
+    ({"lr": [[0, True], [300, 0.1]]}, ["config.lr[0][1]", "float", "True"]),
+    ({"lr": [[0, 0.1], [0, 0.2]]}, ["config.lr[1][0]", "more steps than 0", "found 0"]),
+    ({"lr": [[0, 0.1], [9, 0.2], [3, 0.1]]}, ["config.lr[2][0]", "more steps than 9", "found 3"]),
+    ({"lr": [[1, 0.1], [9, 0.2]]}, ["config.lr[0][0]", "expected 0", "found 1"]),
+    ({"lr": [[0, 0.1], ["late", 0.2]]}, ["config.lr[1][0]", "float", "'late'"]),
+    ({"lr": [[0, 0.1], [float("inf"), 0.2]]}, ["config.lr[1][0]", "finite", "inf"]),
+    ({"lr": [[0, 0.1], [True, 0.2]]}, ["config.lr[1][0]", "float", "True"]),
+    ({"lr": [[0, 0.1], 0.2]}, ["config.lr[1]", "a pair", "0.2"]),
+    ({"lr": [[0, 0.1, 3], [9, 0.2]]}, ["config.lr[0]", "a pair", "[0, 0.1, 3]"]),
+    ({"lr": [[0, 0.1]]}, ["config.lr", "at least two pairs"]),
+    ({"lr": []}, ["config.lr", "at least two pairs"]),
+    ({OVERRIDES: {"default_policy": {"lr": [[0, 0.1], [1, -1]]}}}, ["policy.lr[1][1]", "-1"]),
     ({"num_workers": -1}, ["config.num_workers", "at least 0"]),
     ({"num_cpus_per_learner": "many"}, ["config.num_cpus_per_learner", "float", "'many'"]),
     ({"custom_evaluation_function": "f"}, ["custom_evaluation_function", "Python"]),
@@ -70,7 +123,7 @@ BAD: list[tuple[dict[Any, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("values", "words"), BAD, ids=[str(next(iter(v.items()))) for v, _ in BAD])
+@pytest.mark.parametrize(("values", "words"), BAD, ids=[" ".join(words) for _, words in BAD])
 def test_bad_keys_and_values_are_refused_in_one_line(
     values: dict[str, Any], words: list[str]
 ) -> None:
@@ -96,6 +149,13 @@ def test_attributes_are_checked_too() -> None:
 def test_widths_must_fit_the_heads(training: dict[str, Any], word: str) -> None:
     with pytest.raises(InputError, match=f"config.{word}.*divisible by attention_heads = 4"):
         PTMConfig().training(**training).validate()
+
+
+@pytest.mark.parametrize("lr", [[[0, 1e-3], [1e6, 1e-4]], ((0, 1e-3), (600, 1e-4), (700, 1e-2))])
+def test_a_schedule_of_the_learning_rate_is_taken(lr: Any) -> None:
+    PTMConfig().training(lr=lr).validate()
+    overrides = {"default_policy": {"lr": lr}}
+    PTMConfig().rl_module(algorithm_config_overrides_per_module=overrides).validate()
 
 
 def test_another_environment_is_refused() -> None:
@@ -129,7 +189,8 @@ def test_every_key_in_the_table_is_one_of_rllibs_and_every_other_is_refused() ->
             PTMConfig().update_from_dict({key: known[key]})  # what is there already may be written
         if key in RLLIB_KEYS or not isinstance(default, (bool, int, float, str)):
             continue
-        with pytest.raises(InputError, match=rf"config.{key}: .*(changes nothing|Python)"):
+        why = "(changes nothing|new API stack|Python)"
+        with pytest.raises(InputError, match=rf"config.{key}: .*{why}"):
             PTMConfig().update_from_dict({key: f"not {default}"})
 
 
