@@ -178,6 +178,9 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
 
         Args:
             win_rate: c by task; tasks that are missing keep theirs.
+
+        Raises:
+            InputError: A line for each unknown task, and each value that is no number from 0 to 1.
         """
         self.task_success.set_rates(win_rate)
 

@@ -7,6 +7,8 @@ function                          settings                       called by
 ================================  =============================  ===============================
 ``set_environment_variables``     ``ENVIRONMENT_VARIABLES``      the command ``rllib``, first of
                                                                  all; env runners in Ray actors
+``make_importable``               import path                    ``rllib train``, for the user's own
+                                                                 callbacks
 ``prepare_learner_process``       C allocator, unfilled arrays   ``PTMLearner.build``
 ``prepare_env_runner_process``    unfilled arrays                ``TeamEnvRunner``
 ``freeze_existing_objects``       garbage collector              ``TeamEnvRunner``, while it has
@@ -33,7 +35,9 @@ import ctypes
 import gc
 import os
 import platform
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     # OpenMP's threads wait for each other by spinning. That is fast while each has a core of its
@@ -44,6 +48,7 @@ ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     # JAX is loaded.
     "JAX_PLATFORMS": "cpu",
 }
+IMPORT_FOLDERS: list[str] = []  # what ``make_importable`` has added
 
 # Parameters of mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -58,6 +63,16 @@ def set_environment_variables() -> dict[str, str]:
     """
     variables = ENVIRONMENT_VARIABLES.items()
     return {name: os.environ.setdefault(name, value) for name, value in variables}
+
+
+def make_importable(*folders: Path) -> None:
+    """Appends folders to the import path; the command's Ray cluster passes them to its processes.
+
+    They come last here, so that no file of the user's replaces a library.
+    """
+    names = [str(folder.absolute()) for folder in folders]
+    sys.path += [name for name in names if name not in sys.path]
+    IMPORT_FOLDERS.extend(name for name in names if name not in IMPORT_FOLDERS)
 
 
 def prepare_learner_process() -> None:

@@ -12,10 +12,11 @@ source of each name again, then change ``READ_IN``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from ray.job_config import JobConfig
     from ray.rllib.core.learner.learner import Learner
     from ray.rllib.core.learner.learner_group import LearnerGroup
     from ray.rllib.utils.checkpoints import Checkpointable
@@ -82,6 +83,12 @@ CALLED = (
         "ray._private.utils",
         "get_num_cpus",
         "counts the CPUs of a container as ray.init() does; there is no public way",
+    ),
+    PrivateName(
+        "ray.job_config:JobConfig",
+        "_py_driver_sys_path",
+        "folders on the import path of a job's processes; an environment variable would put them "
+        "before Python's own library",
     ),
     PrivateName(
         "ray.rllib.algorithms.algorithm_config:AlgorithmConfig",
@@ -177,6 +184,13 @@ def container_cpus() -> int:
     from ray._private.utils import get_num_cpus
 
     return int(get_num_cpus())
+
+
+def job_with_folders(folders: Sequence[str]) -> JobConfig:
+    """A job whose processes have these folders on their import path."""
+    from ray.job_config import JobConfig
+
+    return JobConfig(_py_driver_sys_path=list(folders))
 
 
 def config_attribute(key: str) -> str:

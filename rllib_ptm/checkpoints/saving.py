@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any, Self
 
-from pyarrow.fs import FileType
+from pyarrow.fs import FileSystem, FileType
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import (
@@ -66,7 +67,8 @@ class WholeCheckpoints(Algorithm):
         """Builds an algorithm from a checkpoint.
 
         Raises:
-            CheckpointError: It is incomplete, damaged, or not one of PTM.
+            CheckpointError: It is incomplete, damaged, or not one of PTM; or its config needs code
+                that is missing here, and no ``config`` is given.
             InputError: It does not fit the ``config`` that is given.
         """
         if isinstance(path, Checkpoint):
@@ -82,6 +84,16 @@ class WholeCheckpoints(Algorithm):
             kwargs["config"] = config
         # Building the classes that a checkpoint names runs their code; its states add no risk.
         options = {"trusted": True, "stop_on_error": True, **kwargs}
+        file = f"{folder}/{cls.CLASS_AND_CTOR_ARGS_FILE_NAME}"
+        if missing := _missing_code(file, filesystem):
+            if config is None:
+                raise CheckpointError(
+                    f"{file}: its config needs code that cannot be imported here: {missing}; start "
+                    "Python where it can, or pass another config: from_checkpoint(..., config=...)"
+                ) from missing
+            algorithm = cls(config=options.pop("config"))
+            algorithm.restore_from_path(folder, filesystem=filesystem, **options)
+            return algorithm
         return super().from_checkpoint(folder, filesystem, **options)
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple, dict[str, Any]]:
@@ -216,6 +228,19 @@ def check_around(folder: str, filesystem: Any, component: str) -> None:
             )
         check_algorithm(str(place), filesystem)
         return
+
+
+def _missing_code(file: str, filesystem: FileSystem) -> Exception | None:
+    """Why this process cannot load a saved config, if code that it names is missing.
+
+    That can be the user's callbacks. RLlib itself would go on with a config of its own.
+    """
+    try:
+        with filesystem.open_input_stream(file) as stream:
+            pickle.load(stream)
+    except (ImportError, AttributeError) as error:
+        return error
+    return None
 
 
 def _check_fits(path: Any, filesystem: Any, config: Any, *, trusted: bool) -> None:

@@ -41,7 +41,7 @@ from rllib_ptm.cli.run.exit_codes import (
 )
 from rllib_ptm.cli.show.messages import never_fail_to_encode, print_errors
 from rllib_ptm.envs.errors import InputError
-from rllib_ptm.process import set_environment_variables
+from rllib_ptm.process import make_importable, set_environment_variables
 
 if TYPE_CHECKING:
     from rllib_ptm.cli.read.experiment import Experiment
@@ -172,12 +172,14 @@ def run_example(name: ExampleName, options: TrainOptions) -> None:
 def _train_file(path: Path, options: TrainOptions) -> None:
     from rllib_ptm.cli.read.experiment import read_experiments
 
+    make_importable(path.parent)
     _train(read_experiments(path, options.experiment_keys(), options.stop_conditions()), options)
 
 
 def _train(experiments: list[Experiment], options: TrainOptions) -> None:
     from rllib_ptm.cli.run.train import train as train_experiments
 
+    make_importable(Path.cwd())
     raise typer.Exit(train_experiments(experiments, options))
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 
+from rllib_ptm.envs.errors import InputError, Problems, unknown_name
 from rllib_ptm.model.losses import task_priorities
 
 
@@ -58,8 +60,22 @@ class TaskSuccess:
         self._rates[task] = sum(outcomes) / max(len(outcomes), 1)
 
     def set_rates(self, rates: Mapping[str, float]) -> None:
-        """Replaces the success rates of the named tasks; the others keep theirs."""
-        self._rates |= rates
+        """Replaces the success rates of the named tasks; the others keep theirs.
+
+        Raises:
+            InputError: A line for each unknown task, and each value that is no number from 0 to 1.
+        """
+        problems = Problems()
+        for task, rate in rates.items():
+            with problems.collect():
+                if task not in self._rates:
+                    raise unknown_name("win_rates", task, self._rates)
+                if isinstance(rate, bool) or not isinstance(rate, Real) or not 0.0 <= rate <= 1.0:
+                    raise InputError(
+                        f"win_rates.{task}: expected a number from 0 to 1, found {rate!r:.100}"
+                    )
+        problems.raise_if_any()
+        self._rates |= {task: float(rate) for task, rate in rates.items()}
 
     def priorities(self) -> dict[str, float]:
         """ω over the trained tasks; a lower success rate gives a higher priority."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rllib_ptm.cli.read.options import TrainOptions
 from rllib_ptm.envs.errors import InputError
-from rllib_ptm.process import set_environment_variables
-from rllib_ptm.ray_private import container_cpus
+from rllib_ptm.process import IMPORT_FOLDERS, set_environment_variables
+from rllib_ptm.ray_private import container_cpus, job_with_folders
 
 if TYPE_CHECKING:
     from ray.tune import PlacementGroupFactory
@@ -132,6 +132,7 @@ def ray_cluster(
             address=address or "local",
             log_to_driver=options.verbose > 0,
             logging_level=_log_level(options.verbose),
+            job_config=job_with_folders(IMPORT_FOLDERS),
             **start,
         )
     except ConnectionError as error:
