@@ -101,8 +101,8 @@ class LiveEpisode:
         return len(self)
 
     def get_return(self) -> float:
-        """The sum of the rewards so far."""
-        return float(sum(self._rewards))
+        """The sum of the rewards so far; at the end that of ``TeamEpisode``."""
+        return float(np.array(self._rewards, np.float32).sum())
 
     def get_rewards(self, indices: Indices = None) -> Any:
         """The team's reward of each step."""

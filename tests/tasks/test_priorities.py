@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 
+from rllib_ptm.envs.errors import InputError
 from rllib_ptm.learn.schedules import interpolate
 from rllib_ptm.tasks.success_rates import TaskSuccess
 
@@ -48,6 +51,31 @@ def test_set_rates_hold_until_the_task_is_recorded_again() -> None:
     assert success.priorities()["b"] / success.priorities()["a"] == pytest.approx(math.exp(0.9))
     success.record("a", successes=2, episodes=2)
     assert success.rates == {"a": 0.75, "b": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("rates", "lines"),
+    [
+        ({"5m_vs_6": 0.5}, ["'5m_vs_6' is unknown; did you mean '5m_vs_6m'? legal: 3m, 5m_vs_6m"]),
+        ({"3m": math.nan}, ["win_rates.3m: expected a number from 0 to 1, found nan"]),
+        ({"3m": math.inf, "5m_vs_6m": -0.1}, ["win_rates.3m: ", "win_rates.5m_vs_6m: "]),
+        ({"3m": 1.5}, ["found 1.5"]),
+        ({"3m": None}, ["found None"]),
+        ({"3m": "half"}, ["found 'half'"]),
+        ({"3m": True}, ["found True"]),
+    ],
+)
+def test_rates_that_cannot_be_are_refused_and_none_is_set(
+    rates: dict[str, Any], lines: list[str]
+) -> None:
+    success = TaskSuccess(["3m", "5m_vs_6m"], window_episodes=4)
+    success.set_rates({"3m": np.float32(0.25), "5m_vs_6m": 1})
+    with pytest.raises(InputError) as error:
+        success.set_rates({"5m_vs_6m": 0.75, **rates})
+    assert len(error.value.lines) == len(lines)
+    for line in lines:
+        assert line in str(error.value)
+    assert success.rates == {"3m": 0.25, "5m_vs_6m": 1.0}
 
 
 def test_episodes_are_weighted_by_the_rate_of_their_task() -> None:
