@@ -167,7 +167,8 @@ def test_episodes_of_an_evaluation_call_them_too(
 def test_an_episode_that_resumes_starts_with_the_steps_it_has(
     make_runner: MakeRunner, make_config: MakeConfig
 ) -> None:
-    before, after = [], []
+    before: Calls = []
+    after: Calls = []
     first = make_runner(make_config().callbacks(recorder(before)))
     first.sample(num_episodes=3, epsilon=1.0)
     saved = first.get_episodes_in_progress()

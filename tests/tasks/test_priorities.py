@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_rates_that_cannot_be_are_refused_and_none_is_set(
     rates: dict[str, Any], lines: list[str]
 ) -> None:
     success = TaskSuccess(["3m", "5m_vs_6m"], window_episodes=4)
-    success.set_rates({"3m": np.float32(0.25), "5m_vs_6m": 1})
+    success.set_rates({"3m": cast("float", np.float32(0.25)), "5m_vs_6m": 1})
     with pytest.raises(InputError) as error:
         success.set_rates({"5m_vs_6m": 0.75, **rates})
     assert len(error.value.lines) == len(lines)
