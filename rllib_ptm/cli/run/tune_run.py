@@ -46,7 +46,7 @@ def fit(experiment: Experiment, storage: Path, *, plain: bool) -> ResultGrid:
         run_config=RunConfig(
             name=experiment.name,
             storage_path=str(storage),
-            stop=_stop(experiment),
+            stop=stop_conditions(experiment),
             checkpoint_config=CheckpointConfig(**experiment.checkpoint.model_dump()),
             failure_config=FailureConfig(max_failures=experiment.max_failures),
             callbacks=[
@@ -72,7 +72,7 @@ def resume(experiment: Experiment, storage: Path) -> ResultGrid:
         return Tuner.restore(path, trainable=experiment.algorithm, resume_errored=True).fit()
 
 
-def _stop(experiment: Experiment) -> dict[str, float]:
+def stop_conditions(experiment: Experiment) -> dict[str, float]:
     """The stop conditions, the end of successive halving among them.
 
     Tune's scheduler ends a trial only in an iteration that reports the metric.

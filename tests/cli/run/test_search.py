@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from ray.tune.schedulers import TrialScheduler
 from searches import PBT, TINY, experiment
 
 from rllib_ptm.cli.run.interrupt import PausingASHA, PausingFIFO, PausingPBT
 from rllib_ptm.cli.run.schedulers import WithinBounds, make_scheduler
+from rllib_ptm.cli.run.tune_run import stop_conditions
 from rllib_ptm.cli.show.trial_table import trials_compete
 
 
@@ -37,6 +42,38 @@ def test_schedulers_by_name(name: str, settings: dict[str, Any], kind: type) -> 
 def test_what_is_perturbed_stays_within_its_range() -> None:
     within = WithinBounds({"lr": (1e-4, 1e-2), "window": (8, 64)})
     assert within({"lr": 0.012, "window": 6, "x": 9}) == {"lr": 1e-2, "window": 8, "x": 9}
+
+
+def test_a_trial_is_not_compared_in_iterations_without_the_metric() -> None:
+    metric = "learners/default_policy/loss_exp"
+    searched = experiment(scheduler="asha", scheduler_config={"metric": metric})
+    scheduler = make_scheduler(searched.scheduler_settings)
+    controller: Any = None
+    trials: list[Any] = [SimpleNamespace(trial_id=name) for name in ("good", "bad")]
+    good, bad = trials
+    for trial in trials:
+        scheduler.on_trial_add(controller, trial)
+
+    def judge(trial: Any, iteration: int, reported: Mapping[str, float | None]) -> str:
+        result = {"training_iteration": iteration, **reported}
+        return scheduler.on_trial_result(controller, trial, result)
+
+    assert judge(good, 1, {metric: 0.9}) == TrialScheduler.CONTINUE
+    for missing in ({}, {metric: math.nan}, {metric: None}):
+        assert judge(bad, 1, missing) == TrialScheduler.CONTINUE
+    assert judge(bad, 2, {metric: 0.1}) == TrialScheduler.STOP
+
+
+def test_successive_halving_ends_a_trial_that_is_not_evaluated_then() -> None:
+    """Its last iteration need not be one that reports the metric."""
+    settings = {"max_t": 4, "time_attr": "training_iteration"}
+    searched = experiment(scheduler="asha", scheduler_config=settings, stop={"time_total_s": 60})
+    assert stop_conditions(searched) == {"time_total_s": 60, "training_iteration": 4}
+    earlier = experiment(
+        scheduler="asha", scheduler_config=settings, stop={"training_iteration": 3}
+    )
+    assert stop_conditions(earlier) == {"training_iteration": 3}
+    assert stop_conditions(experiment()) == TINY["stop"]
 
 
 def run_search(folder: Path, spec: dict[str, Any]) -> str:
