@@ -112,7 +112,9 @@ def check_attributes(config: AlgorithmConfig, defaults: AlgorithmConfig) -> None
         skipped |= _CHANGED_FOR_EVALUATION
     problems, known = Problems(), vars(defaults)
     for name, value in list(vars(config).items()):
-        if name in skipped or (name in known and _same(name, value, known[name])):
+        if name in skipped or name.startswith("__"):  # Tune's keys begin with two underscores
+            continue
+        if name in known and _same(name, value, known[name]):
             continue
         key = argument_of(name)
         with problems.collect():

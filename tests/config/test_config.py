@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ray._common.deprecation import DEPRECATED_VALUE
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.tune.result import STDERR_FILE, STDOUT_FILE
 
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.config import algorithm_config
@@ -256,3 +257,8 @@ def test_the_environments_settings_are_read_once(monkeypatch: pytest.MonkeyPatch
     config.env_config["uniform_ranges"] = 1  # which equals True, and is not legal
     with pytest.raises(InputError, match="uniform_ranges: expected bool, found 1"):
         config.env_settings  # noqa: B018
+
+
+def test_tune_adds_keys_of_its_own() -> None:
+    """To the config of each trial; see ``ray.tune.result``."""
+    PTMConfig().update_from_dict({STDOUT_FILE: None, STDERR_FILE: None}).validate()
