@@ -64,8 +64,7 @@ def whole_checkpoint(
     _restore_replaced(filesystem, final)
     before, kept = _what_is_there(filesystem, final)
     if not is_local(filesystem):
-        for name in (CONTENTS_FILE, *before) if before else ():  # the list first
-            filesystem.delete_file(f"{final}/{name}")
+        _delete(filesystem, final, before)
         yield filesystem, final, final
         refuse_missing(final, write_contents(filesystem, final, progress or {}, kept), must_have)
         return
@@ -135,6 +134,15 @@ def _what_is_there(filesystem: Any, folder: str) -> tuple[Collection[str], tuple
     with located("a checkpoint cannot be saved over one whose files are unknown: "):
         contents = read_contents(filesystem, folder)
     return contents.files, other_files(filesystem, folder, contents)
+
+
+def _delete(filesystem: Any, folder: str, names: Collection[str]) -> None:
+    """Deletes the files and folders of a checkpoint, its list first."""
+    files = [CONTENTS_FILE, *(name for name in names if "/" not in name)] if names else []
+    for name in files:
+        filesystem.delete_file(f"{folder}/{name}")
+    for name in {name.split("/")[0] for name in names if "/" in name}:
+        filesystem.delete_dir(f"{folder}/{name}")
 
 
 def _keep(names: Collection[str], final: str, draft: str) -> None:

@@ -34,7 +34,7 @@ from rllib_ptm.checkpoints.saved_policy import (
     check_algorithm,
     read_policy,
 )
-from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer
+from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer, evaluate_checkpoint
 from rllib_ptm.learn.rl_module import PTMModule, team_spaces
 from rllib_ptm.replay.array_files import write_arrays
 
@@ -79,6 +79,7 @@ def restore_component(algorithm: PTM, folder: pathlib.Path) -> None:
 # Every way to load a checkpoint: what loads it into an algorithm, or without one.
 WAYS_IN: dict[str, Callable[[PTM, pathlib.Path], Any]] = {
     "evaluate": lambda _, folder: CheckpointPlayer(folder),
+    "final games": lambda _, folder: evaluate_checkpoint(folder),
     "load_policy": lambda _, folder: load_policy(folder),
     "policy_folder": lambda _, folder: policy_folder(folder),
     "from_checkpoint": lambda _, folder: PTM.from_checkpoint(folder),

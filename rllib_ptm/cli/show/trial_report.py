@@ -33,7 +33,7 @@ def report_trial(experiment: Experiment, result: Result, episodes: int, console:
         console: Where to print.
 
     Returns:
-        False if the trial failed; then there is nothing to play.
+        False if the trial failed, or its checkpoint is damaged; then there is nothing to play.
     """
     folder = Path(result.path)
     if result.error is not None or result.checkpoint is None:
@@ -41,9 +41,14 @@ def report_trial(experiment: Experiment, result: Result, episodes: int, console:
         return False
     chosen, which = checkpoint_to_play(experiment.checkpoint, result)
     with console.status(f"Playing {episodes} episodes of each task"):
+        from rllib_ptm.checkpoints.contents import CheckpointError
         from rllib_ptm.evaluate.checkpoint_player import evaluate_checkpoint
 
-        rows = evaluate_checkpoint(chosen.path, episodes_per_task=episodes, seed=FINAL_SEED)
+        try:
+            rows = evaluate_checkpoint(chosen.path, episodes_per_task=episodes, seed=FINAL_SEED)
+        except CheckpointError as error:  # the other trials can be played
+            _print_error(f"{experiment.name}: the {which} checkpoint cannot be played:", str(error))
+            return False
     plot, stored = folder / "win_rate.png", folder / "final.json"
     final = {row.task: row.win_rate for row in rows}
     plot_win_rates(read_progress(folder), final, experiment.name, plot)
@@ -107,11 +112,13 @@ def report_interrupted(experiment: Experiment, result: Result, console: Console)
 def _report_failure(experiment: Experiment, result: Result, folder: Path) -> None:
     log = folder / "error.txt"
     where = log if log.is_file() else folder
+    cause = f"{_cause(result.error)}\nThe whole story: {where}"
+    _print_error(f"{experiment.name}: a trial failed:", cause)
+
+
+def _print_error(what: str, why: str) -> None:
     Console(stderr=True).print(
-        f"[red]{experiment.name}: a trial failed:[/red] {escape(_cause(result.error))}\n"
-        f"The whole story: {escape(str(where))}",
-        highlight=False,
-        soft_wrap=True,
+        f"[red]{escape(what)}[/red] {escape(why)}", highlight=False, soft_wrap=True
     )
 
 

@@ -1,0 +1,30 @@
+"""The report of a trial that has ended."""
+
+from __future__ import annotations
+
+import pathlib
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.tune import Checkpoint
+from rich.console import Console
+
+from rllib_ptm.cli.read.experiment import CheckpointSettings
+from rllib_ptm.cli.show.trial_report import report_trial
+
+
+def test_a_damaged_checkpoint_is_not_played_and_one_line_says_so(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "contents.json").write_text("{}")
+    experiment: Any = SimpleNamespace(name="mine", checkpoint=CheckpointSettings())
+    result: Any = SimpleNamespace(
+        path=str(tmp_path),
+        error=None,
+        checkpoint=Checkpoint.from_directory(str(tmp_path)),
+        best_checkpoints=[],
+    )
+    assert not report_trial(experiment, result, 1, Console(quiet=True))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"mine: the last checkpoint cannot be played: {tmp_path}: contents.json")
