@@ -12,7 +12,9 @@ source of each name again, then change ``READ_IN``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from ray.rllib.core.learner.learner import Learner
     from ray.rllib.core.learner.learner_group import LearnerGroup
     from ray.rllib.utils.checkpoints import Checkpointable
-    from ray.tune import Trainable
+    from ray.tune import CheckpointConfig, Trainable
+    from ray.tune.experiment import Trial
 
 READ_IN = "2.60.0"
 
@@ -128,6 +131,21 @@ CALLED = (
         "_check_component",
         "tells which parts of a state are asked for; RLlib's own get_state methods call it",
     ),
+    PrivateName(
+        "ray.train._internal.checkpoint_manager",
+        "_CheckpointManager",
+        "holds a trial's checkpoints, where a resume has to name them anew",
+    ),
+    PrivateName(
+        "ray.train._internal.checkpoint_manager:_CheckpointManager",
+        "_checkpoint_config",
+        "which checkpoints a resumed trial keeps; Tune itself never changes that",
+    ),
+    PrivateName(
+        "ray.train._internal.session",
+        "_TrainingResult",
+        "a checkpoint and the result of its iteration",
+    ),
 )
 
 OVERRIDDEN = (
@@ -158,6 +176,8 @@ OVERRIDDEN = (
     ),
 )
 
+STORAGE_MARKER = ".validate_storage_marker"  # _VALIDATE_STORAGE_MARKER_FILENAME
+
 _ACTOR_MANAGER = "ray.rllib.utils.actor_manager:FaultTolerantActorManager"
 _ENV_RUNNERS = "ray.rllib.env.env_runner_group:EnvRunnerGroup"
 
@@ -175,6 +195,17 @@ INTERNAL = (
     PrivateName(_ENV_RUNNERS, "probe_unhealthy_env_runners", "brings back lost runners"),
     PrivateName(_ENV_RUNNERS, "sync_weights", "with a time limit, or RLlib drops syncs"),
     PrivateName("ray.rllib.callbacks.utils", "make_callback", "calls the user's callbacks"),
+    PrivateName(
+        "ray.train._internal.storage",
+        "_VALIDATE_STORAGE_MARKER_FILENAME",
+        "the file by which Tune sees that a run's folder is still there",
+    ),
+    PrivateName(
+        "ray.train._internal.storage", "StorageContext", "where a trial of a resumed run is stored"
+    ),
+    PrivateName(
+        "ray.tune.utils.serialization", "TuneFunctionDecoder", "reads Tune's experiment state"
+    ),
     PrivateName("ray.rllib.core.learner.utils", "make_target_network", "copies an online network"),
 )
 
@@ -242,3 +273,49 @@ def is_requested(
         not_components: What the call leaves out.
     """
     return owner._check_component(component, components, not_components)
+
+
+def tune_state(text: str) -> Any:
+    """Decodes a state that Tune wrote. It may run code, as the run that wrote it did."""
+    from ray.tune.utils.serialization import TuneFunctionDecoder
+
+    return TuneFunctionDecoder(allow_cloudpickle=True).decode(text)
+
+
+def trial_storage(trial_folder: Path) -> Any:
+    """What Tune needs to know of a trial's place.
+
+    Args:
+        trial_folder: The trial's folder, in the folder of its experiment.
+    """
+    from ray.train._internal.storage import StorageContext
+
+    experiment = trial_folder.parent
+    return StorageContext(str(experiment.parent), experiment.name, trial_dir_name=trial_folder.name)
+
+
+def set_checkpoint_config(trial: Trial, config: CheckpointConfig) -> None:
+    """Sets which checkpoints a trial saves and keeps from now on."""
+    trial.run_metadata.checkpoint_manager._checkpoint_config = config
+
+
+def set_checkpoints(
+    trial: Trial, saved: Sequence[tuple[Path, Mapping[str, Any]]], config: CheckpointConfig
+) -> None:
+    """Makes these the checkpoints of a trial; deletes none.
+
+    Args:
+        trial: A trial that does not run.
+        saved: The checkpoints and the result of each one's iteration; the last is the latest.
+        config: Which checkpoints the trial saves and keeps from now on.
+    """
+    from ray.train._internal.checkpoint_manager import _CheckpointManager
+    from ray.train._internal.session import _TrainingResult
+    from ray.tune import Checkpoint
+
+    manager = _CheckpointManager(dataclasses.replace(config, num_to_keep=None))
+    for path, metrics in saved:
+        checkpoint = Checkpoint.from_directory(path)
+        manager.register_checkpoint(_TrainingResult(checkpoint=checkpoint, metrics=dict(metrics)))
+    trial.run_metadata.checkpoint_manager = manager
+    set_checkpoint_config(trial, config)

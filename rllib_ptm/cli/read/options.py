@@ -66,8 +66,20 @@ class TrainOptions:
     storage_path: Annotated[
         str, Option("--storage-path", "--local-dir", help="The folder for a folder per experiment.")
     ] = "./results"
+    run_folder: Annotated[
+        str | None,
+        Option(
+            help="The run's folder in --storage-path (default: the experiment's name, with a "
+            "number if an earlier run has it; with --resume, the newest of these)."
+        ),
+    ] = None
     resume: Annotated[
-        bool, Option("--resume", help="Continue this experiment's interrupted or failed run.")
+        bool,
+        Option(
+            "--resume",
+            help="Continue this experiment's newest run from its last checkpoint; with a larger "
+            "--stop also beyond its end.",
+        ),
     ] = False
     warm_start: Annotated[
         str | None,

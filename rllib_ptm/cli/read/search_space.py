@@ -35,9 +35,10 @@ class Space:
     logarithmic: bool = False
 
 
+GRID = "grid_search"
 _STEPPED = ("low", "high", "step")
 SPACES: dict[str, Space] = {
-    "grid_search": Space(()),
+    GRID: Space(()),
     "choice": Space(()),
     "uniform": Space(),
     "quniform": Space(_STEPPED),
@@ -182,6 +183,11 @@ def tune_space(config: Mapping[str, Any], place: str = "config") -> dict[str, An
 def searched_keys(config: Mapping[str, Any]) -> list[str]:
     """The keys that hold spaces; keys of nested mappings are joined by ``/``, as Tune does."""
     return ["/".join(path) for path, _ in _spaces(config, ())]
+
+
+def grid_size(config: Mapping[str, Any]) -> int:
+    """The number of points of a config's grids: its trials, if it is sampled once."""
+    return math.prod(len(space.get(GRID, (None,))) for _, space in _spaces(config, ()))
 
 
 def _is_number(value: Any) -> bool:

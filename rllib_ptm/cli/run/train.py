@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.options import TrainOptions
@@ -28,6 +30,8 @@ from rllib_ptm.envs.errors import InputError
 if TYPE_CHECKING:
     from ray.tune import ResultGrid
 
+    from rllib_ptm.cli.run.resume import Resumable
+
 
 def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
     """Trains the experiments one after the other, and plays the trained policies.
@@ -45,18 +49,70 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
     console = Console()
     storage = _storage_folder(options.storage_path)
     import_ray(options.verbose, joins_cluster=options.ray_address is not None)
+    from rllib_ptm.cli.run.storage_faults import StorageFaultError
+
     with console.status("Checking the experiment"):
         for experiment in experiments:
             check_with_rllib(experiment)
         cores = options.ray_num_cpus or machine_cores()
         experiments = [_with_cores(experiment, cores) for experiment in experiments]
-        if options.resume:
-            _check_resumable(experiments, storage)
-        warm_starts = [line for e in experiments for line in _warm_starts(e, storage, options)]
+        runs = _runs(experiments, storage, options)
+        # A run that resumes has taken what it takes from another checkpoint.
+        begun = [run.experiment for run in runs if run.left is None]
+        warm_starts = [line for experiment in begun for line in check_warm_start(experiment)]
     for line in warm_starts:
         console.print(line, highlight=False, soft_wrap=True)
-    finished, stopped = _train_all(experiments, storage, options, console)
-    codes = [0]
+    finished: list[tuple[Experiment, ResultGrid]] = []
+    try:
+        stopped = _train_all(runs, options, console, finished)
+        with sigterm_as_exception():  # Ray has set its own handler
+            return max([0, *_report_all(finished, stopped, options, console)])
+    except StorageFaultError as error:
+        _print_error(str(error))
+        return EXIT_FAILED
+
+
+def _train_all(
+    runs: Sequence[Run],
+    options: TrainOptions,
+    console: Console,
+    finished: list[tuple[Experiment, ResultGrid]],
+) -> int:
+    """Adds the results of each experiment to ``finished``; returns the exit code of a signal."""
+    from rllib_ptm import register
+    from rllib_ptm.cli.run.interrupt import INTERRUPTED
+    from rllib_ptm.cli.run.storage_faults import explained
+    from rllib_ptm.cli.run.tune_run import fit, resume
+
+    experiments = [run.experiment for run in runs]
+    needed = needed_resources([variant for e in experiments for variant in e.variants()])
+    cores = options.ray_num_cpus or machine_cores()
+    trials = max(experiment.max_concurrent_trials or 1 for experiment in experiments)
+    plain = options.verbose > 0
+    with ray_cluster(options, needed, cores, trials), sigterm_as_exception():  # Ray sets its own
+        register()
+        for run in runs:
+            _announce(run, console)
+            with explained(run.experiment.name, run.folder):
+                if run.left is not None:
+                    grid = resume(run.left, plain=plain)
+                else:
+                    grid = fit(run.experiment, run.folder, plain=plain)
+            finished.append((run.experiment, grid))
+            if INTERRUPTED.is_set():
+                break
+        return INTERRUPTED.exit_code
+
+
+def _report_all(
+    finished: Sequence[tuple[Experiment, ResultGrid]],
+    stopped: int,
+    options: TrainOptions,
+    console: Console,
+) -> Iterator[int]:
+    """Reports each trial; yields the exit code of each report."""
+    from rllib_ptm.cli.run.storage_faults import explained, left_after_failure
+
     for experiment, grid in finished:
         results = best_first(experiment, [grid[index] for index in range(len(grid))])
         if len(results) > 1:
@@ -64,66 +120,104 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
         for number, result in enumerate(results):
             if stopped:
                 report_interrupted(experiment, result, console)
-                codes.append(stopped)
+                yield stopped
             elif number == 0 or result.error is not None or not trials_compete(experiment):
-                trained = report_trial(experiment, result, options.evaluation_episodes, console)
-                codes.append(0 if trained else EXIT_FAILED)
-    return max(codes)
+                folder = Path(result.path).parent
+                with explained(experiment.name, folder):
+                    episodes = options.evaluation_episodes
+                    trained = report_trial(experiment, result, episodes, console)
+                if not trained and (left := left_after_failure(folder)):
+                    _print_error(f"{experiment.name}: {left}")
+                yield 0 if trained else EXIT_FAILED
 
 
-def _train_all(
-    experiments: Sequence[Experiment], storage: Path, options: TrainOptions, console: Console
-) -> tuple[list[tuple[Experiment, ResultGrid]], int]:
-    """Returns the results of each experiment that was begun, and the exit code of a signal."""
-    from rllib_ptm import register
-    from rllib_ptm.cli.run.interrupt import INTERRUPTED
-    from rllib_ptm.cli.run.tune_run import fit, has_run, resume
+@dataclass(frozen=True)
+class Run:
+    """An experiment, its folder, and what an earlier run has left there."""
 
-    needed = needed_resources([variant for e in experiments for variant in e.variants()])
-    cores = options.ray_num_cpus or machine_cores()
-    trials = max(experiment.max_concurrent_trials or 1 for experiment in experiments)
-    finished = []
-    with ray_cluster(options, needed, cores, trials), sigterm_as_exception():  # Ray sets its own
-        register()
-        for experiment in experiments:
-            _announce(experiment, storage, console)
-            if options.resume and has_run(experiment, storage):
-                grid = resume(experiment, storage)
-            else:
-                grid = fit(experiment, storage, plain=options.verbose > 0)
-            finished.append((experiment, grid))
-            if INTERRUPTED.is_set():
-                break
-        return finished, INTERRUPTED.exit_code
+    experiment: Experiment
+    folder: Path
+    left: Resumable | None = None
 
 
-def _check_resumable(experiments: Sequence[Experiment], storage: Path) -> None:
-    from rllib_ptm.cli.run.tune_run import check_unchanged, has_run
+def _runs(experiments: Sequence[Experiment], storage: Path, options: TrainOptions) -> list[Run]:
+    """Chooses the folder of each experiment: a new one, or that of the run to resume.
 
-    begun = [experiment for experiment in experiments if has_run(experiment, storage)]
-    if not begun:
-        names = ", ".join(experiment.name for experiment in experiments)
-        raise InputError(f"--resume: there is no run of {names} in {storage}")
-    for experiment in begun:
-        check_unchanged(experiment, storage)
+    Raises:
+        InputError: There is no run to resume, or a folder cannot be made.
+    """
+    if options.run_folder is not None and len(experiments) > 1:
+        raise InputError("--run-folder: the file holds several experiments, which need one each")
+    if not options.resume:
+        return [
+            Run(experiment, _new_folder(experiment, storage, options.run_folder))
+            for experiment in experiments
+        ]
+    left = [_left(experiment, storage, options.run_folder) for experiment in experiments]
+    problems = [problem for problem in left if isinstance(problem, InputError)]
+    if len(problems) == len(left):
+        raise InputError(*(line for problem in problems for line in problem.lines))
+    return [
+        Run(experiment, _new_folder(experiment, storage, None))
+        if isinstance(one, InputError)
+        else Run(experiment, one.folder, one)
+        for experiment, one in zip(experiments, left, strict=True)
+    ]
 
 
-def _warm_starts(experiment: Experiment, storage: Path, options: TrainOptions) -> list[str]:
-    """What a new run takes from other checkpoints; one that resumes takes nothing again."""
-    from rllib_ptm.cli.run.tune_run import has_run
+def _left(experiment: Experiment, storage: Path, chosen: str | None) -> Resumable | InputError:
+    """What an earlier run has left; or an error that says that there is nothing.
 
-    resumes = options.resume and has_run(experiment, storage)
-    return [] if resumes else check_warm_start(experiment)
+    Raises:
+        InputError: The run cannot go on as the experiment says.
+    """
+    from rllib_ptm.cli.run.resume import NothingLeftError, check_resumable
+    from rllib_ptm.cli.run.run_folder import newest_run_folder
+
+    folder = storage / chosen if chosen else newest_run_folder(storage, experiment.name)
+    if folder is None or not folder.is_dir():
+        name = chosen or experiment.name
+        return InputError(f"--resume: there is no run of {name} in {storage}")
+    try:
+        return check_resumable(experiment, folder)
+    except NothingLeftError as error:
+        return error
 
 
-def _announce(experiment: Experiment, storage: Path, console: Console) -> None:
+def _new_folder(experiment: Experiment, storage: Path, chosen: str | None) -> Path:
+    from rllib_ptm.cli.run.run_folder import new_run_folder
+
+    try:
+        folder = new_run_folder(storage, chosen or experiment.name)
+    except OSError as error:
+        raise InputError(f"--storage-path: {error.filename}: {error.strerror}") from None
+    if chosen is not None and folder.name != chosen:
+        folder.rmdir()
+        raise InputError(f"--run-folder: {storage / chosen} holds a run; see --resume")
+    return folder
+
+
+def _announce(run: Run, console: Console) -> None:
+    experiment = run.experiment
     until = " or ".join(f"{key} {value:,g}" for key, value in experiment.stop.items())
-    console.print(
+    lines = [
         f"[bold]{experiment.name}[/bold]: {experiment.algorithm} on {', '.join(experiment.tasks)}, "
-        f"until {until}; results in {storage / experiment.name}",
-        highlight=False,
-        soft_wrap=True,
-    )
+        f"until {until}; results in {run.folder}"
+    ]
+    if run.left is not None:
+        lines += [f"{experiment.name}: {escape(line)}" for line in run.left.notes]
+        lines += [f"{experiment.name}: {escape(line)}" for line in run.left.lines()]
+    elif run.folder.name != experiment.name:
+        lines.append(
+            f"{experiment.name}: {run.folder.parent / experiment.name} holds an earlier run, which "
+            f"stays; --resume --run-folder {experiment.name} would continue that one"
+        )
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _print_error(line: str) -> None:
+    print(f"rllib: {' '.join(line.split())}", file=sys.stderr)
 
 
 def _with_cores(experiment: Experiment, cores: int) -> Experiment:

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from rllib_ptm.cli.read.experiment import CheckpointSettings, Experiment
 from rllib_ptm.cli.show.plot import plot_win_rates
-from rllib_ptm.cli.show.result_files import RESULTS_CSV, read_rows
+from rllib_ptm.cli.show.result_files import RESULTS_CSV, broken_rows_text, mend_table, read_rows
 from rllib_ptm.cli.show.task_table import task_table, write_results
 from rllib_ptm.cli.show.trial_progress import flatten, number_in
 
@@ -40,6 +40,8 @@ def report_trial(experiment: Experiment, result: Result, episodes: int, console:
         _report_failure(experiment, result, folder)
         return False
     chosen, which = checkpoint_to_play(experiment.checkpoint, result)
+    if broken := broken_rows_text(folder):
+        console.print(f"{experiment.name}: {escape(broken)}", highlight=False, soft_wrap=True)
     with console.status(f"Playing {episodes} episodes of each task"):
         from rllib_ptm.checkpoints.contents import CheckpointError
         from rllib_ptm.evaluate.checkpoint_player import evaluate_checkpoint
@@ -51,20 +53,22 @@ def report_trial(experiment: Experiment, result: Result, episodes: int, console:
             return False
     plot, stored = folder / "win_rate.png", folder / "final.json"
     final = {row.task: row.win_rate for row in rows}
-    plot_win_rates(read_progress(folder), final, experiment.name, plot)
+    progress = read_progress(folder)
+    if len(progress):
+        plot_win_rates(progress, final, experiment.name, plot)
     write_results(rows, stored)
     console.print()
     console.print(task_table(rows, f"{experiment.name}: greedy games of the {which} checkpoint"))
-    _print_paths(
-        console,
-        {
-            "checkpoint": chosen.path,
-            "results": folder / RESULTS_CSV,
-            "TensorBoard": folder,
-            "win rates": plot,
-            "final games": stored,
-        },
-    )
+    paths = {
+        "checkpoint": chosen.path,
+        "results": folder / RESULTS_CSV,
+        "TensorBoard": folder,
+        "win rates": plot,
+        "final games": stored,
+    }
+    if not len(progress):
+        del paths["win rates"]
+    _print_paths(console, paths)
     return True
 
 
@@ -93,6 +97,7 @@ def read_progress(folder: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
+    mend_table(folder)
     table, file = pd.DataFrame(read_rows(folder)), folder / RESULTS_CSV
     columns = list(pd.read_csv(file, nrows=0)) if file.is_file() else []
     columns += [column for column in table.columns if column not in columns]
@@ -106,7 +111,10 @@ def report_interrupted(experiment: Experiment, result: Result, console: Console)
     state = "finished" if (result.metrics or {}).get("done") else "interrupted"
     console.print(f"[yellow]{experiment.name}: {state}[/yellow]")
     _print_paths(console, {"checkpoint": saved, "results": Path(result.path) / RESULTS_CSV})
-    console.print("The same command with --resume continues from there.")
+    if result.checkpoint:
+        console.print("The same command with --resume continues from there.")
+    else:
+        console.print("Without a checkpoint there is nothing to resume.")
 
 
 def _report_failure(experiment: Experiment, result: Result, folder: Path) -> None:

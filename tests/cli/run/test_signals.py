@@ -37,10 +37,10 @@ def test_a_signal_pauses_trials_and_a_second_one_ends_the_run(number: int, code:
             SimpleNamespace(status=Trial.RUNNING),
             SimpleNamespace(status=Trial.PAUSED),
         )
-        decide = PausingFIFO().on_trial_result
-        assert decide(None, None, {}) == PausingFIFO.CONTINUE  # type: ignore[arg-type]
+        decide: Any = PausingFIFO().on_trial_result
+        assert decide(None, None, {}) == PausingFIFO.CONTINUE
         os.kill(os.getpid(), number)
-        assert decide(None, None, {}) == PausingFIFO.PAUSE  # type: ignore[arg-type]
+        assert decide(None, None, {}) == PausingFIFO.PAUSE
         callback.on_step_end(trials=[running, paused])
         assert not ended
         callback.on_step_end(trials=[paused, paused])

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,7 +115,8 @@ def test_a_failed_trial_says_why_and_where_its_log_is(tiny: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_and_resume_continues(tiny: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_resume_continues(tiny: Path, number: int, code: int) -> None:
     command = [*RLLIB, "train", "file", tiny.name, "--evaluation-episodes", "2"]
     endless = [*command, "--stop", '{"training_iteration": 1000000}']
     process = subprocess.Popen(
@@ -124,27 +126,76 @@ def test_ctrl_c_saves_and_resume_continues(tiny: Path) -> None:
     for line in process.stdout:
         if "iteration" in line and "steps/s" in line:
             break
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)  # as a cluster does
     output, errors = process.communicate(timeout=120)
-    assert process.returncode == 130, errors
+    assert process.returncode == code, errors
+    assert "Finishing the iteration and saving a checkpoint" in output
     assert "tiny: interrupted" in output
     with pytest.raises(ProcessLookupError):  # no process of it is left
         os.killpg(process.pid, 0)
 
+    whole = tiny.read_text()
+    tiny.write_text(whole.replace("seed: 1", "seed: 2"))
     changed = subprocess.run([*command, "--resume"], capture_output=True, text=True)
     assert changed.returncode == 2
-    assert "--resume: the experiment is not the one begun: stop was" in changed.stderr
+    assert "--resume: the experiment is not the one begun: config.seed was 1" in changed.stderr
+    tiny.write_text(whole)
 
     (trial,) = trials_of(tiny.parent)
     played = len((trial / "result.json").read_text().splitlines())
+    (state,) = trial.parent.glob("experiment_state-*.json")
+    state.write_bytes(state.read_bytes()[:3000])  # as a full disk leaves it
     process = subprocess.Popen([*endless, "--resume"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    first = next(line for line in process.stdout if "steps/s" in line)
-    process.send_signal(signal.SIGINT)
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "steps/s" in line:
+            break
+    process.send_signal(number)
     process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert f"iteration {played + 1}," in first
+    assert process.returncode == code
+    assert f"{state} cannot be read" in "".join(said)
+    assert f"tiny: goes on from iteration {played} (" in "".join(said)
+    assert f"iteration {played + 1}," in said[-1]
     assert trials_of(tiny.parent) == [trial]
+
+
+@pytest.mark.slow
+def test_a_finished_run_goes_on_beyond_its_end(tiny: Path) -> None:
+    command = [*RLLIB, "train", "file", tiny.name, "--evaluation-episodes", "1"]
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    more = [*command, "--resume", "--stop", '{"training_iteration": 5}']
+    done = subprocess.run(more, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "tiny: goes on from iteration 3 (" in done.stdout
+    (trial,) = trials_of(tiny.parent)
+    assert [row["training_iteration"] for row in rows_of(trial)] == ["1", "2", "3", "4", "5"]
+
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert f"results in {trial.parent}-2" in again.stdout
+    assert trials_of(tiny.parent) == [trial]  # the first run's folder is as it was
+
+
+@pytest.mark.slow
+def test_a_deleted_folder_is_named(tiny: Path) -> None:
+    endless = [*RLLIB, "train", "file", tiny.name, "--stop", '{"training_iteration": 1000000}']
+    process = subprocess.Popen(
+        [*endless, "--checkpoint-freq", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    next(line for line in process.stdout if "steps/s" in line)
+    shutil.rmtree(tiny.parent / "results", ignore_errors=True)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "the results folder was deleted while the run trained" in errors.splitlines()[-1]
 
 
 def test_the_best_checkpoint_stays_and_is_played(tiny: Path) -> None:

@@ -1,0 +1,298 @@
+"""The trials of an earlier run: what Tune's experiment state and the trials' folders say of them.
+
+Tune alone begins anew, with an empty config, where it cannot read its state. Here each trial that
+has a whole checkpoint is found, and nothing that damage spares is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
+from ray.tune import CheckpointConfig
+from ray.tune.experiment import Trial
+from ray.tune.result import DONE, TIME_TOTAL_S, TRAINING_ITERATION
+
+from rllib_ptm.checkpoints.folder import (
+    CONTENTS_FILE,
+    CheckpointError,
+    saved_progress,
+)
+from rllib_ptm.checkpoints.saved_policy import check_algorithm
+from rllib_ptm.cli.read.experiment import Experiment
+from rllib_ptm.cli.read.scheduler_settings import PbtSettings
+from rllib_ptm.cli.read.search_space import grid_size, is_space, searched_keys
+from rllib_ptm.cli.run.run_folder import CHANGEABLE_CONFIG
+from rllib_ptm.cli.run.schedulers import stop_conditions
+from rllib_ptm.cli.show.result_files import broken_rows_text, stored_results
+from rllib_ptm.cli.show.trial_progress import flatten
+from rllib_ptm.ray_private import (
+    set_checkpoint_config,
+    set_checkpoints,
+    trial_storage,
+    tune_state,
+)
+
+STATE_FILES = "experiment_state-*.json"  # Tune's name
+_TRIAL_FOLDER = re.compile(
+    r".*?(?P<id>(?P<run>[0-9a-f]{5})_(?P<number>\d{5}))_(?P<tag>.*)_\d{4}(-\d\d){2}_\d\d(-\d\d){2}"
+)
+
+
+@dataclass
+class SavedTrial:
+    """A trial of an earlier run.
+
+    Attributes:
+        trial: Tune's object.
+        folder: Its folder.
+        checkpoint: The newest whole checkpoint; None = it begins anew.
+        result: The result of that checkpoint's iteration.
+    """
+
+    trial: Trial
+    folder: Path
+    checkpoint: Path | None
+    result: dict[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to train."""
+        return bool(self.trial.status == Trial.TERMINATED)
+
+    @property
+    def reached(self) -> str:
+        """How far it is, in words."""
+        iteration = self.result.get(TRAINING_ITERATION, "unknown")
+        steps = self.result.get(NUM_ENV_STEPS_SAMPLED_LIFETIME)
+        return f"iteration {iteration}" + ("" if steps is None else f" ({steps:,.0f} env steps)")
+
+
+def read_trials(
+    experiment: Experiment, folder: Path, stop_before: Mapping[str, float] | None
+) -> tuple[list[SavedTrial], list[str]]:
+    """The trials of a run, ready to go on with the experiment's settings.
+
+    Args:
+        experiment: What to train.
+        folder: The run's folder.
+        stop_before: The stop conditions of the earlier run; None = unknown.
+
+    Returns:
+        The trials, and a line for each thing that cannot be used.
+    """
+    trials, notes = _trials_of_states(folder)
+    known = {trial.relative_logdir for trial in trials}
+    number_of_trials = _number_of_trials(experiment)
+    for trial_folder in _trial_folders(folder, {trial.trial_id[:5] for trial in trials}):
+        if trial_folder.name not in known:
+            trial = _trial_of_folder(experiment, trial_folder, stop_before)
+            if trial is None:
+                notes.append(f"{trial_folder}: its settings cannot be read; it stays as it is")
+            elif int(trial.trial_id[-5:]) >= number_of_trials:
+                notes.append(f"{trial_folder}: the experiment has no such trial; it stays as it is")
+            else:
+                trials.append(trial)
+    saved = []
+    for trial in sorted(trials, key=lambda trial: trial.trial_id):
+        one, more = _saved(experiment, trial, folder / str(trial.relative_logdir))
+        saved.append(one)
+        notes += more
+    return saved, notes
+
+
+def free_keys(experiment: Experiment) -> frozenset[str]:
+    """The keys of a config in which the trials of an experiment may differ."""
+    keys = set(searched_keys(experiment.samples()[0]))
+    if isinstance(experiment.scheduler_settings, PbtSettings):
+        keys |= experiment.scheduler_settings.mutated().keys()
+    return frozenset(keys)
+
+
+def _number_of_trials(experiment: Experiment) -> int:
+    config, num_samples = experiment.samples()
+    return num_samples * grid_size(config)
+
+
+def _trials_of_states(folder: Path) -> tuple[list[Trial], list[str]]:
+    """The trials of the newest state that can be read, and what is wrong with newer ones."""
+    notes: list[str] = []
+    for file in sorted(folder.glob(STATE_FILES), reverse=True):
+        try:
+            trials = []
+            for trial_state, metadata in tune_state(file.read_text(encoding="utf-8"))["trial_data"]:
+                trial = Trial.from_json_state(trial_state, stub=True)
+                trial.restore_run_metadata(metadata)
+                trials.append(trial)
+            return trials, notes
+        except Exception as error:  # damaged pickles raise anything
+            why = "it is empty" if not file.stat().st_size else " ".join(str(error).split())
+            notes.append(f"{file} cannot be read ({why}): the trials' folders are used instead")
+    return [], notes
+
+
+def _trial_folders(folder: Path, runs: set[str]) -> Iterator[Path]:
+    """The folders of a run's trials. An older version mixed runs in a folder: the newest's."""
+    found = [(match, path) for path in folder.iterdir() if (match := _match(path))]
+    if not runs and found:
+        runs = {max(found, key=lambda pair: pair[1].stat().st_mtime)[0]["run"]}
+    for match, path in sorted(found, key=lambda pair: pair[0]["number"]):
+        if match["run"] in runs:
+            yield path
+
+
+def _match(path: Path) -> re.Match[str] | None:
+    return _TRIAL_FOLDER.fullmatch(path.name) if path.is_dir() else None
+
+
+def _trial_of_folder(
+    experiment: Experiment, folder: Path, stop_before: Mapping[str, float] | None
+) -> Trial | None:
+    """A trial that no state names; None if its settings are unknown."""
+    match = _match(folder)
+    rows, _ = stored_results(folder)
+    config = _trained_config(experiment, folder, rows)
+    if match is None or config is None:
+        return None
+    flat = flatten(config)
+    trial = Trial(
+        experiment.algorithm,
+        config=config,
+        trial_id=match["id"],
+        storage=trial_storage(folder),
+        evaluated_params={key: flat.get(key) for key in free_keys(experiment)},
+        experiment_tag=match["tag"],
+        stopping_criterion=stop_conditions(experiment, stop_before),
+        checkpoint_config=CheckpointConfig(**experiment.checkpoint.model_dump()),
+        stub=True,
+    )
+    trial.relative_logdir = folder.name
+    trial.create_placement_group_factory()
+    if rows:
+        trial.run_metadata.last_result = rows[-1]
+        trial.set_status(Trial.TERMINATED if rows[-1].get(DONE) else Trial.PENDING)
+    return trial
+
+
+def _trained_config(
+    experiment: Experiment, folder: Path, rows: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """The settings of a trial by its own files, or by the experiment if that searches nothing."""
+    try:
+        config = json.loads((folder / "params.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = None
+    if isinstance(config, dict):
+        return config
+    flat = flatten(rows[-1].get("config", {})) if rows else {}
+    keys = free_keys(experiment)
+    if not keys <= flat.keys():
+        return None
+    filled: dict[str, Any] = json.loads(json.dumps(experiment.config))
+    for key in keys:
+        *parents, last = key.split("/")
+        place = filled
+        for parent in parents:
+            place = place[parent]
+        place[last] = flat[key]
+    return filled
+
+
+def _saved(experiment: Experiment, trial: Trial, folder: Path) -> tuple[SavedTrial, list[str]]:
+    """Finds the checkpoint that a trial goes on from, and gives it the experiment's settings."""
+    config = CheckpointConfig(**experiment.checkpoint.model_dump())
+    checkpoint, older, notes = _whole_checkpoint(folder)
+    if broken := broken_rows_text(folder):
+        notes.append(broken)
+    latest = trial.run_metadata.checkpoint_manager.latest_checkpoint_result
+    if checkpoint is None:
+        set_checkpoints(trial, [], config)
+        result: dict[str, Any] = {}
+    elif latest is not None and Path(latest.checkpoint.path).name == checkpoint.name:
+        set_checkpoint_config(trial, config)
+        result = latest.metrics
+    else:
+        rows, _ = stored_results(folder)
+        saved = [(path, _result_of(path, rows)) for path in (*older, checkpoint)]
+        set_checkpoints(trial, saved, config)
+        result = saved[-1][1]
+    stop = stop_conditions(experiment)
+    _set_status(trial, stop, result)
+    trial.stopping_criterion = stop
+    trial.max_failures = experiment.max_failures
+    trial.set_config(_with_resources(trial.config, experiment.config))
+    trial.storage.current_checkpoint_index = _last_index(folder)
+    trial.invalidate_json_state()
+    return SavedTrial(trial, folder, checkpoint, result), notes
+
+
+def _whole_checkpoint(folder: Path) -> tuple[Path | None, list[Path], list[str]]:
+    """The newest whole checkpoint of a trial, older ones, and what is wrong with newer ones."""
+    notes = []
+    found = sorted(folder.glob("checkpoint_*"))
+    while found:
+        newest = found.pop()
+        try:
+            check_algorithm(newest)
+        except CheckpointError as error:
+            notes.append(f"{error}; it is not used")
+            continue
+        return newest, [path for path in found if (path / CONTENTS_FILE).is_file()], notes
+    if not folder.is_dir():
+        notes.append(f"{folder}: the trial's folder is missing")
+    return None, [], notes
+
+
+def _result_of(checkpoint: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The result of a checkpoint's iteration; what the checkpoint itself says if that is lost."""
+    progress = saved_progress(checkpoint)
+    iteration = progress.get(TRAINING_ITERATION)
+    if iteration is None:
+        return {}
+    before = [row for row in rows if row.get(TRAINING_ITERATION, iteration + 1) <= iteration]
+    if before and before[-1][TRAINING_ITERATION] == iteration:
+        # Tune finds the scores of checkpoints by their flat names.
+        return before[-1] | flatten({k: v for k, v in before[-1].items() if k != "config"})
+    return {TIME_TOTAL_S: before[-1].get(TIME_TOTAL_S, 0.0) if before else 0.0, **progress}
+
+
+def _set_status(trial: Trial, stop: Mapping[str, float], result: Mapping[str, Any]) -> None:
+    """Decides whether a trial goes on.
+
+    It has finished if its checkpoint meets the stop conditions, or if a scheduler ended it there.
+    """
+    at_its_end = result.get(TRAINING_ITERATION) == trial.run_metadata.last_result.get(
+        TRAINING_ITERATION
+    )
+    by_scheduler = (
+        trial.status == Trial.TERMINATED
+        and at_its_end
+        and not _is_met(trial.stopping_criterion, result)
+    )
+    finished = bool(result) and (_is_met(stop, result) or by_scheduler)
+    if finished or trial.status != Trial.ERROR:
+        trial.set_status(Trial.TERMINATED if finished else Trial.PENDING)
+
+
+def _is_met(stop: Mapping[str, float], result: Mapping[str, Any]) -> bool:
+    flat = flatten(result)
+    return any(key in flat and flat[key] >= value for key, value in stop.items())
+
+
+def _with_resources(config: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's config with the keys that a resumed run may change as they are now."""
+    searched = {key for key in CHANGEABLE_CONFIG if is_space(chosen.get(key))}
+    now = [key for key in CHANGEABLE_CONFIG if key not in searched]
+    kept = {key: value for key, value in config.items() if key not in now}
+    return kept | {key: chosen[key] for key in now if key in chosen}
+
+
+def _last_index(folder: Path) -> int:
+    """The largest number of a checkpoint, so that no folder is written a second time."""
+    numbers = [path.name.removeprefix("checkpoint_") for path in folder.glob("checkpoint_*")]
+    return max((int(number) for number in numbers if number.isdecimal()), default=-1)
