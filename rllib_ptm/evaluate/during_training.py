@@ -11,6 +11,7 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.callbacks.utils import make_callback
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
+from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
 from rllib_ptm.evaluate.runner_group import (
     EvaluationIncompleteError,
@@ -18,6 +19,7 @@ from rllib_ptm.evaluate.runner_group import (
     play_on_group,
     play_on_runner,
 )
+from rllib_ptm.play.callbacks import has_runner_callbacks
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import evaluation_episodes
 from rllib_ptm.tasks.metrics import EVALUATION_AT_START
@@ -90,7 +92,25 @@ class GreedyEvaluation(Algorithm):
             outcomes = play_on_group(group, schedule, weights, config.evaluation_sample_timeout_s)
         else:
             outcomes = play_on_runner(self._local_evaluator, schedule, ray.get(weights))
-        return {ENV_RUNNER_RESULTS: evaluation_metrics([task.name for task in tasks], outcomes)}
+        metrics = evaluation_metrics([task.name for task in tasks], outcomes)
+        return {ENV_RUNNER_RESULTS: self._metrics_of_callbacks() | metrics}
+
+    def _metrics_of_callbacks(self) -> dict[str, Any]:
+        """What the user's callbacks have logged on the runners that evaluate."""
+        config, group = self.evaluation_config, self.eval_env_runner_group
+        if not has_runner_callbacks(config):
+            return {}
+        if group is not None and group.num_remote_env_runners() > 0:
+            logged = group.foreach_env_runner(
+                "get_metrics",
+                local_env_runner=False,
+                timeout_seconds=config.evaluation_sample_timeout_s,
+            )
+        else:
+            logged = [self._local_evaluator.get_metrics()]
+        merged = MetricsLogger(root=True, stats_cls_lookup=config.stats_cls_lookup)
+        merged.aggregate(logged)
+        return merged.reduce(compile=True)
 
     @cached_property
     def _local_evaluator(self) -> TeamEnvRunner:

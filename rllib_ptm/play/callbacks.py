@@ -21,6 +21,7 @@ from rllib_ptm.envs.starcraft.tasks import Task
 from rllib_ptm.envs.starcraft.units import FloatArray, IntArray, Units
 from rllib_ptm.play.live_episode import LiveEpisode
 from rllib_ptm.replay.episodes import TeamEpisode
+from rllib_ptm.tasks.callback import TaskPriorityCallback
 
 if TYPE_CHECKING:
     from rllib_ptm.play.env_runner import TeamEnvRunner
@@ -79,6 +80,7 @@ EVENTS: dict[str, Event] = {
     "on_postprocess_trajectory": Event(Caller.NOBODY, _OLD_STACK),
     "on_sub_environment_created": Event(Caller.NOBODY, _OLD_STACK),
 }
+RUNNER_EVENTS = tuple(event for event, row in EVENTS.items() if row.caller is Caller.RUNNER)
 EPISODE_EVENTS = ("on_episode_created", "on_episode_start", "on_episode_step", "on_episode_end")
 
 
@@ -86,6 +88,12 @@ def overrides(callback: Any, event: str) -> bool:
     """Whether a callback, or the class of one, has a method of its own for an event."""
     method = getattr(callback, event)
     return getattr(method, "__func__", method) is not getattr(RLlibCallback, event)
+
+
+def has_runner_callbacks(config: Any) -> bool:
+    """Whether a config has callbacks of env runners beside that which measures success rates."""
+    functions = (getattr(config, f"callbacks_{event}") for event in RUNNER_EVENTS)
+    return config.callbacks_class != [TaskPriorityCallback] or any(functions)
 
 
 class CallbackError(RuntimeError):
@@ -103,9 +111,7 @@ class RunnerCallbacks:
         self._runner = runner
         callbacks = [make() for make in runner.config.callbacks_class]
         self._functions = {
-            event: tuple(_functions(callbacks, runner.config, event))
-            for event in EVENTS
-            if EVENTS[event].caller is Caller.RUNNER
+            event: tuple(_functions(callbacks, runner.config, event)) for event in RUNNER_EVENTS
         }
         self.raised: Exception | None = None
 

@@ -12,14 +12,13 @@ from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.env.env_context import EnvContext
 
 from rllib_ptm.algorithm import PTMConfig
-from rllib_ptm.play.callbacks import EPISODE_EVENTS, EVENTS, Caller
+from rllib_ptm.play.callbacks import EPISODE_EVENTS, RUNNER_EVENTS
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.live_episode import LiveEpisode
 
 MakeRunner = Callable[..., TeamEnvRunner]
 MakeConfig = Callable[..., PTMConfig]
 Calls = list[tuple[str, dict[str, Any]]]
-RUNNER_EVENTS = [event for event, row in EVENTS.items() if row.caller is Caller.RUNNER]
 COMMON = {"env_runner", "metrics_logger"}
 ARGUMENTS = {  # as RLlib's SingleAgentEnvRunner passes them
     "on_environment_created": COMMON | {"env", "env_context"},
