@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import ray
 import torch
 from ray.rllib.core import (
     COMPONENT_LEARNER,
@@ -45,6 +48,7 @@ from rllib_ptm.learn.learner_timeout import with_timeout
 from rllib_ptm.learn.non_finite import save_failed_batch
 from rllib_ptm.learn.schedules import exploration_epsilon, mining_alpha
 from rllib_ptm.play.env_runner import TeamEnvRunner
+from rllib_ptm.play.runner_calls import RunnerCalls, goes_on_without_runners, stop_runners
 from rllib_ptm.play.sampling_timeout import SamplingTimeout
 from rllib_ptm.ray_private import is_requested
 from rllib_ptm.replay.batches import learner_batches
@@ -132,11 +136,14 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         self._parameter_counts = ParameterCounts()
         warm_start = self._read_warm_start()  # before anything is started
         self._sampling_timeout = SamplingTimeout(self.config.sample_timeout_s)
-        super().setup(config)
-        self.episodes_in_progress = EpisodesInProgress(self.env_runner_group, SYNC_TIMEOUT_S)
-        if warm_start is not None:
-            self._take_weights(warm_start)
-        self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
+        with ExitStack() as on_error:
+            on_error.callback(self.cleanup)
+            super().setup(config)
+            self.episodes_in_progress = EpisodesInProgress(self.env_runner_group, SYNC_TIMEOUT_S)
+            if warm_start is not None:
+                self._take_weights(warm_start)
+            self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
+            on_error.pop_all()
 
     def _read_warm_start(self) -> WarmStart | None:
         """What ``warm_start`` names.
@@ -221,11 +228,10 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
             return runner.sample(epsilon=epsilon, priorities=priorities), runner.get_metrics()
 
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
-            played = self.env_runner_group.foreach_env_runner(
-                play,
-                local_env_runner=self.env_runner_group.num_remote_env_runners() == 0,
-                timeout_seconds=self.config.sample_timeout_s,
-            )
+            if self.env_runner_group.num_remote_env_runners() == 0:
+                played = [play(self.env_runner_group.local_env_runner)]
+            else:
+                played = self._training_calls.call_all(play)
             if played:
                 self.metrics.aggregate([metrics for _, metrics in played], key=ENV_RUNNER_RESULTS)
         return [episode for episodes, _ in played for episode in episodes]
@@ -358,17 +364,44 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 
     def restore_env_runners(self, env_runner_group: Any) -> list[int]:
-        """Restarts env runners that died, with new seeds, so that they do not repeat battles."""
-        restored = super().restore_env_runners(env_runner_group)
-        if restored:
-            env_runner_group.foreach_env_runner(
-                "reseed",
-                kwargs={"salt": self.env_steps},
-                local_env_runner=False,
-                remote_worker_ids=restored,
-                timeout_seconds=SYNC_TIMEOUT_S,
-            )
-        return restored
+        """Replaces env runners that hang, and returns those to service that are back.
+
+        They get the weights, and new seeds, so that they do not repeat battles. RLlib's own method
+        waits for those that are still lost, before every training step.
+        """
+        training = env_runner_group is self.env_runner_group
+        calls = self._training_calls if training else self._evaluation_calls
+        if calls.replace_hung() and training:
+            self._sampling_timeout.runner_replaced()
+        back = calls.back()
+        if not back:
+            return []
+        local = env_runner_group.local_env_runner or self.env_runner
+        state = ray.put(local.get_state()) if local else self._acting_weights()
+        return calls.return_to_service(
+            back,
+            _restore,
+            kwargs={"state": state, "steps": self.env_steps},
+            timeout_seconds=self.config.env_runner_restore_timeout_s,
+        )
+
+    @cached_property
+    def _training_calls(self) -> RunnerCalls:
+        """The calls of the env runners that play for the training."""
+        return RunnerCalls(
+            self.env_runner_group,
+            "env runner",
+            self.config.sample_timeout_s,
+            goes_on_without_runners(self.config),
+        )
+
+    def cleanup(self) -> None:
+        """Ends all processes that were started, also those that no longer answer."""
+        self._stop_local_evaluator()
+        for group in (self.env_runner_group, self.eval_env_runner_group):
+            if group is not None:
+                stop_runners(group, self.config.env_runner_health_probe_timeout_s)
+        super().cleanup()
 
     def _before_evaluate(self) -> None:
         """Syncs the evaluation runners: RLlib's own sync does not wait, and may be dropped."""
@@ -386,3 +419,8 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
 
     def _lifetime(self, key: str) -> int:
         return int(self.metrics.peek((ENV_RUNNER_RESULTS, key), default=0))
+
+
+def _restore(runner: TeamEnvRunner, state: Any, steps: int) -> None:
+    runner.set_state({NUM_ENV_STEPS_SAMPLED_LIFETIME: steps, **state})
+    runner.reseed(salt=steps)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ray.job_config import JobConfig
     from ray.rllib.core.learner.learner import Learner
     from ray.rllib.core.learner.learner_group import LearnerGroup
+    from ray.rllib.env.env_runner_group import EnvRunnerGroup
     from ray.rllib.utils.checkpoints import Checkpointable
     from ray.tune import CheckpointConfig, Trainable
     from ray.tune.experiment import Trial
@@ -127,6 +128,11 @@ CALLED = (
         for counter in TUNE_COUNTERS
     ),
     PrivateName(
+        "ray.rllib.env.env_runner_group:EnvRunnerGroup",
+        "_worker_manager",
+        "the Ray actors of the env runners, to call, ping and kill a single one",
+    ),
+    PrivateName(
         "ray.rllib.utils.checkpoints:Checkpointable",
         "_check_component",
         "tells which parts of a state are asked for; RLlib's own get_state methods call it",
@@ -186,13 +192,18 @@ INTERNAL = (
     PrivateName(_ACTOR_MANAGER, "healthy_actor_ids", "overridden: a lost learner is an error"),
     PrivateName(_ACTOR_MANAGER, "actor_ids", "numbers of all learners"),
     PrivateName(_ACTOR_MANAGER, "num_actors", "number of learners"),
-    PrivateName(_ACTOR_MANAGER, "set_actor_state", "marks a learner that raised as healthy"),
+    PrivateName(_ACTOR_MANAGER, "actors", "the Ray actors by number"),
+    PrivateName(
+        _ACTOR_MANAGER,
+        "set_actor_state",
+        "marks a learner that raised as healthy, and a runner that hangs as lost",
+    ),
     PrivateName(_ENV_RUNNERS, "foreach_env_runner", "plays, evaluates, saves and restores"),
     PrivateName(_ENV_RUNNERS, "healthy_env_runner_ids", "which runners evaluate"),
     PrivateName(_ENV_RUNNERS, "healthy_worker_ids", "which runners save their episodes"),
     PrivateName(_ENV_RUNNERS, "local_env_runner", "plays if there is no remote one"),
     PrivateName(_ENV_RUNNERS, "num_remote_env_runners", "whether the local one plays"),
-    PrivateName(_ENV_RUNNERS, "probe_unhealthy_env_runners", "brings back lost runners"),
+    PrivateName(_ENV_RUNNERS, "reset", "ends the processes of all remote runners"),
     PrivateName(_ENV_RUNNERS, "sync_weights", "with a time limit, or RLlib drops syncs"),
     PrivateName("ray.rllib.callbacks.utils", "make_callback", "calls the user's callbacks"),
     PrivateName(
@@ -239,6 +250,16 @@ def replace_learner_manager(group: LearnerGroup, manager: Callable[[list[Any]], 
         manager: Makes the new object from the list of Ray actors.
     """
     group._worker_manager = manager(group._workers)
+
+
+def runner_actors(group: EnvRunnerGroup) -> dict[int, Any]:
+    """The Ray actors of a group's remote env runners, by the runners' numbers."""
+    return group._worker_manager.actors()
+
+
+def mark_lost(group: EnvRunnerGroup, runner: int) -> None:
+    """Lets RLlib count an env runner as lost: it makes no more calls to it, and waits for none."""
+    group._worker_manager.set_actor_state(runner, healthy=False)
 
 
 def set_learning_rate(learner: Learner, lr: float) -> None:

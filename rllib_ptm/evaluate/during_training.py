@@ -22,6 +22,7 @@ from rllib_ptm.evaluate.runner_group import (
 from rllib_ptm.play.callbacks import has_runner_callbacks
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import evaluation_episodes
+from rllib_ptm.play.runner_calls import RunnerCalls, goes_on_without_runners
 from rllib_ptm.tasks.metrics import EVALUATION_AT_START
 
 logger = logging.getLogger(__name__)
@@ -89,7 +90,8 @@ class GreedyEvaluation(Algorithm):
             tasks, config.evaluation_duration, config.seed_for_evaluation
         )
         if group is not None and group.num_remote_env_runners() > 0:
-            outcomes = play_on_group(group, schedule, weights, config.evaluation_sample_timeout_s)
+            seconds = config.evaluation_sample_timeout_s
+            outcomes = play_on_group(self._evaluation_calls, schedule, weights, seconds)
         else:
             outcomes = play_on_runner(self._local_evaluator, schedule, ray.get(weights))
         metrics = evaluation_metrics([task.name for task in tasks], outcomes)
@@ -116,6 +118,26 @@ class GreedyEvaluation(Algorithm):
     def _local_evaluator(self) -> TeamEnvRunner:
         """A second local runner: the one that trains would lose its episodes in progress."""
         return TeamEnvRunner(config=self.evaluation_config, worker_index=0, num_workers=0)
+
+    @cached_property
+    def _evaluation_calls(self) -> RunnerCalls:
+        """The calls of the evaluation runners.
+
+        One that has not answered after half of the evaluation's time leaves the other half to the
+        others.
+        """
+        config = self.evaluation_config
+        return RunnerCalls(
+            self.eval_env_runner_group,
+            "evaluation runner",
+            config.evaluation_sample_timeout_s / 2,
+            goes_on_without_runners(config),
+        )
+
+    def _stop_local_evaluator(self) -> None:
+        evaluator = vars(self).pop("_local_evaluator", None)
+        if evaluator is not None:
+            evaluator.stop()
 
     def _acting_weights(self) -> ray.ObjectRef:
         """A copy of the learner's weights, as far as an env runner needs them."""

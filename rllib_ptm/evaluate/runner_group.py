@@ -2,18 +2,17 @@
 
 RLlib itself hands out numbers of episodes: their tasks are left to chance, and if a runner dies the
 others can wait forever. Here the episodes themselves are handed out, with the weights to play them
-with, and other runners take over the episodes of a lost one.
+with, and other runners take over the episodes of one that is lost or hangs.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import (
     EPISODE_LEN_MEAN,
     EPISODE_RETURN_MEAN,
@@ -28,9 +27,10 @@ from rllib_ptm.play.evaluation_episodes import (
     outcome_of,
     task_results,
 )
+from rllib_ptm.play.runner_calls import RunnerCalls
 from rllib_ptm.tasks.metrics import EPISODES, WIN_RATE, WIN_RATE_MEAN, WINS
 
-_SECONDS_BETWEEN_PROBES = 0.2
+_SECONDS_BETWEEN_CHECKS = 0.2
 
 
 class EvaluationIncompleteError(RuntimeError):
@@ -38,70 +38,98 @@ class EvaluationIncompleteError(RuntimeError):
 
 
 def play_on_group(
-    group: EnvRunnerGroup,
+    calls: RunnerCalls,
     schedule: Sequence[EvaluationEpisode],
     weights: ray.ObjectRef,
     timeout_s: float,
 ) -> list[EpisodeOutcome]:
-    """Plays each episode once, on all healthy runners of a group.
+    """Plays each episode once, on all runners of a group that are in service.
+
+    The others take over the episodes of a runner that is lost. They also play those of a runner
+    that misses its time limit, if one of them has nothing else to do.
 
     Args:
-        group: Remote runners; runners that are lost and restart in time are used again.
+        calls: The calls of a group; runners that are lost and restart in time are used again.
         schedule: The episodes.
         weights: State of a runner, in Ray's object store.
         timeout_s: The time limit.
 
     Returns:
-        One outcome per episode, in any order.
+        One outcome per episode, in the order of the schedule.
 
     Raises:
         EvaluationIncompleteError: The time limit is over.
     """
     deadline = time.monotonic() + timeout_s
-    remaining = dict(enumerate(schedule))
-    outcomes: list[EpisodeOutcome] = []
-    while remaining:
-        seconds = deadline - time.monotonic()
-        if seconds <= 0:
-            raise EvaluationIncompleteError(
-                f"{len(remaining)} of {len(schedule)} evaluation games were not played within "
-                f"{timeout_s:g} s; see evaluation_sample_timeout_s and evaluation_num_env_runners"
-            )
-        for numbers, played in _play_round(group, remaining, weights, seconds):
-            outcomes += played
-            for number in numbers:
-                del remaining[number]
-    return outcomes
+    evaluation = _Evaluation(calls, schedule, weights)
+    try:
+        while evaluation.remaining:
+            seconds = deadline - time.monotonic()
+            if seconds <= 0:
+                raise EvaluationIncompleteError(
+                    f"{len(evaluation.remaining)} of {len(schedule)} evaluation games were not "
+                    f"played within {timeout_s:g} s; see evaluation_sample_timeout_s and "
+                    f"evaluation_num_env_runners"
+                )
+            evaluation.distribute()
+            calls.wait_for_any(min(seconds, _SECONDS_BETWEEN_CHECKS))
+            evaluation.collect()
+    finally:
+        calls.take_out_of_service(calls.runners())
+    return [evaluation.outcomes[number] for number in range(len(schedule))]
 
 
-def _play_round(
-    group: EnvRunnerGroup,
-    remaining: Mapping[int, EvaluationEpisode],
-    weights: ray.ObjectRef,
-    timeout_s: float,
-) -> list[tuple[list[int], list[EpisodeOutcome]]]:
-    """Distributes the remaining episodes over the healthy runners.
+class _Evaluation:
+    """One evaluation on a group of runners.
 
-    Returns:
-        For each runner that finished: the numbers of its episodes, and their outcomes.
+    Attributes:
+        remaining: The episodes without an outcome, by their numbers in the schedule.
+        outcomes: The outcomes of the others, by the same numbers.
     """
-    runners = group.healthy_env_runner_ids()
-    if not runners:
-        time.sleep(_SECONDS_BETWEEN_PROBES)
-        group.probe_unhealthy_env_runners(timeout_seconds=min(1.0, timeout_s))
-        return []
-    numbers = list(remaining)
-    shares = [numbers[i :: len(runners)] for i in range(min(len(runners), len(numbers)))]
 
-    def play(numbers: list[int], runner: TeamEnvRunner) -> tuple[list[int], list[EpisodeOutcome]]:
-        return numbers, play_on_runner(runner, [remaining[n] for n in numbers], ray.get(weights))
+    def __init__(
+        self, calls: RunnerCalls, schedule: Sequence[EvaluationEpisode], weights: ray.ObjectRef
+    ) -> None:
+        self.remaining = dict(enumerate(schedule))
+        self.outcomes: dict[int, EpisodeOutcome] = {}
+        self._calls = calls
+        self._weights = weights
 
-    return group.foreach_env_runner(
-        [partial(play, share) for share in shares],
-        remote_worker_ids=runners[: len(shares)],
-        local_env_runner=False,
-        timeout_seconds=timeout_s,
-    )
+    def distribute(self) -> None:
+        """Distributes the episodes that no runner plays over the runners that play none."""
+        calls = self._calls
+        calls.replace_hung()
+        calls.return_to_service(calls.back(), "ping", timeout_seconds=_SECONDS_BETWEEN_CHECKS)
+        idle = calls.idle()
+        if idle:
+            calls.take_out_of_service(calls.late())
+        played = {number for share in calls.requests() for number in share.numbers}
+        free = [number for number in self.remaining if number not in played]
+        for place, runner in enumerate(idle[: len(free)]):
+            share = _Share(self, free[place :: len(idle)])
+            calls.send(runner, self._player(share.numbers), share)
+
+    def collect(self) -> None:
+        """Takes the answers that have come in: each episode's first outcome counts."""
+        for answer in self._calls.collect():
+            share = answer.request
+            if share.evaluation is not self:  # a late answer to an earlier evaluation
+                continue
+            for number, outcome in zip(share.numbers, answer.result, strict=True):
+                if self.remaining.pop(number, None) is not None:
+                    self.outcomes[number] = outcome
+
+    def _player(self, numbers: Sequence[int]) -> Callable[[TeamEnvRunner], list[EpisodeOutcome]]:
+        episodes, weights = [self.remaining[number] for number in numbers], self._weights
+        return lambda runner: play_on_runner(runner, episodes, ray.get(weights))
+
+
+@dataclass
+class _Share:
+    """What one runner plays in an evaluation."""
+
+    evaluation: _Evaluation
+    numbers: list[int]
 
 
 def play_on_runner(
@@ -113,9 +141,13 @@ def play_on_runner(
         runner: The runner.
         schedule: The episodes.
         weights: State of a runner, with the weights to play with.
+
+    Returns:
+        The outcomes in the order of the episodes.
     """
     runner.set_state(weights)
-    return [outcome_of(episode) for episode in runner.play_exactly(schedule)]
+    played = {(episode.task, episode.seed): episode for episode in runner.play_exactly(schedule)}
+    return [outcome_of(played[task.name, seed]) for task, seed in schedule]
 
 
 def evaluation_metrics(tasks: Sequence[str], outcomes: Sequence[EpisodeOutcome]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class SamplingTimeout:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._since: float | None = None
+        self._replaced = False
 
     def check(self, num_episodes: int) -> None:
         """Records the result of one round of sampling.
@@ -32,6 +33,7 @@ class SamplingTimeout:
         now = time.monotonic()
         if num_episodes:
             self._since = None
+            self._replaced = False
         elif self._since is None:
             self._since = now
         elif now - self._since > self._seconds:
@@ -39,3 +41,9 @@ class SamplingTimeout:
                 f"no env runner has given an episode for sample_timeout_s = {self._seconds:g} s; "
                 f"Ray's log (/tmp/ray/session_latest/logs) says why they fail"
             )
+
+    def runner_replaced(self) -> None:
+        """Begins the time anew: a new runner has started. Without episodes it does so once only."""
+        if not self._replaced:
+            self._since = None
+            self._replaced = True
