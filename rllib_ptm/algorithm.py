@@ -232,6 +232,8 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
                 played = [play(self.env_runner_group.local_env_runner)]
             else:
                 played = self._training_calls.call_all(play)
+                if self._training_calls.replace_hung():
+                    self._sampling_timeout.runner_replaced()
             if played:
                 self.metrics.aggregate([metrics for _, metrics in played], key=ENV_RUNNER_RESULTS)
         return [episode for episodes, _ in played for episode in episodes]
@@ -364,15 +366,13 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
 
     def restore_env_runners(self, env_runner_group: Any) -> list[int]:
-        """Replaces env runners that hang, and returns those to service that are back.
+        """Returns env runners to service that were lost and are back.
 
         They get the weights, and new seeds, so that they do not repeat battles. RLlib's own method
         waits for those that are still lost, before every training step.
         """
         training = env_runner_group is self.env_runner_group
         calls = self._training_calls if training else self._evaluation_calls
-        if calls.replace_hung() and training:
-            self._sampling_timeout.runner_replaced()
         back = calls.back()
         if not back:
             return []

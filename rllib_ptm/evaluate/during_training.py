@@ -135,7 +135,7 @@ class GreedyEvaluation(Algorithm):
         )
 
     def _stop_local_evaluator(self) -> None:
-        evaluator = vars(self).pop("_local_evaluator", None)
+        evaluator = self.__dict__.pop("_local_evaluator", None)
         if evaluator is not None:
             evaluator.stop()
 

@@ -22,6 +22,7 @@ from rllib_ptm import PTM, PTMConfig
 from rllib_ptm.checkpoints.folder import check_checkpoint
 from rllib_ptm.learn.learner_timeout import LearnerLostError
 from rllib_ptm.learn.non_finite import NonFiniteLossError
+from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.sampling_timeout import EnvRunnersLostError, SamplingTimeout
 
 # Functions for other processes are pickled by value: these cannot import this file.
@@ -196,6 +197,54 @@ def test_a_learner_that_is_lost_is_a_clear_error_and_the_checkpoint_is_good(
     resumed = PTM.from_checkpoint(tmp_path / "before")
     assert resumed.train()["training_iteration"] == 2
     resumed.stop()
+
+
+def test_a_build_that_fails_ends_what_it_has_started(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = []
+    monkeypatch.setattr(TeamEnvRunner, "stop", lambda self: stopped.append(self))
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("no learner")
+
+    monkeypatch.setattr(PTMConfig, "build_learner_group", fail)
+    with pytest.raises(RuntimeError, match="no learner"):
+        make_config().build_algo()
+    assert len(stopped) == 1
+
+
+@pytest.mark.slow
+def test_an_env_runner_that_hangs_is_replaced_and_delays_one_iteration_only(
+    make_config: MakeConfig, make_algorithm: MakeAlgorithm
+) -> None:
+    config = make_config().env_runners(num_env_runners=2)
+    algorithm = make_algorithm(config)
+    algorithm.train()
+    algorithm.train()
+    algorithm._training_calls._limit_s = 10.0
+    group = algorithm.env_runner_group
+    hung, other = pids(group)
+    os.kill(hung, signal.SIGSTOP)
+    start = time.monotonic()
+    algorithm.train()
+    assert 10 <= time.monotonic() - start < 30
+    seconds = []
+
+    def is_back() -> bool:
+        before = time.monotonic()
+        algorithm.train()
+        seconds.append(time.monotonic() - before)
+        return group.num_remote_worker_restarts() == 1
+
+    wait_until(is_back, seconds=120)
+    assert sorted(seconds)[-2] < 10  # the last iteration waits for the new runner's first episodes
+    algorithm.train()
+    assert hung not in pids(group)
+    assert other in pids(group)
+    learned = {k: v for k, v in weights_of(algorithm).items() if k.startswith("agent.")}
+    for weights in weights_of_runners(algorithm):
+        assert_same(learned, weights)
 
 
 def test_training_without_episodes_ends_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,9 @@ def cluster() -> Iterator[None]:
 
 
 def test_training_counts_the_games_that_were_restarted(cluster: None, installation: Path) -> None:
-    algorithm = config(2, ["2m_vs_2m", "1m"], request_time_limit_s=5.0).build_algo()
+    """Also ends those of an evaluation without runners of its own: the fixture checks it."""
+    playing = config(2, ["2m_vs_2m", "1m"], request_time_limit_s=5.0)
+    algorithm = playing.evaluation(evaluation_duration=1).build_algo()
     first = algorithm.train()["env_runners"]
     assert first["num_game_restarts"] == 0
     provoke(installation, "crash")
@@ -52,6 +54,8 @@ def test_training_counts_the_games_that_were_restarted(cluster: None, installati
     third = algorithm.train()["env_runners"]
     assert third["num_game_restarts"] == 1  # the count of the whole run, not of this iteration
     assert third["num_env_steps_sampled_lifetime"] > second["num_env_steps_sampled_lifetime"]
+    algorithm.evaluate()
+    assert len(processes_of(installation)) == 8  # a game and its watchdog each
     algorithm.stop()
 
 
