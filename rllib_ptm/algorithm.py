@@ -54,6 +54,7 @@ from rllib_ptm.ray_private import is_requested
 from rllib_ptm.replay.batches import learner_batches
 from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
+from rllib_ptm.resources import await_resources
 from rllib_ptm.tasks.callback import report_tasks
 from rllib_ptm.tasks.metrics import ENV_RUNNERS, EVALUATION, METRICS, SCHEDULES, metric_paths
 from rllib_ptm.tasks.results import (
@@ -136,6 +137,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         self._parameter_counts = ParameterCounts()
         warm_start = self._read_warm_start()  # before anything is started
         self._sampling_timeout = SamplingTimeout(self.config.sample_timeout_s)
+        await_resources(self.config, self.config.sample_timeout_s)
         with ExitStack() as on_error:
             on_error.callback(self.cleanup)
             super().setup(config)

@@ -13,6 +13,7 @@ source of each name again, then change ``READ_IN``.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -128,6 +129,26 @@ CALLED = (
         for counter in TUNE_COUNTERS
     ),
     PrivateName(
+        "ray._raylet",
+        "GcsClient",
+        "asks quickly whether an address is that of a cluster's head: ray.init() tries for minutes",
+    ),
+    PrivateName(
+        "ray._common.utils",
+        "get_default_ray_temp_dir",
+        "the folder of Ray's sessions, whose path may be too long",
+    ),
+    PrivateName(
+        "ray._private.state",
+        "actors",
+        "who holds a cluster's cores; the public list needs the dashboard",
+    ),
+    PrivateName(
+        "ray._private.worker",
+        "_global_node",
+        "whether this program has started the cluster, so that nothing else will join it",
+    ),
+    PrivateName(
         "ray.rllib.env.env_runner_group:EnvRunnerGroup",
         "_worker_manager",
         "the Ray actors of the env runners, to call, ping and kill a single one",
@@ -233,6 +254,45 @@ def job_with_folders(folders: Sequence[str]) -> JobConfig:
     from ray.job_config import JobConfig
 
     return JobConfig(_py_driver_sys_path=list(folders))
+
+
+def actor_table() -> list[tuple[str, str]]:
+    """The class and the job of each actor that is alive in the cluster."""
+    from ray._private.state import actors
+
+    alive = (actor for actor in actors().values() if actor["State"] == "ALIVE")
+    return [(actor["ActorClassName"], actor["JobID"]) for actor in alive]
+
+
+def starts_cluster() -> bool:
+    """Whether this process has started the Ray cluster that it uses."""
+    from ray._private import worker
+
+    node = worker._global_node
+    return node is not None and node.head
+
+
+def check_ray_head(address: str) -> None:
+    """Raises an error of Ray's if a gRPC server is not the head of a cluster.
+
+    Args:
+        address: ``HOST:PORT``, where a gRPC server answers.
+    """
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # it is not in Python
+
+    GcsClient(address=address)
+
+
+def uses_tls() -> bool:
+    """Whether Ray encrypts its connections."""
+    return os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
+
+
+def default_ray_folder() -> str:
+    """The folder in which Ray makes a folder for each session."""
+    from ray._common.utils import get_default_ray_temp_dir
+
+    return get_default_ray_temp_dir()
 
 
 def config_attribute(key: str) -> str:

@@ -39,7 +39,7 @@ FLOORS = {
 # from rooms on lower floors and on its own, and never in a circle.
 ROOMS = (
     ("envs", "model", "process", "ray_private"),
-    ("methods",),
+    ("methods", "resources"),
     ("tasks", "replay"),
     ("learn",),
     ("play",),

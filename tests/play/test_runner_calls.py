@@ -120,7 +120,7 @@ def test_a_lost_runner_that_cannot_restart_delays_nothing(group: EnvRunnerGroup)
     calls = calls_of(group, limit_s=60.0)
     first, other = calls.call_all(pid)
     ray.kill(group._worker_manager.actors()[1], no_restart=True)
-    assert calls.call_all(pid) == [other]
+    wait_until(lambda: calls.call_all(pid) == [other], seconds=30)
     start = time.monotonic()
     for _ in range(100):
         assert bring_back(calls) == []
@@ -133,7 +133,7 @@ def test_without_any_runner_calls_wait_for_one_and_do_not_spin(group: EnvRunnerG
     calls = calls_of(group)
     for actor in group._worker_manager.actors().values():
         ray.kill(actor, no_restart=True)
-    assert calls.call_all(pid) == []
+    wait_until(lambda: calls.call_all(pid) == [], seconds=30)
     start = time.process_time()
     for _ in range(3):
         assert calls.call_all(pid) == []
@@ -144,7 +144,7 @@ def test_a_lost_runner_is_an_error_if_the_config_says_so(group: EnvRunnerGroup) 
     calls = RunnerCalls(group, "env runner", LIMIT_S, go_on_without=False)
     ray.kill(group._worker_manager.actors()[1], no_restart=True)
     with pytest.raises(ray.exceptions.RayActorError):
-        calls.call_all(pid)
+        wait_until(lambda: not calls.call_all(pid), seconds=30)
 
 
 @pytest.fixture
@@ -158,20 +158,19 @@ def expected() -> list[Any]:
 
 @pytest.mark.usefixtures("small_play")
 def test_what_a_hung_evaluation_runner_holds_is_played_by_the_others(
-    group: EnvRunnerGroup,
+    group: EnvRunnerGroup, caplog: pytest.LogCaptureFixture
 ) -> None:
-    calls, weights = calls_of(group), ray.put({})
+    calls = RunnerCalls(group, "evaluation runner", LIMIT_S, go_on_without=True)
+    weights = ray.put({})
     hung, _ = calls.call_all(pid)
     assert play_on_group(calls, SCHEDULE, weights, 2 * LIMIT_S) == expected()
     os.kill(hung, signal.SIGSTOP)
     assert play_on_group(calls, SCHEDULE, weights, 2 * LIMIT_S) == expected()
-    start = time.monotonic()
-    while time.monotonic() - start < LIMIT_S:  # it is not called again
+    while "evaluation runner 1 hangs" not in caplog.text:  # it is not called again
         before = time.monotonic()
         assert play_on_group(calls, SCHEDULE, weights, 2 * LIMIT_S) == expected()
         assert time.monotonic() - before < LIMIT_S
     assert group.healthy_env_runner_ids() == [2]
-    assert calls.replace_hung() == [1]
 
 
 @pytest.mark.usefixtures("small_play")

@@ -5,14 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rllib_ptm.cli.read.options import TrainOptions
 from rllib_ptm.envs.errors import InputError
 from rllib_ptm.process import IMPORT_FOLDERS, set_environment_variables
-from rllib_ptm.ray_private import container_cpus, job_with_folders
+from rllib_ptm.ray_private import (
+    check_ray_head,
+    container_cpus,
+    default_ray_folder,
+    job_with_folders,
+    uses_tls,
+)
 
 if TYPE_CHECKING:
     from ray.tune import PlacementGroupFactory
@@ -31,6 +40,12 @@ _RAY_VARIABLES: Mapping[str, str] = {
     # run there. The experiment's check makes sure that the key exists.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
 }
+# The longest path of a Unix socket, and the longest number of a process in Linux.
+_LONGEST_SOCKET_PATH, _LARGEST_PID = 107, 2**22
+_HANDSHAKE_S = 5.0
+# HTTP/2's first words: its preface, and an empty frame of settings.
+_SETTINGS_FRAME = b"\x04"
+_HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS_FRAME + bytes(5)
 _MOST_THREADS = 8  # networks as small as these keep no more threads busy
 
 
@@ -127,6 +142,7 @@ def ray_cluster(
         claimed = max(cores, trials * int(needed.get("CPU", 1)))
         gpus = options.ray_num_gpus
         start = {"num_cpus": claimed, "num_gpus": gpus, "include_dashboard": False}
+        start["_temp_dir"] = session_folder()
     try:
         ray.init(
             address=address or "local",
@@ -135,8 +151,10 @@ def ray_cluster(
             job_config=job_with_folders(IMPORT_FOLDERS),
             **start,
         )
-    except ConnectionError as error:
-        raise InputError(f"--ray-address: {' '.join(str(error).split())}") from None
+    except Exception as error:
+        where = "Ray cannot be started here" if address is None else f"--ray-address: {address}"
+        reason = " ".join(str(error).split())
+        raise InputError(f"{where}: {type(error).__name__}: {reason:.300}") from error
     try:
         _check_size(ray.cluster_resources(), needed)
         yield
@@ -144,21 +162,90 @@ def ray_cluster(
         ray.shutdown()
 
 
+def session_folder() -> str | None:
+    """The folder for Ray's session; None if Ray's own choice is fine.
+
+    A socket's path is limited to 107 bytes, so a long TMPDIR is no place for Ray.
+
+    Raises:
+        InputError: There is no folder that is short enough and can be written to.
+    """
+    default = Path(default_ray_folder())
+    own = f"ray_{os.getuid()}"  # another user's may be in the way
+    others = [Path("/tmp/ray"), Path("/tmp", own), Path("/var/tmp", own)]
+    if _can_hold_session(default):
+        return None
+    for folder in others if "RAY_TMPDIR" not in os.environ else []:
+        if _can_hold_session(folder):
+            return str(folder)
+    raise InputError(
+        f"Ray cannot use {str(default)!r} for its session: expected a folder that can be written "
+        f"to, with a path of at most {_longest_folder()} bytes (see RAY_TMPDIR and TMPDIR)"
+    )
+
+
+def _can_hold_session(folder: Path) -> bool:
+    """Whether Ray can write there, and bind its sockets; makes nothing that stays."""
+    if len(os.fsencode(folder)) > _longest_folder():
+        return False
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        os.rmdir(tempfile.mkdtemp(dir=existing))
+    except OSError:
+        return False
+    return True
+
+
+def _longest_folder() -> int:
+    """The longest path of a folder whose sockets' paths still fit."""
+    session = f"session_{datetime.now():%Y-%m-%d_%H-%M-%S_%f}_{_LARGEST_PID}"
+    return _LONGEST_SOCKET_PATH - len(f"/{session}/sockets/plasma_store")
+
+
 def _check_reachable(address: str) -> None:
-    """Checks that the address answers. Ray itself would try for many minutes."""
+    """Checks that Ray answers at the address. Ray itself would try for minutes.
+
+    Raises:
+        InputError: Nothing answers, or something else than Ray does.
+    """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "/" in host:
         raise InputError(f"--ray-address: expected HOST:PORT, found {address!r}")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        place = (host.strip("[]"), int(port))
+        with socket.create_connection(place, timeout=_HANDSHAKE_S) as connection:
+            if not uses_tls() and not _speaks_http2(connection):
+                raise InputError(f"--ray-address: what answers at {address!r} is not Ray")
     except (OSError, OverflowError) as error:
         raise InputError(f"--ray-address: nothing answers at {address!r}: {error}") from None
+    try:
+        check_ray_head(address)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"--ray-address: what answers at {address!r} is not the head of a Ray cluster "
+            f"({reason}); `ray start --head` prints the right address"
+        ) from None
+
+
+def _speaks_http2(connection: socket.socket) -> bool:
+    """Whether the other side answers as a gRPC server does: with a frame of settings."""
+    connection.settimeout(_HANDSHAKE_S)
+    try:
+        connection.sendall(_HTTP2_HELLO)
+        reply = connection.recv(9)
+    except OSError:  # no answer in time, or an end of the connection
+        return False
+    return reply[3:4] == _SETTINGS_FRAME
 
 
 def _check_size(there: Mapping[str, float], needed: Mapping[str, float]) -> None:
+    from rllib_ptm.resources import KEYS_OF  # imports Ray
+
     for kind, amount in needed.items():
         if amount > there.get(kind, 0):
+            keys = KEYS_OF.get(kind, "config.custom_resources_per_...")
             raise InputError(
-                f"a trial needs {amount:g} {kind}, the Ray cluster has {there.get(kind, 0):g}; "
-                f"see --ray-num-cpus and --ray-num-gpus, or config.num_cpus_for_main_process"
+                f"a trial needs {amount:g} {kind} ({keys}), the Ray cluster has "
+                f"{there.get(kind, 0):g}; see --ray-num-cpus and --ray-num-gpus"
             )

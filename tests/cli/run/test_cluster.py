@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 
-from rllib_ptm.cli.run.cluster import machine_cores, main_process_cores, needed_resources
+from rllib_ptm import InputError
+from rllib_ptm.cli.read.options import TrainOptions
+from rllib_ptm.cli.run.cluster import (
+    _check_size,
+    machine_cores,
+    main_process_cores,
+    needed_resources,
+    ray_cluster,
+    session_folder,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +74,101 @@ def test_taskset_counts() -> None:
         assert machine_cores() == 1
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+@pytest.fixture(params=["silent", "web page", "hangs up"])
+def port(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A port where something else than Ray answers."""
+    monkeypatch.setattr("rllib_ptm.cli.run.cluster._HANDSHAKE_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            if request.param == "web page":
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            if request.param == "silent":
+                time.sleep(1)
+            connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+
+
+def enter(options: TrainOptions) -> str:
+    """The error of starting or joining a cluster."""
+    with pytest.raises(InputError) as error, ray_cluster(options, {}, cores=1):
+        pass
+    assert "\n" not in str(error.value)
+    assert not ray.is_initialized()
+    return str(error.value)
+
+
+def test_a_port_that_is_not_rays_is_one_line_at_once(port: int) -> None:
+    start = time.monotonic()
+    line = enter(TrainOptions(ray_address=f"127.0.0.1:{port}"))
+    assert line == f"--ray-address: what answers at '127.0.0.1:{port}' is not Ray"
+    assert time.monotonic() - start < 5
+
+
+def test_whatever_else_fails_in_ray_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**kwargs: Any) -> None:
+        raise RuntimeError("no\nsocket")
+
+    monkeypatch.setattr(ray, "init", fail)
+    assert enter(TrainOptions()) == "Ray cannot be started here: RuntimeError: no socket"
+
+
+def test_a_cluster_starts_although_tmpdir_is_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And another server of Ray's than the head, whose protocol is the same, is refused."""
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    with ray_cluster(TrainOptions(), {}, cores=1):
+        (node,) = ray.nodes()
+        address = f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"
+        with pytest.raises(InputError, match="is not the head of a Ray cluster"):
+            enter_again(address)
+    assert list(folder.iterdir()) == []
+
+
+def test_what_no_trial_can_get_names_its_keys() -> None:
+    line = "a trial needs 1 GPU .config.num_gpus_per_learner or num_gpus_per_env_runner., the Ray"
+    with pytest.raises(InputError, match=line):
+        _check_size({"CPU": 4}, {"CPU": 4, "GPU": 1})
+
+
+def enter_again(address: str) -> None:
+    with ray_cluster(TrainOptions(ray_address=address), {}, cores=1):
+        pass
+
+
+@pytest.mark.parametrize("obstacle", ["too long", "a file", "missing and too long"])
+def test_the_folder_of_rays_sessions(
+    obstacle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path("/tmp", f"t{os.getpid()}")
+    if obstacle == "too long":
+        folder = tmp_path / ("x" * 60)
+    elif obstacle == "missing and too long":
+        folder = Path("/nowhere") / ("x" * 60)
+    elif obstacle == "a file":
+        folder.write_text("")
+    try:
+        monkeypatch.setenv("TMPDIR", str(folder))
+        chosen = session_folder()
+        assert chosen is not None
+        assert Path(chosen).parts[1] in ("tmp", "var")
+        monkeypatch.setenv("RAY_TMPDIR", str(folder))  # what was meant for Ray is not replaced
+        with pytest.raises(InputError, match="Ray cannot use") as error:
+            session_folder()
+        assert str(folder) in str(error.value)
+    finally:
+        folder.unlink(missing_ok=True)
+
+
+def test_a_usable_folder_stays_rays_own_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TMPDIR", "RAY_TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert session_folder() in (None, f"/tmp/ray_{os.getuid()}")
