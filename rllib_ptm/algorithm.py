@@ -42,6 +42,7 @@ from rllib_ptm.checkpoints.settings_of_state import settings_of_state
 from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
 from rllib_ptm.deploy.warm_start import WarmStart, read_warm_start
 from rllib_ptm.envs.errors import InputError
+from rllib_ptm.envs.forks import refuse_forked_child
 from rllib_ptm.evaluate.during_training import GreedyEvaluation
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout
@@ -127,7 +128,14 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         return PTMConfig()
 
     def setup(self, config: Any) -> None:
-        """Builds env runners and learners, and the driver's own parts."""
+        """Builds env runners and learners, and the driver's own parts.
+
+        Raises:
+            ForkError: This process is a forked child.
+            InputError: The cluster does not have what the config asks for.
+            ResourcesMissingError: What the config asks for was not free in time.
+        """
+        refuse_forked_child()
         tasks = [task.name for task in self.config.env_settings.parsed_tasks]
         self.task_success = TaskSuccess(tasks, self.config.win_rate_window_episodes)
         self.replay_buffer = ReplayBuffer(self.config.buffer_capacity_episodes)

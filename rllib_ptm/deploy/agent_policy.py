@@ -22,6 +22,7 @@ from ray.rllib.core.rl_module.rl_module import RLModule
 
 from rllib_ptm.checkpoints.saved_policy import check_algorithm, read_policy
 from rllib_ptm.envs.errors import InputError, Problems
+from rllib_ptm.envs.forks import refuse_forked_child
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.team_frame import starts_in_team_frame
 from rllib_ptm.envs.starcraft.team_view import feature_widths, num_actions
@@ -40,7 +41,9 @@ def load_policy(checkpoint: str | pathlib.Path) -> RLModule:
 
     Raises:
         CheckpointError: The checkpoint is incomplete, damaged, or not one of PTM.
+        ForkError: This process is a forked child.
     """
+    refuse_forked_child()
     return read_policy(checkpoint).module()
 
 
@@ -73,9 +76,11 @@ class AgentPolicy:
 
     Raises:
         InputError: The policy has no such slot.
+        ForkError: This process is a forked child.
     """
 
     def __init__(self, module: RLModule, slot: int) -> None:
+        refuse_forked_child()
         self._module = module
         self._slot = slot
         self.trained_in: dict[str, Any] = module.model_config[TRAINED_IN]

@@ -13,6 +13,7 @@ from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
+from rllib_ptm.envs.forks import refuse_forked_child
 from rllib_ptm.evaluate.runner_group import (
     EvaluationIncompleteError,
     evaluation_metrics,
@@ -43,6 +44,7 @@ class GreedyEvaluation(Algorithm):
         With ``evaluate_at_start`` the first iteration begins with an evaluation. A run that resumes
         has had it.
         """
+        refuse_forked_child()
         at_start: dict[str, Any] = {}
         if self.config.evaluate_at_start and self.iteration == 0 and (found := self.evaluate()):
             at_start[EVALUATION_AT_START] = found
@@ -66,6 +68,7 @@ class GreedyEvaluation(Algorithm):
             EvaluationIncompleteError: They were not finished
                 ``evaluation_error_after_n_consecutive_skips`` times in a row.
         """
+        refuse_forked_child()
         if self.config.custom_evaluation_function is not None:
             return super().evaluate(parallel_train_future)
         in_parallel = parallel_train_future is not None

@@ -27,6 +27,7 @@ from ray.rllib.utils.metrics import (
 )
 from ray.rllib.utils.typing import StateDict
 
+from rllib_ptm.envs.forks import refuse_forked_child
 from rllib_ptm.envs.starcraft.tasks import Task
 from rllib_ptm.learn.rl_module import HIDDEN, team_spaces
 from rllib_ptm.play.callbacks import RunnerCallbacks
@@ -64,6 +65,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
+        refuse_forked_child()
         prepare_env_runner_process()
         self._env = self.config.env_settings
         if self.worker_index > 0 or not self.num_workers:  # it is a runner that plays

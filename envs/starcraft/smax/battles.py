@@ -20,6 +20,7 @@ from dataclasses import fields
 import jax
 import numpy as np
 
+from ...forks import refuse_forked_child
 from ..spawn import check_fits, draw_spawn
 from ..tasks import Task
 from ..units import NO_ACTION_YET, IntArray, Units, empty_units
@@ -40,6 +41,7 @@ class SmaxBattles:
     def __init__(
         self, num_battles: int, max_allies: int, max_enemies: int, uniform_ranges: bool = False
     ) -> None:
+        refuse_forked_child()
         self.num_battles = num_battles
         self.max_allies = max_allies
         self.max_enemies = max_enemies
@@ -56,6 +58,7 @@ class SmaxBattles:
 
     def reset(self, which: IntArray, tasks: Sequence[Task], seeds: Sequence[int]) -> Units:
         """Starts new episodes in some of the battles; see ``Battles.reset``."""
+        refuse_forked_child()
         units = self._units
         present, unit_type = units.present.copy(), units.unit_type.copy()
         position = units.position.copy()
