@@ -27,7 +27,7 @@ from rllib_ptm.cli.read.scheduler_settings import (
     scheduler_name,
 )
 from rllib_ptm.cli.read.search_space import read_spaces, variants
-from rllib_ptm.cli.read.text import read_yaml
+from rllib_ptm.cli.read.text import check_path, read_yaml
 from rllib_ptm.envs.errors import InputError, Problems, located, unknown_name
 from rllib_ptm.envs.settings import Settings, one_of, read_settings
 from rllib_ptm.envs.starcraft.backends import EnvSettings
@@ -272,6 +272,7 @@ def read_experiment(
                 f"most 100 letters, digits and _ . + = - without '/', a letter or digit first, "
                 f"and at most {_LONGEST_NAME_BYTES} bytes in UTF-8"
             )
+        check_path(repr(name), name)
         if not isinstance(spec, Mapping):
             raise InputError(f"{name}: expected a mapping of keys to values, found {spec!r}")
         replaced = _replaced(spec, chosen or {})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,23 @@ def read_yaml(path: Path) -> Any:
         raise InputError(f"{path}: cannot be read: {reason}") from None
     with located(f"{path}, "):
         return load_yaml(text)
+
+
+def check_path(place: str, path: str) -> None:
+    """Checks that a path has a name for this machine, and for pyarrow, which writes UTF-8.
+
+    Raises:
+        InputError: It has none, mostly because the locale is not UTF-8.
+    """
+    try:
+        os.fsencode(path)
+        path.encode()
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        raise InputError(
+            f"{place}: expected a path that can be written in UTF-8 and in {encoding}, the "
+            f"encoding of this locale (LC_ALL), found {path!r}"
+        ) from None
 
 
 def read_json_object(option: str, text: str | None) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from rllib_ptm.cli.show.comparison_table import (
     comparison_records,
     comparison_table,
 )
+from rllib_ptm.cli.show.messages import working
 from rllib_ptm.cli.show.task_table import (
     check_result_file,
     task_table,
@@ -56,7 +57,7 @@ def evaluate(checkpoints: Sequence[Path], options: EvaluateOptions) -> None:
 
 def _evaluate_one(folder: Path, tasks: _Tasks, options: EvaluateOptions) -> None:
     console = Console()
-    with console.status(f"Playing {options.episodes} episodes of each task"):
+    with working(console, f"Playing {options.episodes} episodes of each task"):
         import_ray()
         from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer  # imports torch and JAX
 
@@ -84,7 +85,9 @@ def _compare(folders: Sequence[Path], tasks: _Tasks, options: EvaluateOptions) -
         if value is not None:
             raise InputError(f"{option}: expected one checkpoint, found {len(folders)}")
     console = Console()
-    with console.status(f"Playing {options.episodes} episodes of each task, {len(folders)} times"):
+    with working(
+        console, f"Playing {options.episodes} episodes of each task, {len(folders)} times"
+    ):
         import_ray()
         from rllib_ptm.evaluate.comparison import Comparison  # imports torch and JAX
 

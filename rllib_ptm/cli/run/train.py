@@ -15,6 +15,7 @@ from rich.markup import escape
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.options import TrainOptions
 from rllib_ptm.cli.read.rllib_check import check_warm_start, check_with_rllib
+from rllib_ptm.cli.read.text import check_path
 from rllib_ptm.cli.run.cluster import (
     import_ray,
     machine_cores,
@@ -23,6 +24,7 @@ from rllib_ptm.cli.run.cluster import (
     ray_cluster,
 )
 from rllib_ptm.cli.run.exit_codes import EXIT_FAILED, sigterm_as_exception
+from rllib_ptm.cli.show.messages import working
 from rllib_ptm.cli.show.trial_report import report_interrupted, report_trial
 from rllib_ptm.cli.show.trial_table import best_first, trial_table, trials_compete
 from rllib_ptm.envs.errors import InputError
@@ -51,7 +53,7 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
     import_ray(options.verbose, joins_cluster=options.ray_address is not None)
     from rllib_ptm.cli.run.storage_faults import StorageFaultError
 
-    with console.status("Checking the experiment"):
+    with working(console, "Checking the experiment"):
         for experiment in experiments:
             check_with_rllib(experiment)
         cores = options.ray_num_cpus or machine_cores()
@@ -239,6 +241,7 @@ def _storage_folder(path: str) -> Path:
     if "://" in path:
         raise InputError(f"--storage-path: expected a folder of this machine, found {path!r}")
     folder = Path(path).expanduser().absolute()
+    check_path("--storage-path", str(folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

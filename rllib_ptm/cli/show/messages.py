@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
+from rich.console import Console
 
 _MOST_LINES = 50
 _LONGEST_LINE = 4_000
+_READABLE = "rllib_readable"  # the name of a handler of encoding errors
+_IN_ASCII = {"…": ".", "α": "a", "ε": "e", "λ": "lambda"}  # in a framed table as wide as before
 
 
 def print_errors(messages: Iterable[str]) -> None:
@@ -18,11 +24,25 @@ def print_errors(messages: Iterable[str]) -> None:
         print(f"rllib: and {len(lines) - _MOST_LINES} more like these", file=sys.stderr)
 
 
+def working(console: Console, text: str) -> AbstractContextManager[object]:
+    """Shows a text and that something is being done, in characters that the terminal has."""
+    return console.status(text, spinner="line" if console.options.ascii_only else "dots")
+
+
 def never_fail_to_encode() -> None:
-    r"""Prints ``\\u00e9`` for é where the terminal does not know é, instead of an error."""
+    """Prints something that can be read for each letter that the terminal does not know."""
+    codecs.register_error(_READABLE, _readable)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # not if a test or a notebook has replaced it
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=_READABLE)
+
+
+def _readable(error: UnicodeError) -> tuple[str, int]:
+    """As ``backslashreplace``, but for the signs that the tables use."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    unknown = error.object[error.start : error.end]
+    return "".join(_IN_ASCII.get(c, ascii(c)[1:-1]) for c in unknown), error.end
 
 
 def _shortened(line: str) -> str:

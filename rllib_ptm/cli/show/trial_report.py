@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from rllib_ptm.cli.read.experiment import CheckpointSettings, Experiment
+from rllib_ptm.cli.show.messages import working
 from rllib_ptm.cli.show.plot import plot_win_rates
 from rllib_ptm.cli.show.result_files import RESULTS_CSV, broken_rows_text, mend_table, read_rows
 from rllib_ptm.cli.show.task_table import task_table, write_results
@@ -42,7 +43,7 @@ def report_trial(experiment: Experiment, result: Result, episodes: int, console:
     chosen, which = checkpoint_to_play(experiment.checkpoint, result)
     if broken := broken_rows_text(folder):
         console.print(f"{experiment.name}: {escape(broken)}", highlight=False, soft_wrap=True)
-    with console.status(f"Playing {episodes} episodes of each task"):
+    with working(console, f"Playing {episodes} episodes of each task"):
         from rllib_ptm.checkpoints.contents import CheckpointError
         from rllib_ptm.evaluate.checkpoint_player import evaluate_checkpoint
 

@@ -86,7 +86,7 @@ def test_sets_stand_in_a_list_wherever_tasks_are_named(tmp_path: Path) -> None:
     played = ("5m_vs_5m", "6m_vs_6m", "5m_vs_6m", "3m")
     path = tmp_path / "sets.yaml"
     path.write_text(
-        "x: {run: PTM, env: multi_task_sc2, stop: {evaluation/env_runners/win_rate/3m: 0.5}, config: "
+        "x: {run: PTM, env: multi_task_sc2, stop: {evaluation/env_runners/win_rate/3m: 1}, config: "
         "{evaluation_interval: 1, evaluation_config: {env_config: {tasks: [unseen, 3m]}}, "
         "env_config: {tasks: [small_mt, 3m]}}}"
     )

@@ -1,0 +1,111 @@
+"""What the command prints, in a terminal that knows ASCII only."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from test_live_table import trained
+
+from rllib_ptm.cli.main import main
+from rllib_ptm.cli.read.text import check_path
+from rllib_ptm.cli.show.live_table import live_table
+from rllib_ptm.cli.show.messages import never_fail_to_encode, working
+from rllib_ptm.cli.show.task_table import task_table
+from rllib_ptm.envs.errors import InputError
+from rllib_ptm.play.evaluation_episodes import TaskResult
+
+
+class AsciiTerminal(io.TextIOWrapper):
+    """Standard output and error, as in a terminal with LC_ALL=C."""
+
+    def __init__(self) -> None:
+        self.bytes = io.BytesIO()
+        super().__init__(self.bytes, encoding="ascii", write_through=True)
+
+    def __enter__(self) -> AsciiTerminal:
+        self._before = sys.stdout, sys.stderr
+        sys.stdout = sys.stderr = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout, sys.stderr = self._before
+
+    def text(self) -> str:
+        return self.bytes.getvalue().decode("ascii")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("--help", "train --help", "train file --help", "evaluate --help", "example --help"),
+        *("example list", "example run --help"),
+    ],
+)
+def test_every_help_can_be_read_in_ascii(command: str) -> None:
+    with AsciiTerminal() as terminal:
+        assert main(command.split()) == 0
+    assert len(terminal.text()) > 100
+    assert "\\u" not in terminal.text()
+
+
+def test_a_letter_that_ascii_has_not(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("größe: {run: 日}", encoding="utf-8")
+    with AsciiTerminal() as terminal:
+        assert main(["train", "file", str(path)]) == 2
+    assert "gr\\xf6\\xdfe.run: '\\u65e5' is unknown" in terminal.text()
+
+
+def test_tables_are_drawn_in_ascii() -> None:
+    with AsciiTerminal() as terminal:
+        never_fail_to_encode()  # as main() does
+        console = Console(width=120)
+        console.print(live_table([trained({"training_iteration": 9}, 3)[0]]))
+        results = [TaskResult(task, 4, 2, 0.5, (0.2, 0.8), 10.0, 30.0) for task in ("3m", "5m")]
+        console.print(task_table(results, title="x"))
+        with working(Console(force_terminal=True, width=80), "Checking"):
+            pass
+    assert "5m" in terminal.text()
+    framed = [len(line) for line in terminal.text().splitlines() if line[:1] in ("|", "+")]
+    assert len(set(framed)) == 2  # the widths of the two tables
+    assert "Checking" in terminal.text()
+
+
+def test_a_path_that_the_locale_cannot_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_path("--storage-path", "größe")
+    with pytest.raises(InputError, match=r"--storage-path: expected a path .* found 'x\\udcff'"):
+        check_path("--storage-path", "x\udcff")  # a byte that is no UTF-8
+
+    def ascii_only(path: str) -> bytes:
+        return path.encode("ascii")
+
+    monkeypatch.setattr(os, "fsencode", ascii_only)
+    with pytest.raises(InputError, match=r"'größe': expected a path that can be written in UTF-8"):
+        check_path("'größe'", "größe")
+
+
+@pytest.mark.slow
+def test_the_command_runs_in_another_thread(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where Python allows no handlers of signals."""
+    codes = []
+    config = (
+        '{"env_config": {"tasks": "2m", "time_limit_steps": 20}, "learning_starts_episodes": 4,'
+        ' "batch_size_episodes": 4, "episodes_per_training_step": 4}'
+    )
+    words = ["train", "--algo", "PTM", "--env", "multi_task_sc2", "--config", config]
+    words += ["--stop", '{"training_iteration": 1}', "--storage-path", str(tmp_path)]
+    words += ["--evaluation-episodes", "1"]
+    thread = threading.Thread(target=lambda: codes.append(main(words)))
+    thread.start()
+    thread.join()
+    output = capsys.readouterr()
+    assert codes == [0], output.err
+    assert "Traceback" not in output.out + output.err
