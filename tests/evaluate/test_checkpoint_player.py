@@ -257,7 +257,7 @@ def test_what_the_readme_says_of_the_policy_runs(
     checkpoints: dict[str, pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    (block,) = [block for block in blocks if "RLModule.from_checkpoint" in block]
+    (block,) = [block for block in blocks if "AgentPolicy(" in block]
     code, replaced = re.subn(r'"results/[^"]*"', repr(str(checkpoints["slot"])), block)
     assert replaced == 1
     guard = (
