@@ -19,7 +19,6 @@ from rllib_ptm.config.builder_methods import (
 from rllib_ptm.config.callbacks import FUNCTION_EVENTS, callback_classes, check_functions
 from rllib_ptm.config.keys import check_attributes, check_values
 from rllib_ptm.config.ptm_settings import PTMSettings
-from rllib_ptm.config.search_spaces import has_space
 from rllib_ptm.envs.errors import InputError, Problems, located, shown, unknown_name
 from rllib_ptm.envs.settings import read_settings
 from rllib_ptm.envs.starcraft.backends import EnvSettings
@@ -134,10 +133,9 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         problems = Problems()
         with problems.collect():
             check_attributes(self, self._defaults)
-        with problems.collect():
-            if not has_space(self.env_config):  # of which there is a line already
-                self.env_settings.check_machine()
         problems.raise_if_any()
+        with problems.collect():
+            self.env_settings.check_machine()
         with problems.collect(), errors_in_one_line("config"):
             super().validate()
         for check in (
@@ -154,6 +152,11 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         """Checks the environment, and that each learner gets an episode."""
         if self.env != ENVIRONMENT:
             raise InputError(f"env: PTM plays {ENVIRONMENT!r}, found {self.env!r}")
+        if not self.create_local_env_runner and self.num_env_runners == 0:
+            raise InputError(
+                "config.create_local_env_runner: expected true without other env runners "
+                "(num_env_runners: 0), found false"
+            )
         if min(self.batch_size_episodes, self.learning_starts_episodes) < self.num_learners:
             raise InputError(
                 f"config.num_learners: each needs an episode of the first batch, found "

@@ -108,7 +108,7 @@ def check_attributes(config: AlgorithmConfig, defaults: AlgorithmConfig) -> None
     if type(config) is not type(defaults):
         own = vars(type(config)()).keys() - vars(defaults).keys()
     skipped = {*own, *CONFIG_STATE, *_ADDED}
-    if config.in_evaluation:
+    if config.in_evaluation and config.evaluation_config is None:  # RLlib made it
         skipped |= _CHANGED_FOR_EVALUATION
     problems, known = Problems(), vars(defaults)
     for name, value in list(vars(config).items()):
@@ -126,7 +126,9 @@ def check_attributes(config: AlgorithmConfig, defaults: AlgorithmConfig) -> None
                     f"config.{key}: a search space has no value until tune.Tuner chooses one; give "
                     f"the config to tune.Tuner as its param_space, found {shown(plain)}"
                 )
-            if name != ENV_CONFIG:  # which ``env_settings`` reads
+            if name == ENV_CONFIG:
+                check_env_config({}, plain)
+            else:
                 _check_key("config", key, plain, defaults)
     problems.raise_if_any()
 

@@ -14,8 +14,9 @@ from rllib_ptm.config.rate_schedules import check_schedule
 from rllib_ptm.envs.errors import InputError, Problems, shown
 from rllib_ptm.envs.settings import Settings, check_value, one_of, read_settings
 
+_SMALLEST_AMOUNT = 0.0001
 Amount = Annotated[float, Field(ge=0, le=10_000)]  # of CPUs, GPUs and other resources
-Rate = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, le=1000)]
 Seconds = Annotated[float, Field(ge=0, le=10**8)]
 TimeLimit = Annotated[float, Field(gt=0, le=10**8)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
@@ -33,7 +34,7 @@ class RLlibSettings(TypedDict, total=False):
     # Training
     lr: Rate | list | tuple
     gamma: Annotated[float, Field(ge=0.0, le=1.0)]
-    grad_clip: Rate | None
+    grad_clip: Annotated[float, Field(gt=0, le=1e30)] | None
     grad_clip_by: Annotated[str, one_of(("global_norm", "norm", "value"))]
     seed: Annotated[int, Field(ge=0, le=2**31)] | None  # RLlib adds the runner's index
     explore: bool
@@ -167,8 +168,15 @@ def _check_rate(place: str, rate: Any) -> None:
         check_schedule(place, rate, Rate, Annotated[float, Field(ge=0, le=10**12)])
 
 
+def _check_amount(place: str, amount: float) -> None:
+    """Ray counts resources in steps of 0.0001."""
+    if 0 < amount < _SMALLEST_AMOUNT:
+        raise InputError(f"{place}: expected 0, or at least {_SMALLEST_AMOUNT}, found {amount!r}")
+
+
 def _check_gpus(place: str, gpus: float) -> None:
     """Ray shares one GPU, but not several."""
+    _check_amount(place, gpus)
     if gpus > 1 and gpus != int(gpus):
         raise InputError(f"{place}: expected a share of one GPU or a whole number, found {gpus!r}")
 
@@ -184,6 +192,7 @@ def _check_resources(place: str, resources: dict[Any, Any]) -> None:
                     f"{shown(resource)}"
                 )
             check_value(f"{place}.{resource}", amount, Annotated[float, Field(gt=0)])
+            _check_amount(f"{place}.{resource}", amount)
     problems.raise_if_any()
 
 
@@ -204,6 +213,8 @@ def _check_ddp(place: str, arguments: dict[Any, Any]) -> None:
 _FURTHER_CHECKS: dict[str, Callable[[str, Any], None]] = {
     "lr": _check_rate,
     "torch_ddp_kwargs": _check_ddp,
+    "num_cpus_per_env_runner": _check_amount,
+    "num_cpus_per_learner": _check_amount,
     "num_gpus_per_env_runner": _check_gpus,
     "num_gpus_per_learner": _check_gpus,
     "custom_resources_per_env_runner": _check_resources,

@@ -88,6 +88,7 @@ BAD: list[tuple[dict[Any, Any], list[str]]] = [
     ({"attention_dim": 10**9}, ["attention_dim", "at most 4096"]),
     ({"lr": 10**400}, ["config.lr", "at most 2**63 - 1"]),
     ({"env_config": {"tasks": "6m", "max_allies": 10**99}}, ["max_allies", "2**63 - 1"]),
+    ({"lr": 1e300}, ["config.lr", "at most 1000.0", "1e+300"]),
     # A schedule of the learning rate
     ({"lr": [[0, 0.1], [300, -0.2]]}, ["config.lr[1][1]", "more than 0.0", "-0.2"]),
     ({"lr": [[0, 0.1], [300, float("nan")]]}, ["config.lr[1][1]", "more than 0.0", "nan"]),

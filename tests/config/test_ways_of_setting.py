@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from ray import tune
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.tune.search.variant_generator import generate_variants
@@ -15,7 +16,7 @@ from rllib_ptm.algorithm import PTM, PTMConfig
 from rllib_ptm.config.builder_methods import BUILDER_METHODS
 from rllib_ptm.envs.errors import InputError
 from rllib_ptm.learn.learner import PTMLearner
-from rllib_ptm.learn.rl_module import PTMModule
+from rllib_ptm.learn.rl_module import PTMModule, team_spaces
 
 Build = Callable[[PTMConfig], PTMConfig]
 
@@ -58,6 +59,8 @@ BUILT: list[tuple[Build, str]] = [
     (lambda c: c.api_stack(enable_env_runner_and_connector_v2=False), "expected True .*new API"),
     (lambda c: c.resources(num_gpus=1), "use num_gpus_per_learner"),
     (lambda c: c.learners(local_gpu_idx=99), "local_gpu_idx: it changes nothing without"),
+    (lambda c: c.env_runners(create_local_env_runner=False), "create_local_env_runner: .*true"),
+    (lambda c: c.env_runners(num_cpus_per_env_runner=1e-9), "expected 0, or at least 0.0001"),
     (lambda c: c.learners(num_gpus_per_learner=1.5), "a share of one GPU or a whole number"),
     (lambda c: c.learners(learner_config_dict={"a": 1}), "learner_config_dict: .*learner_class"),
     (lambda c: c.reporting(custom_stats_cls_lookup={"mean": dict}), "StatsBase|unknown"),
@@ -97,6 +100,13 @@ def test_every_attribute_is_checked_and_all_is_said_at_once() -> None:
     }
 
 
+def test_a_number_that_python_cannot_write_is_refused() -> None:
+    config = PTMConfig()
+    config.env_config = {"max_allies": 10**5000}
+    with pytest.raises(InputError, match="max_allies: expected at most .*thousands of digits"):
+        config.validate()
+
+
 def test_what_a_subclass_sets_is_checked_but_its_own_keys_are_its_own() -> None:
     class Mine(PTMConfig):
         def __init__(self, algo_class: type | None = None) -> None:
@@ -124,6 +134,18 @@ def test_classes_of_the_users_own_are_taken() -> None:
     config.learners(learner_class=MyLearner, learner_config_dict={"mine": 1})
     config.validate()
     assert config.model_config["my_depth"] == 2
+
+
+def test_settings_of_the_module_are_the_learners(make_config: Callable[..., PTMConfig]) -> None:
+    changes = {"default_policy": {"lr": 3e-3, "optimizer_name": "adam"}}
+    config = make_config().rl_module(algorithm_config_overrides_per_module=changes)
+    settings = config.env_settings
+    spaces = {"default_policy": team_spaces(settings.ally_slots, settings.enemy_slots)}
+    learner = config.build_learner(spaces=spaces)
+    learner.set_state(learner.get_state())  # a restore sets the rates anew
+    optimizer = learner.get_optimizer("default_policy")
+    assert isinstance(optimizer, torch.optim.Adam)
+    assert [group["lr"] for group in optimizer.param_groups] == [3e-3]
 
 
 def test_a_config_that_rllib_has_worked_on_is_still_legal() -> None:

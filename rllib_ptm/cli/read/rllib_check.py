@@ -21,6 +21,7 @@ def check_with_rllib(experiment: Experiment) -> None:
         InputError: A line for each unknown key, wrong value, or value that does not fit the others.
     """
     from rllib_ptm import PTM, PTMConfig
+    from rllib_ptm.config.builder_methods import errors_in_one_line
 
     problems = Problems()
     with located(f"{experiment.source}: {experiment.name}: "):
@@ -29,14 +30,9 @@ def check_with_rllib(experiment: Experiment) -> None:
                 _check_evaluates(variant)
             with problems.collect():
                 _check_losses(experiment, variant)
-            with problems.collect():
-                try:
-                    PTMConfig().update_from_dict(variant).validate()
-                    PTM.default_resource_request(variant)
-                except InputError:
-                    raise
-                except Exception as error:  # RLlib's and Tune's checks raise errors of any type
-                    raise InputError(f"config: {_one_line(error)}") from error
+            with problems.collect(), errors_in_one_line("config"):
+                PTMConfig().update_from_dict(variant).validate()
+                PTM.default_resource_request(variant)
         problems.raise_if_any()
 
 
@@ -117,9 +113,3 @@ def reported_metrics(experiment: Experiment) -> list[str]:
     losses = {loss for variant in experiment.variants() for loss in _losses(variant)}
     keys = reported_keys(*played_tasks(experiment.config))
     return [key for key in keys if not key.startswith(LOSS_PATH) or key in losses]
-
-
-def _one_line(error: Exception) -> str:
-    """RLlib's message, without the advice to switch its checks off."""
-    text = str(error) or type(error).__name__
-    return " ".join(text.split()).partition(" To suppress all validation errors")[0]
