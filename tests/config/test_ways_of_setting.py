@@ -103,7 +103,7 @@ def test_every_attribute_is_checked_and_all_is_said_at_once() -> None:
 def test_a_number_that_python_cannot_write_is_refused() -> None:
     config = PTMConfig()
     config.env_config = {"max_allies": 10**5000}
-    with pytest.raises(InputError, match="max_allies: expected at most .*thousands of digits"):
+    with pytest.raises(InputError, match=r"max_allies: expected at most .*thousands of digits"):
         config.validate()
 
 
