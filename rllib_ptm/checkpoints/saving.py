@@ -30,6 +30,7 @@ from rllib_ptm.checkpoints.saved_policy import (
     write_policy,
 )
 from rllib_ptm.checkpoints.settings_of_state import check_settings, settings_of_state
+from rllib_ptm.envs.errors import InputError
 from rllib_ptm.ray_private import set_tune_counters, tune_counters
 from rllib_ptm.replay.array_files import local_path, locate
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
@@ -150,7 +151,7 @@ class WholeCheckpoints(Algorithm):
                 refuse_code(folder, filesystem)
             if component is None:
                 _check_fits(folder, filesystem, self.config, trusted=trusted)
-            with self._all_or_nothing():
+            with _named_damage(folder), self._all_or_nothing():
                 super().restore_from_path(folder, *args, **{**kwargs, "filesystem": filesystem})
         except BaseException:
             if stop_on_error:
@@ -251,3 +252,17 @@ def _check_fits(path: Any, filesystem: Any, config: Any, *, trusted: bool) -> No
     if SETTINGS not in state:
         raise CheckpointError(f"{folder}: an older version of rllib_ptm wrote this checkpoint")
     check_settings(state[SETTINGS], settings_of_state(config))
+
+
+@contextmanager
+def _named_damage(folder: str) -> Iterator[None]:
+    """Names the checkpoint where one of its states is not what it should be."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder}: a state in this checkpoint cannot be restored, and nothing was changed: "
+            f"{type(error).__name__}: {error}"
+        ) from error

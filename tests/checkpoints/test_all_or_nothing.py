@@ -68,7 +68,7 @@ def state_of(algorithm: PTM) -> dict[str, np.ndarray]:
 
 def assert_refused(algorithm: PTM, restore: Callable[[], Any], message: str) -> None:
     before = state_of(algorithm)
-    with pytest.raises((InputError, KeyError, ValueError), match=message):
+    with pytest.raises(InputError, match=message):
         restore()
     assert_same(state_of(algorithm), before)
 
@@ -114,7 +114,7 @@ def test_what_is_refused_changes_nothing(
     for name, spoil in late.items():
         bad = damaged(own, tmp_path / name, spoil)
         for way in (algorithm.restore_from_path, algorithm.restore):
-            assert_refused(algorithm, partial(way, bad), ".")
+            assert_refused(algorithm, partial(way, bad), f"^{bad}: .* nothing was changed: ")
     for each in (algorithm, twin):
         assert each.train()["training_iteration"] == 2
     assert_same(state_of(algorithm), state_of(twin))
