@@ -66,8 +66,13 @@ class SavedPolicy(NamedTuple):
         """The policy as an RLModule: what an agent needs to act, without the mixer."""
         config = self.algorithm_config()
         env = config.env_settings
-        spaces = {DEFAULT_MODULE_ID: team_spaces(env.ally_slots, env.enemy_slots)}
-        module = config.get_rl_module_spec(spaces=spaces, inference_only=True).build()
+        observation_space, action_space = team_spaces(env.ally_slots, env.enemy_slots)
+        module = PTMModule(
+            observation_space=observation_space,
+            action_space=action_space,
+            inference_only=True,
+            model_config=config.model_config,
+        )
         module.set_state(self.weights)
         return module
 
