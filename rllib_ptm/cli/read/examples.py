@@ -48,12 +48,16 @@ def find_experiment_file(path: Path) -> Path:
     Raises:
         InputError: There is no such file.
     """
-    if path.is_file():
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except OSError as error:  # for example a name that is too long
+        raise InputError(f"{str(path)!r:.100}: cannot be read: {error.strerror}") from None
+    if is_file:
         return path
     known = examples()
     if path.suffix == ".yaml" and path.parent.name in ("", "tuned_examples") and path.stem in known:
         return known[path.stem]
-    if path.is_dir():
+    if is_folder:
         raise InputError(f"{path}: expected a file, found a folder")
     beside = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
     shipped = [f"tuned_examples/{name}.yaml" for name in known]

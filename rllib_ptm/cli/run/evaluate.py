@@ -44,7 +44,7 @@ def evaluate(checkpoints: Sequence[Path], options: EvaluateOptions) -> None:
     """
     folders = [local_path(checkpoint) for checkpoint in checkpoints]
     for checkpoint, folder in zip(checkpoints, folders, strict=True):
-        if not (folder / _MARKER).is_file():
+        if not os.path.isfile(folder / _MARKER):  # Path.is_file() raises if a name is too long
             raise _not_a_checkpoint(checkpoint, folder)
     tasks = _task_names(options.tasks)
     _check_files(options)
@@ -148,11 +148,13 @@ def _check_backend(options: EvaluateOptions) -> None:
 
 
 def _not_a_checkpoint(written: Path, path: Path) -> InputError:
-    inside = sorted(path.glob(f"**/{_MARKER}"), key=lambda p: p.stat().st_mtime)
+    is_folder, exists = os.path.isdir(path), os.path.lexists(path)
+    files = path.glob(f"**/{_MARKER}") if is_folder else ()
+    inside = sorted(files, key=lambda p: p.stat().st_mtime)
     # A checkpoint holds the checkpoints of its components. The outermost is the policy's.
     outermost = [p.parent for p in inside if not (p.parent.parent / _MARKER).is_file()]
     hint = f"; did you mean {str(outermost[-1])!r}?" if outermost else ""
-    found = "a folder without it" if path.is_dir() else "nothing" if not path.exists() else "a file"
+    found = "a folder without it" if is_folder else "a file" if exists else "nothing"
     return InputError(
         f"checkpoint {str(written)!r}: expected a folder that holds {_MARKER}, found {found}{hint}"
     )

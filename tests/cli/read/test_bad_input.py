@@ -131,6 +131,7 @@ BAD_COMMANDS: list[tuple[list[str], str, str]] = [
     (["train", "file", "missing.yaml"], "missing.yaml", "there is no such file"),
     (["train", "file", "tuned_examples/ptm_smal_mt.yaml"], "ptm_smal_mt", "ptm_small_mt.yaml'?"),
     (["train", "file", "."], ".", "found a folder"),
+    (["train", "file", "x" * 300], "xxx", "File name too long"),
     (["train", "file", "x.yaml", "--stpo", "{}"], "--stpo", "--stop"),
     (["train", "--resume", "file", "x.yaml"], "--resume", "after the file"),
     (["train", "--stop", "{"], "--stop", "not JSON"),
@@ -139,6 +140,7 @@ BAD_COMMANDS: list[tuple[list[str], str, str]] = [
     (["train", "--algo", "PTM"], "env", "expected one of multi_task_sc2"),
     (["example", "get", "ptm_smal_mt"], "example", "did you mean 'ptm_small_mt'?"),
     (["example", "run", "nothing"], "example", "legal: ptm_"),
+    (["evaluate", "x" * 300], "xxx", "found nothing"),
     (["evaluate", "nowhere"], "checkpoint 'nowhere'", "found nothing"),
     # Options of Ray's former command
     (["train", "--framework", "torch"], "--framework", "torch only; leave it out"),

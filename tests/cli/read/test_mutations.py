@@ -79,10 +79,11 @@ def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Any]]
     """What would have been run: the experiments and the options, in the place of a cluster."""
     begun: list[Any] = []
 
-    def begin(experiments: Sequence[Experiment], storage: Path, chosen: Any, console: Any) -> Any:
+    def begin(runs: Sequence[train.Run], chosen: Any, console: Any, finished: Any) -> int:
+        experiments = [run.experiment for run in runs]
         needed_resources([variant for e in experiments for variant in e.variants()])
         begun.append((experiments, chosen))
-        return [], False
+        return 0
 
     def stuck(number: int, frame: FrameType | None) -> None:
         raise Stuck
