@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import ray
@@ -98,6 +99,19 @@ def test_the_command_sets_them_before_torch_is_loaded() -> None:
         env=without(*process.ENVIRONMENT_VARIABLES),
     )
     assert done.stdout.splitlines()[-1] == "10000 cpu False"
+
+
+def test_folders_are_made_importable_once_and_after_all_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "path", before := ["/usr/lib/python", str(tmp_path)])
+    monkeypatch.setattr(process, "IMPORT_FOLDERS", [])
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        process.make_importable(Path("experiments"), tmp_path)
+    assert sys.path is before
+    assert before == ["/usr/lib/python", str(tmp_path), str(tmp_path / "experiments")]
+    assert [str(tmp_path / "experiments"), str(tmp_path)] == process.IMPORT_FOLDERS
 
 
 @pytest.fixture

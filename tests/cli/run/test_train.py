@@ -213,3 +213,37 @@ def test_the_best_checkpoint_stays_and_is_played(tiny: Path) -> None:
     kept = {path.name for path in trial.glob("checkpoint_*")}
     assert kept == {f"checkpoint_{best:06}", "checkpoint_000005"}  # the last is never dropped
     assert f"checkpoint_{best:06}" in re.findall(r"^checkpoint  +.*/(\w+)$", done.stdout, re.M)
+
+
+CALLBACK = """
+from ray.rllib.callbacks.callbacks import RLlibCallback
+
+class Mine(RLlibCallback):
+    def on_episode_end(self, *, episode, metrics_logger, **kwargs):
+        metrics_logger.log_value("my_return", episode.get_return(), window=10)
+"""
+
+
+@pytest.mark.slow
+def test_a_callbacks_module_stands_beside_the_file_and_evaluation_needs_none(tiny: Path) -> None:
+    """The command starts as installed: the working directory is not on Python's path."""
+    folder = tiny.parent / "experiments"
+    folder.mkdir()
+    (folder / "callbacks_of_mine.py").write_text(CALLBACK)
+    text = tiny.read_text().replace("    seed: 1\n", "    seed: 1\n    num_env_runners: 1\n")
+    text = text.replace("    seed: 1\n", "    seed: 1\n    callbacks: callbacks_of_mine.Mine\n")
+    file = folder / "with_callback.yaml"
+    file.write_text(text.replace("training_iteration: 3", "training_iteration: 1"))
+    script = "import sys; del sys.path[0]; from rllib_ptm.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", script]
+    arguments = ["train", "file", f"experiments/{file.name}", "--evaluation-episodes", "1"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (trial,) = trials_of(tiny.parent)
+    result = json.loads((trial / "result.json").read_text().splitlines()[-1])
+    assert result["env_runners"]["my_return"] >= 0.0
+    (folder / "callbacks_of_mine.py").unlink()
+    (checkpoint,) = trial.glob("checkpoint_*")
+    arguments = ["evaluate", str(checkpoint), "--episodes", "1"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
