@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,7 @@ from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout
 from rllib_ptm.learn.non_finite import save_failed_batch
 from rllib_ptm.learn.schedules import exploration_epsilon, mining_alpha
+from rllib_ptm.play.callbacks import report_callback_errors
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.runner_calls import RunnerCalls, goes_on_without_runners, stop_runners
 from rllib_ptm.play.sampling_timeout import SamplingTimeout
@@ -241,7 +242,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
             if self.env_runner_group.num_remote_env_runners() == 0:
                 played = [play(self.env_runner_group.local_env_runner)]
             else:
-                played = self._training_calls.call_all(play)
+                played = self._training_calls.call_all(partial(report_callback_errors, play=play))
                 if self._training_calls.replace_hung():
                     self._sampling_timeout.runner_replaced()
             if played:

@@ -20,6 +20,7 @@ from ray.rllib.utils.metrics import (
     NUM_EPISODES,
 )
 
+from rllib_ptm.play.callbacks import report_callback_errors
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import (
     EpisodeOutcome,
@@ -134,7 +135,7 @@ class _Share:
 
 def play_on_runner(
     runner: TeamEnvRunner, schedule: Sequence[EvaluationEpisode], weights: Any
-) -> list[EpisodeOutcome]:
+) -> Any:
     """Plays episodes on one runner; runs in that runner's process.
 
     Args:
@@ -143,11 +144,16 @@ def play_on_runner(
         weights: State of a runner, with the weights to play with.
 
     Returns:
-        The outcomes in the order of the episodes.
+        The outcomes in the order of the episodes; or the error of a callback of the user's.
     """
-    runner.set_state(weights)
-    played = {(episode.task, episode.seed): episode for episode in runner.play_exactly(schedule)}
-    return [outcome_of(played[task.name, seed]) for task, seed in schedule]
+
+    def play(runner: TeamEnvRunner) -> list[EpisodeOutcome]:
+        runner.set_state(weights)
+        episodes = runner.play_exactly(schedule)
+        played = {(episode.task, episode.seed): episode for episode in episodes}
+        return [outcome_of(played[task.name, seed]) for task, seed in schedule]
+
+    return report_callback_errors(runner, play)
 
 
 def evaluation_metrics(tasks: Sequence[str], outcomes: Sequence[EpisodeOutcome]) -> dict[str, Any]:

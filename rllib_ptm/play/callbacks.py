@@ -197,7 +197,7 @@ def report_callback_errors(
     """Plays on a runner; returns the error of a callback in a remote runner's process.
 
     RLlib restarts a remote runner that raises. A callback would raise again and again there, and
-    the run would neither go on nor end. ``raise_callback_errors`` raises it on the driver.
+    the run would neither go on nor end. ``raise_callback_error`` raises it on the driver.
 
     Args:
         runner: The runner; this function runs in its process.
@@ -213,18 +213,15 @@ def report_callback_errors(
         )
 
 
-def raise_callback_errors(answers: Sequence[R | CallbackError]) -> list[R]:
-    """The answers of remote runners, if none is the error of a callback.
+def raise_callback_error(answer: R | CallbackError) -> R:
+    """The answer of a remote runner, if it is no error of a callback.
 
     Raises:
-        CallbackError: The first one.
+        CallbackError: It is one.
     """
-    played: list[R] = []
-    for answer in answers:
-        if isinstance(answer, CallbackError):
-            raise answer
-        played.append(answer)
-    return played
+    if isinstance(answer, CallbackError):
+        raise answer
+    return answer
 
 
 def _functions(

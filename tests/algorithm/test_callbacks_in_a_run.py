@@ -17,7 +17,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 
 from rllib_ptm import PTM, InputError, PTMConfig, TaskPriorityCallback
 from rllib_ptm.checkpoints.contents import CheckpointError
-from rllib_ptm.play.callbacks import EVENTS, Caller
+from rllib_ptm.play.callbacks import EVENTS, CallbackError, Caller
 
 # Classes for other processes are pickled by value: these cannot import this file.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -113,6 +113,33 @@ def test_what_a_function_sets_decides_the_weights(make_config: MakeConfig) -> No
     assert result["priorities"]["2m_vs_3m"] == max(result["priorities"].values())
     with pytest.raises(InputError, match="'3m_vs_3' is unknown; did you mean '3m_vs_3m'"):
         algorithm.set_win_rates({"3m_vs_3": 0.5})
+    algorithm.stop()
+
+
+def fails(*, episode: Any, **kwargs: Any) -> None:
+    raise ZeroDivisionError(f"mine, on {episode.task}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["training", "evaluation"])
+def test_an_error_on_a_remote_runner_ends_the_run_with_its_traceback(
+    make_config: MakeConfig, where: str
+) -> None:
+    """RLlib alone would restart the runner for ever."""
+    config = make_config().env_runners(num_env_runners=1)
+    if where == "training":
+        config.callbacks(on_episode_end=fails)
+    else:
+        config.evaluation(
+            evaluation_interval=1,
+            evaluation_num_env_runners=1,
+            evaluation_config={"callbacks_on_episode_end": fails},
+        )
+    algorithm = config.build_algo()
+    with pytest.raises(
+        CallbackError, match=r"(?s)test_callbacks_in_a_run.*ZeroDivisionError: mine"
+    ):
+        algorithm.train()
     algorithm.stop()
 
 
