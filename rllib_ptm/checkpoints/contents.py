@@ -101,6 +101,9 @@ def read_contents(filesystem: Any, folder: str, hint: str = "") -> Contents:
         raise CheckpointError(f"{folder}: there is no such folder")
     if found.is_file:
         raise CheckpointError(f"{folder}: expected a checkpoint's folder, found a file")
+    listed = filesystem.get_file_info(f"{folder}/{CONTENTS_FILE}")
+    if listed.type not in (pyarrow.fs.FileType.File, pyarrow.fs.FileType.NotFound):
+        raise CheckpointError(f"{folder}: {CONTENTS_FILE} is not a file")  # reading a pipe waits
     try:
         with filesystem.open_input_stream(f"{folder}/{CONTENTS_FILE}") as stream:
             written = stream.read()

@@ -45,8 +45,8 @@ class SavedPolicy(NamedTuple):
 
     Attributes:
         config: ``training`` holds PTM's keys and gamma; ``env_config`` all settings of the battles,
-            those that had their defaults included; ``num_envs_per_env_runner``; ``module``, the
-            name of the RLModule's class.
+            those that had their defaults included; ``num_envs_per_env_runner``; ``seed``;
+            ``module``, the name of the RLModule's class.
         weights: Name -> array, of the agent, the mixer and the output.
     """
 
@@ -90,7 +90,7 @@ def write_policy(
     """
     filesystem.create_dir(f"{folder}/{POLICY}", recursive=True)
     with filesystem.open_output_stream(f"{folder}/{CONFIG_FILE}") as stream:
-        stream.write(json.dumps(_plain_config(config), indent=1, default=_plain).encode())
+        stream.write(json.dumps(saved_settings(config), indent=1).encode())
     trained = {k: np.asarray(v) for k, v in weights.items() if not k.startswith(TARGET)}
     write_arrays(filesystem, f"{folder}/{WEIGHTS_FILE}", trained)
 
@@ -137,14 +137,18 @@ def check_algorithm(
     return check_checkpoint(checkpoint, filesystem, must_have=ALGORITHM_FILES, read=read)
 
 
-def _plain_config(config: CheckedAlgorithmConfig) -> dict[str, Any]:
+def saved_settings(config: CheckedAlgorithmConfig) -> dict[str, Any]:
+    """What a checkpoint says of the training that wrote it, as JSON has it; see ``SavedPolicy``."""
     module = config.get_rl_module_spec(spaces={DEFAULT_MODULE_ID: (None, None)}).module_class
-    return {
+    settings = {
         "module": _name_of(module),
         "training": {key: getattr(config, key) for key in ("gamma", *sorted(PTM_KEYS))},
         "env_config": config.env_settings.plain(),
         "num_envs_per_env_runner": config.num_envs_per_env_runner,
+        "seed": config.seed,
     }
+    plain: dict[str, Any] = json.loads(json.dumps(settings, default=_plain))
+    return plain
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -150,6 +150,23 @@ def config_differences(
         f"config.{path} was {_text(old)}, is {_text(new)}"
         for path, old, new in _differences(found, expected)
         if not is_space(new)
+    ]
+
+
+def setting_differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], skipped: Collection[str]
+) -> list[str]:
+    """A text for each setting in which two trainings differ.
+
+    Args:
+        before: The settings of one.
+        now: Those of the other.
+        skipped: Names of settings that may differ, at any depth.
+    """
+    return [
+        f"{path} was {_text(old)}, is {_text(new)}"
+        for path, old, new in _differences(before, now)
+        if path.split(".")[-1] not in skipped
     ]
 
 

@@ -18,16 +18,21 @@ from ray.tune import CheckpointConfig
 from ray.tune.experiment import Trial
 from ray.tune.result import DONE, TIME_TOTAL_S, TRAINING_ITERATION
 
+from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.checkpoints.folder import (
     CONTENTS_FILE,
     CheckpointError,
     saved_progress,
 )
-from rllib_ptm.checkpoints.saved_policy import check_algorithm
+from rllib_ptm.checkpoints.saved_policy import CONFIG_FILE, check_algorithm, saved_settings
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.scheduler_settings import PbtSettings
+from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings, SchedulerSettings
 from rllib_ptm.cli.read.search_space import grid_size, is_space, searched_keys
-from rllib_ptm.cli.run.run_folder import CHANGEABLE_CONFIG
+from rllib_ptm.cli.run.run_folder import (
+    CHANGEABLE_CONFIG,
+    config_differences,
+    setting_differences,
+)
 from rllib_ptm.cli.run.schedulers import stop_conditions
 from rllib_ptm.cli.show.result_files import broken_rows_text, stored_results
 from rllib_ptm.cli.show.trial_progress import flatten
@@ -39,6 +44,8 @@ from rllib_ptm.ray_private import (
 )
 
 STATE_FILES = "experiment_state-*.json"  # Tune's name
+_CHECKPOINT = re.compile(r"checkpoint_[0-9]+")
+_PROGRESS = (TRAINING_ITERATION, NUM_ENV_STEPS_SAMPLED_LIFETIME)
 _TRIAL_FOLDER = re.compile(
     r".*?(?P<id>(?P<run>[0-9a-f]{5})_(?P<number>\d{5}))_(?P<tag>.*)_\d{4}(-\d\d){2}_\d\d(-\d\d){2}"
 )
@@ -108,10 +115,13 @@ def read_trials(
 
 def free_keys(experiment: Experiment) -> frozenset[str]:
     """The keys of a config in which the trials of an experiment may differ."""
-    keys = set(searched_keys(experiment.samples()[0]))
-    if isinstance(experiment.scheduler_settings, PbtSettings):
-        keys |= experiment.scheduler_settings.mutated().keys()
-    return frozenset(keys)
+    return frozenset(searched_keys(experiment.samples()[0])) | perturbed_keys(experiment)
+
+
+def perturbed_keys(experiment: Experiment) -> frozenset[str]:
+    """The keys of a config that change while a trial trains."""
+    settings = experiment.scheduler_settings
+    return frozenset(settings.mutated() if isinstance(settings, PbtSettings) else ())
 
 
 def _number_of_trials(experiment: Experiment) -> int:
@@ -206,23 +216,23 @@ def _trained_config(
 def _saved(experiment: Experiment, trial: Trial, folder: Path) -> tuple[SavedTrial, list[str]]:
     """Finds the checkpoint that a trial goes on from, and gives it the experiment's settings."""
     config = CheckpointConfig(**experiment.checkpoint.model_dump())
-    checkpoint, older, notes = _whole_checkpoint(folder)
+    rows, _ = stored_results(folder)
+    checkpoint, older, notes = _whole_checkpoint(folder, _Written(experiment, trial, rows))
     if broken := broken_rows_text(folder):
         notes.append(broken)
     latest = trial.run_metadata.checkpoint_manager.latest_checkpoint_result
     if checkpoint is None:
         set_checkpoints(trial, [], config)
         result: dict[str, Any] = {}
-    elif latest is not None and Path(latest.checkpoint.path).name == checkpoint.name:
+    elif latest is not None and _is_result_of(checkpoint, latest):
         set_checkpoint_config(trial, config)
         result = latest.metrics
     else:
-        rows, _ = stored_results(folder)
         saved = [(path, _result_of(path, rows)) for path in (*older, checkpoint)]
         set_checkpoints(trial, saved, config)
         result = saved[-1][1]
     stop = stop_conditions(experiment)
-    _set_status(trial, stop, result)
+    _set_status(trial, stop, result, experiment.scheduler_settings)
     trial.stopping_criterion = stop
     trial.max_failures = experiment.max_failures
     trial.set_config(_with_resources(trial.config, experiment.config))
@@ -231,14 +241,55 @@ def _saved(experiment: Experiment, trial: Trial, folder: Path) -> tuple[SavedTri
     return SavedTrial(trial, folder, checkpoint, result), notes
 
 
-def _whole_checkpoint(folder: Path) -> tuple[Path | None, list[Path], list[str]]:
+class _Written:
+    """Tells the checkpoints that a trial has written from those that were put beside them.
+
+    Args:
+        experiment: What was trained.
+        trial: The trial.
+        rows: Its results.
+    """
+
+    def __init__(self, experiment: Experiment, trial: Trial, rows: list[dict[str, Any]]) -> None:
+        self._rows = rows
+        self._settings: dict[str, Any] = {}
+        self._may_differ = {*CHANGEABLE_CONFIG, *perturbed_keys(experiment), "warm_start"}
+        if not config_differences(experiment, trial.config, free_keys(experiment)):  # else refused
+            self._settings = saved_settings(PTMConfig().update_from_dict(trial.config))
+
+    def check(self, checkpoint: Path) -> None:
+        """Checks a checkpoint.
+
+        Raises:
+            CheckpointError: It is damaged, or another training has written it.
+        """
+        content = check_algorithm(checkpoint, read=(CONFIG_FILE,))
+        if self._settings:
+            found = json.loads(content[CONFIG_FILE])
+            if differ := setting_differences(found, self._settings, self._may_differ):
+                raise CheckpointError(f"{checkpoint}: it is of another run: {'; '.join(differ)}")
+        progress = saved_progress(checkpoint)
+        iteration, steps = (progress.get(key) for key in _PROGRESS)
+        played = [
+            row.get(NUM_ENV_STEPS_SAMPLED_LIFETIME)
+            for row in self._rows
+            if row.get(TRAINING_ITERATION) == iteration
+        ]
+        if played and not {steps, None} & set(played):  # a resumed iteration has two results
+            raise CheckpointError(
+                f"{checkpoint}: it is of another run: iteration {iteration} ended there after "
+                f"{steps:,} env steps, here after {played[-1]:,}"
+            )
+
+
+def _whole_checkpoint(folder: Path, written: _Written) -> tuple[Path | None, list[Path], list[str]]:
     """The newest whole checkpoint of a trial, older ones, and what is wrong with newer ones."""
     notes = []
-    found = sorted(folder.glob("checkpoint_*"))
+    found = sorted(filter(_is_numbered, folder.glob("checkpoint_*")), key=_number)
     while found:
         newest = found.pop()
         try:
-            check_algorithm(newest)
+            written.check(newest)
         except CheckpointError as error:
             notes.append(f"{error}; it is not used")
             continue
@@ -246,6 +297,15 @@ def _whole_checkpoint(folder: Path) -> tuple[Path | None, list[Path], list[str]]
     if not folder.is_dir():
         notes.append(f"{folder}: the trial's folder is missing")
     return None, [], notes
+
+
+def _is_result_of(checkpoint: Path, latest: Any) -> bool:
+    """Whether Tune's newest result is that of a checkpoint, also if the run's folder was moved."""
+    iteration = saved_progress(checkpoint).get(TRAINING_ITERATION)
+    return (
+        Path(latest.checkpoint.path).parts[-2:] == checkpoint.parts[-2:]
+        and latest.metrics.get(TRAINING_ITERATION) == iteration
+    )
 
 
 def _result_of(checkpoint: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -261,7 +321,12 @@ def _result_of(checkpoint: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {TIME_TOTAL_S: before[-1].get(TIME_TOTAL_S, 0.0) if before else 0.0, **progress}
 
 
-def _set_status(trial: Trial, stop: Mapping[str, float], result: Mapping[str, Any]) -> None:
+def _set_status(
+    trial: Trial,
+    stop: Mapping[str, float],
+    result: Mapping[str, Any],
+    scheduler: SchedulerSettings,
+) -> None:
     """Decides whether a trial goes on.
 
     It has finished if its checkpoint meets the stop conditions, or if a scheduler ended it there.
@@ -270,7 +335,8 @@ def _set_status(trial: Trial, stop: Mapping[str, float], result: Mapping[str, An
         TRAINING_ITERATION
     )
     by_scheduler = (
-        trial.status == Trial.TERMINATED
+        not isinstance(scheduler, FifoSettings)
+        and trial.status == Trial.TERMINATED
         and at_its_end
         and not _is_met(trial.stopping_criterion, result)
     )
@@ -294,5 +360,13 @@ def _with_resources(config: Mapping[str, Any], chosen: Mapping[str, Any]) -> dic
 
 def _last_index(folder: Path) -> int:
     """The largest number of a checkpoint, so that no folder is written a second time."""
-    numbers = [path.name.removeprefix("checkpoint_") for path in folder.glob("checkpoint_*")]
-    return max((int(number) for number in numbers if number.isdecimal()), default=-1)
+    return max(map(_number, filter(_is_numbered, folder.glob("checkpoint_*"))), default=-1)
+
+
+def _is_numbered(path: Path) -> bool:
+    """Whether a folder is named as Tune names checkpoints; a user may have kept others."""
+    return _CHECKPOINT.fullmatch(path.name) is not None
+
+
+def _number(path: Path) -> int:
+    return int(path.name.rpartition("_")[2])

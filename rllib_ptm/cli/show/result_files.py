@@ -10,6 +10,7 @@ from typing import Any
 
 from rllib_ptm.cli.show.trial_progress import flatten, number_in
 
+TRAINING_ITERATION = "training_iteration"  # Tune's name
 RESULTS_JSON, RESULTS_CSV = "result.json", "progress.csv"
 
 
@@ -44,10 +45,10 @@ def stored_results(trial: Path) -> tuple[list[dict[str, Any]], list[int]]:
         The results, and the numbers of the lines that hold none: a full disk or a kill cuts a
         line off.
     """
-    try:
-        text = (trial / RESULTS_JSON).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+    file = trial / RESULTS_JSON
+    if not file.exists() or _unreadable(file):
         return [], []
+    text = file.read_text(encoding="utf-8", errors="replace")
     rows, broken = [], []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line:
@@ -56,7 +57,7 @@ def stored_results(trial: Path) -> tuple[list[dict[str, Any]], list[int]]:
             row = json.loads(line)
         except ValueError:
             row = None
-        if isinstance(row, dict):
+        if isinstance(row, dict) and isinstance(row.get(TRAINING_ITERATION, 0), int):
             rows.append(row)
         else:
             broken.append(number)
@@ -65,6 +66,8 @@ def stored_results(trial: Path) -> tuple[list[dict[str, Any]], list[int]]:
 
 def broken_rows_text(trial: Path) -> str:
     """Names the broken lines of a trial's results; empty if all lines are whole."""
+    if reason := _unreadable(trial / RESULTS_JSON):
+        return f"{trial / RESULTS_JSON} cannot be read ({reason}) and is left out"
     _, broken = stored_results(trial)
     if not broken:
         return ""
@@ -75,12 +78,12 @@ def broken_rows_text(trial: Path) -> str:
 def mend_table(trial: Path) -> None:
     """Moves a damaged ``progress.csv`` aside; it is written again from ``result.json``."""
     file = trial / RESULTS_CSV
-    if not file.is_file():
+    if not file.exists():
         return
     try:
         with file.open(newline="", encoding="utf-8") as lines:
             widths = {len(row) for row in csv.reader(lines)}
-    except (ValueError, csv.Error):
+    except (OSError, ValueError, csv.Error):
         widths = set()
     if len(widths) != 1:
         file.replace(trial / f"{RESULTS_CSV}.damaged")
@@ -88,15 +91,29 @@ def mend_table(trial: Path) -> None:
 
 def mend_rows(trial: Path) -> None:
     """Removes broken lines from a trial's results; a copy with them stays beside it."""
+    file, draft = trial / RESULTS_JSON, trial / f".{RESULTS_JSON}.draft"
+    aside = trial / f"{RESULTS_JSON}.damaged"
+    if _unreadable(file):
+        file.replace(aside)
     _, broken = stored_results(trial)
     if not broken:
         return
-    file, draft = trial / RESULTS_JSON, trial / f".{RESULTS_JSON}.draft"
     lines = enumerate(file.read_text(encoding="utf-8", errors="replace").split("\n"), start=1)
     whole = [line for number, line in lines if line and number not in broken]
     draft.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
-    file.replace(trial / f"{RESULTS_JSON}.damaged")
+    file.replace(aside)
     draft.replace(file)
+
+
+def _unreadable(file: Path) -> str:
+    """Why a file cannot be opened; empty if it can, or if it is not there."""
+    try:
+        file.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _lines_text(numbers: list[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from ray.tune.search import BasicVariantGenerator
 from searches import experiment
 
 import rllib_ptm
+from rllib_ptm import PTMConfig
 from rllib_ptm.checkpoints.folder import CheckpointError, whole_checkpoint
+from rllib_ptm.checkpoints.saved_policy import saved_settings
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.run.resume import (
     NothingLeftError,
@@ -39,18 +42,28 @@ Damage = Callable[[Path], object]
 def checkpoints_of_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a checkpoint is whole is tested elsewhere; here it is if it holds its file."""
 
-    def check(path: Path) -> None:
+    def check(path: Path, read: tuple[str, ...]) -> dict[str, bytes]:
         if not (path / "weights").is_file():
             raise CheckpointError(f"{path}: the checkpoint is incomplete: weights is missing")
+        return dict.fromkeys(read, (path / "weights").read_bytes())
 
     monkeypatch.setattr("rllib_ptm.cli.run.saved_trials.check_algorithm", check)
     rllib_ptm.register()
 
 
-def add_checkpoint(trial: Path, iteration: int, progress: dict[str, int]) -> Path:
-    with whole_checkpoint(trial / f"checkpoint_{iteration - 1:06}", None, progress) as place:
+def add_checkpoint(
+    trial: Path,
+    iteration: int,
+    progress: dict[str, int],
+    config: dict[str, Any],
+    name: str | None = None,
+) -> Path:
+    """A checkpoint whose weights are the settings that it was trained with."""
+    folder = trial / (name or f"checkpoint_{iteration - 1:06}")
+    with whole_checkpoint(folder, None, progress) as place:
         Path(place[1]).mkdir()
-        (Path(place[1]) / "weights").touch()
+        settings = saved_settings(PTMConfig().update_from_dict(config))
+        (Path(place[1]) / "weights").write_text(json.dumps(settings))
     return Path(place[2])
 
 
@@ -66,7 +79,7 @@ def add_trial(run: Path, config: dict[str, Any], number: int = 0, iterations: in
             "num_env_steps_sampled_lifetime": 1000 * iteration,
         }
         rows.append({**progress, "time_total_s": 2.0 * iteration, "config": config, "done": False})
-        add_checkpoint(trial, iteration, progress)
+        add_checkpoint(trial, iteration, progress, config)
     (trial / "result.json").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return trial
 
@@ -174,10 +187,96 @@ def test_a_checkpoint_that_the_state_does_not_know_is_used(run: Path) -> None:
     """A run that is killed has checkpoints that are newer than its state."""
     trial = trial_of(run)
     progress = {"training_iteration": 4, "num_env_steps_sampled_lifetime": 4000}
-    newer = add_checkpoint(trial, 4, progress)
+    newer = add_checkpoint(trial, 4, progress, experiment().config)
     more = experiment(stop={"training_iteration": 9})
     left = check_resumable(more, run)
     assert left.lines() == [f"goes on from iteration 4 (4,000 env steps), {newer}"]
+
+
+@pytest.mark.parametrize(
+    ("config", "steps", "said"),
+    [
+        ({"method": "refil"}, 4000, 'training.method was "refil", is "ptm"'),
+        ({"seed": 5}, 4000, "seed was 5, is null"),
+        ({"env_config": {"tasks": ["3m_vs_2m"]}}, 4000, "env_config.tasks was"),
+        ({}, 2900, "iteration 3 ended there after 2,900 env steps, here after 3,000"),
+    ],
+)
+@pytest.mark.parametrize("name", ["checkpoint_000002", "checkpoint_000003"])
+def test_a_checkpoint_of_another_run_is_not_used(
+    run: Path, name: str, config: dict[str, Any], steps: int, said: str
+) -> None:
+    trial = trial_of(run)
+    newest = trial / "checkpoint_000002"
+    progress = {
+        "training_iteration": 3 if steps < 4000 else 4,
+        "num_env_steps_sampled_lifetime": steps,
+    }
+    shutil.rmtree(trial / name, ignore_errors=True)
+    foreign = add_checkpoint(trial, 4, progress, {**experiment().config, **config}, name)
+    left = check_resumable(experiment(), run)
+    (note,) = left.notes
+    assert note.startswith(f"{foreign}: it is of another run: ")
+    assert said in note
+    if foreign == newest:
+        newest = trial / "checkpoint_000001"
+    assert left.trials[0].checkpoint == newest
+
+
+def test_a_checkpoint_says_its_own_progress(run: Path) -> None:
+    """Its place does not: here that of the first iteration was copied over the last."""
+    trial = trial_of(run)
+    shutil.rmtree(trial / "checkpoint_000002")
+    shutil.copytree(trial / "checkpoint_000000", trial / "checkpoint_000002")
+    shutil.copytree(trial / "checkpoint_000000", trial / "checkpoint_best")  # a user keeps one
+    left = check_resumable(experiment(), run)
+    last = trial / "checkpoint_000002"
+    assert left.lines() == [f"goes on from iteration 1 (1,000 env steps), {last}"]
+
+
+def test_a_finished_run_without_its_states_goes_on_beyond_its_end(run: Path) -> None:
+    trial = trial_of(run)
+    rows = trial.joinpath("result.json").read_text().splitlines()
+    rows[-1] = json.dumps({**json.loads(rows[-1]), "done": True})
+    (trial / "result.json").write_text("\n".join(rows))
+    (run / RECORD_FILE).unlink()  # it says where the run was to end
+    state_of(run).unlink()
+    assert "goes on from iteration 3" in check_resumable(experiment(), run).lines()[0]
+
+
+@pytest.mark.parametrize("with_state", [True, False])
+def test_results_that_cannot_be_opened_are_moved_aside(run: Path, with_state: bool) -> None:
+    trial = trial_of(run)
+    for name in ("result.json", "progress.csv"):
+        (trial / name).unlink(missing_ok=True)
+        (trial / name).mkdir()
+    if not with_state:
+        state_of(run).unlink()
+    left = check_resumable(experiment(), run)
+    assert left.notes == [
+        f"{trial / 'result.json'} cannot be read (Is a directory) and is left out"
+    ]
+    assert "goes on from iteration 3 (3,000 env steps)" in left.lines()[0]
+    write_states(left)
+    assert not {"result.json", "progress.csv"} & {path.name for path in trial.iterdir()}
+
+
+@pytest.mark.parametrize("row", ['{"training_iteration": "two"}', '{"training_iteration": null}'])
+def test_a_result_without_its_iteration_is_broken(run: Path, row: str) -> None:
+    file = trial_of(run) / "result.json"
+    file.write_text(f"{row}\n{file.read_text()}")
+    state_of(run).unlink()
+    assert check_resumable(experiment(), run).notes == [
+        f"{file}: line 1 cannot be read and is left out"
+    ]
+
+
+def test_a_trials_folder_that_is_a_file_is_missing(run: Path) -> None:
+    trial = trial_of(run)
+    shutil.rmtree(trial)
+    trial.touch()
+    with pytest.raises(NothingLeftError, match="the trial's folder is missing"):
+        check_resumable(experiment(), run)
 
 
 def test_broken_results_are_left_out_and_kept_aside(run: Path) -> None:
