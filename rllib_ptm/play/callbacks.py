@@ -10,11 +10,12 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.env.env_context import EnvContext
+from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.utils import force_list
 
 from rllib_ptm.envs.starcraft.tasks import Task
@@ -22,9 +23,6 @@ from rllib_ptm.envs.starcraft.units import FloatArray, IntArray, Units
 from rllib_ptm.play.live_episode import LiveEpisode
 from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.tasks.callback import TaskPriorityCallback
-
-if TYPE_CHECKING:
-    from rllib_ptm.play.env_runner import TeamEnvRunner
 
 R = TypeVar("R")
 
@@ -107,7 +105,7 @@ class RunnerCallbacks:
         runner: The env runner.
     """
 
-    def __init__(self, runner: TeamEnvRunner) -> None:
+    def __init__(self, runner: EnvRunner) -> None:
         self._runner = runner
         callbacks = [make() for make in runner.config.callbacks_class]
         self._functions = {
@@ -191,9 +189,7 @@ class EpisodeCallbacks:
         )
 
 
-def report_callback_errors(
-    runner: TeamEnvRunner, play: Callable[[TeamEnvRunner], R]
-) -> R | CallbackError:
+def report_callback_errors(runner: EnvRunner, play: Callable[[EnvRunner], R]) -> R | CallbackError:
     """Plays on a runner; returns the error of a callback in a remote runner's process.
 
     RLlib restarts a remote runner that raises. A callback would raise again and again there, and
