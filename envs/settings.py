@@ -111,7 +111,7 @@ def check_value(place: str, value: Any, hint: Any) -> Any:
 
 
 def plain_numbers(place: str, value: Any) -> Any:
-    """Returns a value with Python's numbers in place of numpy's.
+    """Returns a value with Python's numbers and lists in place of numpy's numbers and arrays.
 
     Args:
         place: Where it stands, for messages.
@@ -125,6 +125,8 @@ def plain_numbers(place: str, value: Any) -> Any:
     """
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return value.item()
+    if type(value) is np.ndarray:
+        return plain_numbers(place, value.tolist())
     if type(value) is int and abs(value) > LARGEST_INT:
         raise InputError(f"{place}: expected at most 2**63 - 1, found {shown(value, 30)}")
     if type(value) in (list, tuple):

@@ -103,6 +103,8 @@ def _message(error: TyperException, words: Sequence[str]) -> str:
     option = getattr(error, "option_name", None)
     if option is not None and (instead := replacement(option, words[0])):
         return f"{option}: {instead}"
+    if len(words) > 1 and words[0] == "train" and words[1].endswith((".yaml", ".yml")):
+        return f"{words[1]}: a file comes after the word file: rllib train file {words[1]}"
     if words and words[0] in REMOVED_COMMANDS:
         return f"{words[0]}: {REMOVED_COMMANDS[words[0]]}"
     return error.format_message()

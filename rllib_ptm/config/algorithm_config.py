@@ -25,7 +25,7 @@ from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.team_view import MEDIVAC
 from rllib_ptm.learn.rl_module import TRAINED_IN, PTMModule
 from rllib_ptm.model.sizes import NetworkSizes
-from rllib_ptm.ray_private import LEARNER_CLASS, MODEL_CONFIG, RL_MODULE_SPEC
+from rllib_ptm.ray_private import BUILDER_ARGUMENTS, LEARNER_CLASS, MODEL_CONFIG, RL_MODULE_SPEC
 
 ENVIRONMENT = "multi_task_sc2"
 
@@ -90,7 +90,10 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         Raises:
             InputError: A line for each unknown key, wrong type or value out of range.
         """
-        values = set_directly(self, self.checked(config_dict))
+        checked = self.checked(config_dict)
+        # RLlib's own method does not know the arguments of its builder methods.
+        renamed = {BUILDER_ARGUMENTS.get(key, key): value for key, value in checked.items()}
+        values = set_directly(self, renamed)
         with errors_in_one_line("config"):
             return super().update_from_dict(values)
 
@@ -202,6 +205,13 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
                         f"config.{key}: it changes nothing without {needed}; found "
                         f"{shown(getattr(self, key))}"
                     )
+        with problems.collect():
+            if self.min_train_timesteps_per_iteration and not self.updates_per_episode:
+                raise InputError(
+                    f"config.min_train_timesteps_per_iteration: an iteration without updates "
+                    f"(updates_per_episode: 0) never ends; found "
+                    f"{self.min_train_timesteps_per_iteration}"
+                )
         with problems.collect():
             self._check_model_config()
         problems.raise_if_any()

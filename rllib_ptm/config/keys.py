@@ -8,7 +8,7 @@ from typing import Any
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-from rllib_ptm.config.object_settings import check_object, takes_object
+from rllib_ptm.config.object_settings import OBJECT_KEYS, check_object, takes_object
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.config.rllib_settings import REPLACED_KEYS, RLLIB_KEYS, check_rllib_key
 from rllib_ptm.config.search_spaces import candidates, has_space
@@ -160,6 +160,8 @@ def argument_of(name: str) -> str:
 
 
 _ARGUMENTS = {attribute: argument for argument, attribute in BUILDER_ARGUMENTS.items()}
+# Further names that a misspelt key may mean.
+_TAKING_OBJECTS = {"callbacks", *EVENTS, *map(argument_of, OBJECT_KEYS)}
 
 
 def _check_key(place: str, key: str, value: Any, defaults: AlgorithmConfig) -> None:
@@ -170,8 +172,7 @@ def _check_key(place: str, key: str, value: Any, defaults: AlgorithmConfig) -> N
     if key in PTM_KEYS:
         read_settings(PTMSettings, {key: value}, place)
     elif name not in known and name not in REPLACED_KEYS:
-        others = [k for k in known if not k.startswith("_") and k not in REPLACED_KEYS]
-        raise unknown_name(where, key, {*PTM_KEYS, *RLLIB_KEYS, ENV_CONFIG}, others)
+        raise unknown_name(where, key, {*PTM_KEYS, *RLLIB_KEYS, ENV_CONFIG}, _TAKING_OBJECTS)
     elif takes_object(name):
         check_object(where, name, value, defaults)
     else:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from gymnasium import Space
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
@@ -73,6 +75,14 @@ def _check_module(place: str, value: Any, config: AlgorithmConfig) -> None:
         _check_class(f"{place}.module_class", value.module_class, base)
     if value.catalog_class is not None:
         raise InputError(f"{place}.catalog_class: it changes nothing in PTM; leave it out")
+    for space in ("observation_space", "action_space"):
+        if not isinstance(found := getattr(value, space), Space | None):
+            raise InputError(
+                f"{place}.{space}: expected a space of gymnasium, found {shown(found)}"
+            )
+    path = value.load_state_path
+    if path is not None and "://" not in str(path) and not Path(path).exists():
+        raise InputError(f"{place}.load_state_path: {path}: there is no such folder")
 
 
 def _check_model_config(place: str, value: Any, config: AlgorithmConfig) -> None:

@@ -115,6 +115,11 @@ REPLACED_KEYS: dict[str, str] = {
     "min_iter_time_s": "min_time_s_per_iteration",
     "timesteps_per_iteration": "min_sample_timesteps_per_iteration",
     "metrics_smoothing_episodes": "metrics_num_episodes_for_smoothing",
+    "buffer_size": "buffer_capacity_episodes",
+    "lr_schedule": "lr",
+    # Names of other libraries
+    "learning_rate": "lr",
+    "batch_size": "batch_size_episodes",
     # Former names
     "num_rollout_workers": "num_env_runners",
     "num_envs_per_worker": "num_envs_per_env_runner",

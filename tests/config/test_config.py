@@ -115,6 +115,10 @@ BAD: list[tuple[dict[Any, Any], list[str]]] = [
     ({"clip_actions": 0}, ["config.clip_actions", "changes nothing in PTM"]),
     ({"num_gpus": 1}, ["config.num_gpus", "num_gpus_per_learner"]),
     ({"torch_compile_learner": True}, ["torch_compile_learner", "changes nothing in PTM"]),
+    # Names of other libraries, and what they mean here
+    ({"learning_rate": 0.1}, ["config.learning_rate", "use lr instead"]),
+    ({"use_lstm": True}, ["config.use_lstm", "unknown; legal"]),  # and no key without an effect
+    ({"learner_class": dict}, ["config.learner_class", "inherits from PTMLearner"]),
     ({7: 1}, ["config", "names", "7"]),
     ({"env_config": {"task": "small_mt"}}, ["env_config.task", "'tasks'"]),
     ({"env_config": {"tasks": "smal_mt"}}, ["tasks", "'smal_mt'", "'small_mt'"]),

@@ -46,6 +46,23 @@ BUILT: list[tuple[Build, str]] = [
     (lambda c: c.rl_module(model_config={"mixing_dim": 8}), r"set it with training\(mixing_dim"),
     (lambda c: c.rl_module(rl_module_spec=RLModuleSpec(module_class=dict)), "PTMModule"),
     (lambda c: c.rl_module(rl_module_spec=RLModuleSpec(model_config={"a": 1})), "model_config.a: "),
+    (
+        lambda c: c.rl_module(rl_module_spec=RLModuleSpec(observation_space=3)),
+        "observation_space: expected a space of gymnasium, found 3",
+    ),
+    (
+        lambda c: c.rl_module(rl_module_spec=RLModuleSpec(load_state_path="/no/x")),
+        "load_state_path: /no/x: there is no such",
+    ),
+    (lambda c: c.training(lr=np.array([[0, 0.1], [9, -0.1]])), r"lr\[1\]\[1\]: expected more"),
+    (
+        lambda c: c.update_from_dict({"model_config": {"mixing_dim": 4}}),
+        r"model_config.mixing_dim: set it with training\(mixing_dim",
+    ),
+    (
+        lambda c: c.training(updates_per_episode=0).reporting(min_train_timesteps_per_iteration=9),
+        "min_train_timesteps_per_iteration: .*never ends",
+    ),
     (lambda c: c.evaluation(evaluation_interval=-5), "evaluation_interval: expected at least 1"),
     (lambda c: c.evaluation(evaluation_duration="auto"), "evaluation_duration: expected int"),
     (lambda c: c.evaluation(evaluation_parallel_to_training=True), "evaluation_num_env_runners"),

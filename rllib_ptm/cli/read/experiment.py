@@ -34,6 +34,7 @@ from rllib_ptm.envs.starcraft.backends import EnvSettings
 
 _NAME = re.compile(r"\w[\w.+=-]{0,99}")
 _LONGEST_NAME_BYTES = 200  # a folder's name has at most 255, on some file systems fewer
+_OF_RLLIB = ("class", "worker_index")  # in the state of a config; Tune's begin with underscores
 ALGORITHMS = ("PTM",)
 ENVIRONMENTS = ("multi_task_sc2",)
 
@@ -66,6 +67,16 @@ class CheckpointSettings(Settings):
                 "checkpoint), found false"
             )
         return at_end
+
+    @field_validator("checkpoint_score_order")
+    @classmethod
+    def _check_order(cls, order: str, info: ValidationInfo) -> str:
+        if order == "min" and info.data.get("checkpoint_score_attribute", "") is None:
+            raise InputError(
+                "checkpoint_score_order: it changes nothing without checkpoint_score_attribute, "
+                "found 'min'"
+            )
+        return order
 
 
 class ExperimentSettings(Settings):
@@ -110,6 +121,10 @@ class ExperimentSettings(Settings):
     def _check_config(cls, config: Mapping[str, Any] | None) -> Mapping[str, Any]:
         config = config or {}
         problems = Problems()
+        for key in config:
+            with problems.collect():
+                if key in _OF_RLLIB or key.startswith("__"):
+                    raise InputError(f"config.{key}: Ray writes it itself; leave it out")
         with problems.collect():
             read_spaces(config, "config")
         with problems.collect():
@@ -149,6 +164,8 @@ class ExperimentSettings(Settings):
         if "scheduler" not in info.data:
             return FifoSettings()
         kind = SCHEDULERS[info.data["scheduler"]]
+        if kind is FifoSettings and isinstance(written, Mapping):
+            _check_no_settings(written)
         settings = read_settings(kind, {} if written is None else written, "scheduler_config")
         if "config" in info.data:
             results = reported_keys(*played_tasks(info.data["config"]))
@@ -332,6 +349,19 @@ def _replaced(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, A
     if "scheduler" in chosen and "scheduler_config" not in chosen:
         replaced.pop("scheduler_config", None)  # those of another scheduler
     return replaced
+
+
+def _check_no_settings(written: Mapping[str, Any]) -> None:
+    """Refuses settings of a scheduler without any."""
+    others = [name for name, kind in SCHEDULERS.items() if kind is not FifoSettings]
+    if written:
+        raise InputError(
+            *(
+                f"scheduler_config.{key}: {key!r} is unknown to the scheduler 'fifo', which has "
+                f"no settings; other schedulers: {', '.join(others)}"
+                for key in written
+            )
+        )
 
 
 def _known_name(place: str, value: Any, legal: tuple[str, ...]) -> str:

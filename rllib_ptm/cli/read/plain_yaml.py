@@ -28,6 +28,7 @@ _PREFIX = "tag:yaml.org,2002:"
 _INT, _FLOAT, _MERGE, _DATE = (f"{_PREFIX}{k}" for k in ("int", "float", "merge", "timestamp"))
 _WORDS = (f"{_PREFIX}str", f"{_PREFIX}value", _MERGE)  # a lone = or << is a word
 _CONSTANTS = (f"{_PREFIX}bool", f"{_PREFIX}null")
+_OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|.*:.*")  # 010 is 8, and 1:30 is 90
 _LIST, _MAPPING = f"{_PREFIX}seq", f"{_PREFIX}map"
 
 
@@ -101,6 +102,11 @@ class _PlainLoader(yaml.SafeLoader):
         if node.tag in _WORDS:
             return check_word(node.value)
         meant = self.resolve(ScalarNode, node.value, (True, False))
+        if meant in (_INT, _FLOAT) and _OTHER_BASE.fullmatch(node.value):
+            raise InputError(
+                f"YAML 1.1 reads {node.value!r} in base 8 or 60; write the number in base 10, or "
+                f"put a word between quotes"
+            )
         if node.tag == _INT == meant:
             return read_number(node.value, lambda _: self.construct_yaml_int(node))
         if node.tag == _FLOAT and meant in (_INT, _FLOAT):

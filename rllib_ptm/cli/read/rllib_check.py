@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rllib_ptm.cli.read.experiment import Experiment, played_tasks
 from rllib_ptm.cli.read.result_keys import reported_keys
-from rllib_ptm.envs.errors import InputError, Problems, located, unknown_name
+from rllib_ptm.cli.read.scheduler_settings import PbtSettings
+from rllib_ptm.envs.errors import Problems, located, unknown_name
 from rllib_ptm.tasks.metrics import LOSS_PATH
+
+if TYPE_CHECKING:
+    from rllib_ptm import PTMConfig
 
 
 def check_with_rllib(experiment: Experiment) -> None:
@@ -20,20 +24,38 @@ def check_with_rllib(experiment: Experiment) -> None:
     Raises:
         InputError: A line for each unknown key, wrong value, or value that does not fit the others.
     """
+    from rllib_ptm.cli.read.effects import check_effects, check_evaluates, check_mutations
+
+    problems = Problems()
+    variants = list(experiment.variants())
+    configs = []
+    with located(f"{experiment.source}: {experiment.name}: "):
+        with problems.collect():
+            check_evaluates(variants)
+        for variant in variants:
+            with problems.collect():
+                _check_losses(experiment, variant)
+            with problems.collect():
+                configs.append(_checked(variant))
+        problems.raise_if_any()
+        with problems.collect():
+            check_effects(experiment.config, configs)
+        if isinstance(experiment.scheduler_settings, PbtSettings):
+            with problems.collect():
+                check_mutations(experiment.scheduler_settings, variants[0], _checked)
+        problems.raise_if_any()
+
+
+def _checked(variant: Mapping[str, Any]) -> PTMConfig:
+    """The config of a variant, with all of RLlib's checks."""
     from rllib_ptm import PTM, PTMConfig
     from rllib_ptm.config.builder_methods import errors_in_one_line
 
-    problems = Problems()
-    with located(f"{experiment.source}: {experiment.name}: "):
-        for variant in experiment.variants():
-            with problems.collect():
-                _check_evaluates(variant)
-            with problems.collect():
-                _check_losses(experiment, variant)
-            with problems.collect(), errors_in_one_line("config"):
-                PTMConfig().update_from_dict(variant).validate()
-                PTM.default_resource_request(variant)
-        problems.raise_if_any()
+    with errors_in_one_line("config"):
+        config = PTMConfig().update_from_dict(dict(variant))
+        config.validate()
+        PTM.default_resource_request(dict(variant))
+    return config
 
 
 def check_warm_start(experiment: Experiment) -> list[str]:
@@ -63,22 +85,6 @@ def check_warm_start(experiment: Experiment) -> list[str]:
     return list(reports)
 
 
-def _check_evaluates(config: Mapping[str, Any]) -> None:
-    """A command evaluates at intervals only; in Python a user may call ``evaluate()``."""
-    interval = "evaluation_interval"
-    if config.get(interval, 0) not in (0, None):
-        return
-    without_effect = [
-        key
-        for key in config
-        if key != interval and (key.startswith("evaluation_") or key == "seed_for_evaluation")
-    ]
-    if without_effect:
-        raise InputError(
-            *(f"config.{key}: it changes nothing without {interval}" for key in without_effect)
-        )
-
-
 def _check_losses(experiment: Experiment, config: Mapping[str, Any]) -> None:
     """A run never reports the losses that its method does not have."""
     scheduler, losses = experiment.scheduler_settings, _losses(config)
@@ -104,7 +110,8 @@ def _losses(config: Mapping[str, Any]) -> list[str]:
     from rllib_ptm.model.q_values import ORIGINAL
 
     method = config.get("method", PTMSettings.model_fields["method"].default)
-    terms = METHODS[method].terms if method in METHODS else ()  # a wrong name is reported elsewhere
+    known = isinstance(method, str) and method in METHODS  # a wrong one is reported elsewhere
+    terms = METHODS[method].terms if known else ()
     return [f"{LOSS_PATH}{term}" for term in dict.fromkeys((ORIGINAL, *terms))]
 
 

@@ -85,18 +85,39 @@ def read_space(value: Mapping[str, Any], place: str) -> tuple[str, list[Any]]:
     positive = arguments if space.logarithmic else arguments[1 if not space.bounded else 2 :]
     if any(argument <= 0 for argument in positive):
         raise InputError(f"{place}.{name}: expected {expected} above 0, found {arguments!r}")
+    if space.arguments == _STEPPED and not all(_is_multiple(a, arguments[2]) for a in arguments):
+        raise InputError(
+            f"{place}.{name}: expected low and high that are multiples of step, found {arguments!r}"
+        )
     return name, arguments
+
+
+def _check_points(points: list[Any], place: str) -> None:
+    """Checks that no point of a grid stands twice: it would be the same trial again."""
+    written = [repr(point) for point in points]
+    for point in written:
+        if written.count(point) > 1:
+            raise InputError(f"{place}.{GRID}: {point:.100} stands twice; num_samples repeats runs")
+
+
+def _is_multiple(number: float, step: float) -> bool:
+    """As Ray Tune checks it."""
+    return math.isclose(number / step, round(number / step))
 
 
 def extremes(value: Mapping[str, Any], place: str) -> list[Any]:
     """The values of a space that have to be legal: all of a list, or both ends of a range."""
     name, arguments = read_space(value, place)
     space = SPACES[name]
+    if name == GRID:
+        _check_points(arguments, place)
     if not space.arguments:
         return arguments
     if not space.bounded:
-        return arguments[:1]  # the mean: a normal distribution has no ends
+        return [float(arguments[0])]  # the mean: a normal distribution has no ends
     low, high = arguments[:2]
+    if not space.whole:
+        return [float(low), float(high)]
     return [low, high - 1 if name in ("randint", "lograndint") else high]
 
 

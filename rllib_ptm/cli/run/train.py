@@ -150,6 +150,11 @@ def _runs(experiments: Sequence[Experiment], storage: Path, options: TrainOption
     """
     if options.run_folder is not None and len(experiments) > 1:
         raise InputError("--run-folder: the file holds several experiments, which need one each")
+    if options.run_folder is not None and not _is_folder_name(options.run_folder):
+        raise InputError(
+            f"--run-folder: expected the name of a folder in --storage-path, without '/', found "
+            f"{options.run_folder!r:.100}"
+        )
     if not options.resume:
         return [
             Run(experiment, _new_folder(experiment, storage, options.run_folder))
@@ -165,6 +170,10 @@ def _runs(experiments: Sequence[Experiment], storage: Path, options: TrainOption
         else Run(experiment, one.folder, one)
         for experiment, one in zip(experiments, left, strict=True)
     ]
+
+
+def _is_folder_name(name: str) -> bool:
+    return name not in ("", "..") and Path(name).name == name
 
 
 def _left(experiment: Experiment, storage: Path, chosen: str | None) -> Resumable | InputError:

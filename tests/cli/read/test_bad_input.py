@@ -53,6 +53,10 @@ BAD_VALUES: list[tuple[str, Any, str, str]] = [
     ("config.env", "CartPole-v1", "config.env", "expected 'multi_task_sc2' as in env"),
     ("num_samples", 0, "small.num_samples", "expected at least 1 and at most 10000, found 0"),
     ("config", [1, 2], "small.config", "expected Mapping"),
+    ("config.class", "x", "small.config.class", "leave it out"),
+    ("config.__stdout_file__", "x", "small.config.__stdout_file__", "leave it out"),
+    ("config.method", ["ptm"], "config.method", "expected str, found ['ptm']"),
+    ("checkpoint_config.checkpoint_score_order", "min", "score_order", "changes nothing without"),
     # Stop conditions: with a key that is never reported, training would not end
     ("stop.time_totl_s", 3, "stop.time_totl_s", "did you mean 'time_total_s'?"),
     ("stop.episode_reward_mean", 3, "stop.episode_reward_mean", "env_runners/episode_return_mean"),
@@ -122,12 +126,15 @@ BAD_FILES: list[tuple[str, str, str]] = [
     ("small: {run: PTM, run: PTM}", "line 1, column 19", "'run' stands twice"),
     ("small: &x {run: *x}", "nested too deeply", "holds too much"),
     ("small: {num_samples: 2001-01-01}", "2001", "put it between quotes"),
+    ("small: {num_samples: 010}", "line 1, column 22", "base 8 or 60"),
+    ("small: {config: {lr: 1:30.5}}", "'1:30.5'", "base 8 or 60"),
     ("small: {config: {1: 2}}", "keys that are words", "found 1"),
     ("[" * 3000, "nested too deeply", ""),
 ]
 
 BAD_COMMANDS: list[tuple[list[str], str, str]] = [
     (["trian"], "'trian'", "Did you mean 'train'?"),
+    (["train", "mine.yaml", "--resume"], "mine.yaml", "rllib train file mine.yaml"),
     (["train", "file", "missing.yaml"], "missing.yaml", "there is no such file"),
     (["train", "file", "tuned_examples/ptm_smal_mt.yaml"], "ptm_smal_mt", "ptm_small_mt.yaml'?"),
     (["train", "file", "."], ".", "found a folder"),
@@ -305,6 +312,17 @@ def test_no_cluster_there(address: str, tmp_path: Path, capsys: pytest.CaptureFi
     line = the_line(capsys, [*arguments, "--ray-address", address])
     assert line.startswith("rllib: --ray-address: ")
     assert repr(address) in line
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "../x", "/tmp/x"])
+def test_a_run_folder_is_a_name(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["example", "run", "ptm_small_mt_quick", "--storage-path", str(tmp_path)]
+    line = the_line(capsys, [*words, "--run-folder", name])
+    assert "--run-folder: expected the name of a folder in --storage-path" in line
+    assert f"found {name!r}" in line
+    assert not any(tmp_path.iterdir())
 
 
 def test_nothing_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

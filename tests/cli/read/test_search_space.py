@@ -43,6 +43,15 @@ def test_each_space_is_tunes(space: dict[str, Any], made: Any, ends: list[Any]) 
     assert extremes(space, "x") == ends
 
 
+def test_ends_are_of_the_type_that_tune_draws() -> None:
+    for space, made, ends in GOOD_SPACES:
+        if not isinstance(made, dict) and "choice" not in space:
+            assert {type(end) for end in extremes(space, "x")} == {type(made.sample())}, (
+                space,
+                ends,
+            )
+
+
 def test_the_table_is_tested_whole() -> None:
     assert {next(iter(space)) for space, _, _ in GOOD_SPACES} == set(SPACES)
 
@@ -90,6 +99,10 @@ def test_ends_and_grids_are_combined_while_they_are_few() -> None:
         ({"config": {"lr": {"uniform": [0.1]}}}, "config.lr: expected uniform: [low, high] and no"),
         ({"config": {"lr": {"randint": [0.5, 3]}}}, "config.lr.randint: expected whole numbers"),
         ({"config": {"lr": {"choice": []}}}, "config.lr: expected choice: [a value, ...]"),
+        ({"config": {"lr": {"qloguniform": [0.01, 0.1, 1]}}}, "low and high that are multiples"),
+        ({"config": {"lr": {"qrandint": [4, 9, 5]}}}, "qrandint: expected low and high that are"),
+        ({"config": {"lr": {"grid_search": [0.1, 0.1]}}}, "lr.grid_search: 0.1 stands twice"),
+        ({"scheduler_config": {"metric": "x"}}, "scheduler 'fifo', which has no settings"),
         ({"max_concurrent_trials": 0}, "tiny.max_concurrent_trials: expected at least 1"),
     ],
 )
