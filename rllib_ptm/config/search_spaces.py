@@ -29,7 +29,8 @@ def has_space(value: Any) -> bool:
 def candidates(place: str, value: Any) -> Iterator[Any]:
     """Yields what Tune may put in the place of a value, as far as it can be told beforehand.
 
-    For a grid and ``tune.choice`` each value, for a range both ends, for a function nothing.
+    For a grid and ``tune.choice`` each value, for a range both ends, for a normal distribution its
+    mean, for a function nothing.
 
     Args:
         place: Where the value stands, for messages.
@@ -76,7 +77,9 @@ def _ends(place: str, space: Any) -> list[Any]:
     if not isinstance(space, (Float, Integer)):
         return []  # a function
     if not math.isfinite(space.lower) or not math.isfinite(space.upper):
-        return []  # a normal distribution has no ends
+        sampler = space.get_sampler()  # a normal distribution has no ends
+        normal = sampler.get_sampler() if isinstance(sampler, Quantized) else sampler
+        return [float(normal.mean)]
     if isinstance(space, Float):
         return [float(space.lower), float(space.upper)]
     return [space.lower, space.upper - (0 if isinstance(space.sampler, Quantized) else 1)]

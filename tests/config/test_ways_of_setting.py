@@ -270,6 +270,11 @@ def test_search_spaces_are_for_tune(build: Build, key: str, values: list[Any] | 
         (lambda c: c.training(method=tune.choice(["ptm", "refl"])), "did you mean 'refil'"),
         (lambda c: c.training(batch_size_episodes=tune.randint(0, 9)), "batch_size.*found 0"),
         (lambda c: c.training(batch_size_episodes=tune.uniform(8, 9)), "batch_size.*expected int"),
+        (lambda c: c.training(batch_size_episodes=tune.randn(8, 1)), "batch_size.*expected int"),
+        (
+            lambda c: c.training(batch_size_episodes=tune.qrandn(8, 1, 2)),
+            "batch_size.*expected int",
+        ),
         (lambda c: c.training(lr=tune.choice([[[0, 0.1], [9, -0.1]]])), r"lr\[1\]\[1\]: .*-0.1"),
         (lambda c: c.environment(env_config={"tasks": tune.choice(["5m_vs_6q"])}), "5m_vs_6q"),
         (lambda c: c.env_runners(num_env_runners=tune.choice([-1])), "num_env_runners: .*-1"),
