@@ -39,7 +39,12 @@ from rllib_ptm.cli.run.exit_codes import (
     Terminated,
     sigterm_as_exception,
 )
-from rllib_ptm.cli.show.messages import never_fail_to_encode, print_errors
+from rllib_ptm.cli.show.messages import (
+    OutputLostError,
+    never_fail_to_encode,
+    print_errors,
+    watched_output,
+)
 from rllib_ptm.envs.errors import InputError
 from rllib_ptm.process import make_importable, set_environment_variables
 
@@ -72,6 +77,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_environment_variables()
     never_fail_to_encode()
     words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        with watched_output():
+            return _run(words)
+    except OutputLostError as error:
+        print_errors([str(error)])
+        return EXIT_FAILED
+
+
+def _run(words: list[str]) -> int:
+    """Runs the command, and returns its exit code."""
     try:
         with sigterm_as_exception():
             return app(args=words, prog_name="rllib", standalone_mode=False) or 0

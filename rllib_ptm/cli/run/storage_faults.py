@@ -11,11 +11,14 @@ from pickle import UnpicklingError
 from typing import Any
 
 from ray.tune import Callback
+from ray.tune.error import TuneError
 
 from rllib_ptm.checkpoints.folder import CONTENTS_FILE, CheckpointError
 from rllib_ptm.checkpoints.saved_policy import check_algorithm
+from rllib_ptm.cli.show.messages import OutputLostError
 from rllib_ptm.ray_private import STORAGE_MARKER
 
+_OF_FILES = (OSError, EOFError, UnpicklingError)
 _PROBE_BYTES = 1 << 16  # more than what a full disk may still have left of its last blocks
 
 
@@ -52,10 +55,16 @@ def explained(name: str, folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, EOFError, UnpicklingError) as error:
+    except (*_OF_FILES, TuneError) as error:
+        cause = _of_files(error)
+        if cause is None:
+            raise
+        if isinstance(cause, OutputLostError):
+            text = str(cause)
+        else:
+            text = fault(folder) or _text(cause, folder)
         raise StorageFaultError(
-            f"{name}: {fault(folder) or _text(error, folder)}; "
-            f"{last_good(folder) or 'no checkpoint is left'}"
+            f"{name}: {text}; {last_good(folder) or 'no checkpoint is left'}"
         ) from error
 
 
@@ -95,6 +104,13 @@ def last_good(folder: Path) -> str:
             continue  # an older one may be whole
         return f"the last good checkpoint is {checkpoint}"
     return ""
+
+
+def _of_files(error: BaseException | None) -> OSError | EOFError | UnpicklingError | None:
+    """The error of a file behind another one: Tune hides those of its loggers in its own."""
+    while error is not None and not isinstance(error, _OF_FILES):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _text(error: OSError | EOFError | UnpicklingError, folder: Path) -> str:

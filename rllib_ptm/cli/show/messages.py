@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 
@@ -16,12 +19,66 @@ _IN_ASCII = {"…": ".", "α": "a", "ε": "e", "λ": "lambda"}  # in a framed ta
 
 
 def print_errors(messages: Iterable[str]) -> None:
-    """Prints each message as one line to stderr."""
+    """Prints each message as one line to stderr; the exit code remains where that is full."""
     lines = [" ".join(message.split()) for message in messages]
-    for line in lines[:_MOST_LINES]:
-        print(f"rllib: {_printable(_shortened(line))}", file=sys.stderr)
-    if len(lines) > _MOST_LINES:
-        print(f"rllib: and {len(lines) - _MOST_LINES} more like these", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        for line in lines[:_MOST_LINES]:
+            print(f"rllib: {_printable(_shortened(line))}", file=sys.stderr)
+        if len(lines) > _MOST_LINES:
+            print(f"rllib: and {len(lines) - _MOST_LINES} more like these", file=sys.stderr)
+
+
+class OutputLostError(OSError):
+    """Stdout cannot be written to, for example because it is a file on a full disk."""
+
+    def __str__(self) -> str:
+        return f"the output cannot be written: {self.strerror}"
+
+
+class _Output:
+    """Stdout, whose errors differ from those of other files."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with _as_lost_output():
+            return int(self._stream.write(text))
+
+    def flush(self) -> None:
+        with _as_lost_output():
+            self._stream.flush()
+
+
+@contextlib.contextmanager
+def _as_lost_output() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputLostError(error.errno, error.strerror) from error
+
+
+@contextlib.contextmanager
+def watched_output() -> Iterator[None]:
+    """A context in which stdout raises ``OutputLostError``, at the latest at its end."""
+    stream = sys.stdout
+    if stream is None:  # a shell can close it
+        yield
+        return
+    sys.stdout = output = cast("TextIO", _Output(stream))
+    try:
+        yield
+        output.flush()
+    except OutputLostError:
+        with open(os.devnull, "w") as nothing:  # Python would fail once more when it ends
+            os.dup2(nothing.fileno(), stream.fileno())
+        raise
+    finally:
+        if sys.stdout is output:
+            sys.stdout = stream
 
 
 def working(console: Console, text: str) -> AbstractContextManager[object]:

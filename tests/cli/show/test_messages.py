@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -9,16 +10,21 @@ import threading
 from pathlib import Path
 
 import pytest
+from ray.tune.error import TuneError
 from rich.console import Console
 from test_live_table import trained
 
 from rllib_ptm.cli.main import main
 from rllib_ptm.cli.read.text import check_path
+from rllib_ptm.cli.run.storage_faults import StorageFaultError, explained
 from rllib_ptm.cli.show.live_table import live_table
-from rllib_ptm.cli.show.messages import never_fail_to_encode, working
+from rllib_ptm.cli.show.messages import OutputLostError, never_fail_to_encode, working
 from rllib_ptm.cli.show.task_table import task_table
 from rllib_ptm.envs.errors import InputError
 from rllib_ptm.play.evaluation_episodes import TaskResult
+from rllib_ptm.ray_private import STORAGE_MARKER
+
+FULL = Path("/dev/full")  # as a file on a full disk
 
 
 class AsciiTerminal(io.TextIOWrapper):
@@ -109,3 +115,58 @@ def test_the_command_runs_in_another_thread(
     output = capsys.readouterr()
     assert codes == [0], output.err
     assert "Traceback" not in output.out + output.err
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize(
+    "words", [["example", "list"], ["example", "get", "ptm_small_mt"], ["--help"]]
+)
+def test_output_that_cannot_be_written_ends_in_one_line(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = FULL.open("w")
+    monkeypatch.setattr(sys, "stdout", full)
+    assert main(words) == 1
+    assert sys.stdout is full
+    full.close()  # as Python does at its end
+    said = capsys.readouterr().err
+    assert said == "rllib: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
+def test_an_error_that_cannot_be_written_keeps_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with FULL.open("w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert main(["example", "get", "nothing"]) == 2
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # so that closing it works
+
+
+@pytest.mark.parametrize("by_tune", [False, True])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OutputLostError(errno.EPIPE, "Broken pipe"), "the output cannot be written: Broken pipe"),
+        (OSError(errno.ENOSPC, "No space left", "/there/result.json"), "/there/result.json: No sp"),
+    ],
+)
+def test_a_file_that_fails_while_tune_runs_is_named(
+    error: OSError, said: str, by_tune: bool, tmp_path: Path
+) -> None:
+    def fail() -> None:
+        if not by_tune:
+            raise error
+        try:
+            raise error
+        except OSError:  # as Tune does with the errors of its callbacks
+            raise TuneError("Traceback") from None
+
+    (tmp_path / STORAGE_MARKER).touch()
+    with pytest.raises(StorageFaultError, match=f"^tiny: {said}"), explained("tiny", tmp_path):
+        fail()
+
+
+def test_another_error_of_tune_stays_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(TuneError), explained("tiny", tmp_path):
+        raise TuneError("Traceback")
