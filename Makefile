@@ -17,11 +17,13 @@ install: .venv/installed ## create .venv and install everything, once
 train: .venv/installed ## train the quick example; for another one: make train EXAMPLE=file.yaml
 	$(BIN)/rllib train file $(EXAMPLE)
 
+# The files run in the order of their names: those that start Ray come early, so no process is left alone
+# with a long one at the end.
 test: .venv/installed ## run the linter, the type checker and the fast tests, two test files at a time
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/installed ## run the tests that take minutes
 	$(BIN)/pytest -m slow
