@@ -20,7 +20,6 @@ import gymnasium as gym
 import numpy as np
 from battles import STEPS, smax_round
 from measure import Work, interleaved_seconds, print_table
-from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
@@ -31,6 +30,7 @@ from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view
 from rllib_ptm.learn.rl_module import PTMModule, team_spaces
 from rllib_ptm.play.env_runner import TeamEnvRunner
+from rllib_ptm.tasks.callback import TaskPriorityCallback
 
 BATTLES, ROUNDS, TASK, SIZE = (8, 64), 7, "5m_vs_5m", 5
 STOCK_STEPS = 5
@@ -43,6 +43,13 @@ class ModuleWithTimeAxis(PTMModule):
         obs = {name: value[:, 0] for name, value in batch[Columns.OBS].items()}
         out = super()._forward({**batch, Columns.OBS: obs})
         return {k: v if k == Columns.STATE_OUT else v[:, None] for k, v in out.items()}
+
+
+class NotMeasured(TaskPriorityCallback):
+    """Measures nothing: the stock runner's episodes have no task."""
+
+    def on_sample_end(self, **kwargs: Any) -> None:
+        """Does nothing."""
 
 
 class SingleBattleEnv(gym.Env):
@@ -89,7 +96,7 @@ def stock_runner(num_battles: int) -> SingleAgentEnvRunner:
     register_env("team", SingleBattleEnv)
     config = make_config(num_battles)
     config.env = "team"
-    config.callbacks(RLlibCallback)  # our callbacks read fields that RLlib's episodes lack
+    config.callbacks(NotMeasured)
     config.rl_module(rl_module_spec=RLModuleSpec(module_class=ModuleWithTimeAxis))
     return SingleAgentEnvRunner(config=config)
 

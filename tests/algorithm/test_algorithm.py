@@ -46,7 +46,7 @@ def assert_all_equal(weights: list[dict[str, np.ndarray]]) -> None:
             np.testing.assert_array_equal(other[key], value)
 
 
-@pytest.mark.parametrize("num_env_runners", [0, 1, 2])
+@pytest.mark.parametrize("num_env_runners", [0, 1, pytest.param(2, marks=pytest.mark.slow)])
 def test_training_reports_what_the_table_shows(
     make_config: MakeConfig, num_env_runners: int
 ) -> None:
@@ -320,7 +320,9 @@ def test_tune_knows_the_algorithm_by_name(make_config: MakeConfig, tmp_path: pat
     assert sorted(r.config["mining_lambda"] for r in results) == [1.0, 10.0]
 
 
-@pytest.mark.parametrize("method", ["ptm", "qmix_atten_popart"])
+@pytest.mark.parametrize(
+    "method", ["ptm", pytest.param("qmix_atten_popart", marks=pytest.mark.slow)]
+)
 def test_two_learners_take_the_step_of_one(make_config: MakeConfig, method: str) -> None:
     """The batches are the same, as one shard and as two."""
     steps = []

@@ -101,6 +101,7 @@ def test_other_tasks_on_the_slots_of_the_training(build: Callable[..., PTM]) -> 
     assert evaluate(algorithm)["episodes"] == {"1m_vs_1m": 5, "1m_vs_3m": 5}
 
 
+@pytest.mark.slow
 def test_what_a_dead_runner_leaves_is_played_by_the_others(build: Callable[..., PTM]) -> None:
     algorithm = build(evaluation_num_env_runners=2)
     before = evaluate(algorithm)
