@@ -1,7 +1,7 @@
 """Refuses to play or to learn in a forked child of a process that does so too.
 
 JAX, torch and Ray run threads. A fork copies their locks but not the threads, so the child waits
-for ever at its first call.
+without end at its first call.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ class WholeCheckpoints(Algorithm):
             path: The checkpoint's folder; with ``component``, the component's folder.
             *args: RLlib's arguments.
             trusted: Whether to load states that could run code; see ``safe_pickles``.
-            stop_on_error: Whether to stop the algorithm after an error: nobody else can stop what
+            stop_on_error: Whether to stop the algorithm after an error: no caller can stop what
                 ``from_checkpoint`` has built.
             **kwargs: RLlib's arguments.
 

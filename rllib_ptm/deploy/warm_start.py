@@ -1,4 +1,4 @@
-"""Starts a training from the weights of another run's checkpoint; everything else starts anew.
+"""Starts a training from the weights of another run's checkpoint; everything else starts fresh.
 
 The other run may have other tasks, another method, optimiser or mixer, and fewer slots. Its agent
 is always taken; its mixer and its statistics of tasks where the new run has the same ones.
@@ -39,7 +39,7 @@ class WarmStart(NamedTuple):
 
     Attributes:
         weights: Name -> array, of networks as large as those of the new run.
-        report: One line: what is taken, and what starts anew.
+        report: One line: what is taken, and what starts fresh.
     """
 
     weights: dict[str, np.ndarray]

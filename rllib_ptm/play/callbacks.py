@@ -99,7 +99,7 @@ class CallbackError(RuntimeError):
 
 
 class RunnerCallbacks:
-    """The callbacks of one env runner. What nobody overrides costs nothing.
+    """The callbacks of one env runner. An event without a callback costs nothing.
 
     Args:
         runner: The env runner.

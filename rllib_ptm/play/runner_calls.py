@@ -202,7 +202,7 @@ class RunnerCalls:
                 continue
             try:
                 ray.get(self._pings.pop(runner).ref)
-            except RayError:  # it is about to restart, or gone for ever: it is pinged again
+            except RayError:  # it is about to restart, or lost: it is pinged again
                 continue
             back.append(runner)
         return back

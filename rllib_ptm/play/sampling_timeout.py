@@ -43,7 +43,7 @@ class SamplingTimeout:
             )
 
     def runner_replaced(self) -> None:
-        """Begins the time anew: a new runner has started. Without episodes it does so once only."""
+        """Restarts the time limit for a new runner; without episodes it does so only once."""
         if not self._replaced:
             self._since = None
             self._replaced = True

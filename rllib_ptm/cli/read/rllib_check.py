@@ -65,7 +65,7 @@ def check_warm_start(experiment: Experiment) -> list[str]:
         experiment: One that ``check_with_rllib`` has checked.
 
     Returns:
-        A line for each: what is taken, and what starts anew.
+        A line for each: what is taken, and what starts fresh.
 
     Raises:
         InputError: A line for each that cannot be read, or does not fit.

@@ -1,6 +1,6 @@
 """Continues a run: checks what it left, says where each trial goes on from, and hands it to Tune.
 
-Everything that Tune reads is written anew from what could be read, so a damaged file of Tune's
+Everything that Tune reads is written again from what could be read, so a damaged file of Tune's
 own never decides what is trained.
 """
 
@@ -123,7 +123,7 @@ def write_states(run: Resumable) -> None:
 
 
 class OnlyRestored(Callback):
-    """Ends a run whose trials Tune could not restore: it would begin anew without a word.
+    """Ends a run whose trials Tune could not restore: it would start again in silence.
 
     Args:
         trial_ids: The trials that must be there.

@@ -1,6 +1,6 @@
 """The trials of an earlier run: what Tune's experiment state and the trials' folders say of them.
 
-Tune alone begins anew, with an empty config, where it cannot read its state. Here each trial that
+Tune alone starts again with an empty config where it cannot read its state. Here each trial that
 has a whole checkpoint is found, and nothing that damage spares is lost.
 """
 
@@ -58,7 +58,7 @@ class SavedTrial:
     Attributes:
         trial: Tune's object.
         folder: Its folder.
-        checkpoint: The newest whole checkpoint; None = it begins anew.
+        checkpoint: The newest whole checkpoint; None = it starts again.
         result: The result of that checkpoint's iteration.
     """
 
