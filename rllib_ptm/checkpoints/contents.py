@@ -1,7 +1,7 @@
 """``contents.json``: the list of a checkpoint's files, with sizes and checksums.
 
 The list is written last and checked first. A truncated, damaged or foreign folder is refused before
-any file is loaded. So is a file that is not listed but that RLlib would load.
+any file is loaded. A folder with an unlisted file that RLlib would load is refused too.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ def checked_builder(name: str) -> Callable[..., Any]:
     legal = {*arguments, *(PTM_KEYS if name == "training" else ())}
 
     @functools.wraps(of_rllib)
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """RLlib's method, after a check; ``wraps`` gives it RLlib's docstring."""
         given = {**dict(zip(arguments, args, strict=False)), **kwargs}
         values = self.checked({k: v for k, v in given.items() if v is not NotProvided})
         for key in values:
@@ -60,7 +61,7 @@ def checked_builder(name: str) -> Callable[..., Any]:
             of_rllib(self, **set_directly(self, values))
         return self
 
-    return method
+    return checked
 
 
 def set_directly(config: AlgorithmConfig, values: dict[str, Any]) -> dict[str, Any]:

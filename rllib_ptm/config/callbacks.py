@@ -40,7 +40,7 @@ def callback_classes(value: Any, place: str = "config.callbacks") -> list[Callab
 
     Raises:
         InputError: A line for each value that is no callback, or that overrides a method that
-            nobody calls; or there are two subclasses of ``TaskPriorityCallback``.
+            is never called. Also for two subclasses of ``TaskPriorityCallback``.
     """
     problems = Problems()
     made: list[Any] = []
@@ -68,7 +68,7 @@ def check_functions(place: str, event: str, value: Any) -> None:
         value: A function, a list of functions, or None.
 
     Raises:
-        InputError: Something else was found, or nobody calls functions for this event.
+        InputError: It is something else, or the event never comes.
     """
     if value is None:
         return

@@ -25,7 +25,7 @@ from rllib_ptm.model.native import library
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# The format of weights and statistics, whatever torch's default is.
+# The format of weights and statistics. torch's default format does not change it.
 WEIGHT_DTYPE = torch.float32
 
 # Torch compiles narrow products for each new shape, so the number of frames is rounded up to this.

@@ -78,8 +78,8 @@ def evaluation_episodes(
 def episode_seed(seed: int, task: str, number: int) -> int:
     """The seed of one episode of an evaluation: 63 bits of a hash.
 
-    It depends on nothing else, so the episode is the same whatever the other tasks are and however
-    many episodes are played. It is equal in every process and on every platform.
+    It depends on the arguments alone. Other tasks and the number of episodes do not change it. It
+    is equal in every process and on every platform.
 
     Args:
         seed: The evaluation's seed.

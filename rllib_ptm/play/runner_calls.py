@@ -84,8 +84,8 @@ class RunnerCalls:
             function: Its argument is the runner.
 
         Returns:
-            The results in the order of the runners; before them those of late runners that have
-            come in since the last time.
+            The results. First come those of late runners since the last call, then the others in
+            the order of the runners.
         """
         answers = self.collect()
         runners = self.idle()

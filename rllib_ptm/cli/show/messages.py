@@ -73,7 +73,7 @@ def watched_output() -> Iterator[None]:
         yield
         output.flush()
     except OutputLostError:
-        with open(os.devnull, "w") as nothing:  # Python would fail once more when it ends
+        with open(os.devnull, "w") as nothing:  # Python flushes again at its exit
             os.dup2(nothing.fileno(), stream.fileno())
         raise
     finally:
