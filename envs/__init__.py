@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 
+from ..checks.errors import InputError as InputError
+
 if TYPE_CHECKING:
-    from .errors import InputError as InputError
     from .multi_task_sc2_v0 import parallel_env as parallel_env
     from .starcraft.backends import EnvSettings as EnvSettings
     from .starcraft.battles import Battles as Battles
@@ -25,10 +26,9 @@ if TYPE_CHECKING:
     from .starcraft.video import write_film as write_film
     from .starcraft.video import write_video as write_video
 
-_load, __dir__, __all__ = lazy_loader.attach(
+_load, *_ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "errors": ["InputError"],
         "multi_task_sc2_v0": ["parallel_env"],
         "starcraft.backends": ["EnvSettings"],
         "starcraft.battles": ["Battles"],
@@ -38,6 +38,23 @@ _load, __dir__, __all__ = lazy_loader.attach(
         "starcraft.video": ["write_film", "write_video"],
     },
 )
+__all__ = [
+    "TASK_SETS",
+    "Battles",
+    "EnvSettings",
+    "InputError",
+    "Task",
+    "Units",
+    "parallel_env",
+    "parse_tasks",
+    "picture",
+    "write_film",
+    "write_video",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> Any:

@@ -23,8 +23,8 @@ from pettingzoo import ParallelEnv
 from pettingzoo.utils.conversions import aec_wrapper_fn
 from pydantic import Field
 
-from .errors import InputError, Problems, unknown_name
-from .settings import Settings, one_of, read_settings
+from ..checks.errors import InputError, Problems, unknown_name
+from ..checks.settings import Settings, one_of, read_settings
 from .starcraft.backends import EnvSettings
 from .starcraft.render import Window, picture
 from .starcraft.tasks import Task

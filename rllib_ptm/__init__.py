@@ -18,10 +18,10 @@ import lazy_loader
 if TYPE_CHECKING:
     from rllib_ptm.algorithm import PTM as PTM
     from rllib_ptm.algorithm import PTMConfig as PTMConfig
+    from rllib_ptm.checks.errors import InputError as InputError
     from rllib_ptm.deploy.agent_policy import AgentPolicy as AgentPolicy
     from rllib_ptm.deploy.agent_policy import load_policy as load_policy
     from rllib_ptm.deploy.agent_policy import policy_folder as policy_folder
-    from rllib_ptm.envs.errors import InputError as InputError
     from rllib_ptm.tasks.callback import TaskPriorityCallback as TaskPriorityCallback
 
 __version__ = "0.1.0"
@@ -52,7 +52,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "InputError":
-        from rllib_ptm.envs.errors import InputError
+        from rllib_ptm.checks.errors import InputError
 
         return InputError
     if name in ("PTM", "PTMConfig"):

@@ -39,10 +39,10 @@ from ray.tune import Trainable
 from rllib_ptm.checkpoints.episodes_in_progress import EpisodesInProgress
 from rllib_ptm.checkpoints.saving import SETTINGS, WholeCheckpoints
 from rllib_ptm.checkpoints.settings_of_state import settings_of_state
+from rllib_ptm.checks.errors import InputError
+from rllib_ptm.checks.forks import refuse_forked_child
 from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
 from rllib_ptm.deploy.warm_start import WarmStart, read_warm_start
-from rllib_ptm.envs.errors import InputError
-from rllib_ptm.envs.forks import refuse_forked_child
 from rllib_ptm.evaluate.during_training import GreedyEvaluation
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout

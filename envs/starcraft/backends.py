@@ -8,8 +8,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from ..errors import InputError, Problems
-from ..settings import ListAsTuple, Settings, one_of
+from ...checks.errors import InputError, Problems
+from ...checks.settings import ListAsTuple, Settings, one_of
 from .battles import Backend, Battles
 from .sc2.backend import SC2
 from .smax.backend import SMAX

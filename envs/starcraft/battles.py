@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..settings import Settings
+from ...checks.settings import Settings
 from .tasks import Task
 from .units import BoolArray, IntArray, Units
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
+from ...checks.errors import InputError
 from .tasks import Task
 from .units import BoolArray, FloatArray, IntArray
 

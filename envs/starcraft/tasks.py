@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain, product
 
-from ..errors import InputError, Problems, unknown_name
+from ...checks.errors import InputError, Problems, unknown_name
 from .units import UNIT_TYPES
 
 UNIT_LETTERS: dict[str, str] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..errors import InputError
+from ...checks.errors import InputError
 from .render import video_frames
 from .units import Units
 

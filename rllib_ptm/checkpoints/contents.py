@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pyarrow.fs
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 
 CONTENTS_FILE = "contents.json"
 FORMAT, VERSION = "rllib_ptm checkpoint", 2

@@ -28,7 +28,7 @@ from rllib_ptm.checkpoints.contents import (
     refuse_missing,
     write_contents,
 )
-from rllib_ptm.envs.errors import located
+from rllib_ptm.checks.errors import located
 from rllib_ptm.replay.array_files import locate
 
 

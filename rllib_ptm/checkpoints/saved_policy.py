@@ -18,9 +18,9 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 
 from rllib_ptm.checkpoints.contents import CheckpointError
 from rllib_ptm.checkpoints.folder import check_checkpoint
+from rllib_ptm.checks.errors import located
 from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
 from rllib_ptm.config.keys import PTM_KEYS
-from rllib_ptm.envs.errors import located
 from rllib_ptm.learn.rl_module import TARGET, PTMModule, team_spaces
 from rllib_ptm.replay.array_files import Arrays, parse_arrays, write_arrays
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.sizes import NetworkSizes

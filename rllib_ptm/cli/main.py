@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.exceptions import TyperException
 
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.examples import description, example, examples, find_experiment_file
 from rllib_ptm.cli.read.option_groups import StrictCommand, StrictGroup, takes_options
 from rllib_ptm.cli.read.options import (
@@ -45,7 +46,6 @@ from rllib_ptm.cli.show.messages import (
     print_errors,
     watched_output,
 )
-from rllib_ptm.envs.errors import InputError
 from rllib_ptm.process import make_importable, set_environment_variables
 
 if TYPE_CHECKING:

@@ -10,6 +10,8 @@ from typing import Any, Self, cast
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
+from rllib_ptm.checks.errors import InputError, Problems, located, shown, unknown_name
+from rllib_ptm.checks.settings import read_settings
 from rllib_ptm.config.builder_methods import (
     BUILDER_METHODS,
     checked_builder,
@@ -19,8 +21,6 @@ from rllib_ptm.config.builder_methods import (
 from rllib_ptm.config.callbacks import FUNCTION_EVENTS, callback_classes, check_functions
 from rllib_ptm.config.keys import check_attributes, check_values
 from rllib_ptm.config.ptm_settings import PTMSettings
-from rllib_ptm.envs.errors import InputError, Problems, located, shown, unknown_name
-from rllib_ptm.envs.settings import read_settings
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.team_view import MEDIVAC
 from rllib_ptm.learn.rl_module import TRAINED_IN, PTMModule

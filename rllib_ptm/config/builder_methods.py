@@ -11,9 +11,9 @@ from typing import Any
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.utils.from_config import NotProvided
 
+from rllib_ptm.checks.errors import InputError, unknown_name
 from rllib_ptm.config.keys import PTM_KEYS, attribute_of
 from rllib_ptm.config.search_spaces import is_space
-from rllib_ptm.envs.errors import InputError, unknown_name
 
 # All but ``callbacks``, which is an override.
 BUILDER_METHODS = (

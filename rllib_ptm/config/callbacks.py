@@ -16,7 +16,7 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.utils import force_list
 
-from rllib_ptm.envs.errors import InputError, Problems
+from rllib_ptm.checks.errors import InputError, Problems
 from rllib_ptm.play.callbacks import EVENTS, Caller, overrides
 from rllib_ptm.tasks.callback import TaskPriorityCallback
 

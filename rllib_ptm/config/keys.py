@@ -8,12 +8,12 @@ from typing import Any
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 
+from rllib_ptm.checks.errors import InputError, Problems, shown, unknown_name
+from rllib_ptm.checks.settings import plain_numbers, read_settings
 from rllib_ptm.config.object_settings import OBJECT_KEYS, check_object, takes_object
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.config.rllib_settings import REPLACED_KEYS, RLLIB_KEYS, check_rllib_key
 from rllib_ptm.config.search_spaces import candidates, has_space
-from rllib_ptm.envs.errors import InputError, Problems, shown, unknown_name
-from rllib_ptm.envs.settings import plain_numbers, read_settings
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.play.callbacks import EVENTS, Caller
 from rllib_ptm.ray_private import BUILDER_ARGUMENTS, CONFIG_STATE, config_attribute

@@ -13,8 +13,8 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.policy import PolicySpec
 from ray.rllib.utils.metrics.stats import StatsBase
 
+from rllib_ptm.checks.errors import InputError, shown
 from rllib_ptm.config.callbacks import callback_classes, check_functions
-from rllib_ptm.envs.errors import InputError, shown
 from rllib_ptm.ray_private import LEARNER_CLASS, MODEL_CONFIG, RL_MODULE_SPEC
 
 

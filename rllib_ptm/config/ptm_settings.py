@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, create_model
 
-from rllib_ptm.envs.settings import Settings, one_of
+from rllib_ptm.checks.settings import Settings, one_of
 from rllib_ptm.learn.optimizers import OPTIMIZERS
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import ACTION_HEADS

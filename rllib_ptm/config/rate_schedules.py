@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rllib_ptm.envs.errors import InputError, Problems, shown
-from rllib_ptm.envs.settings import check_value
+from rllib_ptm.checks.errors import InputError, Problems, shown
+from rllib_ptm.checks.settings import check_value
 
 _FORM = "[[0, rate], [steps, rate], ...]"
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any, TypedDict, get_type_hints
 
 from pydantic import Field
 
+from rllib_ptm.checks.errors import InputError, Problems, shown
+from rllib_ptm.checks.settings import Settings, check_value, one_of, read_settings
 from rllib_ptm.config.rate_schedules import check_schedule
-from rllib_ptm.envs.errors import InputError, Problems, shown
-from rllib_ptm.envs.settings import Settings, check_value, one_of, read_settings
 
 _SMALLEST_AMOUNT = 0.0001
 Amount = Annotated[float, Field(ge=0, le=10_000)]  # of CPUs, GPUs and other resources

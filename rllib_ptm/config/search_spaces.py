@@ -9,7 +9,7 @@ from typing import Any
 
 from ray.tune.search.sample import Categorical, Domain, Float, Integer, Quantized
 
-from rllib_ptm.envs.errors import InputError, shown
+from rllib_ptm.checks.errors import InputError, shown
 
 GRID = "grid_search"
 # At most so many combinations of the spaces in one value are checked.

@@ -21,8 +21,8 @@ from ray.rllib.core import (
 from ray.rllib.core.rl_module.rl_module import RLModule
 
 from rllib_ptm.checkpoints.saved_policy import check_algorithm, read_policy
-from rllib_ptm.envs.errors import InputError, Problems
-from rllib_ptm.envs.forks import refuse_forked_child
+from rllib_ptm.checks.errors import InputError, Problems
+from rllib_ptm.checks.forks import refuse_forked_child
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.team_frame import starts_in_team_frame
 from rllib_ptm.envs.starcraft.team_view import feature_widths, num_actions

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, feature_widths
 from rllib_ptm.envs.starcraft.units import FloatArray
 

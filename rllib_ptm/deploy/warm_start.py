@@ -23,8 +23,8 @@ from rllib_ptm.checkpoints.settings_of_state import (
     differences,
     settings_of_state,
 )
+from rllib_ptm.checks.errors import InputError, located
 from rllib_ptm.deploy.slot_expansion import Slots, expand_slots
-from rllib_ptm.envs.errors import InputError, located
 from rllib_ptm.learn.rl_module import TARGET
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.popart import TaskOutput

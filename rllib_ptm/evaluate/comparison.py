@@ -10,8 +10,8 @@ from statistics import NormalDist
 from typing import Any
 
 from rllib_ptm.checkpoints.saved_policy import SavedPolicy, read_policy
+from rllib_ptm.checks.errors import InputError, located
 from rllib_ptm.deploy.slot_expansion import Slots
-from rllib_ptm.envs.errors import InputError, located
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.tasks import parse_tasks
 from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer

@@ -13,7 +13,7 @@ from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
-from rllib_ptm.envs.forks import refuse_forked_child
+from rllib_ptm.checks.forks import refuse_forked_child
 from rllib_ptm.evaluate.runner_group import (
     EvaluationIncompleteError,
     evaluation_metrics,

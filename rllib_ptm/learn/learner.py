@@ -16,7 +16,7 @@ from ray.rllib.core.learner.utils import update_target_network
 from ray.rllib.utils.metrics import NUM_EPISODES_LIFETIME
 from torch import Tensor
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.learn.non_finite import check_finite
 from rllib_ptm.learn.optimizers import OPTIMIZERS
 from rllib_ptm.learn.rl_module import BATCH, Q_VALUES, TARGETS, PTMModule

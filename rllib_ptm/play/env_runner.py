@@ -27,7 +27,7 @@ from ray.rllib.utils.metrics import (
 )
 from ray.rllib.utils.typing import StateDict
 
-from rllib_ptm.envs.forks import refuse_forked_child
+from rllib_ptm.checks.forks import refuse_forked_child
 from rllib_ptm.envs.starcraft.tasks import Task
 from rllib_ptm.learn.rl_module import HIDDEN, team_spaces
 from rllib_ptm.play.callbacks import RunnerCallbacks

@@ -12,7 +12,7 @@ from urllib.request import url2pathname
 import numpy as np
 import pyarrow.fs
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 
 Arrays = dict[str, np.ndarray]  # arrays by name
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rllib_ptm.envs.errors import InputError, Problems, unknown_name
+from rllib_ptm.checks.errors import InputError, Problems, unknown_name
 from rllib_ptm.model.losses import task_priorities
 
 

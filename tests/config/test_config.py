@@ -10,12 +10,12 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.tune.result import STDERR_FILE, STDOUT_FILE
 
 from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.config import algorithm_config
 from rllib_ptm.config.keys import OVERRIDES
 from rllib_ptm.config.object_settings import OBJECT_KEYS
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.config.rllib_settings import RLLIB_KEYS
-from rllib_ptm.envs.errors import InputError
 from rllib_ptm.model.sizes import NetworkSizes
 
 # What is set, and what the message must hold: the place, what was found, what is legal or nearest.

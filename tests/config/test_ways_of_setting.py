@@ -13,8 +13,8 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.tune.search.variant_generator import generate_variants
 
 from rllib_ptm.algorithm import PTM, PTMConfig
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.config.builder_methods import BUILDER_METHODS
-from rllib_ptm.envs.errors import InputError
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.rl_module import PTMModule, team_spaces
 

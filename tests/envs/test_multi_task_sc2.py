@@ -25,8 +25,8 @@ from pettingzoo.test.state_test import state_test
 from situations import SLOTS, put
 
 from rllib_ptm import envs
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.envs import multi_task_sc2_v0
-from rllib_ptm.envs.errors import InputError
 from rllib_ptm.envs.multi_task_sc2_v0 import MultiTaskSC2
 from rllib_ptm.envs.starcraft.tasks import TASK_SETS
 from rllib_ptm.envs.starcraft.team_view import num_features, team_view

@@ -31,14 +31,17 @@ QUICK_EXAMPLE = "ptm_small_mt_quick.yaml"  # the one that `make train` runs
 
 # Package -> what it must not import, directly or through others.
 FLOORS = {
-    "envs": {"torch", "ray", "rllib_ptm"},
-    "rllib_ptm.model": {"ray", "jax", "jaxmarl", "gymnasium", "pettingzoo", "typer", "envs"},
+    "rllib_ptm.checks": {"torch", "ray", "jax", "rllib_ptm.envs"},
+    "rllib_ptm.envs": {"torch", "ray", "rllib_ptm.model", "rllib_ptm.environment"},
+    "rllib_ptm.model": {"ray", "jax", "jaxmarl", "gymnasium", "pettingzoo", "typer", "rllib_ptm.envs"},
 }
 
 # The rooms, from the ground up: `envs`, and modules and folders below `rllib_ptm`. A room imports
 # from rooms on lower floors and on its own, and never in a circle.
 ROOMS = (
-    ("envs", "model", "process", "ray_private"),
+    ("checks",),
+    ("envs",),
+    ("model", "process", "ray_private"),
     ("methods", "resources"),
     ("tasks", "replay"),
     ("learn",),
@@ -63,7 +66,7 @@ class Without:
         self.finder = finder
 
     def find_spec(self, name, path=None, target=None):
-        absent = name.partition(".")[0] in {absent!r}
+        absent = any(f"{{name}}.".startswith(f"{{package}}.") for package in {absent!r})
         return None if absent else self.finder.find_spec(name, path, target)
 
     def __getattr__(self, name):
@@ -87,7 +90,7 @@ def setup_cfg() -> configparser.ConfigParser:
 
 
 def module_of(source: Path) -> str:
-    """The name under which a file is imported: `envs/errors.py` -> `rllib_ptm.envs.errors`."""
+    """The name under which a file is imported: `envs/errors.py` -> `rllib_ptm.checks.errors`."""
     parts = source.relative_to(ROOT).with_suffix("").parts
     name = ".".join(("rllib_ptm", *parts) if parts[0] == "envs" else parts)
     return name.removesuffix(".__init__")
@@ -179,8 +182,8 @@ def test_tuned_examples_are_found_inside_the_package() -> None:
 def test_no_source_names_a_floor_above(package: str) -> None:
     folder = ROOT.joinpath(*package.split("."))
     own = module_of(folder / "__init__.py")
-    tops = {name.partition(".")[0] for name in imported_modules(folder) if not name.startswith(own)}
-    assert not tops & FLOORS[package]
+    others = {f"{name}." for name in imported_modules(folder) if not name.startswith(own)}
+    assert not [n for n in others if n.startswith(tuple(f"{above}." for above in FLOORS[package]))]
 
 
 def room_of(module: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.learn.schedules import interpolate
 from rllib_ptm.tasks.success_rates import TaskSuccess
 

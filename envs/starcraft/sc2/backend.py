@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from ...errors import InputError
+from ....checks.errors import InputError
 from ..battles import Backend, Battles
 from ..units import UNIT_TYPES
 from .settings import GameSettings

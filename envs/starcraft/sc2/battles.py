@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import InputError
+from ....checks.errors import InputError
 from ..spawn import Spawn, check_fits, draw_spawn
 from ..tasks import Task
 from ..team_view import NO_OP, STOP, allowed_actions

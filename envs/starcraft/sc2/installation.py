@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sc2.versions import VERSIONS
 
-from ...errors import InputError, unknown_name
+from ....checks.errors import InputError, unknown_name
 
 DEFAULT_FOLDER = "~/StarCraftII"
 EXECUTABLE = "SC2_x64"

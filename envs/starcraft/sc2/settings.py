@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ...settings import Settings, one_of
+from ....checks.settings import Settings, one_of
 
 # SMAC's names of the computer player's levels, VeryEasy to CheatInsane.
 DIFFICULTIES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "A")

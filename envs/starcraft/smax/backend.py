@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...settings import Settings
+from ....checks.settings import Settings
 from ..battles import Backend, Battles
 
 

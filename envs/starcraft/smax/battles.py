@@ -20,7 +20,7 @@ from dataclasses import fields
 import jax
 import numpy as np
 
-from ...forks import refuse_forked_child
+from ....checks.forks import refuse_forked_child
 from ..spawn import check_fits, draw_spawn
 from ..tasks import Task
 from ..units import NO_ACTION_YET, IntArray, Units, empty_units

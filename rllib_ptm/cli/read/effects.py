@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rllib_ptm.checkpoints.settings_of_state import check_settings, settings_of_state
+from rllib_ptm.checks.errors import InputError, Problems, located, shown
 from rllib_ptm.cli.read.scheduler_settings import PbtSettings
 from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
 from rllib_ptm.config.keys import PTM_KEYS, attribute_of
 from rllib_ptm.config.rllib_settings import RLLIB_KEYS
-from rllib_ptm.envs.errors import InputError, Problems, located, shown
 from rllib_ptm.methods import METHODS, Method
 
 _INTERVAL = "evaluation_interval"

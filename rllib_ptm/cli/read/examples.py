@@ -6,7 +6,7 @@ import difflib
 from importlib.resources import files
 from pathlib import Path
 
-from rllib_ptm.envs.errors import InputError, unknown_name
+from rllib_ptm.checks.errors import InputError, unknown_name
 
 
 def examples_folder() -> Path:

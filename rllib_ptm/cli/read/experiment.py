@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from rllib_ptm.checks.errors import InputError, Problems, located, unknown_name
+from rllib_ptm.checks.settings import Settings, one_of, read_settings
 from rllib_ptm.cli.read.limits import MOST_TRIALS
 from rllib_ptm.cli.read.result_keys import check_stop, reported_keys
 from rllib_ptm.cli.read.sample_seeds import with_sample_seeds
@@ -28,8 +30,6 @@ from rllib_ptm.cli.read.scheduler_settings import (
 )
 from rllib_ptm.cli.read.search_space import read_spaces, variants
 from rllib_ptm.cli.read.text import check_path, read_yaml
-from rllib_ptm.envs.errors import InputError, Problems, located, unknown_name
-from rllib_ptm.envs.settings import Settings, one_of, read_settings
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 
 _NAME = re.compile(r"\w[\w.+=-]{0,99}")

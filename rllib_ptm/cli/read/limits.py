@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 
 MOST_EPISODES, MOST_TRIALS, MOST_CORES = 1_000_000, 10_000, 10_000
 

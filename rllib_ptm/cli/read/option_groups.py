@@ -9,7 +9,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 
 
 def takes_options(group: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
+from rllib_ptm.checks.errors import InputError, located
 from rllib_ptm.cli.read.limits import (
     check_amount,
     check_key,
@@ -22,7 +23,6 @@ from rllib_ptm.cli.read.limits import (
     check_word,
     read_number,
 )
-from rllib_ptm.envs.errors import InputError, located
 
 _PREFIX = "tag:yaml.org,2002:"
 _INT, _FLOAT, _MERGE, _DATE = (f"{_PREFIX}{k}" for k in ("int", "float", "merge", "timestamp"))

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from rllib_ptm.envs.errors import InputError, Problems, unknown_name
-from rllib_ptm.envs.settings import check_value
+from rllib_ptm.checks.errors import InputError, Problems, unknown_name
+from rllib_ptm.checks.settings import check_value
 from rllib_ptm.tasks import metrics
 
 _LARGEST_COUNT = 1e12

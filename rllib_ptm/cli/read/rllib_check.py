@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rllib_ptm.checks.errors import Problems, located, unknown_name
 from rllib_ptm.cli.read.experiment import Experiment, played_tasks
 from rllib_ptm.cli.read.result_keys import reported_keys
 from rllib_ptm.cli.read.scheduler_settings import PbtSettings
-from rllib_ptm.envs.errors import Problems, located, unknown_name
 from rllib_ptm.tasks.metrics import LOSS_PATH
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from rllib_ptm.envs.errors import InputError, Problems
+from rllib_ptm.checks.errors import InputError, Problems
 
 # At most so many variants of a config are checked, and every value at least once.
 _MOST_VARIANTS = 256

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from rllib_ptm.checks.errors import InputError, located
 from rllib_ptm.cli.read.limits import (
     MOST_CHARACTERS,
     check_amount,
@@ -19,7 +20,6 @@ from rllib_ptm.cli.read.limits import (
     read_number,
 )
 from rllib_ptm.cli.read.plain_yaml import load_yaml
-from rllib_ptm.envs.errors import InputError, located
 
 
 def read_yaml(path: Path) -> Any:

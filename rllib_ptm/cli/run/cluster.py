@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.options import TrainOptions
-from rllib_ptm.envs.errors import InputError
 from rllib_ptm.process import IMPORT_FOLDERS, set_environment_variables
 from rllib_ptm.ray_private import (
     check_ray_head,

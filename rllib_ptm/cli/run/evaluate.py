@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rllib_ptm.checks.errors import InputError, located, unknown_name
 from rllib_ptm.cli.read.options import EvaluateOptions
 from rllib_ptm.cli.run.cluster import import_ray
 from rllib_ptm.cli.show.comparison_table import (
@@ -23,7 +24,6 @@ from rllib_ptm.cli.show.task_table import (
     write_records,
     write_results,
 )
-from rllib_ptm.envs.errors import InputError, located, unknown_name
 from rllib_ptm.envs.starcraft.backends import BACKENDS
 from rllib_ptm.envs.starcraft.tasks import TASK_SETS, parse_tasks
 from rllib_ptm.replay.array_files import local_path

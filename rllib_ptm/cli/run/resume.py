@@ -19,6 +19,7 @@ from ray.tune import Experiment as TuneExperiment
 from ray.tune.experiment import Trial
 from ray.tune.search import BasicVariantGenerator
 
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.search_space import tune_space
 from rllib_ptm.cli.run.run_folder import (
@@ -30,7 +31,6 @@ from rllib_ptm.cli.run.run_folder import (
 from rllib_ptm.cli.run.saved_trials import STATE_FILES, SavedTrial, free_keys, read_trials
 from rllib_ptm.cli.run.schedulers import stop_conditions
 from rllib_ptm.cli.show.result_files import mend_rows, mend_table
-from rllib_ptm.envs.errors import InputError
 
 _SEARCH_FILES = "basic-variant-state-*.json"  # Tune's name
 _CALLBACK_FILES = "callback-states-*.pkl"

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.search_space import grid_size, is_space
-from rllib_ptm.envs.errors import InputError
 
 RECORD_FILE = "experiment.json"
 

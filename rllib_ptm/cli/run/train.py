@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.options import TrainOptions
 from rllib_ptm.cli.read.rllib_check import check_warm_start, check_with_rllib
@@ -27,7 +28,6 @@ from rllib_ptm.cli.run.exit_codes import EXIT_FAILED, sigterm_as_exception
 from rllib_ptm.cli.show.messages import working
 from rllib_ptm.cli.show.trial_report import report_interrupted, report_trial
 from rllib_ptm.cli.show.trial_table import best_first, trial_table, trials_compete
-from rllib_ptm.envs.errors import InputError
 
 if TYPE_CHECKING:
     from ray.tune import ResultGrid

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.show.task_table import interval_text, percent, record_of
-from rllib_ptm.envs.errors import InputError
 
 if TYPE_CHECKING:
     from rllib_ptm.evaluate.comparison import Compared, Difference

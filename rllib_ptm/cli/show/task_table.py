@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 
 if TYPE_CHECKING:
     from rllib_ptm.play.evaluation_episodes import TaskResult

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.experiment import read_experiments
 from rllib_ptm.cli.read.search_space import variants
 from rllib_ptm.cli.run.evaluate import _task_names
-from rllib_ptm.envs.errors import InputError
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 
 TWO_EXPERIMENTS = """

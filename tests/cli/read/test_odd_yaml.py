@@ -12,9 +12,9 @@ from typing import Any
 import odd_yaml
 import pytest
 
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.main import main
 from rllib_ptm.cli.read.text import read_json_object, read_yaml
-from rllib_ptm.envs.errors import InputError
 
 SECONDS = 10  # far more than the slowest takes, far less than a bomb
 ONE_LINE = re.compile(

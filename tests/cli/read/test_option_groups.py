@@ -8,8 +8,8 @@ from typing import Annotated
 import pytest
 import typer
 
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.option_groups import StrictCommand, StrictGroup, takes_options
-from rllib_ptm.envs.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from searches import PBT, TINY, experiment
 
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.result_keys import RESULT_KEYS, reported_keys
 from rllib_ptm.cli.read.rllib_check import check_with_rllib, reported_metrics
-from rllib_ptm.envs.errors import InputError
 from rllib_ptm.tasks.metrics import LEARNER_PATH, METRICS
 
 README = Path(__file__).parents[3] / "README.md"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.text import read_json_object, read_yaml
-from rllib_ptm.envs.errors import InputError
 
 
 @pytest.mark.parametrize(

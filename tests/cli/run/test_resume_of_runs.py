@@ -16,6 +16,7 @@ import rllib_ptm
 from rllib_ptm import PTMConfig
 from rllib_ptm.checkpoints.folder import CheckpointError, whole_checkpoint
 from rllib_ptm.checkpoints.saved_policy import saved_settings
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.run.resume import (
     NothingLeftError,
@@ -32,7 +33,6 @@ from rllib_ptm.cli.run.run_folder import (
 )
 from rllib_ptm.cli.run.storage_faults import WatchStorage
 from rllib_ptm.cli.show.result_files import mend_table
-from rllib_ptm.envs.errors import InputError
 
 OTHER_TRIAL = "PTM_multi_task_sc2_0a1b2_00001_1_2026-01-02_03-04-05"
 Damage = Callable[[Path], object]

@@ -14,13 +14,13 @@ from ray.tune.error import TuneError
 from rich.console import Console
 from test_live_table import trained
 
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.main import main
 from rllib_ptm.cli.read.text import check_path
 from rllib_ptm.cli.run.storage_faults import StorageFaultError, explained
 from rllib_ptm.cli.show.live_table import live_table
 from rllib_ptm.cli.show.messages import OutputLostError, never_fail_to_encode, working
 from rllib_ptm.cli.show.task_table import task_table
-from rllib_ptm.envs.errors import InputError
 from rllib_ptm.play.evaluation_episodes import TaskResult
 from rllib_ptm.ray_private import STORAGE_MARKER
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from pydantic import Field
 
-from rllib_ptm.envs.errors import InputError
-from rllib_ptm.envs.settings import Settings, read_settings
+from rllib_ptm.checks.errors import InputError
+from rllib_ptm.checks.settings import Settings, read_settings
 from rllib_ptm.envs.starcraft.backends import BACKENDS, EnvSettings
 from rllib_ptm.envs.starcraft.battles import Backend
 from rllib_ptm.envs.starcraft.sc2.settings import GameSettings

@@ -22,7 +22,7 @@ from situations import (
     start,
 )
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.envs.starcraft.battles import Resumable
 from rllib_ptm.envs.starcraft.smax import battles as smax_battles
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles

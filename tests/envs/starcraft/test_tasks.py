@@ -1,6 +1,6 @@
 import pytest
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.envs.starcraft.tasks import TASK_SETS, parse_task, parse_tasks
 from rllib_ptm.envs.starcraft.units import UNIT_TYPES
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from situations import units_by_hand
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.envs.starcraft import video
 from rllib_ptm.envs.starcraft.units import Units
 from rllib_ptm.envs.starcraft.video import write_video

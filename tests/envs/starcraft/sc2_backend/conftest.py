@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sc2_standin.installation import install
 
-from rllib_ptm.envs.settings import read_settings
+from rllib_ptm.checks.settings import read_settings
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
 from sc2_backend.arena import left_behind

@@ -18,8 +18,8 @@ from pettingzoo.test import parallel_api_test
 from sc2_standin.faults import provoke
 from sc2_standin.installation import install
 
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.envs import parallel_env
-from rllib_ptm.envs.errors import InputError
 from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
 from rllib_ptm.envs.starcraft.tasks import parse_task
 from rllib_ptm.envs.starcraft.team_view import TeamView

@@ -12,7 +12,7 @@ import pytest
 from sc2_standin.installation import MAP, install
 
 from rllib_ptm.algorithm import PTMConfig
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.envs.starcraft.sc2.game_process import reserve_port
 from rllib_ptm.envs.starcraft.sc2.installation import find_installation
 from rllib_ptm.envs.starcraft.tasks import parse_task

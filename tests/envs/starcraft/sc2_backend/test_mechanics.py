@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from compass import ATTACK, DIRECTIONS, EAST, MAP_EDGES, NORTH, SOUTH, STOP, WEST
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
 from rllib_ptm.envs.starcraft.tasks import parse_task, parse_tasks
 from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view, won

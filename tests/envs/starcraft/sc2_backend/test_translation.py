@@ -11,7 +11,7 @@ from s2clientprotocol import sc2api_pb2 as sc_pb
 from sc2_standin.faults import provoke
 from sc2_standin.replay import Replay
 
-from rllib_ptm.envs.errors import InputError
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.envs.starcraft.sc2.commands import orders
 from rllib_ptm.envs.starcraft.sc2.observation import can_move, pathing_grid
 from rllib_ptm.envs.starcraft.sc2.spawn import create, match_slots, owners_and_types

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from rllib_ptm.envs.errors import InputError, Problems, located
-from rllib_ptm.envs.settings import ListAsTuple, Settings, check_value, one_of, read_settings
+from rllib_ptm.checks.errors import InputError, Problems, located
+from rllib_ptm.checks.settings import ListAsTuple, Settings, check_value, one_of, read_settings
 
 
 class Meal(Settings):

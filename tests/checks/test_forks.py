@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from conftest import small_config
 
-from rllib_ptm.envs import forks, parallel_env
-from rllib_ptm.envs.forks import ForkError, refuse_forked_child
+from rllib_ptm.checks import forks
+from rllib_ptm.checks.forks import ForkError, refuse_forked_child
+from rllib_ptm.envs import parallel_env
 from rllib_ptm.play.env_runner import TeamEnvRunner
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*")
