@@ -33,7 +33,15 @@ QUICK_EXAMPLE = "ptm_small_mt_quick.yaml"  # the one that `make train` runs
 FLOORS = {
     "rllib_ptm.checks": {"torch", "ray", "jax", "rllib_ptm.envs"},
     "rllib_ptm.envs": {"torch", "ray", "rllib_ptm.model", "rllib_ptm.environment"},
-    "rllib_ptm.model": {"ray", "jax", "jaxmarl", "gymnasium", "pettingzoo", "typer", "rllib_ptm.envs"},
+    "rllib_ptm.model": {
+        "ray",
+        "jax",
+        "jaxmarl",
+        "gymnasium",
+        "pettingzoo",
+        "typer",
+        "rllib_ptm.envs",
+    },
 }
 
 # The rooms, from the ground up: `envs`, and modules and folders below `rllib_ptm`. A room imports
@@ -42,6 +50,7 @@ ROOMS = (
     ("checks",),
     ("envs",),
     ("model", "process", "ray_private"),
+    ("environment",),
     ("methods", "resources"),
     ("tasks", "replay"),
     ("learn",),
