@@ -193,6 +193,9 @@ class PlayOptions(NamedTuple):
     render: bool = False
 
 
+IN_THIS_PROCESS = PlayOptions()
+
+
 class TeamGame(Protocol):
     """The description of an environment with one set of tasks. It can be pickled.
 
@@ -243,7 +246,7 @@ class TeamGame(Protocol):
             InputError: It lacks something.
         """
 
-    def make(self, num_envs: int, options: PlayOptions = PlayOptions()) -> Teams:
+    def make(self, num_envs: int, options: PlayOptions = IN_THIS_PROCESS) -> Teams:
         """Starts N environments."""
 
     def with_tasks(self, tasks: Sequence[str], at_least: Mapping[str, int]) -> TeamGame:
