@@ -16,6 +16,7 @@ are bool, True = exists / may be seen / allowed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -194,6 +195,7 @@ class PlayOptions(NamedTuple):
 
 
 IN_THIS_PROCESS = PlayOptions()
+NO_SLOTS: Mapping[str, int] = MappingProxyType({})
 
 
 class TeamGame(Protocol):
@@ -249,16 +251,18 @@ class TeamGame(Protocol):
     def make(self, num_envs: int, options: PlayOptions = IN_THIS_PROCESS) -> Teams:
         """Starts N environments."""
 
-    def with_tasks(self, tasks: Sequence[str], at_least: Mapping[str, int]) -> TeamGame:
-        """The same game with other tasks.
+    def with_settings(
+        self, changes: Mapping[str, Any], at_least: Mapping[str, int] = NO_SLOTS
+    ) -> TeamGame:
+        """The same game with other settings, such as other ``tasks``.
 
         Args:
-            tasks: Their names, also such as only this game understands, as sets.
-            at_least: Numbers of slots, by the keys of ``slots``; it has no fewer, where it can
-                have more than the tasks need.
+            changes: Keys of ``env_config``. ``tasks`` may name all that the game understands.
+            at_least: Numbers of slots, by the keys of ``slots``. The game has no fewer, and no
+                fewer than now, where it can have more than its tasks need.
 
         Raises:
-            InputError: It cannot play these tasks.
+            InputError: It cannot be played so.
         """
 
 
