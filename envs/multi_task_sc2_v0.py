@@ -23,14 +23,14 @@ from pettingzoo import ParallelEnv
 from pettingzoo.utils.conversions import aec_wrapper_fn
 from pydantic import Field
 
-from ..checks.errors import InputError, Problems, unknown_name
+from ..checks.errors import Problems, unknown_name
 from ..checks.settings import Settings, one_of, read_settings
+from .parallel_actions import action_array
 from .starcraft.backends import EnvSettings
 from .starcraft.render import Window, picture
 from .starcraft.tasks import Task
 from .starcraft.team_view import (
     LARGEST_FEATURE,
-    NO_OP,
     TeamView,
     decided,
     num_actions,
@@ -325,7 +325,9 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         if not self.agents:
             return {}, {}, {}, {}, {}
         before, task = self._battle()
-        after = self._battles.step(self._action_array(actions))[0]
+        absent = "is dead or has no unit"
+        array = action_array(actions, self.agents, self._action_spaces, absent)
+        after = self._battles.step(array[None])[0]
         self._units = after
         agents, over, truncated = self.agents, bool(decided(after)), self._is_truncated(after)
         info: dict[str, Any] = {"task": task.name}
@@ -383,49 +385,6 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     def _is_truncated(self, units: Units) -> bool:
         """Whether the time limit is reached or the game process died."""
         return bool(self._battles.failed[0] or units.step >= self.settings.time_limit_steps)
-
-    def _action_array(self, actions: Mapping[str, int]) -> npt.NDArray[np.int64]:
-        """[1, A] actions by slot; the no-op where no agent is left.
-
-        Raises:
-            InputError: A line for each agent without an action, and for each wrong action or agent.
-        """
-        if not isinstance(actions, Mapping):
-            raise InputError(
-                "step: expected a dict with an action for each of env.agents, found "
-                f"{type(actions).__name__} {actions!r:.100}"
-            )
-        problems = Problems()
-        for agent in self.agents:
-            with problems.collect():
-                if agent not in actions:
-                    raise InputError(
-                        f"step: there is no action for {agent}; expected one for each of "
-                        f"{', '.join(self.agents)}, found some for {', '.join(map(str, actions))}"
-                    )
-        array = np.full((1, len(self._slot)), NO_OP)
-        for agent, action in actions.items():
-            with problems.collect():
-                self._check_action(agent, action)
-                array[0, self._slot[agent]] = action
-        problems.raise_if_any()
-        return array
-
-    def _check_action(self, agent: str, action: Any) -> None:
-        """Checks an action. An agent that is dead or has no unit may do nothing, or be left out."""
-        if agent not in self._slot:
-            raise unknown_name("step", agent, self.agents)
-        space = self._action_spaces[agent]
-        if isinstance(action, (bool, np.bool_)) or not space.contains(action):
-            raise InputError(
-                f"step: expected an action from 0 to {self._num_actions - 1} "
-                f"for {agent}, found {action!r:.100}"
-            )
-        if agent not in self.agents and action != NO_OP:
-            raise InputError(
-                f"step: {agent} is dead or has no unit, so it is not in env.agents: expected no "
-                f"action for it, or the no-op {NO_OP}, found {action}"
-            )
 
     def _new_observation_space(self) -> Space[Any]:
         rows, columns = self.state_space.shape

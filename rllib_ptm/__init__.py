@@ -1,7 +1,7 @@
 """Multi-task cooperative learning for Ray RLlib by prioritized tasks mining.
 
-``PTMConfig`` and ``PTM`` are RLlib's config and Algorithm. Using either makes the names ``PTM``
-and ``multi_task_sc2`` known to Ray; ``register`` does so too.
+``PTMConfig`` and ``PTM`` are RLlib's config and Algorithm. Using either makes the names ``PTM``,
+``multi_task_sc2`` and ``multi_task_foraging`` known to Ray; ``register`` does so too.
 
 Names are loaded when they are first used, so that ``rllib --help`` need not load Ray.
 
@@ -11,6 +11,8 @@ the top level, because many projects have a package ``envs``.
 
 from __future__ import annotations
 
+import functools
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
@@ -64,20 +66,27 @@ def __dir__() -> list[str]:
     return __all__
 
 
+# The environments' names in Ray, and the modules of ``rllib_ptm.envs`` that make them.
+_ENVIRONMENTS = {
+    "multi_task_sc2": "multi_task_sc2_v0",
+    "multi_task_foraging": "multi_task_foraging_v0",
+}
+
+
 def register() -> None:
-    """Makes ``PTM`` and ``multi_task_sc2`` known to Ray; call it again after ``ray.shutdown()``."""
+    """Makes ``PTM`` and the environments known to Ray; call it again after ``ray.shutdown()``."""
     from ray.tune.registry import register_env, register_trainable
 
-    from rllib_ptm.algorithm import ENVIRONMENT, PTM
+    from rllib_ptm.algorithm import PTM
 
     register_trainable("PTM", PTM)
-    register_env(ENVIRONMENT, _make_env)
+    for name, module in _ENVIRONMENTS.items():
+        register_env(name, functools.partial(_make_env, module))
 
 
-def _make_env(config: Any) -> Any:
-    """One environment for RLlib's own algorithms, agent by agent; PTM uses battles directly."""
+def _make_env(module: str, config: Any) -> Any:
+    """One environment for RLlib's own algorithms, agent by agent."""
     from ray.rllib.env.wrappers.pettingzoo_env import ParallelPettingZooEnv
 
-    from rllib_ptm.envs import parallel_env
-
-    return ParallelPettingZooEnv(parallel_env(**config))
+    made = importlib.import_module(f"rllib_ptm.envs.{module}").parallel_env(**config)
+    return ParallelPettingZooEnv(made)

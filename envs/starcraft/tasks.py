@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, product
 
 from ...checks.errors import InputError, Problems, unknown_name
+from ..task_names import task_names
 from .units import UNIT_TYPES
 
 UNIT_LETTERS: dict[str, str] = {
@@ -118,32 +117,10 @@ def parse_tasks(tasks: str | Sequence[str]) -> tuple[Task, ...]:
         known = tasks in TASK_SETS or tasks in NAMED_TASKS
         if not known and not any(character.isdigit() for character in tasks):
             raise unknown_name("tasks", tasks, [*TASK_SETS, *NAMED_TASKS, "5m_vs_6m"])
-        tasks = (tasks,)
-    if not tasks:
-        raise InputError("tasks: the list is empty; give a task such as '5m_vs_6m', or a task set")
-    for name in tasks:
-        if not isinstance(name, str):
-            raise InputError(f"tasks: expected task names, found {name!r}")
-    _check_each_adds(tasks)
     parsed = []
     problems = Problems()
-    for name in dict.fromkeys(chain.from_iterable(TASK_SETS.get(n, (n,)) for n in tasks)):
+    for name in task_names(tasks, TASK_SETS, "5m_vs_6m"):
         with problems.collect():
             parsed.append(parse_task(name))
     problems.raise_if_any()
     return tuple(parsed)
-
-
-def _check_each_adds(names: Sequence[str]) -> None:
-    """Checks that no name stands twice, and that no task is in a set of the list, too.
-
-    Raises:
-        InputError: It is not clear what is meant: no task is drawn more often than another.
-    """
-    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
-    if repeated:
-        raise InputError(f"tasks: {', '.join(repeated)} stands twice in the list")
-    sets = [name for name in names if name in TASK_SETS]
-    for name, task_set in product(names, sets):
-        if name in TASK_SETS[task_set]:
-            raise InputError(f"tasks: {name} stands in the list, and in its set {task_set}, too")

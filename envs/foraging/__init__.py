@@ -1,0 +1,1 @@
+"""Level-based foraging: players with levels collect food together. ``lbforaging`` has the rules."""

@@ -1,0 +1,50 @@
+"""Reads what users write as ``tasks``: the name of a task or of a set, or a list of such names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain, product
+
+from ..checks.errors import InputError
+
+
+def task_names(
+    tasks: str | Sequence[str], sets: Mapping[str, Sequence[str]], example: str
+) -> tuple[str, ...]:
+    """The names of the tasks, those of sets included.
+
+    A task that is in several sets of the list stands once.
+
+    Args:
+        tasks: What the user wrote.
+        sets: The task sets by name.
+        example: The name of a task, for messages.
+
+    Raises:
+        InputError: The list is empty, or a name is no name or adds nothing to the list.
+    """
+    names = (tasks,) if isinstance(tasks, str) else tasks
+    if not names:
+        raise InputError(
+            f"tasks: the list is empty; give a task such as {example!r}, or a task set"
+        )
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"tasks: expected task names, found {name!r}")
+    _check_each_adds(names, sets)
+    return tuple(dict.fromkeys(chain.from_iterable(sets.get(name, (name,)) for name in names)))
+
+
+def _check_each_adds(names: Sequence[str], sets: Mapping[str, Sequence[str]]) -> None:
+    """Checks that no name stands twice, and that no task is in a set of the list, too.
+
+    Raises:
+        InputError: It is not clear what is meant: no task is drawn more often than another.
+    """
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise InputError(f"tasks: {', '.join(repeated)} stands twice in the list")
+    for name, task_set in product(names, [name for name in names if name in sets]):
+        if name in sets[task_set]:
+            raise InputError(f"tasks: {name} stands in the list, and in its set {task_set}, too")
