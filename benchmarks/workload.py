@@ -90,7 +90,7 @@ def draw_batch(shape: Shape, seed: int = 0, device: str = "cpu") -> TeamBatch:
 def build_networks(slots: int, method: str, num_tasks: int, device: str) -> TeamQ:
     """Returns the paper's networks: D = 128, 4 heads, GRU of 64, mixing width 32."""
     features, actions = num_features(slots, slots), num_actions(slots)
-    agent = Agent(features, slots, slots, actions, NetworkSizes())
+    agent = Agent(features, slots, actions, NetworkSizes())
     mixer = QMixer(features, slots, NetworkSizes())
     output = METHODS[method].output(num_tasks)
     return TeamQ(agent.to(device), mixer.to(device), output.to(device))

@@ -83,14 +83,8 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         agents, actions = self.observation_space["action_mask"].shape
         config = self.model_config
         sizes = NetworkSizes.from_config(config)
-        self.agent = Agent(
-            entity_dim,
-            agents,
-            slots - agents,
-            actions,
-            sizes,
-            config["action_head"],
-        )
+        aims = [-1] * (actions - (slots - agents)) + [*range(agents, slots)]
+        self.agent = Agent(entity_dim, agents, actions, sizes, config["action_head"], aims)
         if not self.inference_only:
             self.mixer = MIXERS[config["mixer"]](entity_dim, agents, sizes)
             self.output = METHODS[config["method"]].output(config["num_tasks"])

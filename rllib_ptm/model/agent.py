@@ -5,7 +5,9 @@ Shapes: see ``batch``; ``W`` width of an embedded entity, ``K`` width of the GRU
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import torch
@@ -19,19 +21,25 @@ from rllib_ptm.model.sizes import NetworkSizes
 
 
 class SlotHead(nn.Module):
-    """The paper's last layer: one output per action, and so one per enemy slot.
+    """The paper's last layer: one output per action, also where actions aim at entities.
 
     Args:
         recurrent_dim: K.
         embed_dim: W.
+        num_agents: A.
         num_actions: U.
-        num_enemies: E - A.
+        aims: Not used.
     """
 
     reads_entities = False
 
     def __init__(
-        self, recurrent_dim: int, embed_dim: int, num_actions: int, num_enemies: int
+        self,
+        recurrent_dim: int,
+        embed_dim: int,
+        num_agents: int,
+        num_actions: int,
+        aims: Sequence[int] | None,
     ) -> None:
         super().__init__()
         self.utilities = nn.Linear(recurrent_dim, num_actions, dtype=WEIGHT_DTYPE)
@@ -43,30 +51,53 @@ class SlotHead(nn.Module):
 
 
 class EntityHead(nn.Module):
-    """Attack utilities from the agent's hidden state and the target entity (not in the paper).
+    """Utilities of aimed actions from the agent's hidden state and the target (not in the paper).
 
-    Moves have a linear layer. The utility of attacking enemy k is the sum of a linear layer's
-    output and, if the agent sees k, of a query from the hidden state times a key from the entity.
-    What is learned about one enemy holds for all of them, in any number.
+    Actions that aim at no entity have a linear layer. The utility of an aimed action is the sum of
+    a linear layer's output and, if the agent sees the target, of a query from the hidden state
+    times a key from the target. What is learned about one target holds for all of them, in any
+    number.
+
+    Several actions may aim at one entity, for example to attack it and to slow it. Then an entity
+    has one key, and each kind of aimed action has an output of the linear layer and a query of its
+    own. Actions are of one kind if they come equally late among the actions that aim at their
+    targets, and if their targets are all agents, or all not.
 
     Args:
         recurrent_dim: K.
         embed_dim: W.
+        num_agents: A.
         num_actions: U.
-        num_enemies: E - A.
+        aims: [U] the entity that each action aims at, -1 = none.
+
+    Raises:
+        ValueError: No action aims at an entity, or ``aims`` is None.
     """
 
     reads_entities = True
 
     def __init__(
-        self, recurrent_dim: int, embed_dim: int, num_actions: int, num_enemies: int
+        self,
+        recurrent_dim: int,
+        embed_dim: int,
+        num_agents: int,
+        num_actions: int,
+        aims: Sequence[int] | None,
     ) -> None:
         super().__init__()
-        self.num_enemies = num_enemies
-        self.moves = nn.Linear(recurrent_dim, num_actions - num_enemies, dtype=WEIGHT_DTYPE)
-        self.attack = nn.Linear(recurrent_dim, 1, dtype=WEIGHT_DTYPE)
-        self.query = nn.Linear(recurrent_dim, recurrent_dim, dtype=WEIGHT_DTYPE)
+        if aims is None or max(aims) < 0:
+            raise ValueError("the entity head needs actions that aim at an entity")
+        if len(aims) != num_actions:
+            raise ValueError(f"aims: expected {num_actions} entities, found {len(aims)}")
+        plain = [action for action, target in enumerate(aims) if target < 0]
+        kinds = _kinds_of_aimed_actions(aims, num_agents)
+        self.moves = nn.Linear(recurrent_dim, len(plain), dtype=WEIGHT_DTYPE)
+        self.attack = nn.Linear(recurrent_dim, len(kinds), dtype=WEIGHT_DTYPE)
+        self.query = nn.Linear(recurrent_dim, len(kinds) * recurrent_dim, dtype=WEIGHT_DTYPE)
         self.key = nn.Linear(embed_dim, recurrent_dim, dtype=WEIGHT_DTYPE)
+        self.targets = nn.ModuleList(_Rows([aims[action] for action in kind]) for kind in kinds)
+        computed = [*plain, *itertools.chain(*kinds)]  # the actions in the order of computation
+        self.actions = _Rows([computed.index(action) for action in range(num_actions)])
 
     @at_full_precision
     def forward(self, hidden: Tensor, embedded: Tensor, masks: Tensor) -> Tensor:
@@ -77,22 +108,58 @@ class EntityHead(nn.Module):
             embedded: [..., E, W] embedded entities.
             masks: [..., M, A, E] bool.
         """
-        moves, enemies = len(self.moves.weight), self.num_enemies
+        moves, kinds = len(self.moves.weight), len(self.targets)
         # The keys are multiplied by the query layer, because there are fewer keys than queries.
-        query = torch.cat([self.query.weight, self.query.bias[:, None]], 1)  # K,K+1
-        query = query / math.sqrt(len(query))
-        enemy = embedded[..., -enemies:, :].contiguous()  # else torch makes a product per frame
-        key = F.linear(enemy, query.T @ self.key.weight, query.T @ self.key.bias)  # ...,E-A,K+1
-        key_weight, key_bias = key[..., :-1].transpose(-1, -2), key[..., None, :, -1]
-        match = hidden.flatten(-3, -2) @ key_weight + key_bias  # ...,M*A,E-A
-        match = match.unflatten(-2, hidden.shape[-3:-1])
+        query = torch.cat([self.query.weight, self.query.bias[:, None]], 1)  # kinds*K,K+1
+        queries = (query / math.sqrt(self.query.in_features)).chunk(kinds)
+        matches = []
+        for targets, query in zip(self.targets, queries, strict=True):
+            target = targets(embedded, -2).contiguous()  # else torch makes a product per frame
+            key = F.linear(target, query.T @ self.key.weight, query.T @ self.key.bias)  # ...,K+1
+            key_weight, key_bias = key[..., :-1].transpose(-1, -2), key[..., None, :, -1]
+            match = hidden.flatten(-3, -2) @ key_weight + key_bias  # ...,M*A,targets
+            matches.append(match.unflatten(-2, hidden.shape[-3:-1]) * targets(masks, -1))
         weight = torch.cat([self.moves.weight, self.attack.weight])
         plain = F.linear(hidden, weight, torch.cat([self.moves.bias, self.attack.bias]))
-        attack = plain[..., moves:] + match * masks[..., -enemies:]
-        return torch.cat([plain[..., :moves], attack], dim=-1)
+        bases = (plain[..., i : i + 1] for i in range(moves, moves + kinds))
+        aimed = [base + match for base, match in zip(bases, matches, strict=True)]
+        return self.actions(torch.cat([plain[..., :moves], *aimed], dim=-1), -1)
 
 
-ACTION_HEADS: dict[str, Callable[[int, int, int, int], nn.Module]] = {
+def _kinds_of_aimed_actions(aims: Sequence[int], num_agents: int) -> list[list[int]]:
+    """The aimed actions of each kind; the kinds are in the same order for any number of slots."""
+    kinds = defaultdict(list)
+    for action, target in enumerate(aims):
+        if target >= 0:
+            kinds[target < num_agents, aims[:action].count(target)].append(action)
+    return [actions for _, actions in sorted(kinds.items())]
+
+
+class _Rows(nn.Module):
+    """Takes rows of a tensor, without a copy where they are consecutive.
+
+    Args:
+        rows: Their indices.
+    """
+
+    _rows: Tensor
+
+    def __init__(self, rows: Sequence[int]) -> None:
+        super().__init__()
+        self._first, self._count = rows[0], len(rows)
+        self._consecutive = [*rows] == [*range(rows[0], rows[0] + len(rows))]
+        self.register_buffer("_rows", torch.tensor(rows), persistent=False)
+
+    def forward(self, x: Tensor, dim: int) -> Tensor:
+        """The rows along a dimension."""
+        if not self._consecutive:
+            return x.index_select(dim, self._rows)
+        if self._count == x.shape[dim]:
+            return x
+        return x.narrow(dim, self._first, self._count)
+
+
+ACTION_HEADS: dict[str, Callable[[int, int, int, int, Sequence[int] | None], nn.Module]] = {
     "slot": SlotHead,
     "entity": EntityHead,
 }
@@ -104,20 +171,20 @@ class Agent(nn.Module):
     Args:
         entity_dim: D.
         num_agents: A.
-        num_enemies: Number of enemy slots, E - A.
         num_actions: U.
         sizes: Widths of attention and GRU.
         action_head: A key of ``ACTION_HEADS``.
+        aims: [U] the entity that each action aims at, -1 = none. The head ``entity`` needs it.
     """
 
     def __init__(
         self,
         entity_dim: int,
         num_agents: int,
-        num_enemies: int,
         num_actions: int,
         sizes: NetworkSizes,
         action_head: str = "slot",
+        aims: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         width, recurrent_dim = sizes.attention_dim, sizes.recurrent_dim
@@ -127,7 +194,7 @@ class Agent(nn.Module):
             entity_dim, width, sizes.attention_heads, recurrent_dim, relu=True
         )
         self.recurrent = PackedGRU(recurrent_dim, recurrent_dim)
-        self.head = ACTION_HEADS[action_head](recurrent_dim, width, num_actions, num_enemies)
+        self.head = ACTION_HEADS[action_head](recurrent_dim, width, num_agents, num_actions, aims)
 
     def forward(
         self,

@@ -39,7 +39,7 @@ class Sizes:
         enemies: E - A.
         padding: Steps of padding beyond the longest episode.
         entity_dim: D.
-        moves: Number of actions that are not attacks.
+        moves: Number of actions that aim at no entity; they come first.
     """
 
     lengths: tuple[int, ...] = (3, 1, 4)
@@ -56,6 +56,11 @@ class Sizes:
     @property
     def actions(self) -> int:
         return self.moves + self.enemies
+
+    @property
+    def aims(self) -> tuple[int, ...]:
+        """[U] the entity that each action aims at, -1 = none."""
+        return (-1,) * self.moves + tuple(range(self.agents, self.entities))
 
 
 def all_sizes() -> st.SearchStrategy[Sizes]:
@@ -75,14 +80,8 @@ seeds = st.integers(0, 2**31 - 1)
 def agent(sizes: Sizes, seed: int, action_head: str = "slot") -> Agent:
     """A narrow random utility network in float64."""
     torch.manual_seed(seed)
-    return Agent(
-        sizes.entity_dim,
-        sizes.agents,
-        sizes.enemies,
-        sizes.actions,
-        WIDTHS,
-        action_head,
-    ).double()
+    dims = (sizes.entity_dim, sizes.agents, sizes.actions)
+    return Agent(*dims, WIDTHS, action_head, sizes.aims).double()
 
 
 def whole_episodes(

@@ -32,6 +32,7 @@ class Team(NamedTuple):
     action_head: str
     mixing: str
     output: Weights  # of PopArt, else none
+    aims: Sequence[int] = ()  # [U] the entity that each action aims at, -1 = none
 
 
 class Episode(NamedTuple):
@@ -133,24 +134,41 @@ def gru_cell(weights: Weights, x: Tensor, hidden: Tensor) -> Tensor:
 # The agents' utilities (Section 3.4)
 
 
-def slot_head(weights: Weights, hidden: Tensor, embedded: Tensor, mask: Tensor) -> Tensor:
+def slot_head(
+    weights: Weights, hidden: Tensor, embedded: Tensor, mask: Tensor, aims: Sequence[int]
+) -> Tensor:
     """One output for each action; [A, H] -> [A, U]."""
     return linear(weights, "utilities", hidden)
 
 
-def entity_head(weights: Weights, hidden: Tensor, embedded: Tensor, mask: Tensor) -> Tensor:
-    """A linear layer, plus query times key for each enemy that the agent sees."""
-    num_agents, num_entities = mask.shape
+def kind_of(action: int, aims: Sequence[int], num_agents: int) -> tuple[bool, int]:
+    """Whether an aimed action's target is an agent, and how many actions before aim at it."""
+    return aims[action] < num_agents, sum(aims[u] == aims[action] for u in range(action))
+
+
+def entity_head(
+    weights: Weights, hidden: Tensor, embedded: Tensor, mask: Tensor, aims: Sequence[int]
+) -> Tensor:
+    """A linear layer, plus query times key for each target that the agent sees."""
+    num_agents = len(mask)
+    aimed = [action for action in range(len(aims)) if aims[action] >= 0]
+    kinds = sorted({kind_of(action, aims, num_agents) for action in aimed})
     rows = []
     for agent in range(num_agents):
-        utilities = [*linear(weights, "moves", hidden[agent])]
-        query = linear(weights, "query", hidden[agent])
-        for enemy in range(num_agents, num_entities):
-            attack = linear(weights, "attack", hidden[agent])[0]
-            if mask[agent, enemy]:
-                key = linear(weights, "key", embedded[enemy])
-                attack = attack + query @ key / math.sqrt(len(key))
-            utilities.append(attack)
+        moves = iter(linear(weights, "moves", hidden[agent]))
+        outputs = linear(weights, "attack", hidden[agent])
+        queries = linear(weights, "query", hidden[agent]).chunk(len(kinds))
+        utilities = []
+        for action, target in enumerate(aims):
+            if target < 0:
+                utilities.append(next(moves))
+                continue
+            kind = kinds.index(kind_of(action, aims, num_agents))
+            utility = outputs[kind]
+            if mask[agent, target]:
+                key = linear(weights, "key", embedded[target])
+                utility = utility + queries[kind] @ key / math.sqrt(len(key))
+            utilities.append(utility)
         rows.append(torch.stack(utilities))
     return torch.stack(rows)
 
@@ -170,7 +188,8 @@ def utilities(team: Team, episode: Episode, masks: Tensor) -> Tensor:
         attended = attention(layers, embedded, mask, team.attention_heads)
         x = F.relu(linear(layers, "output", attended))
         hidden = gru_cell(part(team.agent, "recurrent"), x, hidden)
-        q = HEADS[team.action_head](part(team.agent, "head"), hidden, embedded, mask)
+        head = HEADS[team.action_head]
+        q = head(part(team.agent, "head"), hidden, embedded, mask, team.aims)
         steps.append(q * episode.present[:num_agents, None])
     return torch.stack(steps)
 

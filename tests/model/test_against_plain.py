@@ -28,7 +28,7 @@ every_head = pytest.mark.parametrize("action_head", ACTION_HEADS)
 every_mixer = pytest.mark.parametrize("mixer", MIXERS)
 
 
-def plain_team(team: TeamQ, action_head: str, mixer: str) -> plain.Team:
+def plain_team(team: TeamQ, action_head: str, mixer: str, sizes: Sizes) -> plain.Team:
     """The same weight tensors under the names of the plain implementation."""
     return plain.Team(
         agent=team.agent.state_dict(keep_vars=True),
@@ -37,6 +37,7 @@ def plain_team(team: TeamQ, action_head: str, mixer: str) -> plain.Team:
         action_head=action_head,
         mixing=mixer,
         output=team.output.state_dict(keep_vars=True),
+        aims=sizes.aims,
     )
 
 
@@ -64,7 +65,7 @@ def test_q_tot_and_targets(action_head: str, mixer: str, sizes: Sizes, seed: int
     batch = draw.batch(sizes, seed)
     fast = q_values(online, target, batch, tuple(PLAIN_Q_TOT))
     y = td_targets(batch.rewards, batch.terminated, fast.next_q_tot, GAMMA)
-    slow, slow_target = (plain_team(team, action_head, mixer) for team in (online, target))
+    slow, slow_target = (plain_team(team, action_head, mixer, sizes) for team in (online, target))
     for b, episode in enumerate(plain.episodes(batch)):
         steps = len(episode.rewards)
         for term, q_tot in PLAIN_Q_TOT.items():
@@ -103,8 +104,8 @@ def test_total_loss_and_gradients(
     fast = method_loss(row, q, targets, batch, mining_lambda).total
     slow = plain.TOTAL_LOSS[method](
         plain.Losses(
-            plain_team(online, action_head, mixer),
-            plain_team(target, action_head, mixer),
+            plain_team(online, action_head, mixer, sizes),
+            plain_team(target, action_head, mixer, sizes),
             batch,
             GAMMA,
             alpha,

@@ -69,10 +69,10 @@ def calls(request: pytest.FixtureRequest, compiled: dict[str, Path]) -> Iterator
 def networks(sizes: Sizes, seed: int, action_head: str, mixing: int = MIXING) -> TeamQ:
     """Networks whose hidden widths fill vectors, in float32."""
     torch.manual_seed(seed)
-    shape = (sizes.entity_dim, sizes.agents, sizes.enemies, sizes.actions)
+    shape = (sizes.entity_dim, sizes.agents)
     widths = NetworkSizes(WIDTH, HEADS, RECURRENT, hypernet_dim=WIDTH, mixing_dim=mixing)
-    agent = Agent(*shape, widths, action_head)
-    return TeamQ(agent, QMixer(*shape[:2], widths), TaskOutput())
+    agent = Agent(*shape, sizes.actions, widths, action_head, sizes.aims)
+    return TeamQ(agent, QMixer(*shape, widths), TaskOutput())
 
 
 def learned(
@@ -258,7 +258,7 @@ def test_nan_reaches_the_result(calls: mock.Mock, broken: str) -> None:
 @needs_compiler
 @pytest.mark.parametrize(("width", "recurrent"), [(24, 32), (64, 20)])
 def test_torch_computes_other_hidden_widths(calls: mock.Mock, width: int, recurrent: int) -> None:
-    agent = Agent(9, 2, 2, 5, NetworkSizes(width, HEADS, recurrent))
+    agent = Agent(9, 2, 5, NetworkSizes(width, HEADS, recurrent))
     agent.step(
         torch.randn(3, 4, 9),
         torch.ones(3, 4, dtype=torch.bool),

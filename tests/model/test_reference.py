@@ -29,7 +29,7 @@ from rllib_ptm.model.q_values import EXPLOITATION, ORIGINAL, TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes
 
 GAMMA = 0.99
-NUM_AGENTS, NUM_ENEMIES, NUM_ACTIONS, ENTITY_DIM = 3, 4, 10, 19
+NUM_AGENTS, NUM_ACTIONS, ENTITY_DIM = 3, 10, 19
 
 # Our name -> the reference's.
 AGENT = {"recurrent": "rnn", "head.utilities": "fc3"}
@@ -68,7 +68,7 @@ def attention(theirs: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def load_team(arrays: Mapping[str, Tensor], which: str) -> TeamQ:
     """The networks with the reference's weights."""
-    agent = Agent(ENTITY_DIM, NUM_AGENTS, NUM_ENEMIES, NUM_ACTIONS, NetworkSizes())
+    agent = Agent(ENTITY_DIM, NUM_AGENTS, NUM_ACTIONS, NetworkSizes())
     agent.load_state_dict(
         {f"attention.{k}": w for k, w in attention(arrays, f"{which}.agent").items()}
         | renamed(arrays, f"{which}.agent", AGENT)
