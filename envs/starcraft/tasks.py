@@ -57,6 +57,8 @@ _NUMBER = "[1-9][0-9]{0,2}"  # at most 999 units of a type
 _ARMY = re.compile(rf"(?:{_NUMBER}(?:{_LETTERS}))+")
 _GROUP = re.compile(rf"({_NUMBER})({_LETTERS})")
 
+Battle = tuple[tuple[int, ...], tuple[int, ...]]  # the unit types of both armies, sorted
+
 
 @dataclass(frozen=True)
 class Task:
@@ -71,6 +73,14 @@ class Task:
     name: str
     allies: tuple[int, ...]
     enemies: tuple[int, ...]
+
+    @property
+    def battle(self) -> Battle:
+        """The units of both armies in a fixed order: equal for two names of one battle.
+
+        The order in which a name gives its units changes nothing, as their slots are random.
+        """
+        return tuple(sorted(self.allies)), tuple(sorted(self.enemies))
 
     def unit_names(self) -> frozenset[str]:
         """The names of the unit types of both armies."""
@@ -108,7 +118,8 @@ def _parse_army(task_name: str, army: str) -> tuple[int, ...]:
 def parse_tasks(tasks: str | Sequence[str]) -> tuple[Task, ...]:
     """Parses the name of a task or of a task set, or a list of such names.
 
-    A task that is in several sets of the list is played once.
+    A task that is in several sets of the list is played once. If the list itself has another name
+    for a task of a set, it is played once under that name.
 
     Raises:
         InputError: A name cannot be parsed, or adds nothing to the list, or the list is empty.
@@ -117,10 +128,15 @@ def parse_tasks(tasks: str | Sequence[str]) -> tuple[Task, ...]:
         known = tasks in TASK_SETS or tasks in NAMED_TASKS
         if not known and not any(character.isdigit() for character in tasks):
             raise unknown_name("tasks", tasks, [*TASK_SETS, *NAMED_TASKS, "5m_vs_6m"])
+    written = {tasks} if isinstance(tasks, str) else {*tasks}
     parsed = []
+    named: dict[Battle, str] = {}  # what stands in the list itself
     problems = Problems()
     for name in task_names(tasks, TASK_SETS, "5m_vs_6m"):
         with problems.collect():
-            parsed.append(parse_task(name))
+            task = parse_task(name)
+            parsed.append(task)
+            if name in written and (other := named.setdefault(task.battle, name)) != name:
+                raise InputError(f"tasks: {other} and {name} are the same battle; leave one out")
     problems.raise_if_any()
-    return tuple(parsed)
+    return tuple(task for task in parsed if named.get(task.battle, task.name) == task.name)
