@@ -30,7 +30,7 @@ def task_names(
             f"tasks: the list is empty; give a task such as {example!r}, or a task set"
         )
     for name in names:
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not name.strip():
             raise InputError(f"tasks: expected task names, found {name!r}")
     _check_each_adds(names, sets)
     return tuple(dict.fromkeys(chain.from_iterable(sets.get(name, (name,)) for name in names)))

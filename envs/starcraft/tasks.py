@@ -128,11 +128,12 @@ def parse_tasks(tasks: str | Sequence[str]) -> tuple[Task, ...]:
         known = tasks in TASK_SETS or tasks in NAMED_TASKS
         if not known and not any(character.isdigit() for character in tasks):
             raise unknown_name("tasks", tasks, [*TASK_SETS, *NAMED_TASKS, "5m_vs_6m"])
+    names = task_names(tasks, TASK_SETS, "5m_vs_6m")
     written = {tasks} if isinstance(tasks, str) else {*tasks}
     parsed = []
     named: dict[Battle, str] = {}  # what stands in the list itself
     problems = Problems()
-    for name in task_names(tasks, TASK_SETS, "5m_vs_6m"):
+    for name in names:
         with problems.collect():
             task = parse_task(name)
             parsed.append(task)

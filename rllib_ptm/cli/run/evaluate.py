@@ -113,8 +113,14 @@ def _print_written(console: Console, options: EvaluateOptions) -> None:
 def _task_names(tasks: str | None) -> _Tasks:
     if tasks is None or tasks in TASK_SETS:
         return tasks
+    names = [name.strip() for name in tasks.split(",")]
+    if "" in names:
+        raise InputError(
+            f"--tasks: expected names with one comma between two, such as '3m,5m_vs_6m', found "
+            f"{tasks!r}"
+        )
     with located("--tasks: "):
-        return tuple(task.name for task in parse_tasks([t.strip() for t in tasks.split(",")]))
+        return tuple(task.name for task in parse_tasks(names))
 
 
 def _check_files(options: EvaluateOptions) -> None:

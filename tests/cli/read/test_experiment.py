@@ -82,6 +82,14 @@ def test_evaluation_can_end_a_run_that_evaluates(two_experiments: Path) -> None:
         read_experiments(two_experiments, stop=stop)
 
 
+@pytest.mark.parametrize("written", [",", "3m,,5m", "3m,", "", " "])
+def test_a_name_is_missing_between_commas(written: str) -> None:
+    with pytest.raises(InputError) as error:
+        _task_names(written)
+    assert str(error.value).startswith("--tasks: expected names with one comma between two")
+    assert str(error.value).endswith(f"found {written!r}")
+
+
 def test_sets_stand_in_a_list_wherever_tasks_are_named(tmp_path: Path) -> None:
     played = ("5m_vs_5m", "6m_vs_6m", "5m_vs_6m", "3m")
     path = tmp_path / "sets.yaml"

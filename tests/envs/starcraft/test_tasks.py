@@ -98,6 +98,7 @@ def test_sets_may_stand_in_a_list() -> None:
         (["5m_vs_6m", "small_mt"], "5m_vs_6m stands in the list, and in its set small_mt, too"),
         (["smal_mt", "3m"], "task 'smal_mt' cannot be read: did you mean 'small_mt'?"),
         (["3m", 7], "expected task names, found 7"),
+        (["3m", "", ""], "expected task names, found ''"),
         (["3m", "3q"], "task '3q' cannot be read"),
         (["3m", "2s3z", "3m_vs_3m"], "3m and 3m_vs_3m are the same battle"),
         (["MMM2", "7m2M1md_vs_1md3M8m"], "MMM2 and 7m2M1md_vs_1md3M8m are the same battle"),
