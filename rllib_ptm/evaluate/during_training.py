@@ -10,9 +10,9 @@ import ray
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.callbacks.utils import make_callback
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
-from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
+from rllib_ptm.checks.errors import InputError, shown
 from rllib_ptm.checks.forks import refuse_forked_child
 from rllib_ptm.evaluate.runner_group import (
     EvaluationIncompleteError,
@@ -24,7 +24,7 @@ from rllib_ptm.play.callbacks import has_runner_callbacks
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import evaluation_episodes
 from rllib_ptm.play.runner_calls import RunnerCalls, goes_on_without_runners
-from rllib_ptm.tasks.metrics import EVALUATION_AT_START
+from rllib_ptm.tasks.metrics import ENV_RUNNERS, EVALUATION, EVALUATION_AT_START
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class GreedyEvaluation(Algorithm):
         """
         refuse_forked_child()
         if self.config.custom_evaluation_function is not None:
-            return super().evaluate(parallel_train_future)
+            return self._custom_evaluation()
         in_parallel = parallel_train_future is not None
         weights = self._weights_before_step if in_parallel else self._acting_weights()
         self._call_back("on_evaluate_start")
@@ -86,6 +86,22 @@ class GreedyEvaluation(Algorithm):
         self._call_back("on_evaluate_end", evaluation_metrics=results)
         return results
 
+    def _custom_evaluation(self) -> dict[str, Any]:
+        """Calls the user's evaluation function. RLlib itself drops the dict that it returns.
+
+        As in RLlib's examples, the dict is what belongs under ``env_runners``. What the function
+        has logged with ``algorithm.metrics`` under ``evaluation`` stands beside it.
+        """
+        self._before_evaluate()
+        self._call_back("on_evaluate_start")
+        function = self.config.custom_evaluation_function
+        returned = _metrics_of(function(self, self.eval_env_runner_group))
+        logged = self.metrics.peek(EVALUATION, default={}, latest_merged_only=True)
+        runners = logged.get(ENV_RUNNERS, {}) | returned
+        results = {**logged, ENV_RUNNERS: runners}
+        self._call_back("on_evaluate_end", evaluation_metrics=results)
+        return results
+
     def _evaluation_results(self, weights: ray.ObjectRef) -> dict[str, Any]:
         config, group = self.evaluation_config, self.eval_env_runner_group
         tasks = config.env_settings.parsed_tasks
@@ -98,7 +114,7 @@ class GreedyEvaluation(Algorithm):
         else:
             outcomes = play_on_runner(self._local_evaluator, schedule, ray.get(weights))
         metrics = evaluation_metrics([task.name for task in tasks], outcomes)
-        return {ENV_RUNNER_RESULTS: self._metrics_of_callbacks() | metrics}
+        return {ENV_RUNNERS: self._metrics_of_callbacks() | metrics}
 
     def _metrics_of_callbacks(self) -> dict[str, Any]:
         """What the user's callbacks have logged on the runners that evaluate."""
@@ -156,3 +172,20 @@ class GreedyEvaluation(Algorithm):
             callbacks_functions=getattr(self.config, f"callbacks_{event}"),
             kwargs={"algorithm": self, "metrics_logger": self.metrics, **kwargs},
         )
+
+
+def _metrics_of(returned: Any) -> dict[str, Any]:
+    """The metrics that an evaluation function has returned.
+
+    Raises:
+        InputError: It has returned something else than RLlib's documentation says.
+    """
+    match returned:
+        case dict() | (dict(), int(), int()):
+            metrics = returned if isinstance(returned, dict) else returned[0]
+            return dict(metrics)
+        case _:
+            raise InputError(
+                f"config.custom_evaluation_function: expected that it returns (a dict of metrics, "
+                f"the number of env steps, the number of agent steps), found {shown(returned)}"
+            )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
 from rllib_ptm import PTM, InputError, PTMConfig
 from rllib_ptm.evaluate.runner_group import EvaluationIncompleteError
@@ -94,6 +95,34 @@ def test_evaluation_changes_nothing_in_the_training(
     results.append(watched.train())
     assert not any("evaluation_at_start" in result for result in results)
     plain.stop()
+
+
+def own_evaluation(algorithm: PTM, group: Any) -> tuple[dict[str, Any], int, int]:
+    """As RLlib's examples do it: some metrics through the logger, and some returned."""
+    assert group is algorithm.eval_env_runner_group is not None
+    logged = {"drawn": 2, "episode_return_mean": 3.0}
+    logger = MetricsLogger(root=False)
+    for key, value in logged.items():
+        logger.log_value(key, value, window=1)
+    algorithm.metrics.aggregate([logger.reduce()], key=("evaluation", "env_runners"))
+    return {"episode_return_mean": 7.5, "win_rate_mean": 0.25}, 10, 20
+
+
+def test_the_metrics_of_an_evaluation_function_are_in_the_result(make_config: MakeConfig) -> None:
+    ended: list[dict[str, Any]] = []
+    config = with_evaluation(make_config(), custom_evaluation_function=own_evaluation)
+    config.callbacks(on_evaluate_end=lambda evaluation_metrics, **_: ended.append(evaluation_metrics))
+    algorithm = config.build_algo()
+    result = algorithm.train()
+    found = {key: result["evaluation"]["env_runners"][key] for key in ended[0]["env_runners"]}
+    assert found == {"drawn": 2, "episode_return_mean": 7.5, "win_rate_mean": 0.25}
+    assert result["evaluation/env_runners/win_rate_mean"] == 0.25  # where Tune looks for scores
+    algorithm.config._is_frozen = False
+    for wrong in (None, 3, ({}, 1), ({}, 1, "2")):
+        algorithm.config.custom_evaluation_function = lambda *_, found=wrong: found
+        with pytest.raises(InputError, match="expected that it returns"):
+            algorithm.evaluate()
+    algorithm.stop()
 
 
 def test_other_tasks_on_the_slots_of_the_training(build: Callable[..., PTM]) -> None:
