@@ -169,6 +169,32 @@ CALLED = (
         "which checkpoints a resumed trial keeps; Tune itself never changes that",
     ),
     PrivateName(
+        "ray.train._internal.checkpoint_manager:_CheckpointManager",
+        "_checkpoint_results",
+        "the results of a trial's checkpoints, to keep less of each in memory",
+    ),
+    PrivateName(
+        "ray.tune.execution.tune_controller:TrialRunnerWrapper",
+        "_tune_controller",
+        "leads to the answers that Tune keeps",
+    ),
+    PrivateName(
+        "ray.tune.execution.tune_controller:TuneController",
+        "_actor_manager",
+        "leads to the answers that Tune keeps",
+    ),
+    PrivateName(
+        "ray.air.execution._internal.actor_manager:RayActorManager",
+        "_actor_task_events",
+        "which answers Tune still waits for",
+    ),
+    PrivateName(
+        "ray.air.execution._internal.actor_manager:RayActorManager",
+        "_tracked_actors_to_task_futures",
+        "all answers of a trial's process, which keep whole results in memory",
+    ),
+    PrivateName("ray.util.debug", "_logged", "texts of objects, which Tune adds to for ever"),
+    PrivateName(
         "ray.train._internal.session",
         "_TrainingResult",
         "a checkpoint and the result of its iteration",
@@ -203,6 +229,7 @@ OVERRIDDEN = (
     ),
 )
 
+_ENCODED = "tune_func_encode:"  # Tune notes what it has logged once under such a key
 STORAGE_MARKER = ".validate_storage_marker"  # _VALIDATE_STORAGE_MARKER_FILENAME
 
 _ACTOR_MANAGER = "ray.rllib.utils.actor_manager:FaultTolerantActorManager"
@@ -378,6 +405,43 @@ def trial_storage(trial_folder: Path) -> Any:
 def set_checkpoint_config(trial: Trial, config: CheckpointConfig) -> None:
     """Sets which checkpoints a trial saves and keeps from now on."""
     trial.run_metadata.checkpoint_manager._checkpoint_config = config
+
+
+def forget_handled(controller: Any) -> None:
+    """Lets a run of Tune forget what it has handled. Tune keeps it as long as a trial runs.
+
+    These are the answers of a trial's process, whole results among them, and the text of each
+    object that Tune once could not write as JSON.
+
+    Args:
+        controller: What Tune gives to a scheduler.
+    """
+    from ray.util import debug
+
+    manager = controller._tune_controller._actor_manager
+    open_tasks = manager._actor_task_events.get_futures()
+    for futures in manager._tracked_actors_to_task_futures.values():
+        futures &= open_tasks
+    debug._logged -= {key for key in debug._logged if key.startswith(_ENCODED)}
+
+
+def shorten_older_results(trial: Trial, kept: Collection[str]) -> None:
+    """Leaves only some keys in the results of a trial's checkpoints, except for the newest one.
+
+    A scheduler may hold the result of an older checkpoint, which stays as it is.
+
+    Args:
+        trial: The trial.
+        kept: Keys on the first level of a result.
+    """
+    from ray.train._internal.session import _TrainingResult
+
+    manager = trial.run_metadata.checkpoint_manager
+    results = manager._checkpoint_results
+    for number, result in enumerate(results):
+        if result is not manager.latest_checkpoint_result and result.metrics.keys() - kept:
+            metrics = {key: result.metrics[key] for key in kept if key in result.metrics}
+            results[number] = _TrainingResult(result.checkpoint, metrics)
 
 
 def set_checkpoints(

@@ -111,13 +111,16 @@ def own_evaluation(algorithm: PTM, group: Any) -> tuple[dict[str, Any], int, int
 def test_the_metrics_of_an_evaluation_function_are_in_the_result(make_config: MakeConfig) -> None:
     ended: list[dict[str, Any]] = []
     config = with_evaluation(make_config(), custom_evaluation_function=own_evaluation)
-    config.callbacks(on_evaluate_end=lambda evaluation_metrics, **_: ended.append(evaluation_metrics))
+    config.callbacks(
+        on_evaluate_end=lambda evaluation_metrics, **_: ended.append(evaluation_metrics)
+    )
     algorithm = config.build_algo()
     result = algorithm.train()
     found = {key: result["evaluation"]["env_runners"][key] for key in ended[0]["env_runners"]}
     assert found == {"drawn": 2, "episode_return_mean": 7.5, "win_rate_mean": 0.25}
     assert result["evaluation/env_runners/win_rate_mean"] == 0.25  # where Tune looks for scores
     algorithm.config._is_frozen = False
+    wrong: Any
     for wrong in (None, 3, ({}, 1), ({}, 1, "2")):
         algorithm.config.custom_evaluation_function = lambda *_, found=wrong: found
         with pytest.raises(InputError, match="expected that it returns"):

@@ -22,6 +22,7 @@ from ray.tune.schedulers import (
 
 from rllib_ptm.cli.run.exit_codes import exit_code_of, handle_signal
 from rllib_ptm.cli.show.trial_progress import number_in
+from rllib_ptm.ray_private import forget_handled
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -84,7 +85,8 @@ class _Pausing(TrialScheduler):
         return self.metric is None or number_in(result, self.metric) is not None
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Called by Tune for the next trial to start or to resume."""
+        """Called by Tune several times a second for the next trial to start or to resume."""
+        forget_handled(tune_controller)
         return None if INTERRUPTED.is_set() else super().choose_trial_to_run(tune_controller)
 
 

@@ -220,11 +220,16 @@ def _saved(experiment: Experiment, trial: Trial, folder: Path) -> tuple[SavedTri
     checkpoint, older, notes = _whole_checkpoint(folder, _Written(experiment, trial, rows))
     if broken := broken_rows_text(folder):
         notes.append(broken)
-    latest = trial.run_metadata.checkpoint_manager.latest_checkpoint_result
+    manager = trial.run_metadata.checkpoint_manager
+    latest, score = manager.latest_checkpoint_result, config.checkpoint_score_attribute
     if checkpoint is None:
         set_checkpoints(trial, [], config)
         result: dict[str, Any] = {}
-    elif latest is not None and _is_result_of(checkpoint, latest):
+    elif (
+        latest is not None
+        and _is_result_of(checkpoint, latest)
+        and manager.checkpoint_config.checkpoint_score_attribute == score  # the only one kept
+    ):
         set_checkpoint_config(trial, config)
         result = latest.metrics
     else:

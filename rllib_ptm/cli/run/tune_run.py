@@ -19,6 +19,7 @@ from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.rllib_check import reported_metrics
 from rllib_ptm.cli.read.search_space import tune_space
 from rllib_ptm.cli.run.interrupt import InterruptCallback, signals_of_a_run
+from rllib_ptm.cli.run.kept_checkpoints import ShortenOlderResults
 from rllib_ptm.cli.run.live_display import LiveDisplay
 from rllib_ptm.cli.run.loggers import ProgressCsv, ResultJson, TensorBoard
 from rllib_ptm.cli.run.resume import OnlyRestored, Resumable, write_states
@@ -79,18 +80,29 @@ def _tuner(experiment: Experiment, folder: Path, plain: bool, *more: Callback) -
             stop=stop_conditions(experiment),
             checkpoint_config=CheckpointConfig(**experiment.checkpoint.model_dump()),
             failure_config=FailureConfig(max_failures=experiment.max_failures),
-            callbacks=[
-                LiveDisplay(experiment.name, experiment.stop, plain),
-                InterruptCallback(),
-                WatchStorage(folder),
-                ResultJson(),
-                ProgressCsv(reported_metrics(experiment)),
-                TensorBoard(),
-                *more,
-            ],
+            callbacks=[*callbacks_of_a_run(experiment, folder, plain), *more],
             verbose=0,
         ),
     )
+
+
+def callbacks_of_a_run(experiment: Experiment, folder: Path, plain: bool) -> list[Callback]:
+    """What Tune calls while it trains an experiment.
+
+    Args:
+        experiment: What to train.
+        folder: The run's folder.
+        plain: Print lines in place of the live table.
+    """
+    return [
+        LiveDisplay(experiment.name, experiment.stop, plain),
+        InterruptCallback(),
+        WatchStorage(folder),
+        ResultJson(),
+        ProgressCsv(reported_metrics(experiment)),
+        TensorBoard(),
+        ShortenOlderResults(experiment.checkpoint.checkpoint_score_attribute),
+    ]
 
 
 def _run(tuner: Tuner) -> ResultGrid:
