@@ -86,7 +86,7 @@ def register() -> None:
 
 def _make_env(module: str, config: Any) -> Any:
     """One environment for RLlib's own algorithms, agent by agent."""
-    from ray.rllib.env.wrappers.pettingzoo_env import ParallelPettingZooEnv
+    from rllib_ptm.environment.agent_by_agent import AgentByAgentEnv
 
     made = importlib.import_module(f"rllib_ptm.envs.{module}").parallel_env(**config)
-    return ParallelPettingZooEnv(made)
+    return AgentByAgentEnv(made)
