@@ -30,7 +30,10 @@ from .starcraft.backends import EnvSettings
 from .starcraft.render import Window, picture
 from .starcraft.tasks import Task
 from .starcraft.team_view import (
+    FIRST_ATTACK,
     LARGEST_FEATURE,
+    MEDIVAC,
+    STOP,
     TeamView,
     decided,
     num_actions,
@@ -197,7 +200,17 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     An agent terminates in the step in which its unit dies. All agents terminate when an army is
     dead. At the time limit the living agents are truncated, and the battle counts as not won. The
     same happens if the game process dies (`sc2` only); the next `reset` starts a new one.
-    `infos[agent]` holds the name of the `task` and, once the battle is over, whether it was `won`.
+    `infos[agent]` holds the name of the `task` and, once the battle is over, whether it was `won`
+    and the same as a number, `is_success`, 0 or 1.
+
+    ### Attributes
+
+    `tasks`: the names of the tasks that episodes draw.
+
+    `action_aims`: [U] the row of the entity that each action aims at, -1 for none. It is None if a
+    task has medivacs, which heal with the actions with which others attack.
+
+    `team_moves`: the actions that every living agent understands in the same way: stop and moves.
 
     ### Arguments
 
@@ -258,6 +271,9 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         self.possible_agents = [f"ally_{slot}" for slot in range(allies)]
         self.agents: list[str] = []
         self._slot = {agent: slot for slot, agent in enumerate(self.possible_agents)}
+        self.tasks = list(self._tasks)
+        self.team_moves = tuple(range(STOP, FIRST_ATTACK))
+        self.action_aims = _aims(settings)
         self._num_actions = num_actions(enemies)
         self.state_space = _box((allies + enemies, num_features(allies, enemies)))
         # One object per agent, so that each can be seeded separately.
@@ -333,6 +349,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         info: dict[str, Any] = {"task": task.name}
         if over or truncated:
             info["won"] = bool(won(after))
+            info["is_success"] = float(info["won"])
         observations = self._observations(after)
         team_reward = float(reward(before, after))
         rewards = {a: team_reward * bool(after.present[self._slot[a]]) for a in agents}
@@ -411,6 +428,14 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
             "visible": visible.astype(np.int8),
             "action_mask": action_mask.astype(np.int8),
         }
+
+
+def _aims(settings: EnvSettings) -> tuple[int, ...] | None:
+    """[U] the entity slot that each action aims at, -1 = none; None if that depends on the unit."""
+    if any(MEDIVAC in task.allies for task in settings.parsed_tasks):
+        return None
+    attacks = range(settings.ally_slots, settings.ally_slots + settings.enemy_slots)
+    return (-1,) * FIRST_ATTACK + tuple(attacks)
 
 
 def _box(shape: tuple[int, ...]) -> Box:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..checks.errors import InputError, Problems, located, shown, unknown_name
+from .check_env import check_start
 from .contract import (
     IN_THIS_PROCESS,
     NO_SLOTS,
@@ -177,11 +178,13 @@ class PettingZooGame:
         return len(one._description.tasks) > 1
 
     def _describe(self) -> Description:
-        """Makes one environment, reads it and closes it."""
+        """Makes one environment, reads it, resets it once and closes it."""
         env = self._make_env()
         try:
             with located(f"environment {self.name!r}: "):
-                return describe(env)
+                description = describe(env)
+                check_start(env, description)
+                return description
         finally:
             env.close()
 

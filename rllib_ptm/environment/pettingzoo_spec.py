@@ -32,6 +32,7 @@ class Description(NamedTuple):
         spec: Its sizes.
         dtype: Of the features in a record: the environment's own if float32 holds all its values.
         resumable: Whether an episode in progress can be saved.
+        own_dtype: Of the features in the environment's observation space.
     """
 
     agents: tuple[str, ...]
@@ -39,6 +40,7 @@ class Description(NamedTuple):
     spec: TeamSpec
     dtype: np.dtype
     resumable: bool
+    own_dtype: np.dtype
 
 
 def parallel_env_of(made: Any) -> Any:
@@ -107,7 +109,7 @@ def describe(env: Any) -> Description:
         getattr(env, "set_state", None)
     )
     kept = dtype if np.can_cast(dtype, np.float32) else np.dtype(np.float32)
-    return Description(agents, tasks, spec, kept, resumable)
+    return Description(agents, tasks, spec, kept, resumable, dtype)
 
 
 def _tasks(env: Any) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from situations import SLOTS, put
 
 from rllib_ptm import envs
 from rllib_ptm.checks.errors import InputError
+from rllib_ptm.environment import check
 from rllib_ptm.envs import multi_task_sc2_v0
 from rllib_ptm.envs.multi_task_sc2_v0 import MultiTaskSC2
 from rllib_ptm.envs.starcraft.tasks import TASK_SETS
@@ -48,6 +49,14 @@ def _no_warnings() -> Iterator[None]:
         # Every task with fewer units than slots causes this warning.
         warnings.filterwarnings("ignore", message="No agents present but not all possible_agents")
         yield
+
+
+def test_it_keeps_the_contract_of_training(caplog: pytest.LogCaptureFixture) -> None:
+    environment = make("3m")
+    assert environment.tasks == ["3m"]
+    assert environment.action_aims == (*[-1] * 6, *range(SLOTS, 2 * SLOTS))
+    check(environment, episodes_per_task=1)
+    assert not caplog.records
 
 
 def play_steps(
@@ -271,7 +280,8 @@ def test_all_terminate_when_the_battle_is_decided(
         total += next(iter(rewards.values()))
     assert all(terminations.values())
     assert not any(truncations.values())
-    assert all(info == {"task": "3m_vs_3m", "won": is_won} for info in infos.values())
+    expected = {"task": "3m_vs_3m", "won": is_won, "is_success": float(is_won)}
+    assert all(info == expected for info in infos.values())
     if earned is not None:
         # The enemies start with 9 of 45 health each: 3 * 9 + 3 * 10 + 200 of 365 points.
         assert total == pytest.approx(20 * 257 / 365, rel=1e-5)
