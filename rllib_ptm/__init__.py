@@ -12,7 +12,6 @@ the top level, because many projects have a package ``envs``.
 from __future__ import annotations
 
 import functools
-import importlib
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
@@ -66,27 +65,13 @@ def __dir__() -> list[str]:
     return __all__
 
 
-# The environments' names in Ray, and the modules of ``rllib_ptm.envs`` that make them.
-_ENVIRONMENTS = {
-    "multi_task_sc2": "multi_task_sc2_v0",
-    "multi_task_foraging": "multi_task_foraging_v0",
-}
-
-
 def register() -> None:
     """Makes ``PTM`` and the environments known to Ray; call it again after ``ray.shutdown()``."""
     from ray.tune.registry import register_env, register_trainable
 
     from rllib_ptm.algorithm import PTM
+    from rllib_ptm.environment.names import BUILT_IN, make_for_rllib
 
     register_trainable("PTM", PTM)
-    for name, module in _ENVIRONMENTS.items():
-        register_env(name, functools.partial(_make_env, module))
-
-
-def _make_env(module: str, config: Any) -> Any:
-    """One environment for RLlib's own algorithms, agent by agent."""
-    from rllib_ptm.environment.agent_by_agent import AgentByAgentEnv
-
-    made = importlib.import_module(f"rllib_ptm.envs.{module}").parallel_env(**config)
-    return AgentByAgentEnv(made)
+    for name in BUILT_IN:
+        register_env(name, functools.partial(make_for_rllib, name))

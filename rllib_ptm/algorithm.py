@@ -41,14 +41,15 @@ from rllib_ptm.checkpoints.saving import SETTINGS, WholeCheckpoints
 from rllib_ptm.checkpoints.settings_of_state import settings_of_state
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.checks.forks import refuse_forked_child
-from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
+from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
 from rllib_ptm.deploy.warm_start import WarmStart, read_warm_start
+from rllib_ptm.environment.names import STARCRAFT
 from rllib_ptm.evaluate.during_training import GreedyEvaluation
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout
 from rllib_ptm.learn.non_finite import save_failed_batch
 from rllib_ptm.learn.schedules import exploration_epsilon, mining_alpha
-from rllib_ptm.play.callbacks import report_callback_errors
+from rllib_ptm.play.callbacks import report_errors
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.runner_calls import RunnerCalls, goes_on_without_runners, stop_runners
 from rllib_ptm.play.sampling_timeout import SamplingTimeout
@@ -88,14 +89,14 @@ class PTMConfig(CheckedAlgorithmConfig):
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or PTM)
-        self.env = ENVIRONMENT
+        self.env = STARCRAFT
         self.env_runner_cls = TeamEnvRunner
         # The training regime of the reference implementation
         self.lr = 5e-4
         self.gamma = 0.99
         self.grad_clip = 10.0
         self.grad_clip_by = "global_norm"
-        # One env runner in the driver's process, with many battles side by side
+        # One env runner in the driver's process, with many episodes side by side
         self.num_env_runners = 0
         self.num_envs_per_env_runner = 32
         self.min_sample_timesteps_per_iteration = 1000
@@ -137,8 +138,10 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
             ResourcesMissingError: What the config asks for was not free in time.
         """
         refuse_forked_child()
-        tasks = [task.name for task in self.config.env_settings.parsed_tasks]
-        self.task_success = TaskSuccess(tasks, self.config.win_rate_window_episodes)
+        self._view = self.config.game.view
+        self.task_success = TaskSuccess(
+            self.config.game.tasks, self.config.win_rate_window_episodes
+        )
         self.replay_buffer = ReplayBuffer(self.config.buffer_capacity_episodes)
         self._rng = np.random.default_rng(self.config.seed)
         self._group_generator = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
@@ -242,7 +245,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
             if self.env_runner_group.num_remote_env_runners() == 0:
                 played = [play(self.env_runner_group.local_env_runner)]
             else:
-                played = self._training_calls.call_all(partial(report_callback_errors, play=play))
+                played = self._training_calls.call_all(partial(report_errors, play=play))
                 if self._training_calls.replace_hung():
                     self._sampling_timeout.runner_replaced()
             if played:
@@ -300,6 +303,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
             self.task_success.numbers(tasks),
             alpha,
             self._group_generator,
+            self._view,
             max(self.config.num_learners, 1),
             self.config.bootstrap_on_truncation,
         )
@@ -321,8 +325,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
     def save(self, checkpoint_dir: str | None = None) -> Any:
         """Saves a checkpoint for Tune, with the metrics by which Tune compares checkpoints."""
         saved = super().save(checkpoint_dir)
-        trained = [task.name for task in self.config.env_settings.parsed_tasks]
-        evaluated = [task.name for task in self.evaluation_config.env_settings.parsed_tasks]
+        trained, evaluated = self.config.game.tasks, self.evaluation_config.game.tasks
         paths = [key for path in METRICS for key in metric_paths(path, trained, evaluated)]
         saved.metrics = checkpoint_metrics(saved.metrics, paths)
         return saved
@@ -379,7 +382,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
     def restore_env_runners(self, env_runner_group: Any) -> list[int]:
         """Returns env runners to service that were lost and are back.
 
-        They get the weights, and new seeds, so that they do not repeat battles. RLlib's own method
+        They get the weights, and new seeds, so that they do not repeat episodes. RLlib's own method
         waits for those that are still lost, before every training step.
         """
         training = env_runner_group is self.env_runner_group

@@ -199,6 +199,17 @@ CALLED = (
         "_TrainingResult",
         "a checkpoint and the result of its iteration",
     ),
+    PrivateName(
+        "ray.tune.registry",
+        "_global_registry",
+        "the creators of environments, by the names under which users register them",
+    ),
+    PrivateName(
+        "ray.tune.registry:_Registry",
+        "_registered",
+        "the names that are registered, for the nearest match of one that is not",
+    ),
+    PrivateName("ray.tune.registry:_Registry", "_to_flush", "likewise, before Ray has started"),
 )
 
 OVERRIDDEN = (
@@ -320,6 +331,24 @@ def default_ray_folder() -> str:
     from ray._common.utils import get_default_ray_temp_dir
 
     return get_default_ray_temp_dir()
+
+
+def registered_creator(name: str) -> Callable[[Any], Any] | None:
+    """The creator of the environment that is registered under a name; None if there is none."""
+    from ray.tune.registry import ENV_CREATOR, _global_registry
+
+    if not _global_registry.contains(ENV_CREATOR, name):
+        return None
+    creator: Callable[[Any], Any] = _global_registry.get(ENV_CREATOR, name)
+    return creator
+
+
+def registered_environments() -> list[str]:
+    """The names of the environments that this process has registered."""
+    from ray.tune.registry import ENV_CREATOR, _global_registry
+
+    pairs = {*_global_registry._registered, *_global_registry._to_flush}
+    return sorted(name for category, name in pairs if category == ENV_CREATOR)
 
 
 def config_attribute(key: str) -> str:

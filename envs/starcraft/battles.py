@@ -39,6 +39,10 @@ class Battles(Protocol):
     def num_game_restarts(self) -> int:
         """How often a process that plays a battle was restarted."""
 
+    @property
+    def last_error(self) -> Exception | None:
+        """Why one was last restarted; None if none was."""
+
     def reset(self, which: IntArray, tasks: Sequence[Task], seeds: Sequence[int]) -> Units:
         """Starts new episodes in some of the battles and leaves the others unchanged.
 

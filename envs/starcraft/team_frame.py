@@ -64,6 +64,11 @@ class TeamFrame:
         """See ``Battles.num_game_restarts``."""
         return self._battles.num_game_restarts
 
+    @property
+    def last_error(self) -> Exception | None:
+        """See ``Battles.last_error``."""
+        return self._battles.last_error
+
     def reset(self, which: IntArray, tasks: Sequence[Task], seeds: Sequence[int]) -> Units:
         """Starts new episodes in some of the battles; see ``Battles.reset``."""
         units = self._battles.reset(which, tasks, seeds)

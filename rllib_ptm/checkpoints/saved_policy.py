@@ -3,7 +3,7 @@
 RLlib's own files are pickles. What only plays a policy, or takes its weights, reads these files
 instead:
 
-- ``policy/config.json``: the method, the networks and the battles that the policy was trained in;
+- ``policy/config.json``: the method, the networks and the environment of the training;
 - ``policy/weights.npz``: the weights of all networks but the target networks.
 """
 
@@ -18,10 +18,19 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 
 from rllib_ptm.checkpoints.contents import CheckpointError
 from rllib_ptm.checkpoints.folder import check_checkpoint
+from rllib_ptm.checkpoints.settings_of_state import settings_from
 from rllib_ptm.checks.errors import located
-from rllib_ptm.config.algorithm_config import ENVIRONMENT, CheckedAlgorithmConfig
+from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
 from rllib_ptm.config.keys import PTM_KEYS
-from rllib_ptm.learn.rl_module import TARGET, PTMModule, team_spaces
+from rllib_ptm.environment.contract import Column, TeamSpec
+from rllib_ptm.learn.rl_module import (
+    AIMS,
+    ENVIRONMENT,
+    TARGET,
+    TRAINED_IN,
+    PTMModule,
+    team_spaces,
+)
 from rllib_ptm.replay.array_files import Arrays, parse_arrays, write_arrays
 
 POLICY = "policy"
@@ -44,34 +53,61 @@ class SavedPolicy(NamedTuple):
     """A policy as it is in a checkpoint.
 
     Attributes:
-        config: ``training`` holds PTM's keys and gamma; ``env_config`` all settings of the battles,
-            those that had their defaults included; ``num_envs_per_env_runner``; ``seed``;
-            ``module``, the name of the RLModule's class.
+        config: ``training`` holds PTM's keys and gamma; ``env`` the environment's name;
+            ``env_config`` all its settings, those that had their defaults included; ``spec``,
+            ``slots`` and ``tasks`` what its ``TeamGame`` has under these names; ``seed`` and
+            ``num_envs_per_env_runner`` those of the training; ``module`` the name of the
+            RLModule's class.
         weights: Name -> array, of the agent, the mixer and the output.
     """
 
     config: dict[str, Any]
     weights: Arrays
 
-    def algorithm_config(self) -> CheckedAlgorithmConfig:
-        """A config of the same networks and battles, to play in this process."""
+    @property
+    def spec(self) -> TeamSpec:
+        """The sizes of the game that it was trained in."""
+        spec = dict(self.config["spec"])
+        spec["columns"] = {name: Column(*column) for name, column in spec["columns"].items()}
+        spec["team_moves"] = tuple(spec["team_moves"])
+        spec["aims"] = None if spec["aims"] is None else tuple(spec["aims"])
+        return TeamSpec(**spec)
+
+    def settings_of_state(self) -> dict[str, Any]:
+        """The settings that decide what its weights mean; see the function of this name."""
+        config = self.config
+        return settings_from(config["training"], config["env"], config["slots"], config["tasks"])
+
+    def algorithm_config(self, env: str | None = None) -> CheckedAlgorithmConfig:
+        """A config of the same networks and environment, to play in this process.
+
+        Args:
+            env: The environment's name, if it has another one in this process.
+        """
         config = CheckedAlgorithmConfig().environment(
-            ENVIRONMENT, env_config=dict(self.config["env_config"])
+            env or self.config["env"], env_config=dict(self.config["env_config"])
         )
         return config.training(**self.config["training"]).env_runners(
             num_env_runners=0, num_envs_per_env_runner=self.config["num_envs_per_env_runner"]
         )
 
     def module(self) -> PTMModule:
-        """The policy as an RLModule: what an agent needs to act, without the mixer."""
-        config = self.algorithm_config()
-        env = config.env_settings
-        observation_space, action_space = team_spaces(env.ally_slots, env.enemy_slots)
+        """The policy as an RLModule: what an agent needs to act, without the mixer.
+
+        It needs no environment.
+        """
+        observation_space, action_space = team_spaces(self.spec)
         module = PTMModule(
             observation_space=observation_space,
             action_space=action_space,
             inference_only=True,
-            model_config=config.model_config,
+            model_config={
+                **self.config["training"],
+                ENVIRONMENT: self.config["env"],
+                TRAINED_IN: self.config["env_config"],
+                AIMS: self.spec.aims,
+                "num_tasks": len(self.config["tasks"]),
+            },
         )
         module.set_state(self.weights)
         return module
@@ -143,7 +179,11 @@ def saved_settings(config: CheckedAlgorithmConfig) -> dict[str, Any]:
     settings = {
         "module": _name_of(module),
         "training": {key: getattr(config, key) for key in ("gamma", *sorted(PTM_KEYS))},
-        "env_config": config.env_settings.plain(),
+        "env": config.env,
+        "env_config": config.game.plain(),
+        "spec": config.game.spec._asdict(),
+        "slots": config.game.slots,
+        "tasks": config.game.tasks,
         "num_envs_per_env_runner": config.num_envs_per_env_runner,
         "seed": config.seed,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rllib_ptm.checks.errors import InputError
@@ -10,12 +10,12 @@ from rllib_ptm.methods import METHODS
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.sizes import NetworkSizes
 
-METHOD, OPTIMIZER, MIXER = "method", "optimizer_name", "mixer"
+ENVIRONMENT, METHOD, OPTIMIZER, MIXER = "env", "method", "optimizer_name", "mixer"
 TASKS = "env_config.tasks"
-SLOTS = ("env_config.max_allies", "env_config.max_enemies")
 # The settings without which not even the weights fit; the last ones concern the mixer alone.
 OF_MIXER = ("hypernet_dim", "mixing_dim")
 OF_WEIGHTS = ("action_head", *NetworkSizes.names())
+OF_STATE = (METHOD, OPTIMIZER, MIXER, *OF_WEIGHTS)
 
 
 def settings_of_state(config: Any) -> dict[str, Any]:
@@ -24,13 +24,24 @@ def settings_of_state(config: Any) -> dict[str, Any]:
     Args:
         config: A ``PTMConfig``.
     """
-    slots = config.env_settings.ally_slots, config.env_settings.enemy_slots
-    keys = (METHOD, OPTIMIZER, MIXER, *OF_WEIGHTS)
-    return {
-        **{key: getattr(config, key) for key in keys},
-        **dict(zip(SLOTS, slots, strict=True)),
-        TASKS: [task.name for task in config.env_settings.parsed_tasks],
-    }
+    game = config.game
+    training = {key: getattr(config, key) for key in OF_STATE}
+    return settings_from(training, config.env, game.slots, game.tasks)
+
+
+def settings_from(
+    training: Mapping[str, Any], env: str, slots: Mapping[str, int], tasks: Iterable[str]
+) -> dict[str, Any]:
+    """The same, from parts that need no environment.
+
+    Args:
+        training: PTM's keys.
+        env: The environment's name.
+        slots: Its numbers of slots; see ``TeamGame.slots``.
+        tasks: The names of the tasks.
+    """
+    own = {key: training[key] for key in OF_STATE}
+    return {ENVIRONMENT: env, **own, **slots, TASKS: list(tasks)}
 
 
 def check_settings(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:

@@ -11,7 +11,6 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from rllib_ptm.checks.errors import InputError, Problems, located, shown, unknown_name
-from rllib_ptm.checks.settings import read_settings
 from rllib_ptm.config.builder_methods import (
     BUILDER_METHODS,
     checked_builder,
@@ -19,17 +18,14 @@ from rllib_ptm.config.builder_methods import (
     set_directly,
 )
 from rllib_ptm.config.callbacks import FUNCTION_EVENTS, callback_classes, check_functions
-from rllib_ptm.config.keys import check_attributes, check_values
+from rllib_ptm.config.keys import ENV_CONFIG, check_attributes, check_values
 from rllib_ptm.config.ptm_settings import PTMSettings
-from rllib_ptm.envs.starcraft.backends import EnvSettings
-from rllib_ptm.envs.starcraft.team_view import MEDIVAC
-from rllib_ptm.learn.rl_module import TRAINED_IN, PTMModule
+from rllib_ptm.environment.contract import TeamGame
+from rllib_ptm.environment.names import game_of
+from rllib_ptm.learn.rl_module import AIMS, ENVIRONMENT, TRAINED_IN, PTMModule
 from rllib_ptm.model.sizes import NetworkSizes
 from rllib_ptm.ray_private import BUILDER_ARGUMENTS, LEARNER_CLASS, MODEL_CONFIG, RL_MODULE_SPEC
 
-ENVIRONMENT = "multi_task_sc2"
-
-_env_settings: dict[str, EnvSettings] = {}  # what was written -> what it means
 _making_defaults: ContextVar[bool] = ContextVar("making_defaults", default=False)
 
 
@@ -138,7 +134,7 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
             check_attributes(self, self._defaults)
         problems.raise_if_any()
         with problems.collect():
-            self.env_settings.check_machine()
+            self.game.check_machine()
         with problems.collect(), errors_in_one_line("config"):
             super().validate()
         for check in (
@@ -152,9 +148,12 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         problems.raise_if_any()
 
     def _check_play(self) -> None:
-        """Checks the environment, and that each learner gets an episode."""
-        if self.env != ENVIRONMENT:
-            raise InputError(f"env: PTM plays {ENVIRONMENT!r}, found {self.env!r}")
+        """Checks the env runners, and that each learner gets an episode."""
+        if self.env_processes and not self.game.can_spread:
+            raise InputError(
+                f"config.env_processes: it changes nothing in {self.game.name!r}, which steps its "
+                f"episodes together; found {self.env_processes}"
+            )
         if not self.create_local_env_runner and self.num_env_runners == 0:
             raise InputError(
                 "config.create_local_env_runner: expected true without other env runners "
@@ -169,13 +168,20 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
     def _check_networks(self) -> None:
         """Checks that the networks fit the tasks, and the widths fit each other."""
         problems = Problems()
+        spec = self.game.spec
         with problems.collect():
-            if self.action_head == "entity" and any(
-                MEDIVAC in task.allies for task in self.env_settings.parsed_tasks
-            ):
+            if self.action_head == "entity" and spec.aims is None:
                 raise InputError(
-                    "config.action_head: expected 'slot' for tasks with medivacs, found 'entity', "
-                    "which values actions from enemies, and a medivac's are aimed at allies"
+                    f"config.action_head: expected 'slot', found 'entity', which needs to know the "
+                    f"entity that each action aims at: {spec.why_no_aims}"
+                )
+        with problems.collect():
+            if self.joint_exploration and (spec.aims is None or not spec.team_moves):
+                missing = spec.why_no_aims or f"{self.game.name!r} names no team_moves"
+                raise InputError(
+                    f"config.joint_exploration: expected 0, found {self.joint_exploration}: it "
+                    f"needs to know which actions aim at an entity, and which the team may make "
+                    f"together: {missing}"
                 )
         for width in ("attention_dim", "hypernet_dim"):
             with problems.collect():
@@ -240,7 +246,7 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
             )
         with located("config.evaluation_config: "):
             if evaluation := self.get_evaluation_config_object():
-                evaluation.env_settings  # noqa: B018 - it reads them, and may raise
+                _check_same_policy(self.game, evaluation.game)
 
     def get_evaluation_config_object(self) -> Self | None:
         """RLlib's evaluation config, with the slots of the training: the networks are the same.
@@ -251,17 +257,15 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         config = super().get_evaluation_config_object()
         if config is None:
             return None
-        settings = self.env_settings
-        for key, slots in (
-            ("max_allies", settings.ally_slots),
-            ("max_enemies", settings.enemy_slots),
-        ):
-            if config.env_config.get(key) not in (None, slots):
+        for key, slots in self.game.slots.items():
+            place, _, name = key.rpartition(".")
+            if place != ENV_CONFIG:  # the environment's own size
+                continue
+            if config.env_config.get(name) not in (None, slots):
                 raise InputError(
-                    f"env_config.{key}: expected {slots}, as in training, found "
-                    f"{config.env_config[key]!r}"
+                    f"{key}: expected {slots}, as in training, found {config.env_config[name]!r}"
                 )
-            config.env_config[key] = slots
+            config.env_config[name] = slots
         config.explore = False
         return config
 
@@ -274,21 +278,33 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         return {
             **super()._model_config_auto_includes,
             **{key: getattr(self, key) for key in ("gamma", *PTMSettings.key_names())},
-            "num_tasks": len(self.env_settings.parsed_tasks),
-            TRAINED_IN: self.env_settings.plain(),
+            "num_tasks": len(self.game.tasks),
+            ENVIRONMENT: self.env,
+            TRAINED_IN: self.game.plain(),
+            AIMS: self.game.spec.aims,
         }
 
     @property
-    def env_settings(self) -> EnvSettings:
-        """What ``env_config`` means. It is read again only if it changes.
+    def game(self) -> TeamGame:
+        """What ``env`` and ``env_config`` mean. It is read again only if they change.
 
         Raises:
-            InputError: A line for each unknown key or wrong value.
+            InputError: There is no such environment, or a line for each wrong setting.
         """
-        written = repr(self.env_config)
-        if written not in _env_settings:
-            _env_settings[written] = read_settings(EnvSettings, self.env_config, "env_config")
-        return _env_settings[written]
+        return game_of(self.env, self.env_config)
+
+
+def _check_same_policy(trained: TeamGame, evaluated: TeamGame) -> None:
+    """Checks that the policy of one game can play another one."""
+    for what, ours, theirs in (
+        ("features", trained.spec.columns, evaluated.spec.columns),
+        ("actions", trained.spec.actions, evaluated.spec.actions),
+    ):
+        if ours != theirs:
+            raise InputError(
+                f"env_config: the evaluation has other {what} than the training, whose policy "
+                f"plays it: expected {ours}, found {theirs}"
+            )
 
 
 @cache

@@ -14,7 +14,7 @@ from rllib_ptm.config.object_settings import OBJECT_KEYS, check_object, takes_ob
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.config.rllib_settings import REPLACED_KEYS, RLLIB_KEYS, check_rllib_key
 from rllib_ptm.config.search_spaces import candidates, has_space
-from rllib_ptm.envs.starcraft.backends import EnvSettings
+from rllib_ptm.environment.names import BUILT_IN, game_of
 from rllib_ptm.play.callbacks import EVENTS, Caller
 from rllib_ptm.ray_private import BUILDER_ARGUMENTS, CONFIG_STATE, config_attribute
 
@@ -85,7 +85,7 @@ def check_values(
             if key in _ADDED or key.startswith("__"):  # Tune's keys begin with two underscores
                 continue
             if key == ENV_CONFIG:
-                check_env_config(config.env_config, plain[key])
+                check_env_config(values.get("env", config.env), config.env_config, plain[key])
             elif key not in vars(config) or key in vars(defaults):  # else: a subclass's own key
                 for candidate in candidates(f"config.{key}", plain[key]):
                     with problems.collect():
@@ -127,14 +127,17 @@ def check_attributes(config: AlgorithmConfig, defaults: AlgorithmConfig) -> None
                     f"the config to tune.Tuner as its param_space, found {shown(plain)}"
                 )
             if name == ENV_CONFIG:
-                check_env_config({}, plain)
+                check_env_config(config.env, {}, plain)
             else:
                 _check_key("config", key, plain, defaults)
     problems.raise_if_any()
 
 
-def check_env_config(before: Mapping[str, Any], value: Any) -> None:
+def check_env_config(env: Any, before: Mapping[str, Any], value: Any) -> None:
     """Checks what is to be set in ``env_config``, together with what stands there.
+
+    The settings of a user's own environment are checked when the algorithm is built: it has to be
+    started for that.
 
     Raises:
         InputError: A line for each unknown key or wrong value.
@@ -143,7 +146,12 @@ def check_env_config(before: Mapping[str, Any], value: Any) -> None:
     problems = Problems()
     for candidate in candidates(ENV_CONFIG, together):
         with problems.collect():
-            read_settings(EnvSettings, candidate, ENV_CONFIG)
+            if env in BUILT_IN:
+                game_of(env, candidate)
+            elif not isinstance(candidate, Mapping):
+                raise InputError(
+                    f"{ENV_CONFIG}: expected a mapping of keys to values, found {shown(candidate)}"
+                )
     problems.raise_if_any()
 
 

@@ -78,6 +78,28 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         "null = random weights",
     )
 
+    # The environment
+    env_processes: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="processes that an env runner spreads its environments over; 0 = they step in "
+        "its own process",
+    )
+    env_timeout_s: float = Field(
+        60.0,
+        gt=0.0,
+        le=_LONGEST_S,
+        description="an environment in such a process that answers later is started anew",
+    )
+    max_env_failures: int = Field(
+        5,
+        ge=1,
+        le=_MOST_EPISODES,
+        description="so many failures of an environment in a row, without an episode that ends, "
+        "end the run",
+    )
+
     # The updates
     optimizer_name: Annotated[str, one_of(OPTIMIZERS)] = Field(
         "rmsprop", description="the optimiser"

@@ -1,6 +1,6 @@
 """Runs the shared policy for one agent, on that agent's own observations.
 
-Shape legend: ``A`` ally slots, ``E`` entity slots, ``D`` entity features, ``U`` actions.
+Shape legend: ``A`` agents, ``E`` entities, ``D`` features of an entity, ``U`` actions.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ from ray.rllib.core.rl_module.rl_module import RLModule
 from rllib_ptm.checkpoints.saved_policy import check_algorithm, read_policy
 from rllib_ptm.checks.errors import InputError, Problems
 from rllib_ptm.checks.forks import refuse_forked_child
-from rllib_ptm.envs.starcraft.backends import EnvSettings
-from rllib_ptm.envs.starcraft.team_frame import starts_in_team_frame
-from rllib_ptm.envs.starcraft.team_view import feature_widths, num_actions
-from rllib_ptm.learn.rl_module import HIDDEN, TRAINED_IN
+from rllib_ptm.environment.names import acting_rules
+from rllib_ptm.learn.rl_module import ENVIRONMENT, HIDDEN, TRAINED_IN
 from rllib_ptm.replay.array_files import local_path
 
 
@@ -63,16 +61,16 @@ def policy_folder(checkpoint: str | pathlib.Path) -> pathlib.Path:
 class AgentPolicy:
     """The policy of one agent, with its hidden state. Several agents may share a module.
 
-    It refuses observations of battles that it was not trained for: of other slots, or not in the
-    team's frame if it was trained in that frame.
+    It acts on what a PettingZoo environment shows one agent. It refuses observations that it was
+    not trained for, such as those of other sizes.
 
     Args:
         module: From ``load_policy(path)`` or
             ``RLModule.from_checkpoint(policy_folder(path), inference_only=True)``.
-        slot: The agent's ally slot; PettingZoo's ``ally_3`` has slot 3.
+        slot: The agent's place among ``possible_agents``; StarCraft's ``ally_3`` has slot 3.
 
     Attributes:
-        trained_in: All settings of the battles that the policy was trained in.
+        trained_in: All settings of the environment that the policy was trained in.
 
     Raises:
         InputError: The policy has no such slot.
@@ -84,18 +82,15 @@ class AgentPolicy:
         self._module = module
         self._slot = slot
         self.trained_in: dict[str, Any] = module.model_config[TRAINED_IN]
-        self._agents, slots = module.observation_space["visible"].shape
-        self._enemies = slots - self._agents
+        self._rules = acting_rules(module.model_config[ENVIRONMENT], self.trained_in)
+        self._agents, entities = module.observation_space["visible"].shape
         self._shapes = {
             "entities": module.observation_space["entities"].shape,
-            "visible": (slots,),
-            "action_mask": (num_actions(self._enemies),),
+            "visible": (entities,),
+            "action_mask": module.observation_space["action_mask"].shape[1:],
         }
         if not 0 <= slot < self._agents:
             raise InputError(f"slot: expected 0 to {self._agents - 1}, found {slot!r}")
-        widths = feature_widths(self._agents, self._enemies)
-        ends = dict(zip(widths, np.cumsum(list(widths.values())).tolist(), strict=True))
-        self._columns = {name: slice(ends[name] - widths[name], ends[name]) for name in widths}
         self.reset()
 
     def reset(self) -> None:
@@ -103,28 +98,26 @@ class AgentPolicy:
         self._hidden = torch.from_numpy(self._module.get_initial_state()[HIDDEN][None])  # 1,A,H
 
     def check(self, env: Any) -> None:
-        """Checks that the policy was trained for the battles of an environment.
+        """Checks that the policy was trained for such an environment.
 
         Args:
-            env: From ``parallel_env``.
+            env: A PettingZoo environment.
 
         Raises:
-            InputError: A line for each argument of ``parallel_env`` that does not fit.
+            InputError: A line for each thing that does not fit.
         """
-        settings, problems = getattr(env.unwrapped, "settings", None), Problems()
-        if not isinstance(settings, EnvSettings):
-            raise InputError(f"env: expected an environment of parallel_env, found {env!r:.80}")
-        found = settings.plain()
-        wanted = {"max_allies": self._agents, "max_enemies": self._enemies}
-        wanted["uniform_ranges"] = self.trained_in["uniform_ranges"]
-        if self.trained_in["team_frame"]:  # without it, the policy knows every frame
-            wanted["team_frame"] = True
-        for key in (key for key in wanted if found[key] != wanted[key]):
-            with problems.collect():
+        if self._rules is not None:
+            self._rules.check_environment(env)
+            return
+        problems, found = Problems(), len(env.possible_agents)
+        with problems.collect():
+            if found != self._agents:
                 raise InputError(
-                    f"{key}: the policy was trained with {wanted[key]}, the environment has "
-                    f"{found[key]}"
+                    f"possible_agents: the policy was trained with {self._agents}, the environment "
+                    f"has {found}"
                 )
+        with problems.collect():
+            self._check_shapes(env.observation_space(env.possible_agents[0]).sample())
         problems.raise_if_any()
 
     def act(self, observation: Mapping[str, np.ndarray]) -> int:
@@ -142,11 +135,11 @@ class AgentPolicy:
             InputError: The policy was not trained for such observations.
         """
         self._check_observation(observation)
-        agents, slots = self._module.observation_space["visible"].shape
+        agents, entities = self._module.observation_space["visible"].shape
         # The module's input is a team. The other agents of this team are absent and see nothing.
-        present = np.zeros(slots, bool)
+        present = np.zeros(entities, bool)
         present[self._slot] = True
-        visible = np.zeros((agents, slots), bool)
+        visible = np.zeros((agents, entities), bool)
         visible[self._slot] = observation["visible"]
         allowed = np.ones((agents, len(observation["action_mask"])), bool)
         allowed[self._slot] = observation["action_mask"]
@@ -167,29 +160,27 @@ class AgentPolicy:
 
     def _check_observation(self, observation: Any) -> None:
         """Raises if the policy was not trained for such observations."""
+        self._check_shapes(observation)
+        if self._rules is not None:
+            self._rules.check_observation(observation, self._slot)
+
+    def _check_shapes(self, observation: Any) -> None:
         if not isinstance(observation, Mapping) or not self._shapes.keys() <= observation.keys():
             found = list(observation) if isinstance(observation, Mapping) else type(observation)
             raise InputError(
-                f"observation: expected a Dict with {', '.join(self._shapes)} (flat=False), "
-                f"found {found}"
+                f"observation: expected a Dict with {', '.join(self._shapes)}, found {found}"
             )
         for name, shape in self._shapes.items():
             if np.shape(observation[name]) != shape:
                 raise InputError(
                     f"observation[{name!r}]: expected the shape {shape}, found "
-                    f"{np.shape(observation[name])}: the policy has {self._agents} ally and "
-                    f"{self._enemies} enemy slots; make the environment with "
-                    f"max_allies={self._agents}, max_enemies={self._enemies}"
+                    f"{np.shape(observation[name])}: the policy has {self._agents} agents and "
+                    f"{self._shapes['visible'][0]} entities{self._slots_hint()}"
                 )
-        if self.trained_in["team_frame"] and not self._in_team_frame(observation["entities"]):
-            raise InputError(
-                "observation: the battle is not in the team's frame, in which the policy was "
-                "trained; make the environment with team_frame=True"
-            )
 
-    def _in_team_frame(self, entities: np.ndarray) -> bool:
-        """False if a battle starts elsewhere than in the team's frame; unknown later, so True."""
-        own = {name: entities[self._slot, columns] for name, columns in self._columns.items()}
-        if own["did_last"].any() or not own["alive"].any():
-            return True
-        return starts_in_team_frame(own["from_centre"] - own["from_team"])  # the team's centre
+    def _slots_hint(self) -> str:
+        """How to make an environment with the policy's slots, where that is known."""
+        keys = [
+            f"{key}={self.trained_in[key]}" for key in self.trained_in if key.startswith("max_")
+        ]
+        return f"; make the environment with {', '.join(keys)}" if keys else ""

@@ -1,62 +1,55 @@
 """Expands a policy to more slots than it was trained with.
 
-The number of entity features D depends on the number of slots: each slot has a column in the
-one-hot tag, and each enemy slot has one in the allowed actions and in the last action. Everything
-else in agent and mixer is independent of the slots, provided that the utilities of attacks come
-from the target entity (``action_head: entity``).
+The number of entity features D may depend on the number of slots: a one-hot number has a column for
+each slot, for example. ``TeamSpec.columns`` says which columns do. Everything else in agent and
+mixer is independent of the slots, provided that the utilities of aimed actions come from the target
+entity (``action_head: entity``), or that more slots bring no more actions.
 
-Tags are drawn at random for every episode, so in training the columns of all tags play the same
-part, and so do those of all attacks. A new column therefore gets the mean of the trained columns:
-the policy sees a unit in a new slot as an average unit. This is exact for what the columns have in
-common. The differences between tags are lost for the new ones: two units in new slots differ in
-everything except their tags.
+Slots are drawn at random for every episode, so in training the columns of all slots play the same
+part. A new column therefore gets the mean of the trained columns: the policy sees an entity in a
+new slot as an average one. This is exact for what the columns have in common. The differences
+between slots are lost for the new ones: two entities in new slots differ in everything except their
+numbers.
 
-Shape legend: ``A`` ally slots, ``F`` enemy slots, ``D`` entity features.
+Shape legend: ``D`` entity features.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, feature_widths
-from rllib_ptm.envs.starcraft.units import FloatArray
+from rllib_ptm.environment.contract import FloatArray, TeamSpec
 
 # The names of the weights [width, D] of agent and mixer end so; no others depend on the slots.
 EMBEDDING = ".embed.weight"
 
 
-class Slots(NamedTuple):
-    """Numbers of slots, A and F."""
-
-    allies: int
-    enemies: int
-
-
 def expand_slots(
-    state: dict[str, FloatArray], trained: Slots, wanted: Slots, action_head: str
+    state: dict[str, FloatArray], trained: TeamSpec, wanted: TeamSpec, action_head: str
 ) -> dict[str, FloatArray]:
     """Expands the weights of a policy, and of a mixer if they are among them, to more slots.
 
     Args:
         state: State of a ``PTMModule``, as numpy arrays.
-        trained: Its slots.
-        wanted: The new slots, at least as many.
+        trained: The game that it was trained in.
+        wanted: The new one, with at least as many columns for slots.
         action_head: The module's ``action_head``.
 
     Raises:
-        InputError: The action head has an output per enemy slot, so new outputs would be
-            untrained.
+        InputError: The games differ in more than slots; or the action head has an output for each
+            action, so new outputs would be untrained.
     """
-    if wanted == trained:
+    if trained.columns == wanted.columns and trained.actions == wanted.actions:
         return state
-    if action_head != "entity":
+    _check_same_features(trained, wanted)
+    if action_head != "entity" and trained.actions != wanted.actions:
         raise InputError(
-            f"the tasks need {wanted.allies} ally and {wanted.enemies} enemy slots, and the policy "
-            f"was trained with {trained.allies} and {trained.enemies}: train it with larger "
-            f"max_allies and max_enemies, or with action_head: entity"
+            f"the tasks need {wanted.actions} actions ({_slots(wanted)}), and the policy was "
+            f"trained with {trained.actions} ({_slots(trained)}): train it with more slots, or "
+            f"with action_head: entity"
         )
     return {
         name: _expand_columns(weight, trained, wanted) if name.endswith(EMBEDDING) else weight
@@ -64,13 +57,36 @@ def expand_slots(
     }
 
 
-def _expand_columns(weight: FloatArray, trained: Slots, wanted: Slots) -> FloatArray:
+def _slots(spec: TeamSpec) -> str:
+    return f"{spec.agents} agents, {spec.entities} entities"
+
+
+def _check_same_features(trained: TeamSpec, wanted: TeamSpec) -> None:
+    """Checks that only the columns of slots differ, and that none is lost."""
+    fixed, now = (
+        {name: column.width - column.per_slot for name, column in spec.columns.items()}
+        for spec in (trained, wanted)
+    )
+    fewer = any(wanted.columns[k].width < c.width for k, c in trained.columns.items() if k in now)
+    if list(fixed.items()) != list(now.items()) or fewer:
+        raise InputError(
+            f"the policy was trained with the features {_widths(trained.columns)}, the environment "
+            f"has {_widths(wanted.columns)}"
+        )
+
+
+def _widths(columns: Mapping[str, tuple[int, int]]) -> str:
+    return ", ".join(f"{name} {width}" for name, (width, _) in columns.items())
+
+
+def _expand_columns(weight: FloatArray, trained: TeamSpec, wanted: TeamSpec) -> FloatArray:
     """[width, D] for the new slots, one group of features after the other."""
-    old, new = feature_widths(*trained), feature_widths(*wanted)
-    parts = np.split(weight, np.cumsum(list(old.values()))[:-1], axis=1)
+    old = list(trained.columns.values())
+    parts = np.split(weight, np.cumsum([column.width for column in old])[:-1], axis=1)
     columns = []
-    for (name, width), part in zip(new.items(), parts, strict=True):
-        per_slot = part[:, FIRST_ATTACK:] if name in ("may_do", "did_last") else part
-        mean = per_slot.mean(1, keepdims=True)
-        columns += [part, np.repeat(mean, width - part.shape[1], axis=1)]
+    for column, new, part in zip(old, wanted.columns.values(), parts, strict=True):
+        columns.append(part)
+        if new.width > column.width:
+            mean = part[:, column.width - column.per_slot :].mean(1, keepdims=True)
+            columns.append(np.repeat(mean, new.width - column.width, axis=1))
     return np.concatenate(columns, axis=1)

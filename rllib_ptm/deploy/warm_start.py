@@ -7,7 +7,7 @@ is always taken; its mixer and its statistics of tasks where the new run has the
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,13 +18,12 @@ from rllib_ptm.checkpoints.settings_of_state import (
     MIXER,
     OF_MIXER,
     OF_WEIGHTS,
-    SLOTS,
     TASKS,
     differences,
     settings_of_state,
 )
 from rllib_ptm.checks.errors import InputError, located
-from rllib_ptm.deploy.slot_expansion import Slots, expand_slots
+from rllib_ptm.deploy.slot_expansion import expand_slots
 from rllib_ptm.learn.rl_module import TARGET
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.popart import TaskOutput
@@ -72,24 +71,30 @@ def read_warm_start(config: Any) -> WarmStart:
     path = absolute_checkpoint(config.warm_start)
     with located("config.warm_start: "):
         policy = read_policy(path)
-        saved, own = settings_of_state(policy.algorithm_config()), settings_of_state(config)
-        _check_widths(saved, own)
-        trained, wanted = (Slots(*(settings[key] for key in SLOTS)) for settings in (saved, own))
+        saved, own = policy.settings_of_state(), settings_of_state(config)
+        slots = list(config.game.slots)
+        _check_widths(saved, own, slots)
         with located(f"{path}: "):
-            weights = expand_slots(policy.weights, trained, wanted, own["action_head"])
+            weights = expand_slots(
+                policy.weights, policy.spec, config.game.spec, own["action_head"]
+            )
     parts = {"agent": True, "mixer": saved[MIXER] == own[MIXER], "output": _same_output(saved, own)}
     taken = {k: w for k, w in weights.items() if parts[k.partition(".")[0]]}
-    return WarmStart(taken, f"warm start from {path}: {_report(parts, saved, own)}")
+    return WarmStart(taken, f"warm start from {path}: {_report(parts, saved, own, slots)}")
 
 
-def _check_widths(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Checks the networks that are taken, and that no trained slot is lost."""
+def _check_widths(saved: Mapping[str, Any], own: Mapping[str, Any], slots: Sequence[str]) -> None:
+    """Checks the networks that are taken, and that no trained slot is lost.
+
+    Slots that no key of ``env_config`` sets are the environment's own, in any number.
+    """
     of_mixer = OF_MIXER if saved[MIXER] == own[MIXER] != "vdn" else ()
     of_agent = [key for key in OF_WEIGHTS if key not in OF_MIXER]
     differ = [key for key in (*of_agent, *of_mixer) if saved[key] != own[key]]
     if differ:
         raise InputError(differences(differ, saved, own))
-    fewer = [key for key in SLOTS if saved[key] > own[key]]
+    keys = [key for key in slots if "." in key and key in saved]
+    fewer = [key for key in keys if saved[key] > own[key]]
     if fewer:
         hint = " and ".join(f"{key}: {saved[key]}" for key in fewer)
         raise InputError(f"{differences(fewer, saved, own)}; set {hint}")
@@ -100,13 +105,18 @@ def _same_output(saved: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
     return outputs[0] is outputs[1] and (outputs[0] is TaskOutput or saved[TASKS] == own[TASKS])
 
 
-def _report(parts: Mapping[str, bool], saved: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+def _report(
+    parts: Mapping[str, bool],
+    saved: Mapping[str, Any],
+    own: Mapping[str, Any],
+    slots: Sequence[str],
+) -> str:
     taken = ["agent"] + [f"mixer {own[MIXER]!r}"] * parts["mixer"]
     new = ["optimiser", "counters", "win rates", "replay buffer"]
     if not parts["mixer"]:
         new.insert(0, f"mixer {own[MIXER]!r} (the checkpoint has {saved[MIXER]!r})")
     if not parts["output"]:
         new.insert(0, f"statistics of tasks (method {own[METHOD]!r}, was {saved[METHOD]!r})")
-    slots = {key: (saved[key], own[key]) for key in SLOTS if saved[key] != own[key]}
-    wider = "".join(f"; {key} from {old} to {now}" for key, (old, now) in slots.items())
+    other = {key: (saved.get(key), own[key]) for key in slots if saved.get(key) != own[key]}
+    wider = "".join(f"; {key} from {old} to {now}" for key, (old, now) in other.items())
     return f"takes {' and '.join(taken)}; starts anew: {', '.join(new)}{wider}"

@@ -210,10 +210,13 @@ class TeamGame(Protocol):
         slots: Its numbers of slots, by the keys with which users set them, such as
             ``env_config.max_allies``.
         can_spread: Whether ``PlayOptions.processes`` has an effect.
+        policy_settings: The keys of ``env_config`` that belong to a policy, such as its tasks and
+            slots. The others are rules: policies that are compared play by the same ones.
     """
 
     name: str
     can_spread: bool
+    policy_settings: frozenset[str]
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -263,6 +266,25 @@ class TeamGame(Protocol):
 
         Raises:
             InputError: It cannot be played so.
+        """
+
+
+@runtime_checkable
+class ActingRules(Protocol):
+    """A ``TeamGame`` that knows more of where its policy can act than the shapes tell."""
+
+    def check_environment(self, env: Any) -> None:
+        """Checks that the policy of this game can act in a PettingZoo environment.
+
+        Raises:
+            InputError: A line for each argument of the environment that does not fit.
+        """
+
+    def check_observation(self, observation: Mapping[str, np.ndarray], agent: int) -> None:
+        """Checks an agent's observation.
+
+        Raises:
+            InputError: The policy was not trained for it.
         """
 
 

@@ -104,7 +104,7 @@ class GreedyEvaluation(Algorithm):
 
     def _evaluation_results(self, weights: ray.ObjectRef) -> dict[str, Any]:
         config, group = self.evaluation_config, self.eval_env_runner_group
-        tasks = config.env_settings.parsed_tasks
+        tasks = config.game.tasks
         schedule = evaluation_episodes(
             tasks, config.evaluation_duration, config.seed_for_evaluation
         )
@@ -113,7 +113,7 @@ class GreedyEvaluation(Algorithm):
             outcomes = play_on_group(self._evaluation_calls, schedule, weights, seconds)
         else:
             outcomes = play_on_runner(self._local_evaluator, schedule, ray.get(weights))
-        metrics = evaluation_metrics([task.name for task in tasks], outcomes)
+        metrics = evaluation_metrics(tasks, outcomes)
         return {ENV_RUNNERS: self._metrics_of_callbacks() | metrics}
 
     def _metrics_of_callbacks(self) -> dict[str, Any]:

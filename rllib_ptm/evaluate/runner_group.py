@@ -20,7 +20,7 @@ from ray.rllib.utils.metrics import (
     NUM_EPISODES,
 )
 
-from rllib_ptm.play.callbacks import report_callback_errors
+from rllib_ptm.play.callbacks import report_errors
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import (
     EpisodeOutcome,
@@ -151,9 +151,9 @@ def play_on_runner(
         runner.set_state(weights)
         episodes = runner.play_exactly(schedule)
         played = {(episode.task, episode.seed): episode for episode in episodes}
-        return [outcome_of(played[task.name, seed]) for task, seed in schedule]
+        return [outcome_of(played[task, seed]) for task, seed in schedule]
 
-    return report_callback_errors(runner, play)
+    return report_errors(runner, play)
 
 
 def evaluation_metrics(tasks: Sequence[str], outcomes: Sequence[EpisodeOutcome]) -> dict[str, Any]:

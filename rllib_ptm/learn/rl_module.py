@@ -19,7 +19,7 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.envs.starcraft.team_view import num_actions, num_features
+from rllib_ptm.environment.contract import TeamSpec
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
@@ -30,32 +30,31 @@ from rllib_ptm.model.q_values import TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes
 
 HIDDEN = "hidden"
-# Key of model_config: all settings of the battles that the policy is trained in.
-TRAINED_IN = "trained_in"
+# Keys of model_config: the environment that the policy is trained in, all its settings, and the
+# entity slot that each action aims at.
+ENVIRONMENT, TRAINED_IN, AIMS = "environment", "trained_in", "aims"
 # The attributes and weights of target networks begin with it.
 TARGET = "target_"
 # Entries of what forward_train returns.
 BATCH, Q_VALUES, TARGETS = "batch", "q_values", "targets"
 
 
-def team_spaces(max_allies: int, max_enemies: int) -> tuple[gym.Space, gym.Space]:
+def team_spaces(spec: TeamSpec) -> tuple[gym.Space, gym.Space]:
     """The observation and action space of a team.
 
     Args:
-        max_allies: A.
-        max_enemies: The enemy slots; E is the sum of both.
+        spec: The sizes of the game.
     """
-    slots, actions = max_allies + max_enemies, num_actions(max_enemies)
-    features = num_features(max_allies, max_enemies)
+    agents, entities, actions = spec.agents, spec.entities, spec.actions
     observation = gym.spaces.Dict(
         {
-            "entities": gym.spaces.Box(-np.inf, np.inf, (slots, features), np.float32),
-            "present": gym.spaces.MultiBinary(slots),
-            "visible": gym.spaces.MultiBinary((max_allies, slots)),
-            "action_mask": gym.spaces.MultiBinary((max_allies, actions)),
+            "entities": gym.spaces.Box(-np.inf, np.inf, (entities, spec.features), np.float32),
+            "present": gym.spaces.MultiBinary(entities),
+            "visible": gym.spaces.MultiBinary((agents, entities)),
+            "action_mask": gym.spaces.MultiBinary((agents, actions)),
         }
     )
-    return observation, gym.spaces.MultiDiscrete([actions] * max_allies)
+    return observation, gym.spaces.MultiDiscrete([actions] * agents)
 
 
 class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
@@ -79,12 +78,11 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
 
     def setup(self) -> None:
         """Builds the networks from the spaces and ``model_config``."""
-        slots, entity_dim = self.observation_space["entities"].shape
+        entity_dim = self.observation_space["entities"].shape[-1]
         agents, actions = self.observation_space["action_mask"].shape
         config = self.model_config
         sizes = NetworkSizes.from_config(config)
-        aims = [-1] * (actions - (slots - agents)) + [*range(agents, slots)]
-        self.agent = Agent(entity_dim, agents, actions, sizes, config["action_head"], aims)
+        self.agent = Agent(entity_dim, agents, actions, sizes, config["action_head"], config[AIMS])
         if not self.inference_only:
             self.mixer = MIXERS[config["mixer"]](entity_dim, agents, sizes)
             self.output = METHODS[config["method"]].output(config["num_tasks"])

@@ -2,15 +2,16 @@
 
 ``EVENTS`` lists every method of ``RLlibCallback``. Every one that comes gets RLlib's arguments, in
 the order in which RLlib calls them. In place of RLlib's own objects it gets ours: as ``episode`` a
-``LiveEpisode``, as ``env`` the ``Battles``, and as ``samples`` a list of ``TeamEpisode``.
+``LiveEpisode``, as ``env`` the ``Teams``, and as ``samples`` a list of ``TeamEpisode``.
 """
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from ray.rllib.callbacks.callbacks import RLlibCallback
@@ -18,13 +19,22 @@ from ray.rllib.env.env_context import EnvContext
 from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.utils import force_list
 
-from rllib_ptm.envs.starcraft.tasks import Task
-from rllib_ptm.envs.starcraft.units import FloatArray, IntArray, Units
+from rllib_ptm.checks.errors import InputError
+from rllib_ptm.environment.contract import (
+    FailingEnvironmentError,
+    FloatArray,
+    IntArray,
+    Record,
+    TeamGame,
+    Teams,
+)
 from rllib_ptm.play.live_episode import LiveEpisode
 from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.tasks.callback import TaskPriorityCallback
 
 R = TypeVar("R")
+
+logger = logging.getLogger(__name__)
 
 
 class Caller(Enum):
@@ -60,7 +70,7 @@ EVENTS: dict[str, Event] = {
     ),
     "on_env_runners_recreated": Event(Caller.DRIVER, "env runners were lost and are back"),
     "on_workers_recreated": Event(Caller.DRIVER, "likewise; RLlib's former name"),
-    "on_environment_created": Event(Caller.RUNNER, "its battles have been started"),
+    "on_environment_created": Event(Caller.RUNNER, "its environments have been started"),
     "on_episode_created": Event(
         Caller.RUNNER, "an episode has its task and its seed, and is about to be reset"
     ),
@@ -98,6 +108,10 @@ class CallbackError(RuntimeError):
     """A callback raised on a remote env runner; the message holds its traceback."""
 
 
+# What would come again from a restarted env runner. It ends the run.
+FINAL_ERRORS = (CallbackError, FailingEnvironmentError, InputError)
+
+
 class RunnerCallbacks:
     """The callbacks of one env runner. An event without a callback costs nothing.
 
@@ -122,11 +136,11 @@ class RunnerCallbacks:
                 self.raised = error
                 raise
 
-    def environment_created(self, env: Any) -> None:
+    def environment_created(self, env: Teams) -> None:
         """Calls ``on_environment_created``.
 
         Args:
-            env: The battles.
+            env: The environments.
         """
         runner = self._runner
         context = EnvContext(
@@ -134,15 +148,16 @@ class RunnerCallbacks:
         )
         self.call("on_environment_created", env=env, env_context=context)
 
-    def watcher(self, env: Any) -> EpisodeCallbacks | None:
+    def watcher(self, game: TeamGame, env: Teams) -> EpisodeCallbacks | None:
         """What calls the episode callbacks of a rollout; None if there are none.
 
         Args:
-            env: The battles.
+            game: Describes the environment.
+            env: The environments.
         """
         if not any(self._functions[event] for event in EPISODE_EVENTS):
             return None
-        return EpisodeCallbacks(self, env, self._runner.module)
+        return EpisodeCallbacks(self, game, env, self._runner.module)
 
 
 class EpisodeCallbacks:
@@ -150,58 +165,70 @@ class EpisodeCallbacks:
 
     Args:
         callbacks: The env runner's callbacks.
-        env: The battles.
+        game: Describes the environment.
+        env: The environments.
         rl_module: The policy.
     """
 
-    def __init__(self, callbacks: RunnerCallbacks, env: Any, rl_module: Any) -> None:
+    def __init__(
+        self, callbacks: RunnerCallbacks, game: TeamGame, env: Teams, rl_module: Any
+    ) -> None:
         self._callbacks = callbacks
+        self._view = game.view
         self._arguments = {"env": env, "rl_module": rl_module}
         self._episodes: dict[int, LiveEpisode] = {}
 
-    def created(self, battle: int, task: Task, seed: int) -> None:
+    def created(self, env: int, task: str, seed: int) -> None:
         """An episode is about to start."""
-        self._episodes[battle] = LiveEpisode(task.name, seed)
-        self._call("on_episode_created", battle)
+        self._episodes[env] = LiveEpisode(task, seed, self._view)
+        self._call("on_episode_created", env)
 
-    def started(self, battle: int, units: Units, actions: np.ndarray, rewards: FloatArray) -> None:
+    def started(self, env: int, record: Record, actions: np.ndarray, rewards: FloatArray) -> None:
         """An episode has started, or resumed with these steps."""
-        self._episodes[battle].start(units, actions, rewards)
-        self._call("on_episode_start", battle)
+        self._episodes[env].start(record, actions, rewards)
+        self._call("on_episode_start", env)
 
-    def stepped(self, battle: int, units: Units, actions: IntArray, rewards: FloatArray) -> None:
-        """All battles have made a step, and the episode of this one goes on or ends with it."""
-        self._episodes[battle].add(units[battle], actions[battle], float(rewards[battle]))
-        self._call("on_episode_step", battle)
+    def stepped(self, env: int, record: Record, actions: IntArray, rewards: FloatArray) -> None:
+        """All episodes have made a step, and the one of this place goes on or ends with it."""
+        own = {name: array[env] for name, array in record.items()}
+        self._episodes[env].add(own, actions[env], float(rewards[env]))
+        self._call("on_episode_step", env)
 
-    def ended(self, battle: int, episode: TeamEpisode) -> None:
+    def ended(self, env: int, episode: TeamEpisode) -> None:
         """An episode is over."""
-        self._episodes[battle].end(episode.won, episode.truncated)
-        self._call("on_episode_end", battle, prev_episode_chunks=[])
+        self._episodes[env].end(episode.success, episode.truncated)
+        self._call("on_episode_end", env, prev_episode_chunks=[])
 
-    def _call(self, event: str, battle: int, **arguments: Any) -> None:
+    def _call(self, event: str, env: int, **arguments: Any) -> None:
         self._callbacks.call(
             event,
-            episode=self._episodes[battle],
-            env_index=battle,
+            episode=self._episodes[env],
+            env_index=env,
             **self._arguments,
             **arguments,
         )
 
 
-def report_callback_errors(runner: EnvRunner, play: Callable[[EnvRunner], R]) -> R | CallbackError:
-    """Plays on a runner; returns the error of a callback in a remote runner's process.
+def report_errors(runner: EnvRunner, play: Callable[[EnvRunner], R]) -> R | Exception:
+    """Plays on a runner; returns an error that would come again, in a remote runner's process.
 
-    RLlib restarts a remote runner that raises. A callback would raise again and again there, and
-    the run would neither go on nor end. ``raise_callback_error`` raises it on the driver.
+    RLlib restarts a remote runner that raises. A callback, or an environment that fails too often,
+    would raise again and again there, and the run would neither go on nor end. ``raise_error``
+    raises the error on the driver.
 
     Args:
         runner: The runner; this function runs in its process.
         play: What to do with it.
+
+    Returns:
+        What ``play`` returned, or one of ``FINAL_ERRORS``.
     """
     try:
         return play(runner)
     except Exception as error:
+        if runner.worker_index > 0 and isinstance(error, FINAL_ERRORS):
+            logger.warning("env runner %d: %s", runner.worker_index, traceback.format_exc())
+            return error
         if runner.worker_index == 0 or runner.callbacks.raised is not error:
             raise
         return CallbackError(
@@ -209,15 +236,11 @@ def report_callback_errors(runner: EnvRunner, play: Callable[[EnvRunner], R]) ->
         )
 
 
-def raise_callback_error(answer: R | CallbackError) -> R:
-    """The answer of a remote runner, if it is no error of a callback.
-
-    Raises:
-        CallbackError: It is one.
-    """
-    if isinstance(answer, CallbackError):
+def raise_error(answer: R | Exception) -> R:
+    """The answer of a remote runner, if it is none of ``FINAL_ERRORS``."""
+    if isinstance(answer, FINAL_ERRORS):
         raise answer
-    return answer
+    return cast("R", answer)
 
 
 def _functions(

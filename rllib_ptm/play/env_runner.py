@@ -1,4 +1,4 @@
-"""RLlib's EnvRunner: plays battles with the policy and returns finished episodes."""
+"""RLlib's EnvRunner: plays episodes with the policy and returns those that are over."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ from ray.rllib.utils.metrics import (
 from ray.rllib.utils.typing import StateDict
 
 from rllib_ptm.checks.forks import refuse_forked_child
-from rllib_ptm.envs.starcraft.tasks import Task
+from rllib_ptm.environment.contract import PlayOptions, TeamGame, Teams
 from rllib_ptm.learn.rl_module import HIDDEN, team_spaces
 from rllib_ptm.play.callbacks import RunnerCallbacks
 from rllib_ptm.play.evaluation_episodes import EvaluationEpisode, evaluation_episodes
 from rllib_ptm.play.exploration import Exploration
 from rllib_ptm.play.joint_moves import JointMoves
 from rllib_ptm.play.module_policy import ModulePolicy
+from rllib_ptm.play.pictures import Picture, pictures_of
 from rllib_ptm.play.rollout import Rollout
 from rllib_ptm.process import (
     freeze_existing_objects,
@@ -48,33 +49,37 @@ from rllib_ptm.tasks.draws import TASK_DRAWS
 
 # Entries of the state of episodes in progress, beside those of the rollout.
 RNG, SETTINGS = "rng", "settings"
-# Metric: games that failed and were restarted, by all env runners so far.
+# Metric: environments that failed and were started anew, by all env runners so far.
 NUM_GAME_RESTARTS = "num_game_restarts"
 
 
 class TeamEnvRunner(EnvRunner, Checkpointable):
-    """Plays ``num_envs_per_env_runner`` battles side by side.
+    """Plays ``num_envs_per_env_runner`` episodes side by side.
 
     In training, the next ``sample`` continues the episodes in progress. In evaluation, every
     ``sample`` plays exactly the requested number of episodes, the same ones every time.
+
+    Args:
+        config: A ``PTMConfig``.
+        game: What it plays; by default the config's.
+        **kwargs: What RLlib passes to its env runners.
 
     Attributes:
         callbacks: The user's callbacks.
         module: The policy.
     """
 
-    def __init__(self, *, config: Any, **kwargs: Any) -> None:
+    def __init__(self, *, config: Any, game: TeamGame | None = None, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
         refuse_forked_child()
         prepare_env_runner_process()
-        self._env = self.config.env_settings
+        self._game: TeamGame = game or self.config.game
         if self.worker_index > 0 or not self.num_workers:  # it is a runner that plays
-            self._env.check_machine()  # now: if sampling fails, RLlib restarts the runner forever
-        self._tasks: tuple[Task, ...] = self._env.parsed_tasks
+            self._game.check_machine()  # now: if sampling fails, RLlib restarts the runner forever
         self._rng = self._new_rng()
-        self._priorities = {task.name: 1.0 / len(self._tasks) for task in self._tasks}
+        self._priorities = dict.fromkeys(self.task_names, 1.0 / len(self.task_names))
         self._weights_seq_no = 0
-        self._battles: Any = None
+        self._teams: Teams | None = None
         self._restarts_logged = 0
         self._training: tuple[Rollout, ModulePolicy] | None = None
         self.callbacks = RunnerCallbacks(self)
@@ -85,18 +90,20 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     @property
     def task_names(self) -> tuple[str, ...]:
         """The names of the tasks."""
-        return tuple(task.name for task in self._tasks)
+        return self._game.tasks
 
-    def make_env(self) -> None:
-        """Starts the battles, if they have not been started."""
-        if self._battles is None:
-            self._battles = self._env.make_battles(self.config.num_envs_per_env_runner)
+    def make_env(self) -> Teams:
+        """Starts the environments, if they have not been started."""
+        if self._teams is None:
+            options = PlayOptions(self.config.env_processes, self.config.env_timeout_s)
+            self._teams = self._game.make(self.config.num_envs_per_env_runner, options)
             freeze_existing_objects()
-            self.callbacks.environment_created(self._battles)
+            self.callbacks.environment_created(self._teams)
+        return self._teams
 
     def get_spaces(self) -> dict[str, Any]:
         """The team's observation and action space, under RLlib's keys."""
-        spaces = team_spaces(self._env.ally_slots, self._env.enemy_slots)
+        spaces = team_spaces(self._game.spec)
         return dict.fromkeys((INPUT_ENV_SPACES, INPUT_ENV_SINGLE_SPACES, DEFAULT_MODULE_ID), spaces)
 
     def assert_healthy(self) -> None:
@@ -104,9 +111,9 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         assert self.module is not None
 
     def stop(self) -> None:
-        """Stops the battles."""
-        if self._battles is not None:
-            self._battles.close()
+        """Stops the environments."""
+        if self._teams is not None:
+            self._teams.close()
             unfreeze_objects()
 
     def sample(
@@ -144,8 +151,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         if num_episodes is None and num_timesteps is None:
             num_episodes = self._episodes_per_training_step()
         if self.config.in_evaluation:
-            count = num_episodes or -(-(num_timesteps or 1) // self._env.time_limit_steps)
-            episodes = self._play_schedule(self._evaluation_schedule(count), epsilon)
+            episodes = self._play_evaluation(num_episodes, num_timesteps, epsilon)
         else:
             episodes = self._continue_training(num_episodes, num_timesteps, epsilon)
         self._log(episodes)
@@ -153,7 +159,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         return episodes
 
     def play_exactly(
-        self, schedule: Sequence[tuple[Task, int]], epsilon: float = 0.0
+        self, schedule: Sequence[tuple[str, int]], epsilon: float = 0.0
     ) -> list[TeamEpisode]:
         """Plays each episode of a schedule once; only callbacks log metrics.
 
@@ -165,18 +171,36 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         self.callbacks.call("on_sample_end", samples=episodes)
         return episodes
 
-    def _play_schedule(
-        self, schedule: Sequence[tuple[Task, int]], epsilon: float
+    def pictures(self, schedule: Sequence[tuple[str, int]]) -> dict[str, list[Picture]]:
+        """Plays each episode of a schedule once, and draws its steps; see ``pictures_of``."""
+        return pictures_of(self._game, self.module, schedule)
+
+    def _play_evaluation(
+        self, num_episodes: int | None, num_timesteps: int | None, epsilon: float
     ) -> list[TeamEpisode]:
-        self.make_env()
+        """The first episodes of an evaluation; by number of steps, in rounds of all tasks."""
+        if num_episodes is not None:
+            return self._play_schedule(self._evaluation_schedule(0, num_episodes), epsilon)
+        episodes: list[TeamEpisode] = []
+        while sum(map(len, episodes)) < (num_timesteps or 1):
+            first = len(episodes)
+            schedule = self._evaluation_schedule(first, first + len(self.task_names))
+            episodes += self._play_schedule(schedule, epsilon)
+        return episodes
+
+    def _play_schedule(
+        self, schedule: Sequence[tuple[str, int]], epsilon: float
+    ) -> list[TeamEpisode]:
+        teams = self.make_env()
         policy = ModulePolicy(self.module, self.config.num_envs_per_env_runner)
         rollout = Rollout(
-            self._battles,
-            self._env.time_limit_steps,
+            self._game,
+            teams,
             iter(schedule),
-            watcher=self.callbacks.watcher(self._battles),
+            watcher=self.callbacks.watcher(self._game, teams),
+            max_failures=self.config.max_env_failures,
         )
-        self._training = None  # the rollout above has overwritten its battles
+        self._training = None  # the rollout above has overwritten its episodes
         episodes = []
         while not rollout.idle:
             episodes += rollout.step(policy, epsilon, self._rng)
@@ -200,36 +224,38 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         Args:
             state: What ``get_episodes_in_progress`` returned; None = start new episodes.
         """
-        self.make_env()
+        teams, config = self.make_env(), self.config
         hidden = None if state is None else state[HIDDEN]
-        return (
-            Rollout(
-                self._battles,
-                self._env.time_limit_steps,
-                self._training_schedule(),
-                Exploration(
-                    self.config.num_envs_per_env_runner,
-                    self.config.joint_exploration,
-                    self.config.joint_exploration_steps,
-                    JointMoves(self.config.joint_exploration_temperature),
-                ),
-                state,
-                self.callbacks.watcher(self._battles),
-            ),
-            ModulePolicy(self.module, self.config.num_envs_per_env_runner, hidden),
+        exploration = Exploration(
+            config.num_envs_per_env_runner,
+            self._game.spec,
+            config.joint_exploration,
+            config.joint_exploration_steps,
+            JointMoves(len(self._game.spec.team_moves), config.joint_exploration_temperature),
         )
+        rollout = Rollout(
+            self._game,
+            teams,
+            self._training_schedule(),
+            exploration,
+            state,
+            self.callbacks.watcher(self._game, teams),
+            repeats_failed=False,
+            max_failures=config.max_env_failures,
+        )
+        return rollout, ModulePolicy(self.module, config.num_envs_per_env_runner, hidden)
 
-    def _training_schedule(self) -> Iterator[tuple[Task, int]]:
+    def _training_schedule(self) -> Iterator[tuple[str, int]]:
         draw = TASK_DRAWS[self.config.task_draw]
         while True:
             probabilities = draw(self.task_names, self._priorities)
-            task = self._tasks[self._rng.choice(len(self._tasks), p=probabilities)]
-            yield task, int(self._rng.integers(2**63))
+            task = self._rng.choice(len(self.task_names), p=probabilities)
+            yield self.task_names[task], int(self._rng.integers(2**63))
 
-    def _evaluation_schedule(self, num_episodes: int) -> list[EvaluationEpisode]:
-        rounds = -(-num_episodes // len(self._tasks))
-        episodes = evaluation_episodes(self._tasks, rounds, self.config.seed_for_evaluation)
-        return episodes[:num_episodes]
+    def _evaluation_schedule(self, first: int, end: int) -> list[EvaluationEpisode]:
+        rounds = -(-end // len(self.task_names))
+        episodes = evaluation_episodes(self.task_names, rounds, self.config.seed_for_evaluation)
+        return episodes[first:end]
 
     def _episodes_per_training_step(self) -> int:
         return -(-self.config.episodes_per_training_step // max(self.num_workers, 1))
@@ -237,7 +263,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def _log(self, episodes: Sequence[TeamEpisode]) -> None:
         """Logs the metrics that RLlib requires of every call, also if no episode has ended."""
         steps = sum(len(episode) for episode in episodes)
-        restarts = self._battles.num_game_restarts if self._battles else 0
+        restarts = self._teams.num_restarts if self._teams else 0
         for key, value in (
             ((NUM_ENV_STEPS_SAMPLED,), steps),
             ((NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID), steps),
@@ -308,9 +334,9 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         if self._training is None:
             return state
         rollout, policy = self._training
-        battles = rollout.get_state()
+        episodes = rollout.get_state()
         settings = {SETTINGS: np.array(self._settings_to_resume)}
-        return state | settings | ({} if battles is None else {HIDDEN: policy.hidden} | battles)
+        return state | settings | ({} if episodes is None else {HIDDEN: policy.hidden} | episodes)
 
     def set_episodes_in_progress(self, state: Arrays) -> str | None:
         """Resumes the episodes that ``get_episodes_in_progress`` returned.
@@ -325,7 +351,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         if state[SETTINGS].item() != self._settings_to_resume:
             return f"it played {state[SETTINGS].item()}, now {self._settings_to_resume}"
         if HIDDEN not in state:
-            return f"the backend {self._env.backend!r} cannot save battles in progress"
+            return f"environment {self._game.name!r} cannot save episodes in progress"
         self._training = self._start_training(state)
         return None
 
@@ -340,7 +366,7 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def _new_rng(self, *salt: int) -> np.random.Generator:
         """Random numbers that no other runner has, neither of this run nor of other seeds' runs.
 
-        RLlib adds the runner's index to the seed: runner 2 of seed 0 would play the battles of
+        RLlib adds the runner's index to the seed: runner 2 of seed 0 would play the episodes of
         runner 1 of seed 1.
         """
         index = () if self.worker_index == 0 else (self.worker_index,)
@@ -351,9 +377,12 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def _settings_to_resume(self) -> str:
         """The settings that must be equal for episodes in progress to resume, as JSON."""
         settings = {
-            **self._env.plain(),
-            "battles": self.config.num_envs_per_env_runner,
+            **self._game.plain(),
+            "environment": self._game.name,
+            "side_by_side": self.config.num_envs_per_env_runner,
             "recurrent_dim": self.config.recurrent_dim,
-            "exploration": list(Exploration(1).get_state()),  # the names of its arrays
+            "exploration": list(
+                Exploration(1, self._game.spec).get_state()
+            ),  # the names of its arrays
         }
         return json.dumps(settings)

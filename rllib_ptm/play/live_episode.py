@@ -8,71 +8,77 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rllib_ptm.envs.starcraft.team_view import team_view
-from rllib_ptm.envs.starcraft.units import FloatArray, Units
-from rllib_ptm.replay.episodes import units_at
+from rllib_ptm.environment.contract import FloatArray, Record
+from rllib_ptm.replay.episodes import View, record_at
 
 T = TypeVar("T")
 Indices = int | slice | Sequence[int] | None
 
 
 class LiveEpisode:
-    """One battle of a team, from its creation to its end.
+    """One episode of a team, from its creation to its end.
 
     It has the names that RLlib's ``SingleAgentEpisode`` has: to RLlib the team is one agent. Each
     ``get_...`` takes one index, a slice or a list of indices; without it, it returns the whole
     list. Steps count from 0, and -1 is the last one.
 
+    Args:
+        task: The task's name.
+        seed: The episode's seed.
+        view: What the policy sees of a record; see ``TeamGame.view``.
+
     Attributes:
         id_: A name of this episode that no other one has.
         task: The task's name.
-        seed: The battle's seed.
+        seed: The episode's seed.
         custom_data: A dict for the callbacks' own data. No checkpoint and no batch has it.
-        won: Whether the team has won; None until the battle is over.
-        is_terminated: Whether the battle was decided.
+        success: From 0 to 1; None until the episode is over.
+        is_terminated: Whether the environment has ended it.
         is_truncated: Whether the time limit ended it.
-        units: The T + 1 records of all units so far; the policy sees only ``get_observations``.
+        records: The T + 1 records so far, with all that the environment keeps; the policy sees only
+            ``get_observations``.
     """
 
-    def __init__(self, task: str, seed: int) -> None:
+    def __init__(self, task: str, seed: int, view: View) -> None:
         self.id_ = uuid.uuid4().hex
         self.task = task
         self.seed = seed
         self.custom_data: dict[Any, Any] = {}
-        self.won: bool | None = None
+        self.success: float | None = None
         self.is_terminated = False
         self.is_truncated = False
-        self.units: list[Units] = []
+        self.records: list[Record] = []
+        self._view = view
         self._actions: list[np.ndarray] = []
         self._rewards: list[float] = []
 
-    def start(self, units: Units, actions: np.ndarray, rewards: FloatArray) -> None:
+    def start(self, record: Record, actions: np.ndarray, rewards: FloatArray) -> None:
         """Starts the episode; one that resumes has some steps already.
 
         Args:
-            units: The T + 1 records of its units, as in ``TeamEpisode``.
+            record: The T + 1 records, as in ``TeamEpisode``.
             actions: [T, A].
             rewards: [T].
         """
-        self.units = [units_at(units, t) for t in range(len(rewards) + 1)]
+        self.records = [record_at(record, t) for t in range(len(rewards) + 1)]
         self._actions = list(actions)
         self._rewards = rewards.tolist()
 
-    def add(self, units: Units, actions: np.ndarray, reward: float) -> None:
+    def add(self, record: Record, actions: np.ndarray, reward: float) -> None:
         """Adds a step.
 
         Args:
-            units: The units after it.
+            record: The record after it.
             actions: [A].
             reward: The team's reward.
         """
-        self.units.append(units)
+        self.records.append(record)
         self._actions.append(actions)
         self._rewards.append(reward)
 
-    def end(self, won: bool, truncated: bool) -> None:
+    def end(self, success: float, truncated: bool) -> None:
         """Ends the episode."""
-        self.won, self.is_truncated, self.is_terminated = won, truncated, not truncated
+        self.success, self.is_truncated, self.is_terminated = success, truncated, not truncated
 
     def __len__(self) -> int:
         return len(self._rewards)
@@ -84,12 +90,12 @@ class LiveEpisode:
 
     @property
     def is_reset(self) -> bool:
-        """Whether the battle has started."""
-        return bool(self.units)
+        """Whether the episode has started."""
+        return bool(self.records)
 
     @property
     def is_done(self) -> bool:
-        """Whether the battle is over."""
+        """Whether the episode is over."""
         return self.is_terminated or self.is_truncated
 
     def env_steps(self) -> int:
@@ -114,16 +120,16 @@ class LiveEpisode:
 
     def get_observations(self, indices: Indices = None) -> Any:
         """The T + 1 observations, each a dict with the arrays of ``TeamView``."""
-        chosen = _at(self.units, indices)
-        if isinstance(chosen, Units):
-            return team_view(chosen)._asdict()
-        return [team_view(units)._asdict() for units in chosen]
+        chosen = _at(self.records, indices)
+        if isinstance(chosen, dict):
+            return self._view(chosen)._asdict()
+        return [self._view(record)._asdict() for record in chosen]
 
     def get_infos(self, indices: Indices = None) -> Any:
-        """The T + 1 infos: the ``task``, and in the last one of a battle that is over ``won``."""
-        infos: list[dict[str, Any]] = [{"task": self.task} for _ in self.units]
-        if infos and self.won is not None:
-            infos[-1]["won"] = self.won
+        """The T + 1 infos: the ``task``, and at the end ``is_success``, as in PettingZoo."""
+        infos: list[dict[str, Any]] = [{"task": self.task} for _ in self.records]
+        if infos and self.success is not None:
+            infos[-1]["is_success"] = self.success
         return _at(infos, indices)
 
 

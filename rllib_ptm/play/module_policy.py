@@ -1,6 +1,6 @@
-"""An RLModule as the policy of N battles: numpy arrays in and out, hidden states kept here.
+"""An RLModule as the policy of N teams: numpy arrays in and out, hidden states kept here.
 
-Shape legend: ``N`` battles, ``A`` agents, ``U`` actions, ``H`` width of the GRU.
+Shape legend: ``N`` episodes side by side, ``A`` agents, ``U`` actions, ``H`` width of the GRU.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModule
 
-from rllib_ptm.envs.starcraft.team_view import TeamView
-from rllib_ptm.envs.starcraft.units import FloatArray, IntArray
+from rllib_ptm.environment.contract import FloatArray, IntArray, TeamView
 from rllib_ptm.learn.rl_module import HIDDEN
 
-# Up to this many battles one thread is faster than several: see benchmarks/README.md.
-_MAX_BATTLES_FOR_ONE_THREAD = 128
+# Up to this many episodes one thread is faster than several: see benchmarks/README.md.
+_MAX_ENVS_FOR_ONE_THREAD = 128
 
 
 @contextlib.contextmanager
@@ -36,19 +35,17 @@ class ModulePolicy:
 
     Args:
         module: Computes the utilities; its weights may change between steps.
-        num_battles: N.
+        num_envs: N.
         hidden: [N, A, H] hidden states; by default the initial ones.
     """
 
-    def __init__(
-        self, module: RLModule, num_battles: int, hidden: FloatArray | None = None
-    ) -> None:
+    def __init__(self, module: RLModule, num_envs: int, hidden: FloatArray | None = None) -> None:
         # In evaluation mode already: RLlib would switch the mode in every step.
         self._module = module.eval()
         initial = module.get_initial_state()[HIDDEN]  # A,H
-        states = np.stack([initial] * num_battles) if hidden is None else hidden.copy()
+        states = np.stack([initial] * num_envs) if hidden is None else hidden.copy()
         self._hidden = torch.from_numpy(states)  # N,A,H
-        one_thread = num_battles <= _MAX_BATTLES_FOR_ONE_THREAD
+        one_thread = num_envs <= _MAX_ENVS_FOR_ONE_THREAD
         self._threads = _one_thread if one_thread else contextlib.nullcontext
 
     @property
@@ -66,6 +63,6 @@ class ModulePolicy:
         self._hidden = out[Columns.STATE_OUT][HIDDEN]
         return out[Columns.ACTION_DIST_INPUTS].numpy()
 
-    def reset(self, battles: IntArray) -> None:
-        """Resets the hidden states of battles that start a new episode."""
-        self._hidden[torch.from_numpy(battles)] = 0.0
+    def reset(self, envs: IntArray) -> None:
+        """Resets the hidden states in places that start a new episode."""
+        self._hidden[torch.from_numpy(envs)] = 0.0

@@ -1,6 +1,6 @@
-"""Plays battles with a policy and returns finished episodes. Independent of RLlib.
+"""Plays episodes with a policy and returns those that are over. Independent of RLlib.
 
-Shape legend: ``N`` battles, ``A`` agents, ``U`` actions.
+Shape legend: ``N`` episodes side by side, each in a place, ``A`` agents, ``U`` actions.
 """
 
 from __future__ import annotations
@@ -10,134 +10,146 @@ from typing import Protocol
 
 import numpy as np
 
-from rllib_ptm.envs.starcraft.battles import Battles, Resumable
-from rllib_ptm.envs.starcraft.tasks import Task, parse_task
-from rllib_ptm.envs.starcraft.team_view import TeamView, decided, reward, team_view, won
-from rllib_ptm.envs.starcraft.units import FloatArray, IntArray, Units
+from rllib_ptm.environment.contract import (
+    BoolArray,
+    FailingEnvironmentError,
+    FloatArray,
+    IntArray,
+    Record,
+    Resumable,
+    Step,
+    TeamGame,
+    Teams,
+    TeamView,
+)
 from rllib_ptm.play.exploration import Exploration
 from rllib_ptm.play.recording import Recording
 from rllib_ptm.replay.episodes import TeamEpisode
 
+NO_TASK = ""  # of a place whose last episode is over
+
 
 class Policy(Protocol):
-    """Computes utilities for N battles, and keeps a hidden state for each."""
+    """Computes utilities for N episodes, and keeps a hidden state for each."""
 
     def utilities(self, view: TeamView) -> FloatArray:
-        """[N, A, U] utilities; steps the hidden states of all battles."""
+        """[N, A, U] utilities; steps the hidden states of all episodes."""
 
-    def reset(self, battles: IntArray) -> None:
-        """Resets the hidden states of battles that start a new episode."""
+    def reset(self, envs: IntArray) -> None:
+        """Resets the hidden states in places that start a new episode."""
 
 
 class Watcher(Protocol):
     """Is told what happens to the episodes of a rollout."""
 
-    def created(self, battle: int, task: Task, seed: int) -> None:
-        """A battle is about to start an episode."""
+    def created(self, env: int, task: str, seed: int) -> None:
+        """An episode is about to start in this place."""
 
-    def started(self, battle: int, units: Units, actions: np.ndarray, rewards: FloatArray) -> None:
+    def started(self, env: int, record: Record, actions: np.ndarray, rewards: FloatArray) -> None:
         """It has started, or resumed; the rest is as in ``TeamEpisode``, with the steps so far."""
 
-    def stepped(self, battle: int, units: Units, actions: IntArray, rewards: FloatArray) -> None:
-        """A battle has made a step; units, actions and rewards are those of all battles."""
+    def stepped(self, env: int, record: Record, actions: IntArray, rewards: FloatArray) -> None:
+        """An episode has made a step; record, actions and rewards are those of all places."""
 
-    def ended(self, battle: int, episode: TeamEpisode) -> None:
-        """The episode of a battle is over."""
+    def ended(self, env: int, episode: TeamEpisode) -> None:
+        """The episode of a place is over."""
 
 
 class Rollout:
-    """N battles that play one episode after another.
+    """N places in which one episode after another is played.
 
-    A battle that fails (``Battles.failed``) restarts with the same task and seed; the steps of the
-    failed episode are dropped.
+    If an environment fails (``Step.failed``), its episode is dropped, and counts as not played.
 
     Args:
-        battles: The battles.
-        time_limit_steps: Number of steps after which an undecided episode ends, not won.
-        schedule: Yields the task and the seed of each new episode. When it is exhausted, battles
+        game: Describes the environment.
+        teams: The environments, which ``game`` has made.
+        schedule: Yields the task and the seed of each new episode. When it is exhausted, places
             stay idle after their last episode.
         exploration: The exploration; by default ε-greedy for each agent.
         state: What ``get_state`` returned: the episodes in progress resume, and none starts.
         watcher: Is told of every episode and step.
+        repeats_failed: Whether a failed episode starts again with the same task and seed; else the
+            next scheduled one starts.
+        max_failures: So many failures in one place, without an episode that ends, are too many.
     """
 
     def __init__(
         self,
-        battles: Battles,
-        time_limit_steps: int,
-        schedule: Iterator[tuple[Task, int]],
+        game: TeamGame,
+        teams: Teams,
+        schedule: Iterator[tuple[str, int]],
         exploration: Exploration | None = None,
         state: Mapping[str, np.ndarray] | None = None,
         watcher: Watcher | None = None,
+        repeats_failed: bool = True,
+        max_failures: int = 5,
     ) -> None:
-        self._battles = battles
-        self._time_limit = time_limit_steps
+        self._game = game
+        self._teams = teams
         self._schedule = schedule
-        self._exploration = exploration or Exploration(battles.num_battles)
+        self._exploration = exploration or Exploration(teams.num_envs, game.spec)
         self._watcher = watcher
-        self._tasks: list[Task | None] = [None] * battles.num_battles
-        self._seeds = [0] * battles.num_battles
+        self._repeats_failed = repeats_failed
+        self._max_failures = max_failures
+        self._failures = np.zeros(teams.num_envs, np.int64)  # [N] in a row
+        self._tasks = [NO_TASK] * teams.num_envs
+        self._seeds = [0] * teams.num_envs
         if state is None:
-            self._start(range(battles.num_battles))
+            self._start(range(teams.num_envs))
         else:
             self._resume(state)
-        self._recording = Recording(time_limit_steps, self._units)
+        self._recording = Recording(self._record, game.moving, game.spec)
         if state is not None:
             self._recording.set_state(state)
-        self._watch_start(range(battles.num_battles))
+        self._watch_start(range(teams.num_envs))
 
     def get_state(self) -> dict[str, np.ndarray] | None:
-        """The battles and the recorded steps of their episodes, as plain arrays.
+        """The environments and the recorded steps of their episodes, as plain arrays.
 
-        None if the backend cannot save its battles; see ``Resumable``.
+        None if the environments cannot be saved; see ``Resumable``.
         """
-        if not isinstance(self._battles, Resumable):
+        if not isinstance(self._teams, Resumable):
             return None
-        state = {
-            "tasks": np.array(["" if task is None else task.name for task in self._tasks]),
-            "seeds": np.array(self._seeds, np.int64),
-        }
-        # Older steps belong to episodes that have ended.
-        state |= self._recording.get_state(steps=max(int(self._units.step.max()), 1))
+        state = {"tasks": np.array(self._tasks), "seeds": np.array(self._seeds, np.int64)}
+        state |= self._recording.get_state()
         state |= {f"exploration.{k}": v for k, v in self._exploration.get_state().items()}
-        return state | {f"battles.{k}": v for k, v in self._battles.get_state().items()}
+        return state | {f"teams.{k}": v for k, v in self._teams.get_state().items()}
 
     def _resume(self, state: Mapping[str, np.ndarray]) -> None:
-        assert isinstance(self._battles, Resumable)
-        self._units = self._battles.set_state(_part(state, "battles."))
+        assert isinstance(self._teams, Resumable)
+        self._record = self._teams.set_state(_part(state, "teams."))
         self._exploration.set_state(_part(state, "exploration."))
         self._seeds = state["seeds"].tolist()
-        self._tasks = [parse_task(name) if name else None for name in state["tasks"].tolist()]
+        self._tasks = state["tasks"].tolist()
         self._watch_creation(range(len(self._tasks)))
 
     @property
     def idle(self) -> bool:
-        """Whether all battles have ended and the schedule is exhausted."""
+        """Whether all episodes are over and the schedule is exhausted."""
         return not any(self._tasks)
 
-    def _start(self, battles: Iterable[int], restarts: Sequence[int] = ()) -> IntArray:
+    def _start(self, envs: Iterable[int], restarts: Sequence[int] = ()) -> IntArray:
         """Starts episodes.
 
         Args:
-            battles: Battles that start their next scheduled episode, if there is one.
-            restarts: Battles that start their episode again.
+            envs: Places that start their next scheduled episode, if there is one.
+            restarts: Places that start their episode again.
 
         Returns:
-            The battles that have started.
+            The places that have started.
         """
         started = list(restarts)
-        for battle in battles:
-            self._tasks[battle], self._seeds[battle] = next(self._schedule, (None, 0))
-            if self._tasks[battle] is not None:
-                started.append(battle)
+        for env in envs:
+            self._tasks[env], self._seeds[env] = next(self._schedule, (NO_TASK, 0))
+            if self._tasks[env]:
+                started.append(env)
         self._watch_creation(started)
-        tasks = [task for task in (self._tasks[i] for i in started) if task is not None]
-        seeds = [self._seeds[i] for i in started]
-        self._units = self._battles.reset(np.array(started, int), tasks, seeds)
+        tasks, seeds = [self._tasks[i] for i in started], [self._seeds[i] for i in started]
+        self._record = self._teams.reset(np.array(started, int), tasks, seeds)
         return np.array(started, int)
 
     def step(self, policy: Policy, epsilon: float, rng: np.random.Generator) -> list[TeamEpisode]:
-        """Plays one step of every battle.
+        """Plays one step of every episode.
 
         Args:
             policy: The policy.
@@ -146,63 +158,85 @@ class Rollout:
 
         Returns:
             The episodes that ended in this step.
+
+        Raises:
+            FailingEnvironmentError: The environment failed too often.
         """
-        view = team_view(self._units)
+        view = self._game.view(self._record)
         actions = self._exploration.choose(policy.utilities(view), view.action_mask, epsilon, rng)
-        after = self._battles.step(actions)
-        rewards = reward(self._units, after)
-        self._recording.add(self._units, actions, rewards)
-        is_decided = decided(after)
-        over = is_decided | (after.step >= self._time_limit)
-        playing = np.array([task is not None for task in self._tasks])
-        failed = self._battles.failed & playing
-        ended = np.flatnonzero(over & playing & ~failed).tolist()
-        self._units = after
+        step = self._teams.step(actions)
+        playing = np.array([bool(task) for task in self._tasks])
+        self._recording.add(self._record, actions, step.reward, playing)
+        self._record = step.record
+        failed = step.failed & playing
+        ended = np.flatnonzero((step.terminated | step.truncated) & playing & ~failed).tolist()
         if self._watcher is not None:
-            for battle in np.flatnonzero(playing & ~failed).tolist():
-                self._watcher.stepped(battle, after, actions, rewards)
+            for env in np.flatnonzero(playing & ~failed).tolist():
+                self._watcher.stepped(env, step.record, actions, step.reward)
         if not (ended or failed.any()):
             return []
-        wins = won(after)
-        episodes = [self._cut(i, after, bool(wins[i]), not is_decided[i]) for i in ended]
+        self._count_failures(failed, ended)
+        episodes = [self._cut(env, step) for env in ended]
         if self._watcher is not None:
-            for battle, episode in zip(ended, episodes, strict=True):
-                self._watcher.ended(battle, episode)
+            for env, episode in zip(ended, episodes, strict=True):
+                self._watcher.ended(env, episode)
         self._exploration.update(ended, [episode.episode_return for episode in episodes])
-        started = self._start(ended, np.flatnonzero(failed).tolist())
+        self._restart(policy, ended, np.flatnonzero(failed).tolist())
+        return episodes
+
+    def _restart(self, policy: Policy, ended: list[int], failed: list[int]) -> None:
+        """Starts episodes in places whose last one is over, or has failed."""
+        if self._repeats_failed:
+            started = self._start(ended, failed)
+        else:
+            started = self._start(ended + failed)
+        self._recording.begin(np.array(ended + failed, int))
         self._watch_start(started.tolist())
         policy.reset(started)
         self._exploration.reset(started)
-        return episodes
 
-    def _watch_creation(self, battles: Iterable[int]) -> None:
+    def _count_failures(self, failed: BoolArray, ended: list[int]) -> None:
+        """Counts the failures of each place.
+
+        Raises:
+            FailingEnvironmentError: There were too many in a row in one of them.
+        """
+        self._failures += failed
+        self._failures[ended] = 0
+        worst = int(self._failures.argmax())
+        if self._failures[worst] >= self._max_failures:
+            error = self._teams.last_error
+            raise FailingEnvironmentError(
+                f"environment {self._game.name!r} has failed {self._failures[worst]} times in a "
+                f"row; last in task {self._tasks[worst]!r} with seed {self._seeds[worst]}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def _watch_creation(self, envs: Iterable[int]) -> None:
         if self._watcher is None:
             return
-        for battle in battles:
-            task = self._tasks[battle]
-            if task is not None:
-                self._watcher.created(battle, task, self._seeds[battle])
+        for env in envs:
+            if self._tasks[env]:
+                self._watcher.created(env, self._tasks[env], self._seeds[env])
 
-    def _watch_start(self, battles: Iterable[int]) -> None:
+    def _watch_start(self, envs: Iterable[int]) -> None:
         if self._watcher is None:
             return
-        for battle in battles:
-            if self._tasks[battle] is not None:
-                self._watcher.started(battle, *self._recording.cut(battle, self._units))
+        for env in envs:
+            if self._tasks[env]:
+                self._watcher.started(env, *self._recording.cut(env, self._record))
 
-    def _cut(self, battle: int, final: Units, is_won: bool, truncated: bool) -> TeamEpisode:
-        """The episode of one battle that ends with ``final``."""
-        task = self._tasks[battle]
-        assert task is not None
-        units, actions, rewards = self._recording.cut(battle, final)
+    def _cut(self, env: int, last: Step) -> TeamEpisode:
+        """The episode of one place that ends with this step."""
+        record, actions, rewards = self._recording.cut(env, last.record)
         return TeamEpisode(
-            task=task.name,
-            seed=self._seeds[battle],
-            units=units,
+            task=self._tasks[env],
+            seed=self._seeds[env],
+            record=record,
             actions=actions,
             rewards=rewards,
-            won=is_won,
-            truncated=truncated,
+            success=float(last.success[env]),
+            truncated=not last.terminated[env],
         )
 
 

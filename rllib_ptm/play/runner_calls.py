@@ -20,7 +20,7 @@ from ray.exceptions import RayError
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 
-from rllib_ptm.play.callbacks import raise_callback_error
+from rllib_ptm.play.callbacks import raise_error
 from rllib_ptm.ray_private import mark_lost, runner_actors
 
 logger = logging.getLogger(__name__)
@@ -141,13 +141,14 @@ class RunnerCalls:
 
         Raises:
             CallbackError: A callback of the user's has failed on a runner.
+            FailingEnvironmentError: An environment has failed too often there.
             RayError: A runner is lost, and the others are not to go on without it.
         """
         answers = []
         for runner in _ready(self._open):
             call = self._open.pop(runner)
             try:
-                result = raise_callback_error(ray.get(call.ref))
+                result = raise_error(ray.get(call.ref))
                 answers.append(Answer(call.request, result))
             except RayError as error:
                 if not self._go_on_without:

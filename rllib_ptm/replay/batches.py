@@ -10,7 +10,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
 from rllib_ptm.model.masks import draw_group
-from rllib_ptm.replay.episodes import TeamEpisode, collate
+from rllib_ptm.replay.episodes import TeamEpisode, View, collate
 
 
 def learner_batches(
@@ -19,6 +19,7 @@ def learner_batches(
     task_numbers: np.ndarray,
     alpha: float,
     generator: torch.Generator,
+    view: View,
     num_learners: int = 1,
     bootstrap_on_truncation: bool = False,
 ) -> list[MultiAgentBatch]:
@@ -34,10 +35,11 @@ def learner_batches(
         task_numbers: [B] the number of each episode's task.
         alpha: α.
         generator: Draws the groups.
+        view: See ``collate``.
         num_learners: How many batches to make.
         bootstrap_on_truncation: See ``collate``.
     """
-    columns = collate(episodes, bootstrap_on_truncation)
+    columns = collate(episodes, view, bootstrap_on_truncation)
     present = torch.from_numpy(columns["present"])
     num_steps = columns["valid"].sum() / num_learners
     columns |= {

@@ -1,21 +1,22 @@
 """Finished episodes of a team, and their padded batch.
 
-An episode holds the record of its units, which is small. The input features of the networks are
-computed from it when a batch is drawn. Shapes: see ``rllib_ptm.model.batch``.
+An episode holds what its environment records, which may be small. The input features of the
+networks are computed from it when a batch is drawn. Shapes: see ``rllib_ptm.model.batch``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from rllib_ptm.envs.starcraft.team_view import team_view
-from rllib_ptm.envs.starcraft.units import BoolArray, FloatArray, Units
+from rllib_ptm.environment.contract import PRESENT, BoolArray, FloatArray, Record, TeamView
 
-# Fields of Units that change from step to step; the others are constant in an episode.
-MOVING = ("health", "shield", "cooldown", "position", "can_move", "last_action", "step")
+View = Callable[[Record], TeamView]
+
+# In the arrays of ``to_arrays``, the names of a record's arrays begin with it.
+RECORD = "record."
 
 
 class BadEpisodeError(ValueError):
@@ -24,24 +25,25 @@ class BadEpisodeError(ValueError):
 
 @dataclass(frozen=True)
 class TeamEpisode:
-    """One battle from start to end.
+    """One episode from start to end.
 
     Attributes:
         task: The task's name.
-        seed: The battle's seed; together with the task it identifies the episode.
-        units: The T + 1 observations; fields in ``MOVING`` are [T+1, ...], the others [1, ...].
-        actions: [T, A] int8.
+        seed: The episode's seed; together with the task it identifies the episode.
+        record: The T + 1 records, by the names of their arrays. Those that change within an episode
+            are [T+1, ...], the others [1, ...].
+        actions: [T, A].
         rewards: [T] float32.
-        won: Whether all enemies are dead at the end, and an ally is alive.
+        success: From 0 to 1.
         truncated: Whether the time limit ended the episode.
     """
 
     task: str
     seed: int
-    units: Units
+    record: Record
     actions: np.ndarray
     rewards: FloatArray
-    won: bool
+    success: float
     truncated: bool
 
     def __len__(self) -> int:
@@ -57,7 +59,7 @@ class TeamEpisode:
 
     @property
     def episode_return(self) -> float:
-        """Sum of the rewards, 20 at best."""
+        """Sum of the rewards."""
         return float(self.rewards.sum())
 
     def get_return(self) -> float:
@@ -65,31 +67,26 @@ class TeamEpisode:
         return self.episode_return
 
 
-def units_at(units: Units, t: int) -> Units:
-    """The units of an episode at one time step, without a leading dimension.
+def record_at(record: Record, t: int) -> Record:
+    """The record of an episode at one time step, without a leading dimension.
 
     Args:
-        units: The T + 1 observations, as in ``TeamEpisode``.
+        record: The T + 1 records, as in ``TeamEpisode``.
         t: 0 to T.
     """
-    return Units(
-        **{
-            field.name: getattr(units, field.name)[t if field.name in MOVING else 0]
-            for field in fields(Units)
-        }
-    )
+    return {name: array[t if len(array) > 1 else 0] for name, array in record.items()}
 
 
-def time_steps(episode: TeamEpisode) -> list[Units]:
-    """The T + 1 observations of an episode, each without a leading dimension."""
-    return [units_at(episode.units, t) for t in range(len(episode) + 1)]
+def time_steps(episode: TeamEpisode) -> list[Record]:
+    """The T + 1 records of an episode, each without a leading dimension."""
+    return [record_at(episode.record, t) for t in range(len(episode) + 1)]
 
 
 def to_arrays(episodes: Sequence[TeamEpisode]) -> dict[str, np.ndarray]:
     """Concatenates episodes to a few long arrays, for a file or a batch; see ``from_arrays``."""
     arrays = {
-        field.name: np.concatenate([getattr(e.units, field.name) for e in episodes])
-        for field in fields(Units)
+        f"{RECORD}{name}": np.concatenate([e.record[name] for e in episodes])
+        for name in episodes[0].record
     }
     return arrays | {
         "actions": np.concatenate([e.actions for e in episodes]),
@@ -97,7 +94,7 @@ def to_arrays(episodes: Sequence[TeamEpisode]) -> dict[str, np.ndarray]:
         "length": np.array([len(e) for e in episodes]),
         "task": np.array([e.task for e in episodes]),
         "seed": np.array([e.seed for e in episodes]),
-        "won": np.array([e.won for e in episodes]),
+        "success": np.array([e.success for e in episodes]),
         "truncated": np.array([e.truncated for e in episodes]),
     }
 
@@ -108,25 +105,23 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[TeamEpisode]:
     Episodes are copies. Views would keep the long arrays in memory until the last one is freed.
     """
     ends = np.cumsum(arrays["length"])
+    records = {k.removeprefix(RECORD): v for k, v in arrays.items() if k.startswith(RECORD)}
+    constant = {name for name, array in records.items() if len(array) == len(ends)}
     episodes = []
     for i, (end, length) in enumerate(zip(ends.tolist(), arrays["length"].tolist(), strict=True)):
         steps = slice(end - length, end)
-        observations = slice(end - length + i, end + i + 1)  # one more than steps per episode
+        observed = slice(end - length + i, end + i + 1)  # one more than steps per episode
         episodes.append(
             TeamEpisode(
                 task=str(arrays["task"][i]),
                 seed=int(arrays["seed"][i]),
-                units=Units(
-                    **{
-                        field.name: arrays[field.name][
-                            observations if field.name in MOVING else slice(i, i + 1)
-                        ].copy()
-                        for field in fields(Units)
-                    }
-                ),
+                record={
+                    name: array[slice(i, i + 1) if name in constant else observed].copy()
+                    for name, array in records.items()
+                },
                 actions=arrays["actions"][steps].copy(),
                 rewards=arrays["rewards"][steps].copy(),
-                won=bool(arrays["won"][i]),
+                success=float(arrays["success"][i]),
                 truncated=bool(arrays["truncated"][i]),
             )
         )
@@ -134,12 +129,13 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[TeamEpisode]:
 
 
 def collate(
-    episodes: Sequence[TeamEpisode], bootstrap_on_truncation: bool = False
+    episodes: Sequence[TeamEpisode], view: View, bootstrap_on_truncation: bool = False
 ) -> dict[str, np.ndarray]:
     """Pads episodes to the length of the longest.
 
     Args:
         episodes: B episodes with equal numbers of slots.
+        view: What the policy sees of a record; see ``TeamGame.view``.
         bootstrap_on_truncation: Whether the last step bootstraps if the time limit ended the
             episode.
 
@@ -153,26 +149,31 @@ def collate(
         _check_rewards(episode)
     arrays = to_arrays(episodes)
     lengths, truncated = arrays["length"], arrays["truncated"]  # [B]
-    units = {
-        field.name: arrays[field.name]
-        if field.name in MOVING
-        else arrays[field.name].repeat(lengths + 1, axis=0)
-        for field in fields(Units)
-    }
-    view = team_view(Units(**units))  # before padding, which needs no features
     steps = np.arange(lengths.max())
     valid = steps < lengths[:, None]  # B,T
     observed = np.arange(len(steps) + 1) <= lengths[:, None]  # B,T+1
     bootstraps = truncated & bootstrap_on_truncation  # [B]
+    seen = view(_every_step(arrays, lengths))  # before padding, which needs no features
     return {
-        "entities": _pad(view.entities, observed),
-        "present": arrays["present"],
-        "visible": _pad(view.visible, observed),
-        "action_mask": _pad(view.action_mask, observed),
+        "entities": _pad(seen.entities, observed),
+        "present": arrays[f"{RECORD}{PRESENT}"],
+        "visible": _pad(seen.visible, observed),
+        "action_mask": _pad(seen.action_mask, observed),
         "actions": _pad(arrays["actions"], valid).astype(np.int64),
         "rewards": _pad(arrays["rewards"], valid),
         "terminated": (steps == lengths[:, None] - 1) & ~bootstraps[:, None],
         "valid": valid,
+    }
+
+
+def _every_step(arrays: Mapping[str, np.ndarray], lengths: np.ndarray) -> Record:
+    """The records of all steps one after the other; what is constant is repeated."""
+    return {
+        name.removeprefix(RECORD): array.repeat(lengths + 1, axis=0)
+        if len(array) == len(lengths)
+        else array
+        for name, array in arrays.items()
+        if name.startswith(RECORD)
     }
 
 

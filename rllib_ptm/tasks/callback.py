@@ -26,12 +26,14 @@ class TaskPriorityCallback(RLlibCallback):
     def on_sample_end(
         self, *, env_runner: Any = None, metrics_logger: Any = None, samples: Any, **kwargs: Any
     ) -> None:
-        """On an env runner: logs the number of episodes and of successes of each task."""
+        """On an env runner: logs the number of episodes and the sum of successes of each task."""
         played = Counter(episode.task for episode in samples)
-        won = Counter(episode.task for episode in samples if episode.won)
+        successes = dict.fromkeys(env_runner.task_names, 0.0)
+        for episode in samples:
+            successes[episode.task] += episode.success
         for task in env_runner.task_names:  # all tasks: RLlib reports NaN for keys not logged
             metrics_logger.log_value((EPISODES, task), played[task], reduce="sum")
-            metrics_logger.log_value((WINS, task), won[task], reduce="sum")
+            metrics_logger.log_value((WINS, task), successes[task], reduce="sum")
 
     def on_train_result(
         self, *, algorithm: Algorithm, result: dict[str, Any], **kwargs: Any
@@ -40,7 +42,7 @@ class TaskPriorityCallback(RLlibCallback):
         runners = result.get(ENV_RUNNER_RESULTS, {})
         successes = _counts(runners, WINS)
         for task, episodes in _counts(runners, EPISODES).items():
-            algorithm.task_success.record(task, successes[task], episodes)
+            algorithm.task_success.record(task, successes[task], int(episodes))
 
 
 def report_tasks(success: TaskSuccess, result: dict[str, Any]) -> None:
@@ -51,6 +53,6 @@ def report_tasks(success: TaskSuccess, result: dict[str, Any]) -> None:
     result[PRIORITIES] = success.priorities()
 
 
-def _counts(runners: Mapping[str, Any], key: str) -> dict[str, int]:
-    """The counts by task, without those that RLlib reports as NaN."""
-    return {task: int(count) for task, count in runners.get(key, {}).items() if count == count}
+def _counts(runners: Mapping[str, Any], key: str) -> dict[str, float]:
+    """The sums by task, without those that RLlib reports as NaN."""
+    return {task: float(count) for task, count in runners.get(key, {}).items() if count == count}

@@ -17,7 +17,8 @@ from rllib_ptm.model.losses import task_priorities
 class TaskSuccess:
     """The success rate c of each task, which decides episode weights, task draws and reports.
 
-    A rate is the share of successes among the task's last episodes, 0 before the first one.
+    A rate is the mean success of the task's last episodes, 0 before the first one. A success is a
+    number from 0 to 1.
     ``set_rates`` replaces rates until the next ``record`` of their task.
 
     Args:
@@ -26,7 +27,7 @@ class TaskSuccess:
     """
 
     def __init__(self, tasks: Sequence[str], window_episodes: int) -> None:
-        self._outcomes: dict[str, deque[bool]] = {
+        self._outcomes: dict[str, deque[float]] = {
             task: deque(maxlen=window_episodes) for task in tasks
         }
         # The trained tasks in their order, then tasks that only the replay buffer still has.
@@ -39,25 +40,26 @@ class TaskSuccess:
 
     @property
     def measured_rates(self) -> dict[str, float]:
-        """The share of successes of each trained task, without what ``set_rates`` replaced."""
-        return {task: sum(won) / max(len(won), 1) for task, won in self._outcomes.items()}
+        """The mean success of each trained task, without what ``set_rates`` replaced."""
+        return {task: _mean(outcomes) for task, outcomes in self._outcomes.items()}
 
     @property
     def rates(self) -> dict[str, float]:
         """The success rate c of each trained task."""
         return {task: self._rates[task] for task in self._outcomes}
 
-    def record(self, task: str, successes: int, episodes: int) -> None:
+    def record(self, task: str, successes: float, episodes: int) -> None:
         """Adds played episodes of a trained task to its window.
 
         Args:
             task: The task's name.
-            successes: How many of the episodes succeeded.
+            successes: The sum of their successes.
             episodes: How many episodes were played.
         """
-        outcomes = self._outcomes[task]
-        outcomes.extend([True] * successes + [False] * (episodes - successes))
-        self._rates[task] = sum(outcomes) / max(len(outcomes), 1)
+        outcomes, whole = self._outcomes[task], int(successes)
+        shares = [1.0] * whole + [successes - whole] * (successes > whole)
+        outcomes.extend(shares + [0.0] * (episodes - len(shares)))
+        self._rates[task] = _mean(outcomes)
 
     def set_rates(self, rates: Mapping[str, float]) -> None:
         """Replaces the success rates of the named tasks; the others keep theirs.
@@ -103,7 +105,7 @@ class TaskSuccess:
 
     def get_state(self) -> dict[str, Any]:
         """The outcomes in the windows, and the rates."""
-        outcomes = {task: list(won) for task, won in self._outcomes.items()}
+        outcomes = {task: list(successes) for task, successes in self._outcomes.items()}
         return {"outcomes": outcomes, "rates": dict(self._rates)}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -116,3 +118,7 @@ class TaskSuccess:
             outcomes.clear()
             outcomes.extend(state["outcomes"].get(task, ()))
         self._rates = dict.fromkeys(self._outcomes, 0.0) | state["rates"]
+
+
+def _mean(successes: Sequence[float]) -> float:
+    return sum(successes) / max(len(successes), 1)

@@ -65,6 +65,7 @@ class Sc2Battles:
         self.max_enemies = max_enemies
         self.failed = np.zeros(num_battles, bool)
         self.num_game_restarts = 0
+        self.last_error: Exception | None = None
         self._settings = settings
         self._installation = find_installation(settings.game_version)
         if settings.save_replay_dir is not None:
@@ -165,6 +166,7 @@ class Sc2Battles:
         """Ends a battle's game, if there is one. The next ``_begin`` starts a new one."""
         logger.warning("battle %d: %s; its game is restarted", battle, error)
         self.num_game_restarts += 1
+        self.last_error = error
         game, self._games[battle] = self._games[battle], None
         if game is not None:
             await game.end()

@@ -47,6 +47,7 @@ class SmaxBattles:
         self.max_enemies = max_enemies
         self.failed = np.zeros(num_battles, bool)  # no separate game process that could die
         self.num_game_restarts = 0
+        self.last_error = None
         self._program = smax_program(max_allies, max_enemies, uniform_ranges)
         self._units = empty_units(num_battles, max_allies, max_enemies)
         self._keys, self._state = self._program.start(

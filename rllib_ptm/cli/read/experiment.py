@@ -30,13 +30,12 @@ from rllib_ptm.cli.read.scheduler_settings import (
 )
 from rllib_ptm.cli.read.search_space import read_spaces, variants
 from rllib_ptm.cli.read.text import check_path, read_yaml
-from rllib_ptm.envs.starcraft.backends import EnvSettings
+from rllib_ptm.environment.names import check_name, game_of
 
 _NAME = re.compile(r"\w[\w.+=-]{0,99}")
 _LONGEST_NAME_BYTES = 200  # a folder's name has at most 255, on some file systems fewer
 _OF_RLLIB = ("class", "worker_index")  # in the state of a config; Tune's begin with underscores
 ALGORITHMS = ("PTM",)
-ENVIRONMENTS = ("multi_task_sc2",)
 
 
 class CheckpointSettings(Settings):
@@ -83,11 +82,9 @@ class ExperimentSettings(Settings):
     """The keys of one experiment. A check that needs other keys is skipped if these are wrong."""
 
     run: str | None = Field(None, validate_default=True, description="the algorithm")
+    env: str | None = Field(None, description="the environment; may be in the config instead")
     config: Mapping | None = Field(
         None, validate_default=True, description="the algorithm's settings"
-    )
-    env: str | None = Field(
-        None, validate_default=True, description="the environment; may be in the config instead"
     )
     num_samples: int = Field(
         1, ge=1, le=MOST_TRIALS, description="how often each variant of the config is trained"
@@ -118,7 +115,9 @@ class ExperimentSettings(Settings):
 
     @field_validator("config")
     @classmethod
-    def _check_config(cls, config: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    def _check_config(
+        cls, config: Mapping[str, Any] | None, info: ValidationInfo
+    ) -> Mapping[str, Any]:
         config = config or {}
         problems = Problems()
         for key in config:
@@ -127,20 +126,12 @@ class ExperimentSettings(Settings):
                     raise InputError(f"config.{key}: Ray writes it itself; leave it out")
         with problems.collect():
             read_spaces(config, "config")
-        with problems.collect():
-            played_tasks(config)
+        if "env" in info.data:
+            with problems.collect():
+                config = {**config, "env": _environment(info.data["env"], config.get("env"))}
+                played_tasks(config)
         problems.raise_if_any()
         return config
-
-    @field_validator("env")
-    @classmethod
-    def _check_env(cls, env: str | None, info: ValidationInfo) -> str | None:
-        if "config" not in info.data:
-            return env
-        in_config = info.data["config"].get("env")
-        if env is not None and in_config is not None and env != in_config:
-            raise InputError(f"config.env: expected {env!r} as in env, found {in_config!r}")
-        return _known_name("env", env or in_config, ENVIRONMENTS)
 
     @field_validator("checkpoint_config", mode="before")
     @classmethod
@@ -302,7 +293,7 @@ def read_experiment(
 
 
 def _experiment(name: str, source: str, keys: ExperimentSettings) -> Experiment:
-    config = {**(keys.config or {}), "env": keys.env}
+    config = dict(keys.config or {})
     if isinstance(path := config.get("warm_start"), str) and "://" not in path:
         config["warm_start"] = str(Path(path).expanduser().absolute())
     tasks, _ = played_tasks(config)
@@ -381,22 +372,30 @@ def played_tasks(config: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str,
     Raises:
         InputError: A line for each thing in it that cannot be used.
     """
-    tasks: dict[str, None] = {}
-    problems = Problems()
+    env = config["env"]
+    games, problems = [], Problems()
     for variant in variants({"env_config": config.get("env_config") or {}}, "config"):
-        with problems.collect():
-            settings = read_settings(EnvSettings, variant["env_config"], "config.env_config")
-            tasks.update(dict.fromkeys(task.name for task in settings.parsed_tasks))
+        with problems.collect(), located("config."):
+            games.append((variant["env_config"], game_of(env, variant["env_config"])))
+    problems.raise_if_any()
+    tasks = tuple(dict.fromkeys(task for _, game in games for task in game.tasks))
     changes = config.get("evaluation_config")
     other = changes.get("env_config") if isinstance(changes, Mapping) else None
-    evaluated = tuple(tasks)
-    if isinstance(other, Mapping) and "tasks" in other:
-        place = "config.evaluation_config: env_config"
-        with problems.collect():
-            settings = read_settings(EnvSettings, {"tasks": other["tasks"]}, place)
-            evaluated = tuple(task.name for task in settings.parsed_tasks)
-    problems.raise_if_any()
-    return tuple(tasks), evaluated if config.get("evaluation_interval") else ()
+    if not config.get("evaluation_interval"):
+        return tasks, ()
+    if not isinstance(other, Mapping) or "tasks" not in other:
+        return tasks, tasks
+    with located("config.evaluation_config: "):
+        return tasks, game_of(env, {**games[0][0], **other}).tasks
+
+
+def _environment(beside: str | None, inside: Any) -> str:
+    """The name of the environment, which may stand beside the config or in it."""
+    if beside is not None and inside is not None and beside != inside:
+        raise InputError(f"config.env: expected {beside!r} as in env, found {inside!r}")
+    env = inside if beside is None else beside
+    check_name(env)
+    return str(env)
 
 
 def _shortened(text: str, limit: int = 80) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from rllib_ptm.checks.errors import InputError, located, unknown_name
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.options import EvaluateOptions
 from rllib_ptm.cli.run.cluster import import_ray
 from rllib_ptm.cli.show.comparison_table import (
@@ -24,12 +27,15 @@ from rllib_ptm.cli.show.task_table import (
     write_records,
     write_results,
 )
-from rllib_ptm.envs.starcraft.backends import BACKENDS
-from rllib_ptm.envs.starcraft.tasks import TASK_SETS, parse_tasks
+from rllib_ptm.environment.film import check_film_file, write_film
+from rllib_ptm.environment.names import BUILT_IN, game_of
 from rllib_ptm.replay.array_files import local_path
 
 _MARKER = "rllib_checkpoint.json"
-_Tasks = str | tuple[str, ...] | None
+# Where a checkpoint says what its policy was trained in; see ``checkpoints.saved_policy``.
+_POLICY_CONFIG = "policy/config.json"
+# Keys of env_config that options replace.
+_OPTIONS = {"tasks": "--tasks", "backend": "--backend", "save_replay_dir": "--save-replay"}
 
 
 def evaluate(checkpoints: Sequence[Path], options: EvaluateOptions) -> None:
@@ -46,31 +52,28 @@ def evaluate(checkpoints: Sequence[Path], options: EvaluateOptions) -> None:
     for checkpoint, folder in zip(checkpoints, folders, strict=True):
         if not os.path.isfile(folder / _MARKER):  # Path.is_file() raises if a name is too long
             raise _not_a_checkpoint(checkpoint, folder)
-    tasks = _task_names(options.tasks)
     _check_files(options)
-    _check_backend(options)
+    changes = _changes(options)
+    for folder in folders:
+        _check_settings(folder, changes)
     if len(folders) == 1:
-        _evaluate_one(folders[0], tasks, options)
+        _evaluate_one(folders[0], changes, options)
     else:
-        _compare(folders, tasks, options)
+        _compare(folders, changes, options)
 
 
-def _evaluate_one(folder: Path, tasks: _Tasks, options: EvaluateOptions) -> None:
+def _evaluate_one(folder: Path, changes: Mapping[str, Any], options: EvaluateOptions) -> None:
     console = Console()
     with working(console, f"Playing {options.episodes} episodes of each task"):
         import_ray()
         from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer  # imports torch and JAX
 
-        replays = None if options.save_replay is None else str(options.save_replay.absolute())
-        player = CheckpointPlayer(
-            folder, tasks=tasks, backend=options.backend, save_replay_dir=replays
-        )
+        with _options_named():
+            player = CheckpointPlayer(folder, env_config=changes)
         try:
             results = player.results(options.episodes, options.seed)
             if options.render is not None:
-                from rllib_ptm.envs.starcraft.video import write_video
-
-                write_video(options.render, player.first_episodes(options.seed))
+                write_film(options.render, player.pictures(options.seed))
         finally:
             player.close()
     console.print(task_table(results))
@@ -79,7 +82,7 @@ def _evaluate_one(folder: Path, tasks: _Tasks, options: EvaluateOptions) -> None
     _print_written(console, options)
 
 
-def _compare(folders: Sequence[Path], tasks: _Tasks, options: EvaluateOptions) -> None:
+def _compare(folders: Sequence[Path], changes: Mapping[str, Any], options: EvaluateOptions) -> None:
     check_number(folders)
     for option, value in (("--render", options.render), ("--save-replay", options.save_replay)):
         if value is not None:
@@ -91,7 +94,9 @@ def _compare(folders: Sequence[Path], tasks: _Tasks, options: EvaluateOptions) -
         import_ray()
         from rllib_ptm.evaluate.comparison import Comparison  # imports torch and JAX
 
-        comparison = Comparison(folders, tasks=tasks, backend=options.backend)
+        others = {key: value for key, value in changes.items() if key != "tasks"}
+        with _options_named():
+            comparison = Comparison(folders, tasks=changes.get("tasks"), env_config=others)
         try:
             compared = comparison.play(options.episodes, options.seed)
         finally:
@@ -110,17 +115,53 @@ def _print_written(console: Console, options: EvaluateOptions) -> None:
         console.print(f"Written to {written.absolute()}", soft_wrap=True, highlight=False)
 
 
-def _task_names(tasks: str | None) -> _Tasks:
-    if tasks is None or tasks in TASK_SETS:
-        return tasks
-    names = [name.strip() for name in tasks.split(",")]
-    if "" in names:
-        raise InputError(
-            f"--tasks: expected names with one comma between two, such as '3m,5m_vs_6m', found "
-            f"{tasks!r}"
-        )
-    with located("--tasks: "):
-        return tuple(task.name for task in parse_tasks(names))
+def _changes(options: EvaluateOptions) -> dict[str, Any]:
+    """The keys of ``env_config`` that the options replace."""
+    changes: dict[str, Any] = {}
+    if options.tasks is not None:
+        names = [name.strip() for name in options.tasks.split(",")]
+        if not all(names):
+            raise InputError(
+                f"--tasks: expected names with one comma between two, such as '3m,5m_vs_6m', found "
+                f"{options.tasks!r}"
+            )
+        changes["tasks"] = names
+    if options.backend is not None:
+        changes["backend"] = options.backend
+    if options.save_replay is not None:
+        changes["save_replay_dir"] = str(options.save_replay.absolute())
+    return changes
+
+
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Names the options in messages, in place of the keys that they replace."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(*map(_with_option, error.lines)) from None
+
+
+def _with_option(line: str) -> str:
+    for key, option in _OPTIONS.items():
+        if line.startswith(place := f"env_config.{key}:"):
+            return f"{option}:{line.removeprefix(place)}"
+    return line
+
+
+def _check_settings(folder: Path, changes: Mapping[str, Any]) -> None:
+    """Checks the options before Ray is loaded, which takes seconds.
+
+    It reads one file of the checkpoint, and leaves one that is damaged to the check of them all.
+    """
+    try:
+        config = json.loads((folder / _POLICY_CONFIG).read_text())
+        env, env_config = config["env"], config["env_config"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if env in BUILT_IN:
+        with _options_named():
+            game_of(env, env_config).with_settings(changes)
 
 
 def _check_files(options: EvaluateOptions) -> None:
@@ -128,10 +169,7 @@ def _check_files(options: EvaluateOptions) -> None:
     if options.out is not None:
         check_result_file(options.out)
     if options.render is not None:
-        from rllib_ptm.envs.starcraft.video import check_video_file
-
-        with located("--render: "):
-            check_video_file(options.render)
+        check_film_file("--render", options.render)
     for option, file in (("--out", options.out), ("--render", options.render)):
         if file is not None and not file.absolute().parent.is_dir():
             raise InputError(f"{option}: there is no folder {str(file.parent)!r}")
@@ -139,18 +177,6 @@ def _check_files(options: EvaluateOptions) -> None:
             raise InputError(f"{option}: expected a file, found the folder {str(file)!r}")
         if file is not None and not os.access(file if file.exists() else file.parent, os.W_OK):
             raise InputError(f"{option}: {str(file)!r} cannot be written to")
-
-
-def _check_backend(options: EvaluateOptions) -> None:
-    backend = options.backend  # None: that of the training
-    if backend is not None and backend not in BACKENDS:
-        raise unknown_name("--backend", backend, BACKENDS)
-    with_replays = [b for b in BACKENDS if "save_replay_dir" in BACKENDS[b].settings.key_names()]
-    if options.save_replay is not None and backend not in (None, *with_replays):
-        raise InputError(
-            f"--save-replay: expected --backend {' or '.join(with_replays)}, whose game "
-            f"writes replays, found {backend!r}; every backend has videos: --render FILE.gif"
-        )
 
 
 def _not_a_checkpoint(written: Path, path: Path) -> InputError:

@@ -41,7 +41,7 @@ def comparison_table(compared: Sequence[Compared]) -> Table:
             table.add_row(
                 task if of is compared[0] else "",
                 name,
-                f"{row.wins}/{row.episodes}",
+                f"{row.wins:g}/{row.episodes}",
                 percent(row.win_rate),
                 interval_text(row.interval).removesuffix(" %"),
                 *_difference(of.differences.get(task)),

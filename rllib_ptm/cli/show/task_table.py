@@ -29,7 +29,7 @@ def task_table(results: Sequence[TaskResult], title: str | None = None) -> Table
         table.add_row(
             row.task,
             str(row.episodes),
-            str(row.wins),
+            f"{row.wins:g}",
             percent(row.win_rate),
             interval_text(row.interval),
             f"{row.return_mean:.2f}",

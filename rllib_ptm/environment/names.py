@@ -1,0 +1,174 @@
+"""The name of an environment -> the game that PTM plays.
+
+A name is that of a built-in environment, one that the user has registered with Ray
+(``ray.tune.register_env``), or a function as ``package.module:function``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, cast
+
+import cloudpickle
+
+from rllib_ptm.checks.errors import InputError, unknown_name
+from rllib_ptm.environment.contract import ActingRules, TeamGame
+
+Creator = Callable[[Any], Any]
+
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_HOW_TO_NAME = (
+    "register your own with ray.tune.register_env(name, creator), or name the function that makes "
+    "it as 'package.module:function'"
+)
+
+
+def make_parallel_env(name: str, env_config: Mapping[str, Any]) -> Any:
+    """Makes the PettingZoo environment of a built-in name."""
+    module = importlib.import_module(f"rllib_ptm.envs.{name}_v0")
+    return module.parallel_env(**env_config)
+
+
+def make_for_rllib(name: str, env_config: Mapping[str, Any]) -> Any:
+    """The same for RLlib's own algorithms, agent by agent."""
+    from rllib_ptm.environment.agent_by_agent import AgentByAgentEnv
+
+    return AgentByAgentEnv(make_parallel_env(name, env_config))
+
+
+def _starcraft(env_config: Mapping[str, Any]) -> TeamGame:
+    from rllib_ptm.environment.starcraft import StarCraftGame
+
+    return StarCraftGame.read(env_config)
+
+
+def _foraging(env_config: Mapping[str, Any]) -> TeamGame:
+    from rllib_ptm.environment.pettingzoo_game import PettingZooGame
+
+    return PettingZooGame(FORAGING, partial(make_parallel_env, FORAGING), env_config)
+
+
+STARCRAFT, FORAGING = "multi_task_sc2", "multi_task_foraging"
+BUILT_IN: dict[str, Callable[[Mapping[str, Any]], TeamGame]] = {
+    STARCRAFT: _starcraft,
+    FORAGING: _foraging,
+}
+# Built-in games with rules for acting; making one of these starts nothing.
+_WITH_ACTING_RULES = (STARCRAFT,)
+
+# (name, the pickled creator, what was written in env_config) -> the game
+_games: dict[tuple[str, bytes, str], TeamGame] = {}
+
+
+def game_of(env: Any, env_config: Mapping[str, Any]) -> TeamGame:
+    """The game of an environment. It is read again only if something changes.
+
+    Args:
+        env: The environment's name.
+        env_config: Its settings.
+
+    Raises:
+        InputError: There is no such environment, or it refuses its settings.
+    """
+    if not isinstance(env_config, Mapping):
+        raise InputError(f"env_config: expected a mapping of keys to values, found {env_config!r}")
+    creator = None if env in BUILT_IN else creator_of(env)
+    key = env, b"" if creator is None else cloudpickle.dumps(creator), repr(env_config)
+    if key not in _games:
+        if creator is None:
+            _games[key] = BUILT_IN[env](env_config)
+        else:
+            _games[key] = _users_game(env, creator, env_config)
+    return _games[key]
+
+
+def check_name(env: Any) -> None:
+    """Checks that there is an environment of this name.
+
+    Raises:
+        InputError: There is none.
+    """
+    if env not in BUILT_IN:
+        creator_of(env)
+
+
+def acting_rules(env: str, env_config: Mapping[str, Any]) -> ActingRules | None:
+    """What a built-in game knows of where its policy can act; None if that is all in the shapes.
+
+    Args:
+        env: The environment's name.
+        env_config: Its settings in training.
+    """
+    if env not in _WITH_ACTING_RULES:
+        return None
+    game = game_of(env, env_config)
+    assert isinstance(game, ActingRules)
+    return game
+
+
+def creator_of(env: Any) -> Creator:
+    """The function that makes a user's environment; imports its module, if the name has one.
+
+    Raises:
+        InputError: There is none.
+    """
+    if not isinstance(env, str):
+        found = "nothing" if env is None else f"{env!r:.100}"
+        raise InputError(
+            f"env: expected one of {', '.join(known_names())}, found {found}; {_HOW_TO_NAME}"
+        )
+    if creator := _registered(env):
+        return creator
+    if _FUNCTION.fullmatch(env):
+        return _imported(env)
+    raise InputError(f"{unknown_name('env', env, known_names())}; {_HOW_TO_NAME}")
+
+
+def known_names() -> list[str]:
+    """The names of environments that this process knows."""
+    names = list(BUILT_IN)
+    if "ray" in sys.modules:
+        from rllib_ptm.ray_private import registered_environments
+
+        names += registered_environments()
+    return list(dict.fromkeys(names))
+
+
+def _registered(env: str) -> Creator | None:
+    """The creator that Ray holds under this name."""
+    if "ray" not in sys.modules:  # then nothing is registered, and Ray takes seconds to import
+        return None
+    from rllib_ptm.ray_private import registered_creator
+
+    return registered_creator(env)
+
+
+def _users_game(env: str, creator: Creator, env_config: Mapping[str, Any]) -> TeamGame:
+    from rllib_ptm.environment.pettingzoo_game import PettingZooGame
+
+    made = creator(dict(env_config))
+    if hasattr(made, "spec") and hasattr(made, "make"):  # a game in the contract's own form
+        return cast("TeamGame", made)
+    return PettingZooGame(env, creator, env_config)
+
+
+def _imported(path: str) -> Creator:
+    """The function ``package.module:function``.
+
+    Raises:
+        InputError: There is no such module or function.
+    """
+    module_name, _, name = path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise InputError(f"env: {path!r}: cannot import {module_name!r}: {error}") from error
+    creator = getattr(module, name, None)
+    if not callable(creator):
+        own = [key for key, value in vars(module).items() if callable(value)]
+        raise unknown_name(f"env: {path!r}: module {module_name!r}", name, own)
+    return cast("Creator", creator)

@@ -1,0 +1,256 @@
+"""StarCraft micro-battles as a ``TeamGame``: a simulator that steps many episodes at once.
+
+Its record is the compact ``Units`` of N battles. The features, which take far more memory, are
+computed when the policy needs them and when a batch is drawn.
+
+Shape legend: see ``contract``; ``F`` enemy slots, ``E = A + F``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rllib_ptm.checks.errors import InputError, Problems
+from rllib_ptm.checks.settings import read_settings
+from rllib_ptm.environment.contract import (
+    IN_THIS_PROCESS,
+    NO_SLOTS,
+    Column,
+    IntArray,
+    PlayOptions,
+    Record,
+    Step,
+    TeamSpec,
+    TeamView,
+)
+from rllib_ptm.envs.starcraft.backends import BACKENDS, EnvSettings
+from rllib_ptm.envs.starcraft.battles import Battles, Resumable
+from rllib_ptm.envs.starcraft.render import video_frames
+from rllib_ptm.envs.starcraft.tasks import parse_task
+from rllib_ptm.envs.starcraft.team_frame import starts_in_team_frame
+from rllib_ptm.envs.starcraft.team_view import (
+    FIRST_ATTACK,
+    MEDIVAC,
+    STOP,
+    decided,
+    feature_widths,
+    num_actions,
+    reward,
+    team_view,
+    won,
+)
+from rllib_ptm.envs.starcraft.units import Units
+
+# Fields of Units that change from step to step; the others are constant in an episode.
+MOVING = frozenset({"health", "shield", "cooldown", "position", "can_move", "last_action", "step"})
+# The features with columns that belong to one slot each.
+_ONE_PER_ENEMY = ("may_do", "did_last")
+_ALLIES, _ENEMIES = "env_config.max_allies", "env_config.max_enemies"
+_PICTURE_WIDTH = 480  # pixels
+
+
+@dataclass(frozen=True)
+class StarCraftGame:
+    """See ``contract.TeamGame``.
+
+    Attributes:
+        settings: What ``env_config`` means.
+    """
+
+    settings: EnvSettings
+    name = "multi_task_sc2"
+    can_spread = False
+    moving = MOVING
+    policy_settings = frozenset({"tasks", "max_allies", "max_enemies", "team_frame"})
+
+    @classmethod
+    def read(cls, env_config: Mapping[str, Any]) -> StarCraftGame:
+        """Reads ``env_config``.
+
+        Raises:
+            InputError: A line for each unknown key or wrong value.
+        """
+        return cls(read_settings(EnvSettings, env_config, "env_config"))
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The names of the tasks."""
+        return tuple(task.name for task in self.settings.parsed_tasks)
+
+    @cached_property
+    def spec(self) -> TeamSpec:
+        """The sizes, and what the actions mean."""
+        allies, enemies = self.settings.ally_slots, self.settings.enemy_slots
+        heals = any(MEDIVAC in task.allies for task in self.settings.parsed_tasks)
+        attacks = tuple(range(allies, allies + enemies))
+        return TeamSpec(
+            agents=allies,
+            entities=allies + enemies,
+            actions=num_actions(enemies),
+            columns={
+                name: Column(width, _per_slot(name, width, enemies))
+                for name, width in feature_widths(allies, enemies).items()
+            },
+            aims=None if heals else (-1,) * FIRST_ATTACK + attacks,
+            why_no_aims="a medivac aims the actions at allies with which others attack enemies",
+            team_moves=tuple(range(STOP, FIRST_ATTACK)),
+        )
+
+    @property
+    def slots(self) -> dict[str, int]:
+        """The numbers of slots, by the keys with which users set them."""
+        return {_ALLIES: self.settings.ally_slots, _ENEMIES: self.settings.enemy_slots}
+
+    def plain(self) -> dict[str, Any]:
+        """All settings as plain values; the tasks and the slots of both sides are spelled out."""
+        return self.settings.plain()
+
+    def view(self, record: Mapping[str, np.ndarray]) -> TeamView:
+        """What the policy sees of the units; see ``contract.TeamGame.view``."""
+        return TeamView(*team_view(Units(**record)))
+
+    def check_machine(self) -> None:
+        """Checks that this machine has what the backend needs.
+
+        Raises:
+            InputError: It lacks something.
+        """
+        self.settings.check_machine()
+
+    def make(self, num_envs: int, options: PlayOptions = IN_THIS_PROCESS) -> StarCraftTeams:
+        """Starts N battles."""
+        battles = self.settings.make_battles(num_envs)
+        kind = ResumableTeams if isinstance(battles, Resumable) else StarCraftTeams
+        return kind(battles, self.settings.time_limit_steps)
+
+    def with_settings(
+        self, changes: Mapping[str, Any], at_least: Mapping[str, int] = NO_SLOTS
+    ) -> StarCraftGame:
+        """The same game with other settings; settings that another backend lacks are dropped.
+
+        Raises:
+            InputError: It cannot be played so.
+        """
+        values = {**self.plain(), **changes}
+        backend = values["backend"]
+        if backend in BACKENDS:
+            keys = {*EnvSettings.model_fields, *BACKENDS[backend].settings.key_names(), *changes}
+            values = {key: value for key, value in values.items() if key in keys}
+        needed = StarCraftGame.read({"tasks": values["tasks"], "backend": backend}).slots
+        for key in (_ALLIES, _ENEMIES):
+            slots = max(needed[key], self.slots[key], at_least.get(key, 0))
+            values[key.removeprefix("env_config.")] = slots
+        return StarCraftGame.read(values)
+
+    def check_environment(self, env: Any) -> None:
+        """Checks that the policy can act there; see ``contract.ActingRules``."""
+        settings, problems = getattr(env.unwrapped, "settings", None), Problems()
+        if not isinstance(settings, EnvSettings):
+            raise InputError(f"env: expected an environment of parallel_env, found {env!r:.80}")
+        own, found = self.plain(), settings.plain()
+        keys = ["max_allies", "max_enemies", "uniform_ranges"]
+        if own["team_frame"]:  # without it, the policy knows every frame
+            keys.append("team_frame")
+        for key in (key for key in keys if found[key] != own[key]):
+            with problems.collect():
+                raise InputError(
+                    f"{key}: the policy was trained with {own[key]}, the environment has "
+                    f"{found[key]}"
+                )
+        problems.raise_if_any()
+
+    def check_observation(self, observation: Mapping[str, np.ndarray], agent: int) -> None:
+        """Refuses a battle that starts outside of the team's frame, if that was trained in."""
+        if not self.settings.team_frame:
+            return
+        ends = np.cumsum([column.width for column in self.spec.columns.values()])[:-1]
+        parts = np.split(np.asarray(observation["entities"])[agent], ends)
+        own = dict(zip(self.spec.columns, parts, strict=True))
+        if own["did_last"].any() or not own["alive"].any():  # later the frame cannot be told
+            return
+        if not starts_in_team_frame(own["from_centre"] - own["from_team"]):  # the team's centre
+            raise InputError(
+                "observation: the battle is not in the team's frame, in which the policy was "
+                "trained; make the environment with team_frame=True"
+            )
+
+    def pictures(self, records: Sequence[Record], task: str) -> list[npt.NDArray[np.uint8]]:
+        """A picture of each record of a battle; see ``contract.Pictured``."""
+        steps = [Units(**record) for record in records]
+        return [np.asarray(frame) for frame in video_frames(steps, task, _PICTURE_WIDTH)]
+
+
+class StarCraftTeams:
+    """N battles; see ``contract.Teams``.
+
+    Args:
+        battles: The battles.
+        time_limit_steps: An undecided battle is truncated after so many steps.
+    """
+
+    def __init__(self, battles: Battles, time_limit_steps: int) -> None:
+        self.battles = battles
+        self.num_envs = battles.num_battles
+        self._time_limit = time_limit_steps
+        self._units: Units
+
+    @property
+    def num_restarts(self) -> int:
+        """How often a game was restarted."""
+        return self.battles.num_game_restarts
+
+    @property
+    def last_error(self) -> Exception | None:
+        """Why a game was last restarted."""
+        return self.battles.last_error
+
+    def reset(self, which: IntArray, tasks: Sequence[str], seeds: Sequence[int]) -> Record:
+        """Starts new battles in some places; see ``contract.Teams.reset``."""
+        self._units = self.battles.reset(which, [parse_task(task) for task in tasks], seeds)
+        return dict(vars(self._units))
+
+    def step(self, actions: IntArray) -> Step:
+        """Plays one step of every battle; see ``contract.Teams.step``."""
+        before, after = self._units, self.battles.step(actions)
+        self._units = after
+        is_decided = decided(after)
+        return Step(
+            record=dict(vars(after)),
+            reward=reward(before, after),
+            terminated=is_decided,
+            truncated=~is_decided & (after.step >= self._time_limit),
+            success=won(after).astype(np.float32),
+            failed=self.battles.failed,
+        )
+
+    def close(self) -> None:
+        """Ends the battles."""
+        self.battles.close()
+
+
+class ResumableTeams(StarCraftTeams):
+    """N battles that can be saved; see ``contract.Resumable``."""
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """The state of the battles."""
+        assert isinstance(self.battles, Resumable)
+        return self.battles.get_state()
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> Record:
+        """Restores what ``get_state`` returned."""
+        assert isinstance(self.battles, Resumable)
+        self._units = self.battles.set_state(state)
+        return dict(vars(self._units))
+
+
+def _per_slot(name: str, width: int, enemies: int) -> int:
+    """How many columns of a feature belong to one slot each."""
+    if name == "tag":
+        return width
+    return enemies if name in _ONE_PER_ENEMY else 0
