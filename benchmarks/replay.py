@@ -16,8 +16,8 @@ import tracemalloc
 import numpy as np
 from measure import interleaved_seconds, print_table
 
+from rllib_ptm.environment.starcraft import StarCraftGame
 from rllib_ptm.envs.starcraft.team_view import num_actions
-from rllib_ptm.envs.starcraft.units import Units
 from rllib_ptm.replay.episodes import TeamEpisode, collate
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
 
@@ -31,28 +31,28 @@ def random_episode(rng: np.random.Generator) -> TeamEpisode:
     moving, fixed = (STEPS + 1, ALLIES + ENEMIES), (1, ALLIES + ENEMIES)
     full = rng.uniform(40, 100, fixed).astype(np.float32)
     actions = rng.integers(num_actions(ENEMIES), size=(STEPS, ALLIES), dtype=np.int8)
-    units = Units(
-        present=np.ones(fixed, bool),
-        unit_type=np.zeros(fixed, np.int8),
-        max_health=full,
-        max_shield=full.copy(),
-        sight_range=np.full(fixed, 9.0, np.float32),
-        attack_range=np.full(fixed, 5.0, np.float32),
-        health=rng.uniform(0, 40, moving).astype(np.float32),
-        shield=rng.uniform(0, 40, moving).astype(np.float32),
-        cooldown=rng.random(moving, np.float32),
-        position=rng.uniform(-16, 16, (*moving, 2)).astype(np.float32),
-        can_move=rng.random((STEPS + 1, ALLIES, 4)) < 0.5,
-        last_action=np.concatenate([np.full((1, ALLIES), -1, np.int8), actions]),
-        step=np.arange(STEPS + 1, dtype=np.int16),
-    )
+    record = {
+        "present": np.ones(fixed, bool),
+        "unit_type": np.zeros(fixed, np.int8),
+        "max_health": full,
+        "max_shield": full.copy(),
+        "sight_range": np.full(fixed, 9.0, np.float32),
+        "attack_range": np.full(fixed, 5.0, np.float32),
+        "health": rng.uniform(0, 40, moving).astype(np.float32),
+        "shield": rng.uniform(0, 40, moving).astype(np.float32),
+        "cooldown": rng.random(moving, np.float32),
+        "position": rng.uniform(-16, 16, (*moving, 2)).astype(np.float32),
+        "can_move": rng.random((STEPS + 1, ALLIES, 4)) < 0.5,
+        "last_action": np.concatenate([np.full((1, ALLIES), -1, np.int8), actions]),
+        "step": np.arange(STEPS + 1, dtype=np.int16),
+    }
     rewards = rng.random(STEPS, np.float32)
-    return TeamEpisode("10m_vs_11m", 0, units, actions, rewards, won=False, truncated=False)
+    return TeamEpisode("10m_vs_11m", 0, record, actions, rewards, success=0.0, truncated=False)
 
 
 def main() -> None:
     """Prints the table."""
-    rng = np.random.default_rng(0)
+    rng, view = np.random.default_rng(0), StarCraftGame.read({"tasks": "10m_vs_11m"}).view
     small, full = ReplayBuffer(CAPACITY // 100), ReplayBuffer(CAPACITY)
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
@@ -66,7 +66,7 @@ def main() -> None:
     seconds = interleaved_seconds(
         {
             "draw": lambda: full.sample(BATCH, rng),
-            "batch": lambda: collate(full.sample(BATCH, rng)),
+            "batch": lambda: collate(full.sample(BATCH, rng), view),
             "add to a small buffer": lambda: small.add(new.pop()),
             "add to a full buffer": lambda: full.add(new.pop()),
         },

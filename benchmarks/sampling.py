@@ -26,6 +26,7 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.tune.registry import register_env
 
 from rllib_ptm.algorithm import PTMConfig
+from rllib_ptm.environment.starcraft import StarCraftGame
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view
 from rllib_ptm.learn.rl_module import PTMModule, team_spaces
@@ -59,7 +60,8 @@ class SingleBattleEnv(gym.Env):
         self._settings = EnvSettings(tasks=TASK)
         self._battles = self._settings.make_battles(1)
         self._seeds = np.random.default_rng()
-        self.observation_space, self.action_space = team_spaces(SIZE, SIZE)
+        spec = StarCraftGame.read({"tasks": TASK}).spec
+        self.observation_space, self.action_space = team_spaces(spec)
 
     def _observation(self) -> dict[str, np.ndarray]:
         view = team_view(self._units)

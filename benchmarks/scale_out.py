@@ -106,7 +106,8 @@ def driver_costs(tasks: str) -> list[str]:
     algorithm = build(0, tasks)
     episodes = algorithm.env_runner.sample(num_episodes=4 * BATCH, epsilon=1.0)[: 4 * BATCH]
     sent = pickle.dumps(episodes, protocol=5)
-    batch = collate(episodes[:BATCH])
+    view = algorithm.config.game.view
+    batch = collate(episodes[:BATCH], view)
     kept = sum(array.nbytes for array in to_arrays(episodes).values())
     weights = algorithm.env_runner.module.get_state()
     figures = (
@@ -116,7 +117,7 @@ def driver_costs(tasks: str) -> list[str]:
         sum(array.nbytes for array in batch.values()) / BATCH / 1e3,
         sum(array.nbytes for array in weights.values()) / 1e3,
         1e6 * seconds_for(lambda: pickle.loads(sent)) / len(episodes),
-        1e3 * seconds_for(lambda: collate(episodes[:BATCH])),
+        1e3 * seconds_for(lambda: collate(episodes[:BATCH], view)),
     )
     algorithm.stop()
     return [tasks, *(f"{figure:,.1f}" for figure in figures)]

@@ -3,8 +3,10 @@
 Some behaviour pays only if all agents do it, for example to fall back until the enemies come in a
 line. Agents that explore independently rarely do so at the same time; see ``Exploration``.
 
-Shape legend: ``N`` battles, ``A`` agents, ``U`` actions, ``P`` phases of a battle (before and after
-the first contact).
+A team is in contact if one of its agents may make an aimed action, such as an attack.
+
+Shape legend: ``N`` episodes side by side, each in a place, ``A`` agents, ``U`` actions, ``P``
+phases of an episode (before and after the first contact), ``M`` team moves.
 """
 
 from __future__ import annotations
@@ -13,8 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, STOP
-from rllib_ptm.envs.starcraft.units import BoolArray, FloatArray, IntArray
+from rllib_ptm.environment.contract import BoolArray, FloatArray, IntArray, TeamSpec
 from rllib_ptm.play.joint_moves import NONE, JointMoves
 
 
@@ -44,34 +45,39 @@ def epsilon_greedy(
 class Exploration:
     """ε-greedy, with occasional moves of the whole team.
 
-    When no agent of a team has an enemy in range, at the beginning of a battle or after it has lost
-    contact, the team may start a joint move: temporally extended exploration (Dabney, Ostrovski
-    and Barreto, 2021) by all agents at once. All agents repeat that move for ``joint_steps`` steps,
-    or until one has an enemy in range; an agent that cannot make the move stops. The rest of the
-    episode is played by the policy, so its return tells what the move is worth to this policy.
+    When a team is out of contact, at the beginning of an episode or after it has lost contact, it
+    may start a joint move: temporally extended exploration (Dabney, Ostrovski and Barreto, 2021) by
+    all agents at once. All agents repeat that move for ``joint_steps`` steps, or until the team is
+    in contact. An agent that cannot make the move makes the first of the game's team moves, or else
+    what its policy does. The rest of the episode is played by the policy, so its return tells what
+    the move is worth to this policy.
 
     Args:
-        num_battles: N.
-        joint_probability: Probability that a joint move starts.
-        joint_steps: Its number of steps, unless an enemy comes in range.
+        num_envs: N.
+        spec: Says which actions are aimed, and which moves a team may make together.
+        joint_probability: Probability that a joint move starts; above 0 the game must say both.
+        joint_steps: Its number of steps, unless the team comes in contact.
         moves: Draws the move; by default uniformly.
     """
 
     def __init__(
         self,
-        num_battles: int,
+        num_envs: int,
+        spec: TeamSpec,
         joint_probability: float = 0.0,
         joint_steps: int = 1,
         moves: JointMoves | None = None,
     ) -> None:
         self._probability = joint_probability
         self._steps = joint_steps
-        self._moves = moves or JointMoves()
-        # [N] no agent had an enemy in range at the last step
-        self._was_out_of_range = np.zeros(num_battles, bool)
-        self._after_contact = np.zeros(num_battles, bool)  # [N] an agent has had one in this battle
-        self._drawn_moves = np.full((num_battles, 2), NONE)  # [N, P] each phase's last joint move
-        self._steps_left = np.zeros(num_battles, np.int64)  # [N] of the joint move
+        self._moves = moves or JointMoves(len(spec.team_moves))
+        self._team_moves = np.array(spec.team_moves, np.int64)  # [M]
+        self._is_aimed = np.array(spec.aims or (-1,) * spec.actions) >= 0  # [U]
+        self._was_out_of_contact = np.zeros(num_envs, bool)  # [N] at the last step
+        self._after_contact = np.zeros(num_envs, bool)  # [N] it was in contact in this episode
+        # [N, P] each phase's last joint move, as a place in ``team_moves``
+        self._drawn_moves = np.full((num_envs, 2), NONE)
+        self._steps_left = np.zeros(num_envs, np.int64)  # [N] of the joint move
 
     def choose(
         self,
@@ -94,49 +100,50 @@ class Exploration:
         actions = epsilon_greedy(utilities, action_mask, epsilon, rng)
         if epsilon == 0.0 or self._probability == 0.0:
             return actions
-        moves_jointly = self._step_joint_moves(action_mask, rng)
-        alive = action_mask[..., STOP]  # dead agents may only do the no-op
-        move = self._drawn_moves[np.arange(len(actions)), self._after_contact.astype(int)]
-        move = np.broadcast_to(move[:, None], actions.shape)
-        is_allowed = np.take_along_axis(action_mask, move[..., None], axis=-1)[..., 0]
-        return np.where(moves_jointly[:, None] & alive, np.where(is_allowed, move, STOP), actions)
+        moves_jointly = self._step_joint_moves(action_mask, rng)[:, None]
+        drawn = self._drawn_moves[np.arange(len(actions)), self._after_contact.astype(int)]
+        for move in (self._team_moves[:1], self._team_moves[drawn]):  # the later one, if allowed
+            every = np.broadcast_to(move[:, None], actions.shape)
+            is_allowed = np.take_along_axis(action_mask, every[..., None], axis=-1)[..., 0]
+            actions = np.where(moves_jointly & is_allowed, every, actions)
+        return actions
 
     def _step_joint_moves(self, action_mask: BoolArray, rng: np.random.Generator) -> BoolArray:
         """Starts, continues and ends joint moves; returns which teams make one now, [N]."""
-        out_of_range: BoolArray = np.logical_not(action_mask[..., FIRST_ATTACK:].any((1, 2)))
-        starts = out_of_range & ~self._was_out_of_range
+        out_of_contact: BoolArray = np.logical_not(action_mask[..., self._is_aimed].any((1, 2)))
+        starts = out_of_contact & ~self._was_out_of_contact
         starts &= rng.random(len(starts)) < self._probability
-        self._after_contact |= ~out_of_range
-        self._was_out_of_range = out_of_range
-        battles = np.flatnonzero(starts)
-        phase = self._after_contact[battles].astype(int)
-        self._drawn_moves[battles, phase] = self._moves.draw(self._after_contact[battles], rng)
-        self._steps_left = np.where(starts, self._steps, self._steps_left * out_of_range)
+        self._after_contact |= ~out_of_contact
+        self._was_out_of_contact = out_of_contact
+        envs = np.flatnonzero(starts)
+        phase = self._after_contact[envs].astype(int)
+        self._drawn_moves[envs, phase] = self._moves.draw(self._after_contact[envs], rng)
+        self._steps_left = np.where(starts, self._steps, self._steps_left * out_of_contact)
         moves_jointly = self._steps_left > 0
         self._steps_left -= moves_jointly
         return moves_jointly
 
-    def update(self, battles: Sequence[int], returns: Sequence[float]) -> None:
+    def update(self, envs: Sequence[int], returns: Sequence[float]) -> None:
         """Updates the average returns of joint moves when episodes have ended.
 
         Args:
-            battles: Indices of the battles.
-            returns: Their episodes' returns.
+            envs: Their places.
+            returns: Their returns.
         """
-        for battle, episode_return in zip(battles, returns, strict=True):
-            self._moves.update(self._drawn_moves[battle], episode_return)
+        for env, episode_return in zip(envs, returns, strict=True):
+            self._moves.update(self._drawn_moves[env], episode_return)
 
-    def reset(self, battles: IntArray) -> None:
-        """Resets the state of battles that start a new episode."""
-        self._was_out_of_range[battles] = False
-        self._after_contact[battles] = False
-        self._drawn_moves[battles] = NONE
-        self._steps_left[battles] = 0
+    def reset(self, envs: IntArray) -> None:
+        """Resets the state of places that start a new episode."""
+        self._was_out_of_contact[envs] = False
+        self._after_contact[envs] = False
+        self._drawn_moves[envs] = NONE
+        self._steps_left[envs] = 0
 
     def get_state(self) -> dict[str, np.ndarray]:
         """The joint moves in progress, and the average returns of all moves."""
         return {
-            "was_out_of_range": self._was_out_of_range,
+            "was_out_of_contact": self._was_out_of_contact,
             "after_contact": self._after_contact,
             "drawn_moves": self._drawn_moves,
             "steps_left": self._steps_left,
@@ -145,7 +152,7 @@ class Exploration:
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Restores what ``get_state`` returned."""
-        self._was_out_of_range = state["was_out_of_range"].copy()
+        self._was_out_of_contact = state["was_out_of_contact"].copy()
         self._after_contact = state["after_contact"].copy()
         self._drawn_moves = state["drawn_moves"].copy()
         self._steps_left = state["steps_left"].copy()

@@ -101,9 +101,10 @@ class Recording:
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Restores the steps that ``get_state`` returned."""
         self._lengths = state["lengths"].copy()
-        self._steps = len(state["rewards"])
-        while self._steps > len(self._rewards):
+        self._steps = 0
+        while len(state["rewards"]) > len(self._rewards):
             self._grow()
+        self._steps = len(state["rewards"])
         rows = self._last_rows(self._steps)
         for name, ring in self._rings.items():
             ring[rows] = state[f"records.{name}"]

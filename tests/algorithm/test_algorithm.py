@@ -148,7 +148,7 @@ def test_what_the_driver_adds_to_a_batch(make_config: MakeConfig, learners: int)
         for shards in (algorithm._weigh(episodes, alpha=0.25) for _ in range(2))
     )
     played = [episode.task for episode in episodes]
-    names = [task.name for task in algorithm.config.env_settings.parsed_tasks]
+    names = list(algorithm.config.game.tasks)
     weight = np.exp([1.0 - win_rate[task] for task in played])
     np.testing.assert_allclose(first["episode_weight"], learners * weight / weight.sum(), rtol=1e-5)
     steps = sum(len(episode) for episode in episodes)

@@ -19,11 +19,11 @@ EPISODES_PER_TASK = 128
 
 def play(runner: TeamEnvRunner, epsilon: float) -> tuple[float, float]:
     """Mean return and win rate over the same battles of every task, ε-greedily."""
-    tasks = runner.config.env_settings.parsed_tasks
+    tasks = runner.task_names
     schedule = [(task, seed) for seed in range(EPISODES_PER_TASK) for task in tasks]
     episodes = runner.play_exactly(schedule, epsilon)
     returns = [episode.episode_return for episode in episodes]
-    return float(np.mean(returns)), float(np.mean([episode.won for episode in episodes]))
+    return float(np.mean(returns)), float(np.mean([episode.success for episode in episodes]))
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from pyarrow.fs import LocalFileSystem
 from ray.rllib import core
 from ray.rllib.core.rl_module.rl_module import RLModule
 from ray.tune import Checkpoint
+from starcraft_game import spec_of
 from tracing import assert_same
 
 import rllib_ptm
@@ -305,7 +306,7 @@ def test_more_weights_than_the_networks_have_are_refused(make_config: MakeConfig
     """As those of a mixing width of 1 from before it went without two hypernetworks."""
     learns, plays = (
         PTMModule(
-            observation_space=team_spaces(3, 3)[0],
+            observation_space=team_spaces(spec_of(3, 3))[0],
             action_space=None,
             inference_only=inference_only,
             model_config=make_config(mixing_dim=1)._model_config_auto_includes,

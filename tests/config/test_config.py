@@ -11,11 +11,11 @@ from ray.tune.result import STDERR_FILE, STDOUT_FILE
 
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.config import algorithm_config
 from rllib_ptm.config.keys import OVERRIDES
 from rllib_ptm.config.object_settings import OBJECT_KEYS
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.config.rllib_settings import RLLIB_KEYS
+from rllib_ptm.environment import names
 from rllib_ptm.model.sizes import NetworkSizes
 
 # What is set, and what the message must hold: the place, what was found, what is legal or nearest.
@@ -173,7 +173,7 @@ def test_a_config_goes_through_a_dict_and_back() -> None:
     config = PTMConfig().environment(env_config={"tasks": "large_mt"}).training(method="refil")
     copy = PTMConfig().update_from_dict(config.to_dict())
     assert copy.method == "refil"
-    assert copy.env_settings.ally_slots == 10
+    assert copy.game.spec.agents == 10
     copy.validate()
 
 
@@ -242,26 +242,26 @@ def test_each_key_of_ptms_has_a_type_a_default_and_a_line_of_documentation() -> 
 
 def test_the_environments_settings_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     config = PTMConfig().environment(env_config={"tasks": "3m_vs_4m", "time_limit_steps": 77})
-    read = config.env_settings
-    assert read.parsed_tasks is config.env_settings.parsed_tasks
+    read = config.game
+    assert read.spec is config.game.spec
     with monkeypatch.context() as patch:
-        patch.setattr(algorithm_config, "read_settings", None)  # nothing is read again
-        assert config.env_settings is read
-        assert config.copy().env_settings is read
+        patch.setattr(names, "BUILT_IN", dict.fromkeys(names.BUILT_IN))  # nothing is read again
+        assert config.game is read
+        assert config.copy().game is read
         frozen = config.copy(copy_frozen=True)
-        assert frozen.env_settings is read
-        assert pickle.loads(pickle.dumps(config)).env_settings is read
-        assert PTMConfig.from_state(config.get_state()).env_settings is read
+        assert frozen.game is read
+        assert pickle.loads(pickle.dumps(config)).game is read
+        assert PTMConfig.from_state(config.get_state()).game is read
     config.env_config["time_limit_steps"] = 78
-    assert config.env_settings.time_limit_steps == 78
+    assert config.game.plain()["time_limit_steps"] == 78
     config.environment(env_config={"tasks": "5m_vs_6m"})
-    assert config.env_settings.ally_slots == 5
-    assert (frozen.env_settings.ally_slots, frozen.env_settings.time_limit_steps) == (3, 77)
+    assert config.game.spec.agents == 5
+    assert (frozen.game.spec.agents, frozen.game.plain()["time_limit_steps"]) == (3, 77)
     config.env_config["uniform_ranges"] = True
-    assert config.env_settings.uniform_ranges
+    assert config.game.plain()["uniform_ranges"]
     config.env_config["uniform_ranges"] = 1  # which equals True, and is not legal
     with pytest.raises(InputError, match="uniform_ranges: expected bool, found 1"):
-        config.env_settings  # noqa: B018
+        config.game  # noqa: B018
 
 
 def test_tune_adds_keys_of_its_own() -> None:

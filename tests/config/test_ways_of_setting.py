@@ -156,8 +156,7 @@ def test_classes_of_the_users_own_are_taken() -> None:
 def test_settings_of_the_module_are_the_learners(make_config: Callable[..., PTMConfig]) -> None:
     changes = {"default_policy": {"lr": 3e-3, "optimizer_name": "adam"}}
     config = make_config().rl_module(algorithm_config_overrides_per_module=changes)
-    settings = config.env_settings
-    spaces = {"default_policy": team_spaces(settings.ally_slots, settings.enemy_slots)}
+    spaces = {"default_policy": team_spaces(config.game.spec)}
     learner = config.build_learner(spaces=spaces)
     learner.set_state(learner.get_state())  # a restore sets the rates anew
     optimizer = learner.get_optimizer("default_policy")

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from conftest import small_config
 from ray.rllib.core import DEFAULT_MODULE_ID
+from starcraft_game import spec_of
 from tracing import assert_runners_hold_what_was_learned
 
 from rllib_ptm import PTM, InputError, PTMConfig
 from rllib_ptm.cli.read.experiment import read_experiment
-from rllib_ptm.deploy.slot_expansion import Slots, expand_slots
+from rllib_ptm.deploy.slot_expansion import expand_slots
 from rllib_ptm.deploy.warm_start import read_warm_start
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -75,18 +76,16 @@ def test_larger_teams_another_method_and_optimiser(
 
 def test_the_mixer_gets_columns_as_the_agent_does() -> None:
     rng = np.random.default_rng(0)
-    old, new = Slots(3, 3), Slots(4, 5)
-    from rllib_ptm.envs.starcraft.team_view import num_features
-
+    old, new = spec_of(3, 3), spec_of(4, 5)
     state = {
-        name: rng.random((2, num_features(*old)), np.float32)
+        name: rng.random((2, old.features), np.float32)
         for name in ("agent.attention.embed.weight", "mixer.w1.embed.weight")
     }
     state["mixer.v.output.bias"] = np.ones(3, np.float32)
     wider = expand_slots(state, old, new, "entity")
     assert wider["mixer.v.output.bias"] is state["mixer.v.output.bias"]
     for name in list(state)[:2]:
-        assert wider[name].shape == (2, num_features(*new))
+        assert wider[name].shape == (2, new.features)
         alone = expand_slots({name: state[name]}, old, new, "entity")
         np.testing.assert_array_equal(wider[name], alone[name])
 

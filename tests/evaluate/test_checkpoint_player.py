@@ -7,6 +7,7 @@ import pathlib
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,18 @@ import pytest
 import torch
 from ray.rllib.core.rl_module.rl_module import RLModule
 from small_networks import SMALL
+from starcraft_game import slots_of, spec_of
 
 from rllib_ptm import AgentPolicy, InputError, PTMConfig, envs, policy_folder
 from rllib_ptm.checkpoints.saved_policy import SavedPolicy, read_policy
 from rllib_ptm.cli.main import main
-from rllib_ptm.deploy.slot_expansion import Slots, expand_slots
-from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, TeamView, feature_widths, team_view
+from rllib_ptm.deploy.slot_expansion import expand_slots
+from rllib_ptm.environment.contract import TeamSpec, TeamView
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, team_view
 from rllib_ptm.evaluate import checkpoint_player, comparison
 from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer, evaluate_checkpoint
 from rllib_ptm.evaluate.comparison import Comparison, paired_difference
+from rllib_ptm.learn.rl_module import team_spaces
 
 EMBEDDING = "agent.attention.embed.weight"
 README = pathlib.Path(__file__).parents[2] / "README.md"
@@ -64,7 +68,8 @@ def test_unseen_tasks_and_task_sets(checkpoints: dict[str, pathlib.Path], head: 
 def test_larger_teams_need_the_entity_head(checkpoints: dict[str, pathlib.Path]) -> None:
     (result,) = evaluate_checkpoint(checkpoints["entity"], tasks="7m_vs_8m", episodes_per_task=3)
     assert result.episodes == 3
-    with pytest.raises(InputError, match=r"need 7 ally and 8 enemy slots.*action_head: entity"):
+    needed = r"need 14 actions \(7 agents, 15 entities\).*action_head: entity"
+    with pytest.raises(InputError, match=needed):
         evaluate_checkpoint(checkpoints["slot"], tasks="7m_vs_8m", episodes_per_task=1)
 
 
@@ -113,10 +118,10 @@ def test_all_play_by_the_rules_of_the_first_and_on_slots_for_all(
     found = Comparison(["slot", "entity"])
     tasks = "The tasks that all were trained on: 5m_vs_5m, 6m_vs_6m"
     assert found.notes == [tasks, "entity was trained with time_limit_steps 60; all play with 30"]
-    assert [player.slots for player in found._players] == [Slots(6, 6)] * 2
+    assert [player.slots for player in found._players] == [slots_of(6, 6)] * 2
     larger = Comparison(["entity", "entity"], tasks="7m_vs_7m")
-    assert [player.slots for player in larger._players] == [Slots(7, 7)] * 2
-    with pytest.raises(InputError, match=r"^slot: the tasks need 7 ally"):
+    assert [player.slots for player in larger._players] == [slots_of(7, 7)] * 2
+    with pytest.raises(InputError, match=r"^slot: the tasks need 13 actions \(7 agents"):
         Comparison(["entity", "slot"], tasks="7m_vs_7m")
 
 
@@ -139,19 +144,19 @@ def test_one_checkpoint_only_has_a_video(
 
 def test_replays_are_for_backends_that_write_them(checkpoints: dict[str, pathlib.Path]) -> None:
     with pytest.raises(InputError, match=r"save_replay_dir: only backend 'sc2' has this setting"):
-        CheckpointPlayer(checkpoints["slot"], save_replay_dir="replays")
+        CheckpointPlayer(checkpoints["slot"], env_config={"save_replay_dir": "replays"})
 
 
 def test_a_new_column_is_the_mean_of_those_that_were_trained(
     checkpoints: dict[str, pathlib.Path],
 ) -> None:
     state = module_of(checkpoints["entity"]).get_state()
-    trained, wanted = Slots(6, 6), Slots(8, 9)
+    trained, wanted = spec_of(6, 6), spec_of(8, 9)
     wider = expand_slots(state, trained, wanted, "entity")
     assert {k for k in state if wider[k] is not state[k]} == {EMBEDDING}
 
-    def columns(weight: np.ndarray, slots: Slots) -> dict[str, np.ndarray]:
-        widths = feature_widths(*slots)
+    def columns(weight: np.ndarray, spec: TeamSpec) -> dict[str, np.ndarray]:
+        widths = {name: column.width for name, column in spec.columns.items()}
         parts = np.split(weight, np.cumsum(list(widths.values()))[:-1], axis=1)
         return dict(zip(widths, parts, strict=True))
 
@@ -167,48 +172,43 @@ def test_a_new_column_is_the_mean_of_those_that_were_trained(
 
 def test_new_slots_that_are_empty_change_nothing(checkpoints: dict[str, pathlib.Path]) -> None:
     """The wider policy, in battles whose units all have tags that were trained."""
-    narrow, trained, wanted = module_of(checkpoints["entity"]), Slots(6, 6), Slots(7, 8)
+    narrow, trained, wanted = module_of(checkpoints["entity"]), spec_of(6, 6), spec_of(7, 8)
     state = expand_slots(narrow.get_state(), trained, wanted, "entity")
     wide = type(narrow)(
-        observation_space=envs_space(wanted),
+        observation_space=team_spaces(wanted)[0],
         action_space=None,
         inference_only=True,
-        model_config=narrow.model_config,
+        model_config={**narrow.model_config, "aims": wanted.aims},
     )
     wide.set_state(state)
     env = envs.parallel_env("small_mt")
     observations, _ = env.reset(seed=4)
     utilities = []
-    for module, slots in ((narrow, trained), (wide, wanted)):
+    for module, spec in ((narrow, trained), (wide, wanted)):
         agent = env.agents[0]
         slot = env.possible_agents.index(agent)
-        observation = widen_observation(observations[agent], trained, slots)
+        observation = widen_observation(observations[agent], trained, spec)
         policy = AgentPolicy(module, slot)
         policy.act(observation)
         utilities.append(policy._hidden[0, slot])
     torch.testing.assert_close(utilities[0], utilities[1])
 
 
-def envs_space(slots: Slots) -> object:
-    from rllib_ptm.learn.rl_module import team_spaces
-
-    return team_spaces(*slots)[0]
-
-
-def widen_observation(observation: Any, old: Slots, new: Slots) -> dict[str, np.ndarray]:
+def widen_observation(observation: Any, old: TeamSpec, new: TeamSpec) -> dict[str, np.ndarray]:
     """The same observation with empty slots behind the old ones, and zeros in their columns."""
-    widths = feature_widths(*old)
-    parts = np.split(observation["entities"], np.cumsum(list(widths.values()))[:-1], axis=1)
+    widths = [column.width for column in old.columns.values()]
+    parts = np.split(observation["entities"], np.cumsum(widths)[:-1], axis=1)
     wider = [
-        np.pad(part, ((0, 0), (0, width - part.shape[1])))
-        for part, width in zip(parts, feature_widths(*new).values(), strict=True)
+        np.pad(part, ((0, 0), (0, column.width - part.shape[1])))
+        for part, column in zip(parts, new.columns.values(), strict=True)
     ]
-    rows = [*range(old.allies), *range(new.allies, new.allies + old.enemies)]
-    entities = np.zeros((sum(new), sum(p.shape[1] for p in wider)), np.float32)
+    others = range(new.agents, new.agents + old.entities - old.agents)
+    rows = [*range(old.agents), *others]
+    entities = np.zeros((new.entities, new.features), np.float32)
     entities[rows] = np.concatenate(wider, axis=1)
-    visible = np.zeros(sum(new), bool)
+    visible = np.zeros(new.entities, bool)
     visible[rows] = observation["visible"]
-    mask = np.pad(observation["action_mask"], (0, new.enemies - old.enemies))
+    mask = np.pad(observation["action_mask"], (0, new.actions - old.actions))
     return {"entities": entities, "visible": visible, "action_mask": mask}
 
 
@@ -216,14 +216,14 @@ def test_a_video_shows_the_first_episode_of_each_task(
     checkpoints: dict[str, pathlib.Path],
 ) -> None:
     player = CheckpointPlayer(checkpoints["slot"], tasks=["2m_vs_3m", "3m_vs_2m"])
-    videos = player.first_episodes(seed=3)
+    videos = player.pictures(seed=3)
     alone = {row.task: row for row in player.results(1, seed=3)}
     player.close()
     assert list(videos) == ["2m_vs_3m", "3m_vs_2m"]
     for task, steps in videos.items():
         assert len(steps) == alone[task].length_mean + 1
-        assert steps[0].position.shape == (12, 2)
-        assert [int(units.step) for units in steps] == list(range(len(steps)))
+        assert {picture.shape for picture in steps} == {(539, 480, 3)}
+        assert any((one != other).any() for one, other in pairwise(steps))
 
 
 def test_the_policy_alone_has_no_mixer(checkpoints: dict[str, pathlib.Path]) -> None:

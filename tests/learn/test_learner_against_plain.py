@@ -13,6 +13,7 @@ from draw import Sizes
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils.metrics import NUM_EPISODES_LIFETIME
+from starcraft_game import spec_of
 from torch import Tensor, nn
 
 from rllib_ptm.algorithm import PTMConfig
@@ -56,7 +57,7 @@ def build(method: str = "ptm", seed: int = 1, **training: Any) -> PTMLearner:
     )
     config.training(mining_lambda=LAMBDA, target_update_interval_episodes=10)
     config.training(**training)
-    learner = config.build_learner(spaces={DEFAULT_MODULE_ID: team_spaces(SIDE, SIDE)})
+    learner = config.build_learner(spaces={DEFAULT_MODULE_ID: team_spaces(spec_of(SIDE, SIDE))})
     learner.build()
     return learner
 

@@ -11,9 +11,9 @@ import torch
 from draw import Sizes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starcraft_game import starcraft
 from torch import Tensor, nn
 
-from rllib_ptm.envs.starcraft.units import Units
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
@@ -28,7 +28,7 @@ from rllib_ptm.model.q_values import (
     TeamQ,
     q_values,
 )
-from rllib_ptm.replay.episodes import MOVING, TeamEpisode, collate
+from rllib_ptm.replay.episodes import TeamEpisode, collate
 
 # Priorities (Eq. 3)
 
@@ -91,17 +91,20 @@ def test_targets_of_q_lambda_are_a_mean_of_those_of_n_steps(
             assert targets[b, t].item() == pytest.approx(expected, abs=1e-9)
 
 
+GAME = starcraft("2m")
+
+
 def episode(rewards: list[float], truncated: bool) -> TeamEpisode:
     """A battle of some steps; its units have no effect here."""
     units = draw.units(len(rewards) + 1, allies=2, enemies=2, seed=0)
-    record = {k: v if k in MOVING else v[:1] for k, v in vars(units).items()}
+    record = {k: v if k in GAME.moving else v[:1] for k, v in vars(units).items()}
     return TeamEpisode(
         task="2m_vs_2m",
         seed=0,
-        units=Units(**record),
+        record=record,
         actions=units.last_action[1:].clip(0),
         rewards=torch.tensor(rewards).numpy(),
-        won=not truncated,
+        success=float(not truncated),
         truncated=truncated,
     )
 
@@ -117,7 +120,8 @@ def test_truncated_episodes_bootstrap_only_if_set(
     bootstrap: bool, expected: list[list[float]]
 ) -> None:
     """The first episode is truncated in its second step, the other one is won or lost."""
-    columns = collate([episode([1.0, 2.0], True), episode([1.0, 2.0, 4.0], False)], bootstrap)
+    episodes = [episode([1.0, 2.0], True), episode([1.0, 2.0, 4.0], False)]
+    columns = collate(episodes, GAME.view, bootstrap)
     rewards, terminated, valid = (
         torch.as_tensor(columns[name]) for name in ("rewards", "terminated", "valid")
     )

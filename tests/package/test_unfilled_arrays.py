@@ -9,6 +9,7 @@ import pytest
 import torch
 from draw import Sizes
 from ray.rllib.core import DEFAULT_MODULE_ID
+from starcraft_game import spec_of
 from torch import Tensor
 
 from rllib_ptm.algorithm import PTMConfig
@@ -60,6 +61,6 @@ def test_nothing_is_read_before_it_is_written(
 def test_a_learner_leaves_new_arrays_as_they_are(
     filling: None, make_config: Callable[..., PTMConfig]
 ) -> None:
-    make_config().build_learner(spaces={DEFAULT_MODULE_ID: team_spaces(2, 2)}).build()
+    make_config().build_learner(spaces={DEFAULT_MODULE_ID: team_spaces(spec_of(3, 3))}).build()
     torch.full((1237,), 7.0)  # what a next array of that size then finds, if it is not filled
     assert not torch.empty(1237).isnan().all()

@@ -38,7 +38,7 @@ def recorder(calls: Calls) -> type[RLlibCallback]:
 
 
 def fingerprint(episodes: list[Any]) -> list[tuple[Any, ...]]:
-    return [(e.task, e.seed, e.won, e.get_return(), len(e)) for e in episodes]
+    return [(e.task, e.seed, e.success, e.get_return(), len(e)) for e in episodes]
 
 
 def by_episode(calls: Calls) -> dict[str, list[str]]:
@@ -72,7 +72,7 @@ def test_every_event_comes_with_rllibs_arguments(
     assert first["env_context"] == config.env_config
     assert last["samples"] is samples
     assert functions == ["on_sample_end"] * 2
-    assert not first["env"].failed.any()
+    assert first["env"].num_restarts == 0
 
 
 def test_each_episode_is_created_started_stepped_and_ended(
@@ -115,14 +115,14 @@ def test_what_an_episode_tells_at_each_event(
         (row,) = episode.get_observations([-1])
         assert row["entities"].shape[0] == 6
         assert episode.get_infos(0) == {"task": episode.task}
-        np.testing.assert_array_equal(episode.units[-1].last_action, episode.get_actions(-1))
+        np.testing.assert_array_equal(episode.records[-1]["last_action"], episode.get_actions(-1))
 
     def ended(*, episode: LiveEpisode, metrics_logger: Any, **kwargs: Any) -> None:
         assert episode.is_done
         assert episode.is_terminated != episode.is_truncated
-        assert episode.get_infos(-1) == {"task": episode.task, "won": episode.won}
+        assert episode.get_infos(-1) == {"task": episode.task, "is_success": episode.success}
         assert len(episode.get_observations(slice(-2, None))) == 2
-        assert len(episode.units) == len(episode.get_rewards()) + 1 == episode.env_steps() + 1
+        assert len(episode.records) == len(episode.get_rewards()) + 1 == episode.env_steps() + 1
         metrics_logger.log_value("my_return", episode.get_return(), window=100)
         seen.append(episode.id_)
 
@@ -146,7 +146,7 @@ def test_callbacks_change_no_episode_and_cost_nothing_where_there_are_none(
     watched.set_state(plain.get_state())
     played = [runner.sample(num_episodes=10, epsilon=0.5) for runner in (plain, watched)]
     assert fingerprint(played[0]) == fingerprint(played[1])
-    assert plain.callbacks.watcher(plain._battles) is None
+    assert plain.callbacks.watcher(plain._game, plain.make_env()) is None
 
 
 def test_episodes_of_an_evaluation_call_them_too(
@@ -154,7 +154,7 @@ def test_episodes_of_an_evaluation_call_them_too(
 ) -> None:
     calls: Calls = []
     runner = make_runner(make_config().callbacks(recorder(calls)))
-    schedule = [(task, seed) for task in runner._tasks for seed in range(4)]
+    schedule = [(task, seed) for task in runner.task_names for seed in range(4)]
     episodes = runner.play_exactly(schedule)
     events = Counter(event for event, _ in calls)
     assert events["on_sample_end"] == 1

@@ -24,8 +24,8 @@ MakeRunner = Callable[..., TeamEnvRunner]
 MakeConfig = Callable[..., PTMConfig]
 
 
-def fingerprint(episodes: list[TeamEpisode]) -> list[tuple[str, bool, float]]:
-    return [(e.task, e.won, e.episode_return) for e in episodes]
+def fingerprint(episodes: list[TeamEpisode]) -> list[tuple[str, float, float]]:
+    return [(e.task, e.success, e.episode_return) for e in episodes]
 
 
 def test_sample_returns_whole_episodes_and_counts_them(make_runner: MakeRunner) -> None:
@@ -33,12 +33,12 @@ def test_sample_returns_whole_episodes_and_counts_them(make_runner: MakeRunner) 
     episodes = runner.sample(num_episodes=5, epsilon=1.0)
     assert len(episodes) >= 5
     for episode in episodes:
-        assert episode.truncated or episode.units.health[-1].any()
+        assert episode.truncated or episode.record["health"][-1].any()
         assert episode.env_steps() == len(episode.rewards) <= 30
     metrics = runner.get_metrics()
     assert metrics[NUM_EPISODES].peek() == len(episodes)
     assert metrics[NUM_ENV_STEPS_SAMPLED].peek() == sum(len(e) for e in episodes)
-    played, won = Counter(e.task for e in episodes), Counter(e.task for e in episodes if e.won)
+    played, won = Counter(e.task for e in episodes), Counter(e.task for e in episodes if e.success)
     for task in runner.task_names:
         assert metrics["episodes"][task].peek() == played[task]
         assert metrics["wins"][task].peek() == won[task]
@@ -109,7 +109,7 @@ def test_sampling_by_steps(make_runner: MakeRunner) -> None:
 
 def test_no_exploration_where_it_is_switched_off(make_runner: MakeRunner) -> None:
     runner = make_runner()
-    schedule = [(task, 7) for task in runner._tasks]
+    schedule = [(task, 7) for task in runner.task_names]
     greedy = runner.play_exactly(schedule, epsilon=0.0)
     again = runner.play_exactly(schedule)
     assert sorted(fingerprint(greedy)) == sorted(fingerprint(again))

@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+from starcraft_game import spec_of
 
+from rllib_ptm.environment.contract import Column, TeamSpec
 from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, NO_OP, STOP
 from rllib_ptm.play.exploration import Exploration, epsilon_greedy
 from rllib_ptm.play.joint_moves import JointMoves
 
 ATTACK = FIRST_ATTACK
 N, AGENTS, ACTIONS = 400, 5, 8
+SPEC = spec_of(AGENTS, 2)
 
 
 def test_epsilon_greedy_takes_the_best_allowed_action() -> None:
@@ -55,7 +58,7 @@ def met(which: slice) -> tuple[np.ndarray, np.ndarray]:
 
 def opened(joint_steps: int = 50) -> Exploration:
     """All battles have opened with one move of the team, a step ago."""
-    exploration = Exploration(N, joint_probability=1.0, joint_steps=joint_steps)
+    exploration = Exploration(N, SPEC, joint_probability=1.0, joint_steps=joint_steps)
     play(exploration, 1.0, steps=1)
     return exploration
 
@@ -68,18 +71,20 @@ def agreeing(actions: np.ndarray) -> np.ndarray:
 def test_without_a_joint_probability_it_is_epsilon_greedy() -> None:
     utilities, mask = teams()
     alone = epsilon_greedy(utilities, mask, 0.3, np.random.default_rng(5))
-    chosen = Exploration(N).choose(utilities, mask, 0.3, np.random.default_rng(5))
+    chosen = Exploration(N, SPEC).choose(utilities, mask, 0.3, np.random.default_rng(5))
     np.testing.assert_array_equal(chosen, alone)
 
 
 def test_a_greedy_team_explores_neither_way() -> None:
-    actions = play(Exploration(N, joint_probability=1.0, joint_steps=8), epsilon=0.0, steps=20)
+    actions = play(
+        Exploration(N, SPEC, joint_probability=1.0, joint_steps=8), epsilon=0.0, steps=20
+    )
     assert not agreeing(actions).any()
 
 
 def test_so_many_battles_open_with_one_move_of_the_team() -> None:
     chance, steps = 0.3, 4
-    actions = play(Exploration(N, chance, steps), 1e-9, steps=12)
+    actions = play(Exploration(N, SPEC, chance, steps), 1e-9, steps=12)
     together = agreeing(actions)  # five agents rarely agree by chance
     opens = together[0]
     assert opens.mean() == pytest.approx(chance, abs=0.08)
@@ -96,7 +101,7 @@ def test_who_can_go_no_further_stops_and_the_dead_do_nothing() -> None:
     mask[:, 0, STOP + 1 : ATTACK] = False  # the first agent is at every edge of the map
     mask[:, 1, :] = False
     mask[:, 1, NO_OP] = True  # the second is dead
-    exploration = Exploration(N, joint_probability=1.0, joint_steps=3)
+    exploration = Exploration(N, SPEC, joint_probability=1.0, joint_steps=3)
     actions = exploration.choose(utilities, mask, 1.0, np.random.default_rng(0))
     assert (actions[:, 0] == STOP).all()
     assert (actions[:, 1] == NO_OP).all()
@@ -112,7 +117,7 @@ def test_a_joint_move_ends_when_an_agent_has_an_enemy_in_range() -> None:
 
 
 def test_a_team_that_has_lost_contact_may_move_together_again() -> None:
-    exploration = Exploration(N, joint_probability=0.5, joint_steps=3)
+    exploration = Exploration(N, SPEC, joint_probability=0.5, joint_steps=3)
     rng = np.random.default_rng(2)
     exploration.choose(*met(slice(0, N)), 1e-9, rng)
     lost = play(exploration, 1e-9, steps=6)
@@ -138,7 +143,7 @@ def test_a_new_battle_has_a_joint_move_of_its_own() -> None:
 
 
 def test_joint_moves_under_way_are_saved() -> None:
-    first, second = (Exploration(N, 0.5, 8, JointMoves(temperature=1.0)) for _ in range(2))
+    first, second = (Exploration(N, SPEC, 0.5, 8, JointMoves(5, temperature=1.0)) for _ in range(2))
     play(first, 0.5, steps=3)
     first.choose(*met(slice(0, N, 3)), 0.5, np.random.default_rng(3))
     first.update([0, 1, 2, 3], [5.0, 0.0, 10.0, 2.0])
@@ -150,8 +155,8 @@ def test_joint_moves_under_way_are_saved() -> None:
 
 
 def test_what_a_battle_returned_counts_for_the_moves_drawn_in_it() -> None:
-    moves = JointMoves(temperature=1.0)
-    exploration = Exploration(N, joint_probability=0.5, joint_steps=2, moves=moves)
+    moves = JointMoves(5, temperature=1.0)
+    exploration = Exploration(N, SPEC, joint_probability=0.5, joint_steps=2, moves=moves)
     before = play(exploration, 1e-9, steps=5)[0]
     exploration.choose(*met(slice(0, N)), 1e-9, np.random.default_rng(4))
     after = play(exploration, 1e-9, steps=5, seed=1)[0]
@@ -166,10 +171,34 @@ def test_what_a_battle_returned_counts_for_the_moves_drawn_in_it() -> None:
 
 
 def test_moves_are_drawn_by_what_they_returned() -> None:
-    exploration = Exploration(N, 1.0, 2, JointMoves(temperature=1.0))
+    exploration = Exploration(N, SPEC, 1.0, 2, JointMoves(5, temperature=1.0))
     actions = play(exploration, 1e-9, steps=1)[0]
     battles = np.arange(N)
     exploration.update(battles.tolist(), np.where(actions[:, 0] == STOP + 2, 20.0, 0.0).tolist())
     exploration.reset(battles)
     again = play(exploration, 1e-9, steps=1)[0]
     assert (again == STOP + 2).mean() > 0.95
+
+
+def test_aims_and_moves_of_another_game() -> None:
+    """Action 0 aims at an entity; the team may make 2 and 3 together, and 2 in place of 3."""
+    spec = TeamSpec(2, 4, 4, {"features": Column(3)}, aims=(3, -1, -1, -1), team_moves=(2, 3))
+    exploration = Exploration(3, spec, joint_probability=1.0, joint_steps=9)
+    utilities = np.zeros((3, 2, 4), np.float32)
+    utilities[..., 1] = 1.0
+    mask = np.ones((3, 2, 4), bool)
+    mask[..., 0] = False
+    mask[2, 1, 0] = True  # the last team is in contact
+    mask[0, 0, 3] = False
+    mask[1, 1, 2:] = False  # an agent that can make neither does what its policy does
+    drawn = {tuple(a) for a in exploration.choose(utilities, mask, 1e-9, np.random.default_rng(0))}
+    assert (1, 1) in drawn
+    assert drawn <= {(1, 1), (2, 2), (2, 3), (2, 1), (3, 1)}
+
+
+def test_a_game_without_aims_explores_each_agent_alone() -> None:
+    spec = TeamSpec(2, 4, 4, {"features": Column(3)})
+    utilities, mask = np.zeros((3, 2, 4), np.float32), np.ones((3, 2, 4), bool)
+    one, other = (np.random.default_rng(0) for _ in range(2))
+    chosen = Exploration(3, spec).choose(utilities, mask, 0.5, one)
+    np.testing.assert_array_equal(chosen, epsilon_greedy(utilities, mask, 0.5, other))

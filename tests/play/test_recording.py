@@ -1,68 +1,89 @@
-"""Episodes cut out of the last steps of several battles."""
+"""Episodes cut out of the last steps of several places."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from rllib_ptm.envs.starcraft.units import Units, empty_units
+from rllib_ptm.environment.contract import Column, Record, TeamSpec
 from rllib_ptm.play.recording import Recording
 
-BATTLES, ALLIES, ENEMIES, LIMIT = 3, 2, 2, 4
+PLACES, AGENTS = 3, 2
+SPEC = TeamSpec(AGENTS, 4, actions=7, columns={"features": Column(1)})
+ALL = np.ones(PLACES, bool)
 
 
-def observation(number: int) -> Units:
-    """Units whose health tells the number; the battles began at steps 0, 1 and 2."""
-    units = empty_units(BATTLES, ALLIES, ENEMIES)
-    begun = np.arange(BATTLES, dtype=np.int16)
-    health = np.full_like(units.health, number) + begun[:, None]
-    return replace(units, health=health, step=np.int16(number) - begun)
+def record(number: int) -> Record:
+    """A record whose numbers tell the step and the place."""
+    return {
+        "present": np.ones((PLACES, 4), bool),
+        "health": np.full((PLACES, 4), number, np.float32) + np.arange(PLACES)[:, None],
+    }
 
 
-def recorded(steps: int) -> Recording:
-    recording = Recording(LIMIT, observation(0))
+def recorded(steps: int, begins: dict[int, list[int]]) -> Recording:
+    """A recording of some steps.
+
+    Args:
+        steps: Their number.
+        begins: Step -> the places that begin an episode before it.
+    """
+    recording = Recording(record(0), {"health"}, SPEC)
     for number in range(steps):
-        done = np.full((BATTLES, ALLIES), number)
-        recording.add(observation(number), done, np.arange(BATTLES) + np.float32(10 * number))
+        recording.begin(np.array(begins.get(number, []), int))
+        done = np.full((PLACES, AGENTS), number % 7)
+        recording.add(record(number), done, np.arange(PLACES) + np.float32(10 * number), ALL)
     return recording
 
 
-@pytest.mark.parametrize("battle", range(BATTLES))
-@pytest.mark.parametrize("number", [3, 4])
-def test_an_episode_is_cut_from_its_first_observation_on(battle: int, number: int) -> None:
-    units, actions, rewards = recorded(number).cut(battle, observation(number))
-    steps = np.arange(battle, number)
-    assert units.step.tolist() == [*range(number - battle + 1)]
-    np.testing.assert_array_equal(units.health[:, 0], np.arange(battle, number + 1) + battle)
-    np.testing.assert_array_equal(actions, np.stack([steps, steps], 1))
-    np.testing.assert_array_equal(rewards, 10 * steps + battle)
-    assert units.present.shape == (1, ALLIES + ENEMIES)
+@pytest.mark.parametrize("place", range(PLACES))
+@pytest.mark.parametrize("number", [3, 4, 300])
+def test_an_episode_is_cut_from_its_first_observation_on(place: int, number: int) -> None:
+    begins = {step: [step] for step in range(PLACES)}  # they begin at steps 0, 1 and 2
+    cut, actions, rewards = recorded(number, begins).cut(place, record(number))
+    steps = np.arange(place, number)
+    np.testing.assert_array_equal(cut["health"][:, 0], np.arange(place, number + 1) + place)
+    np.testing.assert_array_equal(actions, np.stack([steps % 7, steps % 7], 1))
+    np.testing.assert_array_equal(rewards, 10 * steps + place)
+    assert cut["present"].shape == (1, 4)
     assert actions.dtype == np.int8
     assert rewards.dtype == np.float32
 
 
 def test_the_oldest_steps_make_room() -> None:
-    # 11 steps in a ring of 4: battle 2 began at step 2, and again at step 8.
-    end = observation(11)
-    end = replace(end, step=np.array([4, 0, 3], np.int16))
-    _, actions, rewards = recorded(11).cut(2, end)
-    assert actions[:, 0].tolist() == [8, 9, 10]
-    assert rewards.tolist() == [82.0, 92.0, 102.0]
-    assert recorded(11).cut(0, end)[1][:, 0].tolist() == [7, 8, 9, 10]
+    """The rings are no longer than the longest episode needs, however many steps are played."""
+    recording = recorded(1000, {step: [0, 1, 2] for step in range(0, 1000, 50)})
+    assert {len(ring) for ring in recording._rings.values()} == {128}
+    assert recording.cut(0, record(1000))[2].tolist() == [10.0 * n for n in range(950, 1000)]
 
 
-@pytest.mark.parametrize(("steps", "asked", "kept"), [(0, 1, 0), (2, 9, 2), (6, 2, 2), (9, 7, 4)])
-def test_a_recording_continues_from_its_state(steps: int, asked: int, kept: int) -> None:
-    state = recorded(steps).get_state(asked)
-    assert {len(array) for array in state.values()} == {kept}
-    again = Recording(LIMIT, observation(0))
+def test_a_place_without_an_episode_needs_no_room() -> None:
+    recording = Recording(record(0), {"health"}, SPEC)
+    for number in range(500):
+        actions = np.zeros((PLACES, AGENTS), int)
+        recording.add(record(number), actions, np.zeros(PLACES, np.float32), ~ALL)
+    assert recording.lengths.tolist() == [0, 0, 0]
+    assert {len(ring) for ring in recording._rings.values()} == {128}
+
+
+def test_many_actions_fit() -> None:
+    spec = SPEC._replace(actions=300)
+    recording = Recording(record(0), {"health"}, spec)
+    recording.add(record(0), np.full((PLACES, AGENTS), 299), np.zeros(PLACES, np.float32), ALL)
+    assert recording.cut(0, record(1))[1].tolist() == [[299, 299]]
+
+
+@pytest.mark.parametrize(("steps", "kept"), [(0, 0), (2, 2), (6, 5), (300, 299)])
+def test_a_recording_continues_from_its_state(steps: int, kept: int) -> None:
+    original = recorded(steps, {1: [0, 1, 2]} if steps > 2 else {})
+    state = original.get_state()
+    assert {len(array) for name, array in state.items() if name != "lengths"} == {kept}
+    again = Recording(record(0), {"health"}, SPEC)
     again.set_state(state)
-    end = replace(observation(steps), step=np.full(BATTLES, kept, np.int16))
-    found, *played = again.cut(1, end)
-    expected, *expected_played = recorded(steps).cut(1, end)
-    for name, array in vars(expected).items():
-        np.testing.assert_array_equal(getattr(found, name), array)
-    for array, expected_array in zip(played, expected_played, strict=True):
-        np.testing.assert_array_equal(array, expected_array)
+    for place in range(PLACES):
+        found, *played = again.cut(place, record(steps))
+        expected, *expected_played = original.cut(place, record(steps))
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array)
+        for array, expected_array in zip(played, expected_played, strict=True):
+            np.testing.assert_array_equal(array, expected_array)

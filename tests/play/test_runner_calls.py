@@ -16,7 +16,6 @@ from ray import cloudpickle
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 
-from rllib_ptm.envs.starcraft.tasks import parse_tasks
 from rllib_ptm.evaluate import runner_group
 from rllib_ptm.evaluate.runner_group import EvaluationIncompleteError, play_on_group
 from rllib_ptm.play.evaluation_episodes import evaluation_episodes
@@ -28,7 +27,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 pytestmark = pytest.mark.usefixtures("cluster")
 LIMIT_S = 1.0
-SCHEDULE = evaluation_episodes(parse_tasks(["2m_vs_2m", "3m_vs_3m"]), 3, seed=7)
+SCHEDULE = evaluation_episodes(["2m_vs_2m", "3m_vs_3m"], 3, seed=7)
 
 
 class SmallRunner:

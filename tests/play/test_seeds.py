@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
+from starcraft_game import starcraft
+
 from rllib_ptm.algorithm import PTMConfig
-from rllib_ptm.envs.starcraft.tasks import parse_tasks
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import episode_seed, evaluation_episodes
 
-SMALL_MT = parse_tasks("small_mt")
+SMALL_MT = starcraft("small_mt").tasks
 
 
 def test_evaluations_with_different_seeds_share_no_battle() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from starcraft_game import VIEW
 
 from rllib_ptm.envs.starcraft.team_view import team_view
 from rllib_ptm.envs.starcraft.units import Units
@@ -14,18 +15,19 @@ from rllib_ptm.replay.replay_buffer import ReplayBuffer
 
 
 def assert_equal(one: TeamEpisode, other: TeamEpisode) -> None:
-    for name in ("task", "seed", "won", "truncated"):
+    for name in ("task", "seed", "success", "truncated"):
         assert getattr(one, name) == getattr(other, name)
     np.testing.assert_array_equal(one.actions, other.actions)
     np.testing.assert_array_equal(one.rewards, other.rewards)
-    for name, array in vars(one.units).items():
-        np.testing.assert_array_equal(array, getattr(other.units, name))
+    assert one.record.keys() == other.record.keys()
+    for name, array in one.record.items():
+        np.testing.assert_array_equal(array, other.record[name])
 
 
 def test_collate_pads_to_the_longest_and_marks_what_was_played(
     episodes: list[TeamEpisode],
 ) -> None:
-    batch = collate(episodes)
+    batch = collate(episodes, VIEW)
     lengths = [len(e) for e in episodes]
     assert batch["valid"].shape == (len(episodes), max(lengths))
     assert batch["valid"].sum(1).tolist() == lengths
@@ -39,9 +41,9 @@ def test_collate_shows_each_observation_as_the_team_saw_it_and_nothing_beyond(
     episodes: list[TeamEpisode],
 ) -> None:
     def at(episode: TeamEpisode, step: int) -> Units:
-        return episode.units.map(lambda array: array[[min(step, len(array) - 1)]])
+        return Units(**{k: a[[min(step, len(a) - 1)]] for k, a in episode.record.items()})
 
-    batch = collate(episodes)
+    batch = collate(episodes, VIEW)
     for row, episode in enumerate(episodes):
         observations = len(episode) + 1
         for step in range(observations):
@@ -54,20 +56,20 @@ def test_collate_shows_each_observation_as_the_team_saw_it_and_nothing_beyond(
             ("actions", observations - 1),
         ):
             assert not batch[name][row, steps:].any()
-        np.testing.assert_array_equal(batch["present"][row], episode.units.present[0])
+        np.testing.assert_array_equal(batch["present"][row], episode.record["present"][0])
 
 
 def test_a_time_limit_is_terminal_unless_values_are_to_follow_it(
     episodes: list[TeamEpisode],
 ) -> None:
     cut, played_out = replace(episodes[0], truncated=True), replace(episodes[1], truncated=False)
-    assert collate([cut, played_out])["terminated"].any(1).tolist() == [True, True]
-    batch = collate([cut, played_out], bootstrap_on_truncation=True)
+    assert collate([cut, played_out], VIEW)["terminated"].any(1).tolist() == [True, True]
+    batch = collate([cut, played_out], VIEW, bootstrap_on_truncation=True)
     assert batch["terminated"].any(1).tolist() == [False, True]
 
 
 def test_every_recorded_action_was_allowed(episodes: list[TeamEpisode]) -> None:
-    batch = collate(episodes)
+    batch = collate(episodes, VIEW)
     allowed = np.take_along_axis(
         batch["action_mask"][:, :-1], batch["actions"][..., None], -1
     ).squeeze(-1)
@@ -80,7 +82,7 @@ def test_a_reward_that_is_no_number_is_refused(episodes: list[TeamEpisode], bad:
     rewards[3] = bad
     spoilt = replace(episodes[2], task="3m_vs_3m", seed=1234, rewards=rewards)
     with pytest.raises(BadEpisodeError, match=f"'3m_vs_3m'.*seed 1234.*step 3 is {bad}"):
-        collate([*episodes[:2], spoilt])
+        collate([*episodes[:2], spoilt], VIEW)
 
 
 def test_arrays_and_pickle_bring_episodes_back(episodes: list[TeamEpisode]) -> None:
@@ -129,6 +131,6 @@ def test_an_empty_buffer_survives_a_file(tmp_path: pathlib.Path) -> None:
 def test_an_episode_is_small(episodes: list[TeamEpisode]) -> None:
     """20 bytes an entity and step, and little beside it."""
     for episode in episodes:
-        size = sum(array.nbytes for array in vars(episode.units).values())
-        entities = episode.units.health.shape[1]
+        size = sum(array.nbytes for array in episode.record.values())
+        entities = episode.record["health"].shape[1]
         assert size <= (len(episode) + 1) * entities * 20 + (len(episode) + 30) * 40

@@ -41,7 +41,7 @@ def test_those_of_the_other_methods_differ_from_ptms_in_the_method_alone(method:
     assert replace(other, name=of_ptm.name, source=of_ptm.source, config=of_ptm.config) == of_ptm
     expected = PTMConfig().update_from_dict({**of_ptm.config, "method": method})
     actual = PTMConfig().update_from_dict(other.config)
-    assert actual.env_settings == expected.env_settings
+    assert actual.game == expected.game
     for config in (actual, expected):
         config.env_config = {}
     assert actual.to_dict() == expected.to_dict()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from starcraft_game import starcraft
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.experiment import read_experiments
 from rllib_ptm.cli.read.search_space import variants
-from rllib_ptm.cli.run.evaluate import _task_names
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 
 TWO_EXPERIMENTS = """
@@ -100,5 +100,5 @@ def test_sets_stand_in_a_list_wherever_tasks_are_named(tmp_path: Path) -> None:
     )
     (experiment,) = read_experiments(path)
     assert experiment.tasks == played
-    assert _task_names("small_mt, 3m") == played
+    assert starcraft("small_mt").with_settings({"tasks": ["small_mt", "3m"]}).tasks == played
     assert EnvSettings(tasks=["small_mt", "3m"]).ally_slots == 6

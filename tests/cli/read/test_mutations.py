@@ -155,7 +155,7 @@ def assert_nothing_is_ignored(spec: dict[str, Any], experiment: Experiment) -> N
         for key, value in variant.items():
             if key == "env_config":
                 for inner, meant in value.items():
-                    found = getattr(built.env_settings, inner)
+                    found = built.game.plain()[inner]
                     assert (list(found) if isinstance(found, tuple) else found) == meant
             elif key not in ("evaluation_config", "callbacks", "callbacks_class", "class"):
                 attribute = PTMConfig._translate_special_keys(key, warn_deprecated=False)

@@ -12,6 +12,7 @@ from PIL import Image
 from situations import units_by_hand
 
 from rllib_ptm.checks.errors import InputError
+from rllib_ptm.envs import film
 from rllib_ptm.envs.starcraft import video
 from rllib_ptm.envs.starcraft.units import Units
 from rllib_ptm.envs.starcraft.video import write_video
@@ -68,11 +69,11 @@ def test_write_film_is_another_name_of_write_video(
 @pytest.mark.parametrize("name", ["battle.avi", "battle"])
 def test_another_ending_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"expected a file name that ends in \.gif or \.mp4"):
-        video.check_video_file(Path(name))
+        film.check_film_file(Path(name))
 
 
 def test_without_ffmpeg_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video, "find_spec", lambda name: None)
-    video.check_video_file(Path("battle.gif"))
+    monkeypatch.setattr(film, "find_spec", lambda name: None)
+    film.check_film_file(Path("battle.gif"))
     with pytest.raises(InputError, match=r"pip install 'rllib-ptm\[film\]', or name a \.gif file"):
-        video.check_video_file(Path("battle.mp4"))
+        film.check_film_file(Path("battle.mp4"))

@@ -17,13 +17,14 @@ import pytest
 from pettingzoo.test import parallel_api_test
 from sc2_standin.faults import provoke
 from sc2_standin.installation import install
+from starcraft_game import starcraft
 
 from rllib_ptm.checks.errors import InputError
+from rllib_ptm.environment.contract import FloatArray, IntArray, TeamView
+from rllib_ptm.environment.starcraft import StarCraftTeams
 from rllib_ptm.envs import parallel_env
 from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
 from rllib_ptm.envs.starcraft.tasks import parse_task
-from rllib_ptm.envs.starcraft.team_view import TeamView
-from rllib_ptm.envs.starcraft.units import FloatArray, IntArray
 from rllib_ptm.play.rollout import Rollout
 from rllib_ptm.replay.episodes import TeamEpisode
 from sc2_backend.arena import approach, left_behind, processes_of
@@ -39,7 +40,7 @@ class Attacker:
         actions = np.arange(view.action_mask.shape[-1], dtype=np.float32)
         return np.broadcast_to(actions, view.action_mask.shape)
 
-    def reset(self, battles: IntArray) -> None:
+    def reset(self, envs: IntArray) -> None:
         pass
 
 
@@ -47,8 +48,8 @@ def play(
     battles: Sc2Battles, episodes: int, fault: str | None = None, value: float = 0.0
 ) -> Counter:
     """Plays episodes of 3m with a fault after the second. Counts the played episodes by seed."""
-    schedule = iter([(parse_task("3m"), seed) for seed in range(episodes)])
-    rollout = Rollout(battles, 15, schedule)
+    schedule = iter([("3m", seed) for seed in range(episodes)])
+    rollout = Rollout(starcraft("3m", backend="sc2"), StarCraftTeams(battles, 15), schedule)
     played: list[TeamEpisode] = []
     provoked = fault is None
     while not rollout.idle:
@@ -57,10 +58,10 @@ def play(
             provoked = True
         played += rollout.step(Attacker(), 0.0, np.random.default_rng(0))
     for episode in played:
-        assert episode.units.step.tolist() == list(range(len(episode) + 1))
+        assert episode.record["step"].tolist() == list(range(len(episode) + 1))
         assert np.isfinite(episode.rewards).all()
     # The allies' first positions identify the seed.
-    return Counter(episode.units.position[0, :3].tobytes() for episode in played)
+    return Counter(episode.record["position"][0, :3].tobytes() for episode in played)
 
 
 @pytest.fixture(scope="module")
