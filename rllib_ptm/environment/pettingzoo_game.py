@@ -56,6 +56,7 @@ class PettingZooGame:
 
     can_spread = True
     moving = frozenset({ENTITIES, VISIBLE, ACTION_MASK})
+    policy_settings = frozenset({TASKS})
 
     def __init__(
         self, name: str, creator: Callable[[dict], Any], env_config: Mapping[str, Any]
