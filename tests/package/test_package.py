@@ -226,6 +226,13 @@ def test_no_import_runs_upward() -> None:
     assert upward == []
 
 
+def test_only_one_room_knows_the_environments() -> None:
+    importers = {
+        room_of(m) for m, imported in imports_between_rooms() if room_of(imported) == "envs"
+    }
+    assert importers == {"environment"}
+
+
 def test_no_circle_between_rooms() -> None:
     arrows: dict[str, set[str]] = {}
     for module, imported in imports_between_rooms():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -337,6 +338,9 @@ def test_the_checkpoint_meant_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     for folder in (checkpoint, checkpoint / "learner_group"):
         folder.mkdir(parents=True)
         (folder / "rllib_checkpoint.json").touch()
+    (checkpoint / "policy").mkdir()
+    trained_in = {"env": "multi_task_sc2", "env_config": {"tasks": ["3m"]}}
+    (checkpoint / "policy/config.json").write_text(json.dumps(trained_in))
     line = the_line(capsys, ["evaluate", str(tmp_path)])
     assert line.endswith(f"found a folder without it; did you mean {str(checkpoint)!r}?")
     line = the_line(capsys, ["evaluate", str(checkpoint), "--tasks", "5m_vs_6m,smal_mt"])
@@ -345,7 +349,7 @@ def test_the_checkpoint_meant_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     assert line.startswith("rllib: --out: expected a file name that ends in .json or .csv")
     for options, message in (
         (["--backend", "smx"], "--backend: 'smx' is unknown; did you mean 'smax'?"),
-        (["--save-replay", "x", "--backend", "smax"], "--save-replay: expected --backend sc2, "),
+        (["--save-replay", "x"], "--save-replay: only backend 'sc2' has this setting"),
         (["--render", "x.avi"], "--render: expected a file name that ends in .gif or .mp4"),
         (["--render", "nowhere/x.gif"], "--render: there is no folder 'nowhere'"),
         (["--out", f"{checkpoint}.csv/x.csv"], "--out: there is no folder"),
