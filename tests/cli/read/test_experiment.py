@@ -9,7 +9,9 @@ from starcraft_game import starcraft
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.experiment import read_experiments
+from rllib_ptm.cli.read.options import EvaluateOptions
 from rllib_ptm.cli.read.search_space import variants
+from rllib_ptm.cli.run.evaluate import _changes
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 
 TWO_EXPERIMENTS = """
@@ -85,7 +87,7 @@ def test_evaluation_can_end_a_run_that_evaluates(two_experiments: Path) -> None:
 @pytest.mark.parametrize("written", [",", "3m,,5m", "3m,", "", " "])
 def test_a_name_is_missing_between_commas(written: str) -> None:
     with pytest.raises(InputError) as error:
-        _task_names(written)
+        _changes(EvaluateOptions(tasks=written))
     assert str(error.value).startswith("--tasks: expected names with one comma between two")
     assert str(error.value).endswith(f"found {written!r}")
 
