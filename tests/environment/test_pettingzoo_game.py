@@ -190,6 +190,15 @@ class _Sized(OddEnv):
         self.tasks = tasks
         self.possible_agents = [f"worker_{slot}" for slot in range(max(map(int, tasks)))]
 
+    def reset(self, seed: int | None = None, options: Any = None) -> tuple[dict, dict]:
+        self.agents = self.possible_agents[: int(options["task"])]
+        infos = {agent: {"task": options["task"]} for agent in self.agents}
+        ones = {"visible": np.ones(5, np.int8), "action_mask": np.ones(4, np.int8)}
+        return {key: {"entities": self.state(), **ones} for key in self.agents}, infos
+
+    def state(self) -> np.ndarray:
+        return np.ones((5, 5), np.float32)
+
 
 def test_other_tasks_have_no_fewer_slots_than_now() -> None:
     sized = game(_Sized, tasks=["3", "2"])
