@@ -20,6 +20,7 @@ import gymnasium as gym
 import numpy as np
 from battles import STEPS, smax_round
 from measure import Work, interleaved_seconds, print_table
+from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
@@ -31,7 +32,6 @@ from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view
 from rllib_ptm.learn.rl_module import PTMModule, team_spaces
 from rllib_ptm.play.env_runner import TeamEnvRunner
-from rllib_ptm.tasks.callback import TaskPriorityCallback
 
 BATTLES, ROUNDS, TASK, SIZE = (8, 64), 7, "5m_vs_5m", 5
 STOCK_STEPS = 5
@@ -44,13 +44,6 @@ class ModuleWithTimeAxis(PTMModule):
         obs = {name: value[:, 0] for name, value in batch[Columns.OBS].items()}
         out = super()._forward({**batch, Columns.OBS: obs})
         return {k: v if k == Columns.STATE_OUT else v[:, None] for k, v in out.items()}
-
-
-class NotMeasured(TaskPriorityCallback):
-    """Measures nothing: the stock runner's episodes have no task."""
-
-    def on_sample_end(self, **kwargs: Any) -> None:
-        """Does nothing."""
 
 
 class SingleBattleEnv(gym.Env):
@@ -94,12 +87,19 @@ def make_config(num_battles: int) -> PTMConfig:
 
 
 def stock_runner(num_battles: int) -> SingleAgentEnvRunner:
-    """Returns RLlib's stock runner with our module."""
+    """Returns RLlib's stock runner with our module.
+
+    The config is PPO's, because PTM's takes environments of teams only.
+    """
     register_env("team", SingleBattleEnv)
-    config = make_config(num_battles)
-    config.env = "team"
-    config.callbacks(NotMeasured)
-    config.rl_module(rl_module_spec=RLModuleSpec(module_class=ModuleWithTimeAxis))
+    networks = make_config(num_battles).model_config
+    config = (
+        PPOConfig()
+        .environment("team")
+        .env_runners(num_envs_per_env_runner=num_battles)
+        .debugging(log_level="ERROR", seed=0)
+        .rl_module(rl_module_spec=RLModuleSpec(ModuleWithTimeAxis, model_config=networks))
+    )
     return SingleAgentEnvRunner(config=config)
 
 
