@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import lazy_loader
 
 if TYPE_CHECKING:
-    from .check_env import check as check
+    from rllib_ptm.environment.check_env import check as check
 
 # PettingZoo and Gymnasium load on first use.
 _load, *_ = lazy_loader.attach(__name__, submod_attrs={"check_env": ["check"]})

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checks.errors import shown
-from .check_rules import (
+from rllib_ptm.checks.errors import shown
+from rllib_ptm.environment.check_rules import (
     Breach,
     Findings,
     Moment,
@@ -24,7 +24,13 @@ from .check_rules import (
     breaches_of_step,
     difference,
 )
-from .pettingzoo_spec import SEEDS, TASK, Description, describe, parallel_env_of
+from rllib_ptm.environment.pettingzoo_spec import (
+    SEEDS,
+    TASK,
+    Description,
+    describe,
+    parallel_env_of,
+)
 
 logger = logging.getLogger(__name__)
 

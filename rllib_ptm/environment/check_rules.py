@@ -11,8 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checks.errors import InputError, shown
-from .pettingzoo_spec import ACTION_MASK, ENTITIES, SUCCESS, TASK, VISIBLE, Description
+from rllib_ptm.checks.errors import InputError, shown
+from rllib_ptm.environment.pettingzoo_spec import (
+    ACTION_MASK,
+    ENTITIES,
+    SUCCESS,
+    TASK,
+    VISIBLE,
+    Description,
+)
 
 logger = logging.getLogger(__name__)
 

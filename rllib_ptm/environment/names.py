@@ -148,12 +148,12 @@ def _registered(env: str) -> Creator | None:
 
 
 def _users_game(env: str, creator: Creator, env_config: Mapping[str, Any]) -> TeamGame:
-    from rllib_ptm.environment.pettingzoo_game import PettingZooGame
+    from rllib_ptm.environment.pettingzoo_game import PettingZooGame, call_creator
 
-    made = creator(dict(env_config))
-    if hasattr(made, "spec") and hasattr(made, "make"):  # a game in the contract's own form
+    made = call_creator(env, creator, env_config)
+    if hasattr(made, "moving") and hasattr(made, "make"):  # a TeamGame
         return cast("TeamGame", made)
-    return PettingZooGame(env, creator, env_config)
+    return PettingZooGame(env, creator, env_config, made)
 
 
 def _imported(path: str) -> Creator:

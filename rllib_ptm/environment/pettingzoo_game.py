@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checks.errors import InputError, Problems, located, shown, unknown_name
-from .check_env import check_start
-from .contract import (
+from rllib_ptm.checks.errors import InputError, Problems, located, shown, unknown_name
+from rllib_ptm.environment.check_env import check_start
+from rllib_ptm.environment.contract import (
     IN_THIS_PROCESS,
     NO_SLOTS,
     PRESENT,
@@ -22,7 +22,7 @@ from .contract import (
     TeamSpec,
     TeamView,
 )
-from .pettingzoo_spec import (
+from rllib_ptm.environment.pettingzoo_spec import (
     ACTION_MASK,
     ENTITIES,
     TASKS,
@@ -31,7 +31,11 @@ from .pettingzoo_spec import (
     describe,
     parallel_env_of,
 )
-from .pettingzoo_teams import DrawnPettingZooTeams, PettingZooTeams, ResumablePettingZooTeams
+from rllib_ptm.environment.pettingzoo_teams import (
+    DrawnPettingZooTeams,
+    PettingZooTeams,
+    ResumablePettingZooTeams,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,7 @@ class PettingZooGame:
         creator: Makes an environment from an ``env_config``: a ``ParallelEnv``, or RLlib's
             ``ParallelPettingZooEnv`` around one.
         env_config: The creator's argument.
+        first: What the creator has made of it already; it is read and closed.
 
     Raises:
         InputError: The environment cannot be made, or it breaks the contract: a line for each
@@ -59,12 +64,16 @@ class PettingZooGame:
     policy_settings = frozenset({TASKS})
 
     def __init__(
-        self, name: str, creator: Callable[[dict], Any], env_config: Mapping[str, Any]
+        self,
+        name: str,
+        creator: Callable[[dict], Any],
+        env_config: Mapping[str, Any],
+        first: Any = None,
     ) -> None:
         self.name = name
         self._creator = creator
         self._env_config = dict(env_config)
-        self._description = self._describe()
+        self._description = self._describe(first)
         asked = _names(env_config.get(TASKS, ()))
         self.tasks = self._description.tasks
         if asked and set(asked) <= set(self.tasks):
@@ -178,9 +187,11 @@ class PettingZooGame:
             return True
         return len(one._description.tasks) > 1
 
-    def _describe(self) -> Description:
-        """Makes one environment, reads it, resets it once and closes it."""
-        env = self._make_env()
+    def _describe(self, first: Any) -> Description:
+        """Reads one environment, resets it once and closes it."""
+        made = first or call_creator(self.name, self._creator, self._env_config)
+        with located(f"environment {self.name!r}: "):
+            env = parallel_env_of(made)
         try:
             with located(f"environment {self.name!r}: "):
                 description = describe(env)
@@ -212,22 +223,36 @@ class PettingZooGame:
         return env
 
     def _made(self, env_config: Mapping[str, Any]) -> Any:
-        """What the creator makes.
+        """The ``ParallelEnv`` that the creator makes.
 
         Raises:
             InputError: It raises, or it makes something else.
         """
-        place = f"environment {self.name!r}"
-        try:
-            made = self._creator(copy.deepcopy(dict(env_config)))  # it may change its argument
-        except InputError as error:
-            raise InputError(*(f"{place}: {line}" for line in error.lines)) from error
-        except Exception as error:
-            logger.debug("where the creator failed", exc_info=error)
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            raise InputError(f"{place} cannot be made: {kind}{error}") from error
-        with located(f"{place}: "):
+        made = call_creator(self.name, self._creator, env_config)
+        with located(f"environment {self.name!r}: "):
             return parallel_env_of(made)
+
+
+def call_creator(name: str, creator: Callable[[dict], Any], env_config: Mapping[str, Any]) -> Any:
+    """What a creator makes.
+
+    Args:
+        name: The environment's name, for messages.
+        creator: The creator.
+        env_config: Its argument; it gets a copy.
+
+    Raises:
+        InputError: It raises; a line with the reason.
+    """
+    place = f"environment {name!r}"
+    try:
+        return creator(copy.deepcopy(dict(env_config)))  # it may change its argument
+    except InputError as error:
+        raise InputError(*(f"{place}: {line}" for line in error.lines)) from error
+    except Exception as error:
+        logger.debug("where the creator failed", exc_info=error)
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise InputError(f"{place} cannot be made: {kind}{error}") from error
 
 
 def _names(tasks: Any) -> tuple[str, ...]:

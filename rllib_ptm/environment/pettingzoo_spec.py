@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.spaces import Dict, Discrete, Space
 
-from ..checks.errors import InputError, Problems, located, shown
-from .contract import Column, TeamSpec
+from rllib_ptm.checks.errors import InputError, Problems, located, shown
+from rllib_ptm.environment.contract import Column, TeamSpec
 
 ENTITIES, VISIBLE, ACTION_MASK = "entities", "visible", "action_mask"
 TASK, TASKS, SUCCESS = "task", "tasks", "is_success"  # keys of infos, options and env_config

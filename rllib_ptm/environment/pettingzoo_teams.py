@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..checks.errors import InputError, shown
-from .contract import PRESENT, FailingEnvironmentError, IntArray, Record, Step
-from .pettingzoo_spec import (
+from rllib_ptm.checks.errors import InputError, shown
+from rllib_ptm.environment.contract import PRESENT, FailingEnvironmentError, IntArray, Record, Step
+from rllib_ptm.environment.pettingzoo_spec import (
     ACTION_MASK,
     ENTITIES,
     ONLY_ACTION,
