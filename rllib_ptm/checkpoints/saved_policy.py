@@ -69,8 +69,8 @@ class SavedPolicy(NamedTuple):
         """The sizes of the game that it was trained in."""
         spec = dict(self.config["spec"])
         spec["columns"] = {name: Column(*column) for name, column in spec["columns"].items()}
-        spec["team_moves"] = tuple(spec["team_moves"])
-        spec["aims"] = None if spec["aims"] is None else tuple(spec["aims"])
+        for key in ("aims", "contact_actions", "team_moves"):
+            spec[key] = None if spec[key] is None else tuple(spec[key])
         return TeamSpec(**spec)
 
     def settings_of_state(self) -> dict[str, Any]:

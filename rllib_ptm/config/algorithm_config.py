@@ -176,7 +176,7 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
                     f"entity that each action aims at: {spec.why_no_aims}"
                 )
         with problems.collect():
-            if self.joint_exploration and (spec.aims is None or not spec.team_moves):
+            if self.joint_exploration and not (spec.in_contact.any() and spec.team_moves):
                 missing = spec.why_no_aims or f"{self.game.name!r} names no team_moves"
                 raise InputError(
                     f"config.joint_exploration: expected 0, found {self.joint_exploration}: it "

@@ -71,6 +71,8 @@ class TeamSpec(NamedTuple):
         columns: The groups of features by name, in their order; their widths sum to D.
         aims: [U] the entity slot that each action aims at, -1 = none; None if that is not known.
         why_no_aims: If ``aims`` is None: the reason, for messages.
+        contact_actions: A team is in contact if one of its agents may do one of these. By default
+            they are the actions that aim at an entity.
         team_moves: Actions that the team may explore together. An agent that cannot make the move
             makes the first of them instead. Empty = no joint exploration.
     """
@@ -81,7 +83,15 @@ class TeamSpec(NamedTuple):
     columns: Mapping[str, Column]
     aims: tuple[int, ...] | None = None
     why_no_aims: str = ""
+    contact_actions: tuple[int, ...] = ()
     team_moves: tuple[int, ...] = ()
+
+    @property
+    def in_contact(self) -> BoolArray:
+        """[U] True = only a team in contact may do it."""
+        if self.contact_actions:
+            return np.isin(np.arange(self.actions), self.contact_actions)
+        return np.array(self.aims or (-1,) * self.actions) >= 0
 
     @property
     def features(self) -> int:

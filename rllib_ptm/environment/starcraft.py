@@ -99,6 +99,7 @@ class StarCraftGame:
             },
             aims=None if heals else (-1,) * FIRST_ATTACK + attacks,
             why_no_aims="a medivac aims the actions at allies with which others attack enemies",
+            contact_actions=tuple(range(FIRST_ATTACK, num_actions(enemies))),
             team_moves=tuple(range(STOP, FIRST_ATTACK)),
         )
 

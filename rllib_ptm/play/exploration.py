@@ -3,7 +3,7 @@
 Some behaviour pays only if all agents do it, for example to fall back until the enemies come in a
 line. Agents that explore independently rarely do so at the same time; see ``Exploration``.
 
-A team is in contact if one of its agents may make an aimed action, such as an attack.
+A team is in contact if one of its agents may do what aims at an entity, such as an attack.
 
 Shape legend: ``N`` episodes side by side, each in a place, ``A`` agents, ``U`` actions, ``P``
 phases of an episode (before and after the first contact), ``M`` team moves.
@@ -54,7 +54,7 @@ class Exploration:
 
     Args:
         num_envs: N.
-        spec: Says which actions are aimed, and which moves a team may make together.
+        spec: Says which actions show contact, and which moves a team may make together.
         joint_probability: Probability that a joint move starts; above 0 the game must say both.
         joint_steps: Its number of steps, unless the team comes in contact.
         moves: Draws the move; by default uniformly.
@@ -72,7 +72,7 @@ class Exploration:
         self._steps = joint_steps
         self._moves = moves or JointMoves(len(spec.team_moves))
         self._team_moves = np.array(spec.team_moves, np.int64)  # [M]
-        self._is_aimed = np.array(spec.aims or (-1,) * spec.actions) >= 0  # [U]
+        self._in_contact = spec.in_contact  # [U]
         self._was_out_of_contact = np.zeros(num_envs, bool)  # [N] at the last step
         self._after_contact = np.zeros(num_envs, bool)  # [N] it was in contact in this episode
         # [N, P] each phase's last joint move, as a place in ``team_moves``
@@ -110,7 +110,7 @@ class Exploration:
 
     def _step_joint_moves(self, action_mask: BoolArray, rng: np.random.Generator) -> BoolArray:
         """Starts, continues and ends joint moves; returns which teams make one now, [N]."""
-        out_of_contact: BoolArray = np.logical_not(action_mask[..., self._is_aimed].any((1, 2)))
+        out_of_contact: BoolArray = np.logical_not(action_mask[..., self._in_contact].any((1, 2)))
         starts = out_of_contact & ~self._was_out_of_contact
         starts &= rng.random(len(starts)) < self._probability
         self._after_contact |= ~out_of_contact

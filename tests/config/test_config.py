@@ -164,6 +164,16 @@ def test_a_schedule_of_the_learning_rate_is_taken(lr: Any) -> None:
     PTMConfig().rl_module(algorithm_config_overrides_per_module=overrides).validate()
 
 
+def test_joint_exploration_needs_no_aims_where_contact_is_known() -> None:
+    """A medivac aims its actions at allies, so the entity head is refused, and not this."""
+    config = PTMConfig().environment(env_config={"tasks": "MMM", "backend": "sc2"})
+    config.training(joint_exploration=0.5)
+    config._check_networks()
+    config.training(action_head="entity")
+    with pytest.raises(InputError, match="a medivac aims the actions at allies"):
+        config._check_networks()
+
+
 def test_another_environment_is_refused() -> None:
     with pytest.raises(InputError, match="multi_task_sc2"):
         PTMConfig().environment("CartPole-v1").validate()
