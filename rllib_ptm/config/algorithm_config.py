@@ -90,6 +90,8 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         # RLlib's own method does not know the arguments of its builder methods.
         renamed = {BUILDER_ARGUMENTS.get(key, key): value for key, value in checked.items()}
         values = set_directly(self, renamed)
+        # RLlib sets one key after the other; the environment has to be known before its settings.
+        values = {key: values[key] for key in sorted(values, key=lambda key: key != "env")}
         with errors_in_one_line("config"):
             return super().update_from_dict(values)
 

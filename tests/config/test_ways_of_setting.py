@@ -181,6 +181,13 @@ def test_a_config_that_rllib_has_worked_on_is_still_legal() -> None:
         again.validate()
 
 
+@pytest.mark.parametrize("keys", [("env", "env_config"), ("env_config", "env")])
+def test_the_environment_and_its_settings_may_stand_in_any_order(keys: tuple[str, ...]) -> None:
+    values = {"env": "multi_task_foraging", "env_config": {"tasks": "foraging_small"}}
+    config = PTMConfig().update_from_dict({key: values[key] for key in keys})
+    assert (config.env, config.env_config) == tuple(values.values())
+
+
 def test_numbers_of_numpy_become_pythons() -> None:
     def set_attributes(config: PTMConfig) -> PTMConfig:
         for key, value in by_name.items():
