@@ -76,9 +76,9 @@ class MultiTaskForaging(ParallelEnv[str, Observation, int]):
     | Action Shape       | ()                                                         |
     | Action Values      | Discrete(6)                                                |
     | Observation Shape  | Dict of (E, D), (E,) and (6,)                              |
-    | Observation Values | [-8, 8]                                                    |
+    | Observation Values | [-10, 10]                                                  |
     | State Shape        | (E, D)                                                     |
-    | State Values       | [-8, 8]                                                    |
+    | State Values       | [-10, 10]                                                  |
 
     The rules are those of `lbforaging` (extra `[foraging]`). Players have level 1 or 2. A food has
     a level, too. It is collected when players next to it load in the same step, and the sum of
@@ -104,7 +104,7 @@ class MultiTaskForaging(ParallelEnv[str, Observation, int]):
 
     | Key           | Space                     | Meaning                                       |
     |---------------|---------------------------|-----------------------------------------------|
-    | `entities`    | Box(-8, 8, (E, D))        | a row per entity, players first, then foods; zeros where the agent does not see it |
+    | `entities`    | Box(-10, 10, (E, D))      | a row per entity, players first, then foods; zeros where the agent does not see it |
     | `visible`     | MultiBinary(E), int8      | 1 = the agent sees this entity: it is at most `sight` rows and columns away, and not collected |
     | `action_mask` | MultiBinary(6), int8      | 1 = the action is allowed now                 |
 
@@ -119,6 +119,8 @@ class MultiTaskForaging(ParallelEnv[str, Observation, int]):
     | `from_centre` | 2      | east and north of the grid's centre, in 5 cells                  |
     | `in_grid`     | 2      | the same, from -1 at one edge to 1 at the other                  |
     | `waves`       | 16     | for east, then north: sine and cosine of it in 4, 8, 16 and 32 cells |
+    | `nearest_food` | 4     | players: east and north of the player in 5 cells, and level in 2 levels, of the nearest food that it sees; 1 if there is one |
+    | `nearest_player` | 4   | players: likewise, of the nearest other player                   |
     | `time_left`   | 1      | from 1 to 0 at the time limit                                    |
     | `may_do`      | 6      | players: their action mask                                       |
     | `did_last`    | 6      | players: one-hot of their last action; zeros before the first    |
@@ -345,7 +347,8 @@ class MultiTaskForaging(ParallelEnv[str, Observation, int]):
         self._field = field
         self._mask = action_mask(field)
         self._visible = visible_entities(field, self.settings.sight)
-        self._entities = features(field, self._mask, self.settings.time_limit_steps)
+        limit = self.settings.time_limit_steps
+        self._entities = features(field, self._visible, self._mask, limit)
 
     def _now(self) -> Field:
         """The episode in progress."""

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from .field import NUM_ACTIONS, Field
+from .field import NUM_ACTIONS, BoolArray, Field
 from .tasks import LARGEST_SIDE
 
 FloatArray = npt.NDArray[np.float32]
@@ -18,8 +18,8 @@ MOST_LEVEL = 6  # of a food: three players of level 2
 # A difference of two positions is a linear function of products of their waves, and attention is
 # made of such products. The short ones tell neighbours apart, the long ones the rest of the grid.
 WAVELENGTHS = np.array([4.0, 8.0, 16.0, 32.0])  # in cells
-LARGEST_FEATURE = 8.0
-assert LARGEST_SIDE / 2 / CELLS_PER_UNIT <= LARGEST_FEATURE
+LARGEST_FEATURE = 10.0
+assert LARGEST_SIDE / CELLS_PER_UNIT <= LARGEST_FEATURE
 
 COLUMNS: dict[str, int] = {
     "kind": 2,
@@ -29,6 +29,8 @@ COLUMNS: dict[str, int] = {
     "from_centre": 2,
     "in_grid": 2,
     "waves": 4 * len(WAVELENGTHS),
+    "nearest_food": 4,
+    "nearest_player": 4,
     "time_left": 1,
     "may_do": NUM_ACTIONS,
     "did_last": NUM_ACTIONS,
@@ -36,11 +38,14 @@ COLUMNS: dict[str, int] = {
 NUM_FEATURES = sum(COLUMNS.values())
 
 
-def features(field: Field, action_mask: npt.NDArray[np.bool_], time_limit: int) -> FloatArray:
+def features(
+    field: Field, visible: BoolArray, action_mask: BoolArray, time_limit: int
+) -> FloatArray:
     """[E, D] in the order of ``COLUMNS``; zero for absent entities.
 
     Args:
         field: The game.
+        visible: [A, E].
         action_mask: [A, U].
         time_limit: The number of steps after which the game ends.
     """
@@ -51,12 +56,36 @@ def features(field: Field, action_mask: npt.NDArray[np.bool_], time_limit: int) 
     table[:, 2] = field.remaining
     table[:, _LEVEL] = _level_features()[field.level]
     table[:, _POSITION] = _position_features(field.task.rows, field.task.columns)[*field.cell.T]
+    table[:agents, _FOOD] = _nearest(field, visible, slice(agents, None))
+    table[:agents, _PLAYER] = _nearest(field, visible, slice(agents))
     table[:, _TIME] = 1 - field.step / time_limit
     table[:agents, _MAY_DO] = action_mask
     if field.step:
         table[np.arange(agents), _DID_LAST.start + field.last_action] = 1
     table *= present[:, None]
     return table
+
+
+def _nearest(field: Field, visible: BoolArray, kind: slice) -> FloatArray:
+    """[A, 4] where each agent's nearest entity of a kind is: east, north, its level, 1 = seen.
+
+    Of several that are equally near, it is the first one from the north, then from the west.
+    """
+    agents = field.agents
+    apart = field.cell[kind] - field.cell[:agents, None]  # A,K,2
+    seen = visible[:, kind].copy()
+    if kind.start is None:
+        np.fill_diagonal(seen, False)  # not the agent itself
+    in_order = field.cell[kind] @ (LARGEST_SIDE, 1)
+    distance = np.abs(apart).sum(-1) * LARGEST_SIDE**2 + in_order
+    nearest = np.where(seen, distance, np.iinfo(np.int64).max).argmin(-1)
+    rows = np.arange(agents)
+    found = np.empty((agents, 4), np.float32)
+    found[:, 0] = apart[rows, nearest, 1] / CELLS_PER_UNIT
+    found[:, 1] = -apart[rows, nearest, 0] / CELLS_PER_UNIT
+    found[:, 2] = field.level[kind][nearest] / LEVELS_PER_UNIT
+    found[:, 3] = 1
+    return found * seen[rows, nearest, None]
 
 
 def _slice(first: str, last: str) -> slice:
@@ -68,6 +97,8 @@ def _slice(first: str, last: str) -> slice:
 
 _LEVEL = _slice("level", "level_is")
 _POSITION = _slice("from_centre", "waves")
+_FOOD = _slice("nearest_food", "nearest_food")
+_PLAYER = _slice("nearest_player", "nearest_player")
 _TIME = _slice("time_left", "time_left")
 _MAY_DO = _slice("may_do", "may_do")
 _DID_LAST = _slice("did_last", "did_last")

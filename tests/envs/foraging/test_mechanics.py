@@ -126,13 +126,38 @@ def test_an_agent_sees_the_food_that_the_library_shows_it() -> None:
             assert shown.sum() == field.level[field.agents :][seen.astype(bool)].sum()
 
 
+def columns(name: str) -> slice:
+    names = list(COLUMNS)
+    start = sum(COLUMNS[earlier] for earlier in names[: names.index(name)])
+    return slice(start, start + COLUMNS[name])
+
+
+def test_a_player_knows_where_its_nearest_food_and_player_are() -> None:
+    """Two players and two foods: the first sees all, the second neither food nor player."""
+    environment = multi_task_foraging_v0.parallel_env("20x20-2p-2f", sight=3)
+    environment.reset(0)
+    state = environment.get_state()
+    state["cell"] = np.array([[5, 5], [9, 5], [4, 7], [5, 8]])
+    state["level"] = np.array([1, 2, 3, 1])
+    environment.set_state(state)
+    table = environment.state()
+    # Both foods are three steps away; the first one from the north counts.
+    np.testing.assert_allclose(table[0, columns("nearest_food")], [0.4, 0.2, 1.5, 1])
+    np.testing.assert_array_equal(table[:2, columns("nearest_player")], 0)
+    np.testing.assert_array_equal(table[1:, columns("nearest_food")], 0)
+    environment.set_state(state | {"cell": np.array([[5, 5], [7, 4], [4, 8], [17, 17]])})
+    table = environment.state()
+    np.testing.assert_allclose(table[0, columns("nearest_player")], [-0.2, -0.4, 1, 1])
+    np.testing.assert_allclose(table[1, columns("nearest_player")], [0.2, 0.4, 0.5, 1])
+    np.testing.assert_allclose(table[0, columns("nearest_food")], [0.6, 0.2, 1.5, 1])
+
+
 def test_a_position_differs_from_another_by_a_product_of_waves() -> None:
     environment = multi_task_foraging_v0.parallel_env("8x8-3p-3f")
     environment.reset(0)
     field, state = environment._field, environment.state()
     assert field is not None
-    start = sum(width for name, width in list(COLUMNS.items())[: list(COLUMNS).index("waves")])
-    east = state[:, start : start + 8]  # sines and cosines for 4 wavelengths
+    east = state[:, columns("waves")][:, :8]  # sines and cosines for 4 wavelengths
     difference = field.cell[0, 1] - field.cell[1, 1]
     np.testing.assert_allclose(
         (east[0] * east[1]).reshape(2, 4).sum(0),
