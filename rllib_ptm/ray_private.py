@@ -13,8 +13,11 @@ source of each name again, then change ``READ_IN``.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -146,7 +149,15 @@ CALLED = (
     PrivateName(
         "ray._private.worker",
         "_global_node",
-        "whether this program has started the cluster, so that nothing else will join it",
+        "whether this program has started the cluster, and which processes that has",
+    ),
+    PrivateName(
+        "ray._private.services",
+        "ConsolePopen",
+        "starts Ray's own processes, in the process group of this program",
+    ),
+    PrivateName(
+        "ray._private.node:Node", "dead_processes", "whether a cluster's own processes have ended"
     ),
     PrivateName(
         "ray.rllib.env.env_runner_group:EnvRunnerGroup",
@@ -308,6 +319,37 @@ def starts_cluster() -> bool:
 
     node = worker._global_node
     return node is not None and node.head
+
+
+@contextmanager
+def in_own_process_groups() -> Iterator[None]:
+    """Gives the processes that Ray starts in this block process groups of their own.
+
+    A signal to this program's group, as from ``timeout`` or a cluster's manager, then reaches this
+    program alone, which still needs them to save a checkpoint. On Linux the kernel ends them with
+    this program; elsewhere Ray needs the common group for that.
+    """
+    from ray._private import services
+
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    start = services.ConsolePopen
+    services.ConsolePopen = functools.partial(start, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = start
+
+
+def ended_ray_processes() -> dict[str, int]:
+    """The processes of this program's own cluster that have ended, with their exit codes."""
+    from ray._private import worker
+
+    node = worker._global_node
+    if node is None or not node.head:
+        return {}
+    return {name: process.returncode for name, process in node.dead_processes()}
 
 
 def check_ray_head(address: str) -> None:

@@ -19,6 +19,7 @@ from rllib_ptm.ray_private import (
     check_ray_head,
     container_cpus,
     default_ray_folder,
+    in_own_process_groups,
     job_with_folders,
     uses_tls,
 )
@@ -144,13 +145,14 @@ def ray_cluster(
         start = {"num_cpus": claimed, "num_gpus": gpus, "include_dashboard": False}
         start["_temp_dir"] = session_folder()
     try:
-        ray.init(
-            address=address or "local",
-            log_to_driver=options.verbose > 0,
-            logging_level=_log_level(options.verbose),
-            job_config=job_with_folders(IMPORT_FOLDERS),
-            **start,
-        )
+        with in_own_process_groups():
+            ray.init(
+                address=address or "local",
+                log_to_driver=options.verbose > 0,
+                logging_level=_log_level(options.verbose),
+                job_config=job_with_folders(IMPORT_FOLDERS),
+                **start,
+            )
     except Exception as error:
         where = "Ray cannot be started here" if address is None else f"--ray-address: {address}"
         reason = " ".join(str(error).split())

@@ -5,9 +5,13 @@ Tune alone would end at once, and a run without regular checkpoints would be los
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -19,12 +23,21 @@ from ray.tune.schedulers import (
     PopulationBasedTraining,
     TrialScheduler,
 )
+from rich.console import Console
 
-from rllib_ptm.cli.run.exit_codes import exit_code_of, handle_signal
+from rllib_ptm.cli.run.exit_codes import (
+    EXIT_FAILED,
+    EXIT_TERMINATED,
+    exit_code_of,
+    handle_signal,
+)
+from rllib_ptm.cli.run.storage_faults import last_good
+from rllib_ptm.cli.show.messages import print_errors
 from rllib_ptm.cli.show.trial_progress import number_in
-from rllib_ptm.ray_private import forget_handled
+from rllib_ptm.ray_private import ended_ray_processes, forget_handled
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
+_SECONDS_BETWEEN_CHECKS = 0.5
 
 
 class StopRequest:
@@ -135,3 +148,44 @@ def signals_of_a_run() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             handle_signal(number, handler)
+
+
+@contextmanager
+def ends_with_ray(name: str, folder: Path) -> Iterator[None]:
+    """Within the block, this process ends soon after Ray's own processes have ended.
+
+    A signal to all processes of a machine or of a job ends those as well. Nothing can be saved
+    then, and Ray waits for them for a minute, where no exception can interrupt it.
+
+    Args:
+        name: The experiment.
+        folder: The run's folder.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_SECONDS_BETWEEN_CHECKS):
+            if ended := ended_ray_processes():
+                _exit_without_ray(name, folder, ended)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _exit_without_ray(name: str, folder: Path, ended: Mapping[str, int]) -> None:
+    """Ends this process at once, and says why."""
+    with suppress(OSError):
+        Console().show_cursor()  # which a live table hides
+        sys.stdout.flush()
+    by_sigterm = {-signal.SIGTERM, EXIT_TERMINATED} & set(ended.values())
+    if INTERRUPTED.is_set() or by_sigterm:  # this process may be too busy to handle the signal
+        why = f"{INTERRUPTED.name} has ended Ray's own processes too, so nothing could be saved"
+    else:
+        why = f"Ray's own processes have ended: {', '.join(sorted(ended))}"
+    print_errors([f"{name}: {why}; {last_good(folder) or 'no checkpoint is left'}"])
+    os._exit(INTERRUPTED.exit_code or (EXIT_TERMINATED if by_sigterm else EXIT_FAILED))

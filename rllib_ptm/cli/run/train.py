@@ -82,7 +82,7 @@ def _train_all(
 ) -> int:
     """Adds the results of each experiment to ``finished``; returns the exit code of a signal."""
     from rllib_ptm import register
-    from rllib_ptm.cli.run.interrupt import INTERRUPTED
+    from rllib_ptm.cli.run.interrupt import INTERRUPTED, ends_with_ray
     from rllib_ptm.cli.run.storage_faults import explained
     from rllib_ptm.cli.run.tune_run import fit, resume
 
@@ -95,7 +95,10 @@ def _train_all(
         register()
         for run in runs:
             _announce(run, console)
-            with explained(run.experiment.name, run.folder):
+            with (
+                explained(run.experiment.name, run.folder),
+                ends_with_ray(run.experiment.name, run.folder),
+            ):
                 if run.left is not None:
                     grid = resume(run.left, plain=plain)
                 else:
