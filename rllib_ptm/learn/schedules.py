@@ -10,7 +10,7 @@ def interpolate(steps: float, start: float, end: float, duration_steps: float) -
     return start + (end - start) * min(max(steps / duration_steps, 0.0), 1.0)
 
 
-def exploration_epsilon(env_steps: int, config: Any) -> float:
+def exploration_epsilon(env_steps: float, config: Any) -> float:
     """ε: the probability of a random action.
 
     Args:
@@ -21,7 +21,7 @@ def exploration_epsilon(env_steps: int, config: Any) -> float:
     return interpolate(env_steps, initial, final, config.epsilon_anneal_steps)
 
 
-def mining_alpha(env_steps: int, config: Any) -> float:
+def mining_alpha(env_steps: float, config: Any) -> float:
     """α: the share of exploration in the mining loss, from 1 to 0; exploitation has the rest.
 
     Args:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rllib_ptm.checks.errors import Problems, located, unknown_name
+from rllib_ptm.checks.errors import InputError, Problems, located, unknown_name
 from rllib_ptm.cli.read.experiment import Experiment, played_tasks
 from rllib_ptm.cli.read.result_keys import reported_keys
 from rllib_ptm.cli.read.scheduler_settings import PbtSettings
-from rllib_ptm.tasks.metrics import LOSS_PATH
+from rllib_ptm.tasks.metrics import ENV_STEPS, LOSS_PATH, SCHEDULE_PATH
 
 if TYPE_CHECKING:
     from rllib_ptm import PTMConfig
@@ -38,6 +39,9 @@ def check_with_rllib(experiment: Experiment) -> None:
             with problems.collect():
                 configs.append(_checked(variant))
         problems.raise_if_any()
+        for config in configs:
+            with problems.collect():
+                _check_schedules(experiment.stop, config)
         with problems.collect():
             check_effects(experiment.config, configs)
         if isinstance(experiment.scheduler_settings, PbtSettings):
@@ -100,6 +104,28 @@ def _check_losses(experiment: Experiment, config: Mapping[str, Any]) -> None:
         if key is not None and key.startswith(LOSS_PATH) and key not in losses:
             with problems.collect():
                 raise unknown_name(place, key, losses)
+    problems.raise_if_any()
+
+
+def _check_schedules(stop: Mapping[str, float], config: PTMConfig) -> None:
+    """A run ends as soon as a stop key is at least its value, which a falling one is at once."""
+    from rllib_ptm.learn.schedules import exploration_epsilon, mining_alpha
+
+    problems = Problems()
+    for name, schedule in (("epsilon", exploration_epsilon), ("alpha", mining_alpha)):
+        value = stop.get(f"{SCHEDULE_PATH}{name}", math.inf)
+        first, last = schedule(0, config), schedule(math.inf, config)
+        with problems.collect():
+            if first >= value:
+                raise InputError(
+                    f"stop.{SCHEDULE_PATH}{name}: a run ends as soon as it is at least {value:g}, "
+                    f"and it begins at {first:g}; stop by {ENV_STEPS} instead"
+                )
+            if last < value < math.inf:
+                raise InputError(
+                    f"stop.{SCHEDULE_PATH}{name}: it goes from {first:g} to {last:g}, so it is "
+                    f"never at least {value:g}"
+                )
     problems.raise_if_any()
 
 

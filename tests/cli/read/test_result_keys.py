@@ -71,6 +71,37 @@ def test_a_loss_that_the_method_lacks_is_refused(changes: dict[str, Any], messag
     check_with_rllib(experiment(config=TINY["config"], **changes))  # ptm has both
 
 
+@pytest.mark.parametrize(
+    ("stop", "more", "message"),
+    [
+        ({"schedules/epsilon": 0.1}, {}, "at least 0.1, and it begins at 1; stop by num_env_steps"),
+        (
+            {"schedules/alpha": 1},
+            {},
+            "stop.schedules/alpha: a run ends as soon as it is at least 1",
+        ),
+        ({"schedules/epsilon": 0.4}, {"epsilon_initial": 0.2}, "goes from 0.2 to 0.05, so it is"),
+        (
+            {"schedules/epsilon": 0.1},
+            {"epsilon_initial": {"grid_search": [0.05, 0.2]}, "epsilon_final": 0.3},
+            "begins at 0.2",
+        ),
+        ({"schedules/epsilon": 0.1}, {"epsilon_initial": 0.05, "epsilon_final": 0.2}, ""),
+    ],
+)
+def test_a_schedule_that_is_at_its_stop_value_at_once_is_refused(
+    stop: dict[str, float], more: dict[str, Any], message: str
+) -> None:
+    run = experiment(stop=stop, config={**TINY["config"], **more})
+    if not message:
+        check_with_rllib(run)
+        return
+    with pytest.raises(InputError) as error:
+        check_with_rllib(run)
+    assert message in str(error.value)
+    assert len(error.value.lines) == 1
+
+
 def test_the_metrics_of_a_run() -> None:
     plain = reported_metrics(experiment(config={**TINY["config"], "method": "refil"}))
     assert "env_runners/win_rate/3m_vs_2m" in plain
