@@ -32,6 +32,12 @@ from rllib_ptm.play.runner_calls import RunnerCalls
 from rllib_ptm.tasks.metrics import EPISODES, WIN_RATE, WIN_RATE_MEAN, WINS
 
 _SECONDS_BETWEEN_CHECKS = 0.2
+# Why the evaluation no longer waits for a runner.
+_OVERTAKEN = (
+    "another runner has played the same games by now, so the evaluation ends without its answer; "
+    "it is used again once it has answered"
+)
+_TIME_IS_OVER = "the time of the evaluation is over; it is used again once it has answered"
 
 
 class EvaluationIncompleteError(RuntimeError):
@@ -76,7 +82,8 @@ def play_on_group(
             calls.wait_for_any(min(seconds, _SECONDS_BETWEEN_CHECKS))
             evaluation.collect()
     finally:
-        calls.take_out_of_service(calls.runners())
+        why = _TIME_IS_OVER if evaluation.remaining else _OVERTAKEN
+        calls.take_out_of_service(calls.runners(), why)
     return [evaluation.outcomes[number] for number in range(len(schedule))]
 
 

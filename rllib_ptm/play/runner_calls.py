@@ -158,19 +158,23 @@ class RunnerCalls:
                 logger.warning("%s %d is lost: %.300s", self._name, runner, reason)
         return answers
 
-    def take_out_of_service(self, runners: Iterable[int]) -> None:
+    def take_out_of_service(
+        self, runners: Iterable[int], why: str = "the others go on without it"
+    ) -> None:
         """Lets nothing wait any longer for runners that have not answered.
 
         Args:
             runners: Runners with open calls; nothing happens to those out of service already.
+            why: For the log.
         """
         for runner in self._in_service(runners):
             mark_lost(self._group, runner)
             logger.warning(
-                "%s %d has not answered for %.3g s: the others go on without it",
+                "%s %d has not answered for %.3g s: %s",
                 self._name,
                 runner,
                 self._open[runner].seconds,
+                why,
             )
 
     def replace_hung(self) -> list[int]:
