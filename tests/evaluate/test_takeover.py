@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from rllib_ptm.envs.starcraft.tasks import parse_tasks
 from rllib_ptm.evaluate.runner_group import EvaluationIncompleteError, play_on_group
 from rllib_ptm.play.evaluation_episodes import evaluation_episodes
 from rllib_ptm.play.runner_calls import Answer
 
-SCHEDULE = evaluation_episodes(parse_tasks("2m_vs_2m"), 4, seed=7)
+SCHEDULE = evaluation_episodes(["2m_vs_2m"], 4, seed=7)
 
 
 class TwoRunners:

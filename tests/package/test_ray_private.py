@@ -18,7 +18,14 @@ from rllib_ptm.ray_private import CALLED, INTERNAL, OVERRIDDEN, PrivateName
 
 PACKAGE = Path(rllib_ptm.__file__).parent
 TABLE = Path(ray_private.__file__)
-OF_PYTHON = {"_asdict", "_fields", "_replace", "_make", "_fields_"}  # namedtuple, ctypes
+OF_PYTHON = {
+    "_asdict",
+    "_fields",
+    "_replace",
+    "_make",
+    "_fields_",
+    "_exit",
+}  # namedtuple, ctypes, os
 
 
 def parsed() -> Iterator[tuple[Path, ast.Module]]:
