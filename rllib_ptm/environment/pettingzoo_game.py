@@ -36,6 +36,7 @@ from rllib_ptm.environment.pettingzoo_teams import (
     PettingZooTeams,
     ResumablePettingZooTeams,
 )
+from rllib_ptm.environment.process_teams import ProcessTeams, ResumableProcessTeams
 
 logger = logging.getLogger(__name__)
 
@@ -119,14 +120,25 @@ class PettingZooGame:
         """Does nothing: the environment was made on this machine."""
 
     def make(self, num_envs: int, options: PlayOptions = IN_THIS_PROCESS) -> Teams:
-        """Starts N environments; see ``TeamGame.make``.
+        """Starts N environments; see ``TeamGame.make``. Those that draw stay in this process.
 
         Raises:
             InputError: An environment cannot be made, or does not draw if pictures are wanted.
         """
         if options.render:
             return DrawnPettingZooTeams(self.name, self._make_drawn, num_envs, self._description)
-        kind = ResumablePettingZooTeams if self._description.resumable else PettingZooTeams
+        resumable = self._description.resumable
+        if options.processes:
+            spread = ResumableProcessTeams if resumable else ProcessTeams
+            return spread(
+                self.name,
+                self._make_env,
+                num_envs,
+                self._description,
+                options.processes,
+                options.timeout_s,
+            )
+        kind = ResumablePettingZooTeams if resumable else PettingZooTeams
         return kind(self.name, self._make_env, num_envs, self._description)
 
     def with_settings(

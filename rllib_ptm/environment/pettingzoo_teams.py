@@ -35,7 +35,7 @@ from rllib_ptm.environment.pettingzoo_spec import (
 
 logger = logging.getLogger(__name__)
 
-_STATE_OF_ENV = "env"  # prefix of the arrays of an environment in a saved state
+_STATE_OF_ENV = "env."  # then place, dot, name: the arrays of an environment in a saved state
 
 
 class BrokenContractError(InputError, FailingEnvironmentError):
@@ -294,14 +294,7 @@ class PettingZooTeams:
     def _fail(self, env: int, error: Exception) -> None:
         """Ends the episode of an environment that has failed."""
         place = self._places[env]
-        logger.warning(
-            "%s, seed %d: %s: %s; the environment is made anew",
-            self._where(env),
-            place.seed,
-            type(error).__name__,
-            error,
-        )
-        logger.debug("where it failed", exc_info=error)
+        log_failure(self._name, place.task, place.num_steps, place.seed, error)
         self.num_restarts += 1
         self.last_error = error
         self._playing[env] = False
@@ -312,8 +305,7 @@ class PettingZooTeams:
 
     def _where(self, env: int) -> str:
         place = self._places[env]
-        step = f"step {place.num_steps}" if place.num_steps else "reset"
-        return f"environment {self._name!r}, task {place.task!r}, {step}"
+        return _moment(self._name, place.task, place.num_steps)
 
     def _breach(
         self, env: int, observations: Any, table: Any, rewards: Any, error: Exception
@@ -372,7 +364,7 @@ class ResumablePettingZooTeams(PettingZooTeams):
                         f"{self._where(env)}: get_state()[{key!r}]: expected a plain array, found "
                         f"{shown(value)}"
                     )
-                state[f"{_STATE_OF_ENV}.{env}.{key}"] = array.copy()
+                state[f"{_STATE_OF_ENV}{env}.{key}"] = array.copy()
         return state
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> Record:
@@ -390,7 +382,7 @@ class ResumablePettingZooTeams(PettingZooTeams):
                     place.env = self._make_env()
                 # Some environments need a reset before anything else.
                 place.env.reset(seed=place.seed, options={TASK: place.task})
-                prefix = f"{_STATE_OF_ENV}.{env}."
+                prefix = f"{_STATE_OF_ENV}{env}."
                 place.env.set_state(
                     {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
                 )
@@ -425,6 +417,66 @@ class DrawnPettingZooTeams(PettingZooTeams):
                 f"{picture.shape}"
             )
         return picture.astype(np.uint8, copy=False)
+
+
+def log_failure(name: str, task: str, num_steps: int, seed: int, error: Exception) -> None:
+    """Warns that an episode is lost.
+
+    Args:
+        name: The environment's name.
+        task: The episode's task.
+        num_steps: Its steps so far; 0 = it fails at reset.
+        seed: Its seed.
+        error: The reason.
+    """
+    kind = type(error).__name__
+    where = _moment(name, task, num_steps)
+    logger.warning("%s, seed %d: %s: %s; the environment is made anew", where, seed, kind, error)
+    logger.debug("where it failed", exc_info=error)
+
+
+def join_states(states: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The state of all places, from those of some places each, in their order."""
+    joined = {
+        name: np.concatenate([state[name] for state in states])
+        for name in states[0]
+        if not name.startswith(_STATE_OF_ENV)
+    }
+    first = 0
+    for state in states:
+        joined |= _moved(state, first)
+        first += len(state["seeds"])
+    return joined
+
+
+def split_state(state: Mapping[str, np.ndarray], first: int, end: int) -> dict[str, np.ndarray]:
+    """The state of the places from ``first`` to before ``end``, from that of all."""
+    shared = {k: v[first:end] for k, v in state.items() if not k.startswith(_STATE_OF_ENV)}
+    places = {k: v for k, v in state.items() if k.startswith(_STATE_OF_ENV)}
+    return shared | {
+        k: v for k, v in _moved(places, -first).items() if 0 <= _place(k) < end - first
+    }
+
+
+def _moved(state: Mapping[str, np.ndarray], by: int) -> dict[str, np.ndarray]:
+    """The arrays of the environments, with other numbers of places."""
+    moved = {}
+    for name, array in state.items():
+        if name.startswith(_STATE_OF_ENV):
+            rest = name.removeprefix(_STATE_OF_ENV).partition(".")[2]
+            moved[f"{_STATE_OF_ENV}{_place(name) + by}.{rest}"] = array
+    return moved
+
+
+def _place(name: str) -> int:
+    """The place in the name of an environment's array."""
+    return int(name.removeprefix(_STATE_OF_ENV).partition(".")[0])
+
+
+def _moment(name: str, task: str, num_steps: int) -> str:
+    """Where an episode is, for messages."""
+    step = f"step {num_steps}" if num_steps else "reset"
+    return f"environment {name!r}, task {task!r}, {step}"
 
 
 # What an environment's values may raise where they are written into the arrays.
