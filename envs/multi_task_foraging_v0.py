@@ -25,7 +25,15 @@ from pettingzoo.utils.conversions import aec_wrapper_fn
 from ..checks.errors import unknown_name
 from ..checks.settings import read_settings
 from .foraging.features import COLUMNS, LARGEST_FEATURE, NUM_FEATURES, features
-from .foraging.field import NUM_ACTIONS, Field, action_mask, is_over, reward, share_collected
+from .foraging.field import (
+    NUM_ACTIONS,
+    Field,
+    action_mask,
+    is_over,
+    offsets,
+    reward,
+    share_collected,
+)
 from .foraging.field import visible as visible_entities
 from .foraging.game import Game, check_machine
 from .foraging.render import picture
@@ -345,10 +353,10 @@ class MultiTaskForaging(ParallelEnv[str, Observation, int]):
     def _show(self, field: Field) -> None:
         """Makes what agents are shown of the episode."""
         self._field = field
+        apart, limit = offsets(field), self.settings.time_limit_steps
         self._mask = action_mask(field)
-        self._visible = visible_entities(field, self.settings.sight)
-        limit = self.settings.time_limit_steps
-        self._entities = features(field, self._visible, self._mask, limit)
+        self._visible = visible_entities(field, apart, self.settings.sight)
+        self._entities = features(field, apart, self._visible, self._mask, limit)
 
     def _now(self) -> Field:
         """The episode in progress."""

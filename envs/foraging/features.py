@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from .field import NUM_ACTIONS, BoolArray, Field
+from .field import NUM_ACTIONS, BoolArray, Field, IntArray
 from .tasks import LARGEST_SIDE
 
 FloatArray = npt.NDArray[np.float32]
@@ -39,12 +39,13 @@ NUM_FEATURES = sum(COLUMNS.values())
 
 
 def features(
-    field: Field, visible: BoolArray, action_mask: BoolArray, time_limit: int
+    field: Field, offsets: IntArray, visible: BoolArray, action_mask: BoolArray, time_limit: int
 ) -> FloatArray:
     """[E, D] in the order of ``COLUMNS``; zero for absent entities.
 
     Args:
         field: The game.
+        offsets: [A, E, 2].
         visible: [A, E].
         action_mask: [A, U].
         time_limit: The number of steps after which the game ends.
@@ -56,8 +57,7 @@ def features(
     table[:, 2] = field.remaining
     table[:, _LEVEL] = _level_features()[field.level]
     table[:, _POSITION] = _position_features(field.task.rows, field.task.columns)[*field.cell.T]
-    table[:agents, _FOOD] = _nearest(field, visible, slice(agents, None))
-    table[:agents, _PLAYER] = _nearest(field, visible, slice(agents))
+    table[:agents, _NEAREST] = _nearest(field, offsets, visible)
     table[:, _TIME] = 1 - field.step / time_limit
     table[:agents, _MAY_DO] = action_mask
     if field.step:
@@ -66,26 +66,25 @@ def features(
     return table
 
 
-def _nearest(field: Field, visible: BoolArray, kind: slice) -> FloatArray:
-    """[A, 4] where each agent's nearest entity of a kind is: east, north, its level, 1 = seen.
+def _nearest(field: Field, offsets: IntArray, visible: BoolArray) -> FloatArray:
+    """[A, 8] the nearest food and the nearest other player of each agent, as far as it sees them.
 
-    Of several that are equally near, it is the first one from the north, then from the west.
+    For both: east, north, level, 1 = seen. Of several that are equally near, it is the first one
+    from the north, then from the west.
     """
     agents = field.agents
-    apart = field.cell[kind] - field.cell[:agents, None]  # A,K,2
-    seen = visible[:, kind].copy()
-    if kind.start is None:
-        np.fill_diagonal(seen, False)  # not the agent itself
-    in_order = field.cell[kind] @ (LARGEST_SIDE, 1)
-    distance = np.abs(apart).sum(-1) * LARGEST_SIDE**2 + in_order
-    nearest = np.where(seen, distance, np.iinfo(np.int64).max).argmin(-1)
-    rows = np.arange(agents)
-    found = np.empty((agents, 4), np.float32)
-    found[:, 0] = apart[rows, nearest, 1] / CELLS_PER_UNIT
-    found[:, 1] = -apart[rows, nearest, 0] / CELLS_PER_UNIT
-    found[:, 2] = field.level[kind][nearest] / LEVELS_PER_UNIT
-    found[:, 3] = 1
-    return found * seen[rows, nearest, None]
+    rows = np.arange(agents)[:, None]
+    rank = np.abs(offsets).sum(-1) * LARGEST_SIDE**2 + field.cell @ _IN_ORDER
+    rank[~visible] = _UNSEEN
+    rank[rows, rows] = _UNSEEN  # not the agent itself
+    kinds = rank[:, agents:].argmin(-1) + agents, rank[:, :agents].argmin(-1)
+    nearest = np.stack(kinds, -1)  # A,2
+    found = np.empty((agents, 2, 4), np.float32)
+    found[:, :, :2] = offsets[rows, nearest, ::-1] * _EAST_NORTH
+    found[:, :, 2] = field.level[nearest] / LEVELS_PER_UNIT
+    found[:, :, 3] = 1
+    found *= (rank[rows, nearest] < _UNSEEN)[:, :, None]
+    return found.reshape(agents, 8)
 
 
 def _slice(first: str, last: str) -> slice:
@@ -97,11 +96,14 @@ def _slice(first: str, last: str) -> slice:
 
 _LEVEL = _slice("level", "level_is")
 _POSITION = _slice("from_centre", "waves")
-_FOOD = _slice("nearest_food", "nearest_food")
-_PLAYER = _slice("nearest_player", "nearest_player")
+_NEAREST = _slice("nearest_food", "nearest_player")
 _TIME = _slice("time_left", "time_left")
 _MAY_DO = _slice("may_do", "may_do")
 _DID_LAST = _slice("did_last", "did_last")
+
+_IN_ORDER = np.array([LARGEST_SIDE, 1])  # cells from the north, then from the west
+_UNSEEN = np.iinfo(np.int64).max
+_EAST_NORTH = np.array([1, -1]) / CELLS_PER_UNIT
 
 
 @cache

@@ -7,6 +7,7 @@ first), ``U`` actions. A cell is a row from the north and a column from the west
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -48,24 +49,28 @@ class Field:
         """A."""
         return len(self.last_action)
 
-    @property
+    @cached_property
     def present(self) -> BoolArray:
         """[E] True = the entity exists in this episode, also when it is eaten."""
         return self.level > 0
 
-    @property
+    @cached_property
     def remaining(self) -> BoolArray:
         """[E] True = it is on the grid now."""
-        remaining = self.present
+        remaining = self.present.copy()
         remaining[self.agents :] &= ~self.eaten
         return remaining
 
 
-def visible(field: Field, sight: int) -> BoolArray:
+def offsets(field: Field) -> IntArray:
+    """[A, E, 2] the rows and columns from each agent to each entity."""
+    return field.cell - field.cell[: field.agents, None]
+
+
+def visible(field: Field, offsets: IntArray, sight: int) -> BoolArray:
     """[A, E] True = the agent sees the entity: it is at most ``sight`` rows and columns away."""
-    apart = np.abs(field.cell[: field.agents, None] - field.cell).max(-1)
-    remaining = field.remaining
-    return (apart <= sight) & remaining[: field.agents, None] & remaining
+    near = (np.abs(offsets) <= sight).all(-1)
+    return near & field.remaining[: field.agents, None] & field.remaining
 
 
 def action_mask(field: Field) -> BoolArray:
