@@ -226,7 +226,8 @@ class PettingZooTeams:
         place.agents = list(agents)
         place.living = sorted(((agent, self._slot[agent]) for agent in agents), key=_by_slot)
         self._has_body[env] = False
-        self._has_body[env, [slot for _, slot in place.living]] = True
+        slots = [slot for _, slot in place.living]
+        self._has_body[env, slots] = self._present[env, slots] = True
         self._visible[env] = self._mask[env] = 0
         self._mask[env, :, ONLY_ACTION] = 1
 
@@ -268,8 +269,6 @@ class PettingZooTeams:
     def _new_record(self) -> Record:
         """A copy of what the episodes show now."""
         np.logical_or(self._present, self._entities.any(-1), out=self._present)
-        of_agents = self._present[:, : len(self._agents)]
-        np.logical_or(of_agents, self._has_body, out=of_agents)
         return {
             ENTITIES: self._entities.copy(),
             VISIBLE: np.packbits(self._visible, axis=-1),
