@@ -23,10 +23,10 @@ SMALLEST_SIDE, LARGEST_SIDE = 5, 50
 TASK_SETS: dict[str, tuple[str, ...]] = {
     "foraging_small": (
         "5x5-2p-1f-coop",
-        "6x6-2p-2f-coop",
-        "7x7-2p-2f-coop",
+        "6x6-2p-2f",
+        "6x6-3p-2f-coop",
+        "7x7-3p-3f",
         "8x8-2p-2f-coop",
-        "8x8-3p-2f-coop",
     ),
     "foraging_large": (
         "8x8-2p-2f-coop",
