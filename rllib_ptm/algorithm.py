@@ -129,6 +129,13 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         """The defaults: the training regime of the reference implementation."""
         return PTMConfig()
 
+    def __repr__(self) -> str:
+        """RLlib's own text; before there is a config, as in an error of the constructor, the name.
+
+        RLlib's own would fail there, in the place of that error.
+        """
+        return super().__repr__() if self.config is not None else type(self).__name__
+
     def setup(self, config: Any) -> None:
         """Builds env runners and learners, and the driver's own parts.
 

@@ -7,8 +7,8 @@ function                          settings                       called by
 ================================  =============================  ===============================
 ``set_environment_variables``     ``ENVIRONMENT_VARIABLES``      the command ``rllib``, first of
                                                                  all; env runners in Ray actors
-``make_importable``               import path                    ``rllib train``, for the user's own
-                                                                 callbacks
+``make_importable``               import path                    ``rllib``, for callbacks and
+                                                                 environments of the user's own
 ``prepare_learner_process``       C allocator, unfilled arrays   ``PTMLearner.build``
 ``prepare_env_runner_process``    unfilled arrays                ``TeamEnvRunner``
 ``freeze_existing_objects``       garbage collector              ``TeamEnvRunner``, while it has

@@ -220,7 +220,11 @@ CALLED = (
         "_registered",
         "the names that are registered, for the nearest match of one that is not",
     ),
-    PrivateName("ray.tune.registry:_Registry", "_to_flush", "likewise, before Ray has started"),
+    PrivateName(
+        "ray.tune.registry:_Registry",
+        "_to_flush",
+        "likewise, before Ray has started; what is registered there outlives a cluster",
+    ),
 )
 
 OVERRIDDEN = (
@@ -391,6 +395,21 @@ def registered_environments() -> list[str]:
 
     pairs = {*_global_registry._registered, *_global_registry._to_flush}
     return sorted(name for category, name in pairs if category == ENV_CREATOR)
+
+
+@contextmanager
+def kept_registrations() -> Iterator[None]:
+    """Keeps what is registered before a cluster starts, where Ray forgets it as the cluster ends.
+
+    A cluster may start and end inside.
+    """
+    from ray.tune.registry import _global_registry
+
+    waiting = dict(_global_registry._to_flush)
+    try:
+        yield
+    finally:
+        _global_registry._to_flush.update(waiting)
 
 
 def config_attribute(key: str) -> str:

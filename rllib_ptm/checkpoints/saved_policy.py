@@ -23,6 +23,7 @@ from rllib_ptm.checks.errors import located
 from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
 from rllib_ptm.config.keys import PTM_KEYS
 from rllib_ptm.environment.contract import Column, TeamSpec
+from rllib_ptm.environment.names import check_named_by_user
 from rllib_ptm.learn.rl_module import (
     AIMS,
     ENVIRONMENT,
@@ -82,8 +83,14 @@ class SavedPolicy(NamedTuple):
         """A config of the same networks and environment, to play in this process.
 
         Args:
-            env: The environment's name, if it has another one in this process.
+            env: The environment's name in this process. It is needed where the checkpoint names
+                a function, which is not called otherwise.
+
+        Raises:
+            InputError: It is needed, or there is no such environment.
         """
+        if env is None:
+            check_named_by_user(self.config["env"])
         config = CheckedAlgorithmConfig().environment(
             env or self.config["env"], env_config=dict(self.config["env_config"])
         )

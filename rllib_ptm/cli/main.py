@@ -56,7 +56,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Multi-task cooperative learning on StarCraft micro-battles.",
+    help="Multi-task cooperative learning, on StarCraft micro-battles and in other environments.",
 )
 train_app = typer.Typer(cls=StrictGroup, no_args_is_help=True, help="Train.")
 example_app = typer.Typer(no_args_is_help=True, help="Experiments that come with the package.")
@@ -118,7 +118,7 @@ def _message(error: TyperException, words: Sequence[str]) -> str:
     option = getattr(error, "option_name", None)
     if option is not None and (instead := replacement(option, words[0])):
         return f"{option}: {instead}"
-    if len(words) > 1 and words[0] == "train" and words[1].endswith((".yaml", ".yml")):
+    if len(words) > 1 and words[0] == "train" and words[1].endswith((".yaml", ".yml", ".py")):
         return f"{words[1]}: a file comes after the word file: rllib train file {words[1]}"
     if words and words[0] in REMOVED_COMMANDS:
         return f"{words[0]}: {REMOVED_COMMANDS[words[0]]}"
@@ -138,7 +138,10 @@ def train(
     """Train by options, or by a file: rllib train file X.yaml."""
     if context.invoked_subcommand is None:
         from rllib_ptm.cli.read.experiment import read_experiment
+        from rllib_ptm.cli.run.cluster import set_ray_variables
 
+        make_importable(Path.cwd())
+        set_ray_variables(joins_cluster=options.ray_address is not None)
         spec = {"run": algo, "env": env, "config": read_json_object("--config", config)}
         keys, stop = options.experiment_keys(), options.stop_conditions()
         _train([read_experiment(experiment_name, spec, "command line", keys, stop)], options)
@@ -188,15 +191,18 @@ def run_example(name: ExampleName, options: TrainOptions) -> None:
 
 def _train_file(path: Path, options: TrainOptions) -> None:
     from rllib_ptm.cli.read.experiment import read_experiments
+    from rllib_ptm.cli.run.cluster import import_ray, set_ray_variables
 
-    make_importable(path.parent)
+    make_importable(path.parent, Path.cwd())
+    set_ray_variables(joins_cluster=options.ray_address is not None)
+    if path.suffix == ".py":
+        import_ray(options.verbose, joins_cluster=options.ray_address is not None)
     _train(read_experiments(path, options.experiment_keys(), options.stop_conditions()), options)
 
 
 def _train(experiments: list[Experiment], options: TrainOptions) -> None:
     from rllib_ptm.cli.run.train import train as train_experiments
 
-    make_importable(Path.cwd())
     raise typer.Exit(train_experiments(experiments, options))
 
 

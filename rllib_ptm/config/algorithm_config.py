@@ -18,7 +18,7 @@ from rllib_ptm.config.builder_methods import (
     set_directly,
 )
 from rllib_ptm.config.callbacks import FUNCTION_EVENTS, callback_classes, check_functions
-from rllib_ptm.config.keys import ENV_CONFIG, check_attributes, check_values
+from rllib_ptm.config.keys import ENV_CONFIG, changed_values, check_attributes, check_values
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.environment.contract import TeamGame
 from rllib_ptm.environment.names import game_of
@@ -116,6 +116,10 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         if _making_defaults.get():
             return dict(values)
         return check_values(values, self._defaults, self)
+
+    def changed(self) -> dict[str, Any]:
+        """The keys and values that differ from the defaults, as ``update_from_dict`` takes them."""
+        return changed_values(self, self._defaults)
 
     @property
     def _defaults(self) -> AlgorithmConfig:

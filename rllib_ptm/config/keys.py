@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -104,18 +104,8 @@ def check_attributes(config: AlgorithmConfig, defaults: AlgorithmConfig) -> None
     Raises:
         InputError: A line for each thing that is wrong.
     """
-    own: set[str] = set()  # the keys of a user's subclass
-    if type(config) is not type(defaults):
-        own = vars(type(config)()).keys() - vars(defaults).keys()
-    skipped = {*own, *CONFIG_STATE, *_ADDED}
-    if config.in_evaluation and config.evaluation_config is None:  # RLlib made it
-        skipped |= _CHANGED_FOR_EVALUATION
-    problems, known = Problems(), vars(defaults)
-    for name, value in list(vars(config).items()):
-        if name in skipped or name.startswith("__"):  # Tune's keys begin with two underscores
-            continue
-        if name in known and _same(name, value, known[name]):
-            continue
+    problems = Problems()
+    for name, value in list(_changed(config, defaults)):
         key = argument_of(name)
         with problems.collect():
             plain = plain_numbers(f"config.{key}", value)
@@ -131,6 +121,32 @@ def check_attributes(config: AlgorithmConfig, defaults: AlgorithmConfig) -> None
             else:
                 _check_key("config", key, plain, defaults)
     problems.raise_if_any()
+
+
+def changed_values(config: AlgorithmConfig, defaults: AlgorithmConfig) -> dict[str, Any]:
+    """The keys and values of a config that do not have their defaults, as a dict takes them."""
+    known = vars(defaults)
+    return {
+        argument_of(name): value
+        for name, value in _changed(config, defaults)
+        if name not in known or value != known[name]  # an equal object of RLlib's own
+    }
+
+
+def _changed(config: AlgorithmConfig, defaults: AlgorithmConfig) -> Iterator[tuple[str, Any]]:
+    """The attributes of a config that do not have their defaults."""
+    own: set[str] = set()  # the keys of a user's subclass
+    if type(config) is not type(defaults):
+        own = vars(type(config)()).keys() - vars(defaults).keys()
+    skipped = {*own, *CONFIG_STATE, *_ADDED}
+    if config.in_evaluation and config.evaluation_config is None:  # RLlib made it
+        skipped |= _CHANGED_FOR_EVALUATION
+    known = vars(defaults)
+    for name, value in vars(config).items():
+        if name in skipped or name.startswith("__"):  # Tune's keys begin with two underscores
+            continue
+        if name not in known or not _same(name, value, known[name]):
+            yield name, value
 
 
 def check_env_config(env: Any, before: Mapping[str, Any], value: Any) -> None:

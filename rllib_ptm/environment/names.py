@@ -17,6 +17,7 @@ import cloudpickle
 
 from rllib_ptm.checks.errors import InputError, unknown_name
 from rllib_ptm.environment.contract import ActingRules, TeamGame
+from rllib_ptm.process import IMPORT_FOLDERS
 
 Creator = Callable[[Any], Any]
 
@@ -96,6 +97,33 @@ def check_name(env: Any) -> None:
         creator_of(env)
 
 
+def check_named_by_user(env: str, option: str = "env=", others: str = "") -> None:
+    """Checks an environment that a checkpoint names, and the user does not.
+
+    A checkpoint may come from anybody, and any function can be named in it. So it is played
+    without further ado only in a built-in environment, or in one that this program has registered.
+
+    Args:
+        env: The environment's name in the checkpoint.
+        option: How the user names an environment, for messages.
+        others: What else the user can do about one that is not registered, for messages.
+
+    Raises:
+        InputError: The user has to name it.
+    """
+    if env in BUILT_IN or _registered(env):
+        return
+    if _FUNCTION.fullmatch(env):
+        raise InputError(
+            f"the policy was trained in {env!r}; a function that a checkpoint names is only called "
+            f"if you name it too: {option}{env}"
+        )
+    raise InputError(
+        f"the policy was trained in {env!r}, which is not registered in this process; name the "
+        f"function that makes it: {option}package.module:function{others}"
+    )
+
+
 def acting_rules(env: str, env_config: Mapping[str, Any]) -> ActingRules | None:
     """What a built-in game knows of where its policy can act; None if that is all in the shapes.
 
@@ -160,15 +188,39 @@ def _imported(path: str) -> Creator:
     """The function ``package.module:function``.
 
     Raises:
-        InputError: There is no such module or function.
+        InputError: There is no such module or function, or the module raises.
     """
     module_name, _, name = path.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(f"env: {path!r}: cannot import {module_name!r}: {error}") from error
+    except ModuleNotFoundError as error:
+        if f"{module_name}.".startswith(f"{error.name}."):
+            places = ", ".join((*IMPORT_FOLDERS, "Python's own path"))
+            raise InputError(
+                f"env: {path!r}: there is no module {error.name!r} in {places}"
+            ) from error
+        raise InputError(
+            f"env: {path!r}: the module {module_name!r} cannot be imported: {error}"
+        ) from error
+    except (Exception, SystemExit) as error:  # the user's module runs, and may raise anything
+        raise InputError(
+            f"env: {path!r}: the module {module_name!r} cannot be imported: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     creator = getattr(module, name, None)
     if not callable(creator):
-        own = [key for key, value in vars(module).items() if callable(value)]
-        raise unknown_name(f"env: {path!r}: module {module_name!r}", name, own)
+        own = [
+            key
+            for key, value in vars(module).items()
+            if callable(value)
+            and not isinstance(value, type)
+            and getattr(value, "__module__", None) == module.__name__
+        ]
+        raise unknown_name(f"env: {path!r}: function of {module_name!r}", name, own)
+    if isinstance(creator, type):
+        raise InputError(
+            f"env: {path!r}: expected a function that takes an env_config and returns an "
+            f"environment, found a class; write one: def make_env(config): return "
+            f"{name}(**config)"
+        )
     return cast("Creator", creator)

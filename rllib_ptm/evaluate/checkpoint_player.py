@@ -29,7 +29,8 @@ class CheckpointPlayer:
         tasks: The tasks to play; by default those of the training. Larger teams than those need
             free slots in the policy, ``action_head: entity``, or features and actions that do not
             depend on the size of a team.
-        env: The environment's name, if it has another one in this process than in training.
+        env: The environment's name in this process; by default as in training. A function that a
+            checkpoint names, ``module:function``, is only called if it is named here too.
         env_config: Settings of the environment in place of the training's.
         at_least: Numbers of slots, where more than the tasks need are wanted; see
             ``TeamGame.slots``.
@@ -108,6 +109,7 @@ def evaluate_checkpoint(
     checkpoint: str | pathlib.Path,
     *,
     tasks: str | Sequence[str] | None = None,
+    env: str | None = None,
     episodes_per_task: int = 100,
     seed: int = 0,
 ) -> list[TaskResult]:
@@ -116,13 +118,14 @@ def evaluate_checkpoint(
     Args:
         checkpoint: A checkpoint's folder.
         tasks: The tasks to play; by default those of the training.
+        env: The environment's name in this process; see ``CheckpointPlayer``.
         episodes_per_task: Number of episodes of each task.
         seed: Seed of the episodes; see ``evaluation_episodes``.
 
     Raises:
         InputError: The folder is no checkpoint of PTM, or the tasks do not fit the policy.
     """
-    player = CheckpointPlayer(checkpoint, tasks=tasks)
+    player = CheckpointPlayer(checkpoint, tasks=tasks, env=env)
     try:
         return player.results(episodes_per_task, seed)
     finally:

@@ -75,7 +75,8 @@ class Comparison:
     Args:
         checkpoints: Their folders.
         tasks: The tasks to play; by default those that all were trained on.
-        env: The environment's name, if it has another one in this process than in training.
+        env: The environment's name in this process; by default as in training. A function that a
+            checkpoint names, ``module:function``, is only called if it is named here too.
         env_config: Settings of the environment in place of the first one's.
 
     Attributes:
@@ -97,7 +98,8 @@ class Comparison:
         self.notes: list[str] = []
         self._folders = [str(folder) for folder in checkpoints]
         policies = [read_policy(folder) for folder in checkpoints]
-        self._check_same_environment(policies)
+        if env is None:
+            self._check_same_environment(policies)
         chosen = self._shared_tasks(policies) if tasks is None else tasks
         first = (
             policies[0]

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import ray
+from ray import tune
+from ray.tune.registry import _global_registry
 
 import rllib_ptm
 from rllib_ptm import ray_private
@@ -123,3 +125,14 @@ def test_nothing_else_of_ray_is_overridden() -> None:
                 if name in vars(base) or f"self.{name} " in source or f"self.{name}:" in source:
                     found.add(name)
     assert found - {"_abc_impl"} == {private.name for private in OVERRIDDEN}
+
+
+def test_what_is_registered_before_a_cluster_outlives_it() -> None:
+    assert not ray.is_initialized()
+    tune.register_env("before_a_cluster", lambda config: config["found"])
+    with ray_private.kept_registrations():
+        _global_registry._to_flush.clear()  # as a cluster's start does, and its end forgets all
+        assert ray_private.registered_creator("before_a_cluster") is None
+    creator = ray_private.registered_creator("before_a_cluster")
+    assert creator is not None
+    assert creator({"found": 3}) == 3

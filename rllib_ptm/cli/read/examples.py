@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rllib_ptm.checks.errors import InputError, unknown_name
 
+FORMS = (".yaml", ".py")  # of an experiment's file
+
 
 def examples_folder() -> Path:
     """The folder of the examples: in the installed package, or beside it in a source tree."""
@@ -18,7 +20,11 @@ def examples_folder() -> Path:
 
 def examples() -> dict[str, Path]:
     """The example files by name, without their extension."""
-    return {path.stem: path for path in sorted(examples_folder().glob("*.yaml"))}
+    return {
+        path.stem: path
+        for path in sorted(examples_folder().iterdir())
+        if path.suffix in FORMS and not path.name.startswith("_")
+    }
 
 
 def example(name: str) -> Path:
@@ -34,16 +40,17 @@ def example(name: str) -> Path:
 
 
 def description(path: Path) -> str:
-    """An example's own description: the comment in its first line."""
+    """An example's own description: the comment, or Python's docstring, in its first line."""
     with path.open(encoding="utf-8") as file:
-        return file.readline().removeprefix("#").strip()
+        return file.readline().strip().strip('#"').strip()
 
 
 def find_experiment_file(path: Path) -> Path:
     """The file at that path, or else the installed example of that name.
 
     Args:
-        path: A path, or ``tuned_examples/NAME.yaml`` or ``NAME.yaml`` for an example.
+        path: A path, or for an example its name with its ending, with or without the folder
+            ``tuned_examples``.
 
     Raises:
         InputError: There is no such file.
@@ -55,12 +62,17 @@ def find_experiment_file(path: Path) -> Path:
     if is_file:
         return path
     known = examples()
-    if path.suffix == ".yaml" and path.parent.name in ("", "tuned_examples") and path.stem in known:
-        return known[path.stem]
+    found = known.get(path.stem) if path.parent.name in ("", "tuned_examples") else None
+    if found is not None and found.name == path.name:
+        return found
     if is_folder:
         raise InputError(f"{path}: expected a file, found a folder")
-    beside = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-    shipped = [f"tuned_examples/{name}.yaml" for name in known]
+    beside = [
+        str(other)
+        for other in (path.parent.iterdir() if path.parent.is_dir() else ())
+        if other.suffix in FORMS
+    ]
+    shipped = [f"tuned_examples/{example.name}" for example in known.values()]
     nearest = difflib.get_close_matches(str(path), [*beside, *shipped], n=1, cutoff=0.5)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     raise InputError(f"{path}: there is no such file{hint} (examples: {', '.join(shipped)})")

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from rllib_ptm.checks.errors import InputError, Problems, located, unknown_name
 from rllib_ptm.checks.settings import Settings, one_of, read_settings
 from rllib_ptm.cli.read.limits import MOST_TRIALS
+from rllib_ptm.cli.read.python_file import read_python_experiment
 from rllib_ptm.cli.read.result_keys import check_stop, reported_keys
 from rllib_ptm.cli.read.sample_seeds import with_sample_seeds
 from rllib_ptm.cli.read.scheduler_settings import (
@@ -226,13 +227,16 @@ def read_experiments(
     """Reads an experiment file.
 
     Args:
-        path: A YAML file in Ray's classic form.
+        path: A YAML file in Ray's classic form, or a Python file that defines ``config``; see
+            ``python_file``. To run the latter imports Ray.
         chosen: Keys of an experiment from the command line, which replace the file's.
         stop: Stop conditions from the command line, likewise.
 
     Raises:
         InputError: The file cannot be read, or something in it cannot be used.
     """
+    if path.suffix == ".py":
+        return [read_experiment(path.stem, read_python_experiment(path), str(path), chosen, stop)]
     content = read_yaml(path)
     form = "{name: {run, env, stop, checkpoint_config, config}}"
     if not isinstance(content, Mapping) or not content:
@@ -375,7 +379,7 @@ def played_tasks(config: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str,
     env = config["env"]
     games, problems = [], Problems()
     for variant in variants({"env_config": config.get("env_config") or {}}, "config"):
-        with problems.collect(), located("config."):
+        with problems.collect(), _located_game():
             games.append((variant["env_config"], game_of(env, variant["env_config"])))
     problems.raise_if_any()
     tasks = tuple(dict.fromkeys(task for _, game in games for task in game.tasks))
@@ -387,6 +391,20 @@ def played_tasks(config: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str,
         return tasks, tasks
     with located("config.evaluation_config: "):
         return tasks, game_of(env, {**games[0][0], **other}).tasks
+
+
+@contextmanager
+def _located_game() -> Iterator[None]:
+    """Says in messages which key of an experiment is meant: ``env_config``, or ``env`` itself."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            *(
+                f"config.{line}" if line.startswith("env_config") else f"env: {line}"
+                for line in error.lines
+            )
+        ) from None
 
 
 def _environment(beside: str | None, inside: Any) -> str:

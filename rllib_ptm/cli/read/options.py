@@ -19,8 +19,8 @@ _ClusterOption = partial(Option, rich_help_panel="Ray cluster")
 ExperimentFile = Annotated[
     Path,
     Argument(
-        help="A YAML file {name: {run, env, stop, checkpoint_config, config}}, "
-        "or an example: tuned_examples/NAME.yaml.",
+        help="A YAML file {name: {run, env, stop, checkpoint_config, config}}, a Python file that "
+        "defines config and stop, or an example: tuned_examples/NAME.yaml.",
         show_default=False,
     ),
 ]
@@ -29,13 +29,20 @@ CheckpointFolders = Annotated[
     list[Path],
     Argument(
         metavar="CHECKPOINT...",
-        help="A checkpoint's folder. Several are compared with the first, on the same battles.",
+        help="A checkpoint's folder. Several are compared with the first, on the same episodes.",
         show_default=False,
     ),
 ]
 
 Algorithm = Annotated[str | None, Option("--algo", "--run", "-a", "-r", help="The algorithm: PTM.")]
-Environment = Annotated[str | None, Option("--env", "-e", help="The environment: multi_task_sc2.")]
+Environment = Annotated[
+    str | None,
+    Option(
+        "--env",
+        "-e",
+        help="The environment: multi_task_sc2, or a function that makes one, module:function.",
+    ),
+]
 Config = Annotated[
     str, Option("--config", "-c", metavar="JSON", help="The algorithm's settings, as JSON.")
 ]
@@ -189,9 +196,17 @@ class EvaluateOptions:
         Option(help="Task names, separated by commas, or a task set (default: the trained ones)."),
     ] = None
     episodes: Annotated[int, Option(min=1, max=MOST_EPISODES, help="Episodes of each task.")] = 100
-    seed: Annotated[int, Option(min=0, help="Seed of the battles.")] = 0
+    env: Annotated[
+        str | None,
+        Option(
+            metavar="MODULE:FUNCTION",
+            help="What makes the environment, if it is your own; or the Python file that "
+            "registers it.",
+        ),
+    ] = None
+    seed: Annotated[int, Option(min=0, help="Seed of the episodes.")] = 0
     backend: Annotated[
-        str | None, Option(help="What simulates the battles (default: as in training).")
+        str | None, Option(help="What simulates StarCraft battles (default: as in training).")
     ] = None
     out: Annotated[
         Path | None, Option(help="A .json or .csv file to which the result is written, too.")

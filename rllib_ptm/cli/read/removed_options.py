@@ -27,7 +27,7 @@ _REMOVED_FOR: Mapping[str, str] = {  # what to do instead -> the options
         "--wandb-key --wandb-project --wandb-run-name"
     ),
     "rllib train file X.yaml": "--config-file -f",
-    "a file is YAML; a script in Python needs no command": "--filetype --type",
+    "a file's name says it: X.yaml or X.py": "--filetype --type",
     "it is -v now": "--v",
     "it is -vv now": "--vv",
     "only whole episodes count; it is --episodes now": "--steps",
@@ -42,7 +42,7 @@ REMOVED_OPTIONS: Mapping[str, str] = {
 
 # Other commands still have these options.
 _REMOVED_OPTIONS_OF_EVALUATE: Mapping[str, str] = {
-    **dict.fromkeys(("--algo", "--run", "--env"), _IN_CHECKPOINT),
+    **dict.fromkeys(("--algo", "--run"), _IN_CHECKPOINT),
     "--config": f"{_IN_CHECKPOINT}; see --tasks, --backend and --seed",
 }
 

@@ -201,6 +201,49 @@ def tune_space(config: Mapping[str, Any], place: str = "config") -> dict[str, An
     return made
 
 
+def written_space(value: Any, place: str) -> Any:
+    """What a YAML file has in the place of Tune's objects, at any depth of mappings.
+
+    Args:
+        value: A value of a config in Python.
+        place: Where it stands, for messages.
+
+    Raises:
+        InputError: It is a distribution that no YAML file can name.
+    """
+    from ray.tune.search.sample import (
+        Categorical,
+        Domain,
+        Float,
+        Integer,
+        LogUniform,
+        Normal,
+        Quantized,
+    )
+
+    if isinstance(value, Mapping):
+        return {key: written_space(inner, f"{place}.{key}") for key, inner in value.items()}
+    if not isinstance(value, Domain):
+        return value
+    if isinstance(value, Categorical):
+        return {"choice": list(value.categories)}
+    if not isinstance(value, (Float, Integer)):
+        raise InputError(
+            f"{place}: a function draws it, which the command cannot check or note down; use one "
+            f"of {', '.join(SPACES)}"
+        )
+    sampler = value.get_sampler()
+    step = [sampler.q] if isinstance(sampler, Quantized) else []
+    inner = sampler.get_sampler() if isinstance(sampler, Quantized) else sampler
+    if isinstance(inner, Normal):
+        name, arguments = "randn", [inner.mean, inner.sd]
+    else:
+        kind = "randint" if isinstance(value, Integer) else "uniform"
+        name = f"log{kind}" if isinstance(inner, LogUniform) else kind
+        arguments = [value.lower, value.upper]
+    return {f"{'q' if step else ''}{name}": [*arguments, *step]}
+
+
 def searched_keys(config: Mapping[str, Any]) -> list[str]:
     """The keys that hold spaces; keys of nested mappings are joined by ``/``, as Tune does."""
     return ["/".join(path) for path, _ in _spaces(config, ())]

@@ -50,6 +50,17 @@ _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS_FRAME 
 _MOST_THREADS = 8  # networks as small as these keep no more threads busy
 
 
+def set_ray_variables(*, joins_cluster: bool = False) -> None:
+    """Sets the variables that Ray reads when it is imported, be it by a file of the user's own.
+
+    Args:
+        joins_cluster: The cluster runs already, so the user's own token is needed.
+    """
+    for name, value in _RAY_VARIABLES.items():
+        if name != "RAY_AUTH_MODE" or not joins_cluster:
+            os.environ.setdefault(name, value)
+
+
 def import_ray(verbose: int = 0, *, joins_cluster: bool = False) -> None:
     """Imports Ray so that it prints no more than was asked for.
 
@@ -57,9 +68,7 @@ def import_ray(verbose: int = 0, *, joins_cluster: bool = False) -> None:
         verbose: 0 = nothing, 1 = information, 2 = everything.
         joins_cluster: The cluster runs already, so the user's own token is needed.
     """
-    for name, value in _RAY_VARIABLES.items():
-        if name != "RAY_AUTH_MODE" or not joins_cluster:
-            os.environ.setdefault(name, value)
+    set_ray_variables(joins_cluster=joins_cluster)
     import ray.rllib
     import ray.tune  # noqa: F401
 

@@ -10,25 +10,30 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from typer import Exit
 
-from rllib_ptm.checks.errors import InputError
+from rllib_ptm.checks.errors import InputError, located
 from rllib_ptm.cli.read.options import EvaluateOptions
-from rllib_ptm.cli.run.cluster import import_ray
+from rllib_ptm.cli.read.python_file import run_python_file
+from rllib_ptm.cli.run.cluster import import_ray, set_ray_variables
+from rllib_ptm.cli.run.exit_codes import EXIT_FAILED
 from rllib_ptm.cli.show.comparison_table import (
     NAMES,
     check_number,
     comparison_records,
     comparison_table,
 )
-from rllib_ptm.cli.show.messages import working
+from rllib_ptm.cli.show.messages import print_errors, working
 from rllib_ptm.cli.show.task_table import (
     check_result_file,
     task_table,
     write_records,
     write_results,
 )
+from rllib_ptm.environment.contract import FailingEnvironmentError
 from rllib_ptm.environment.film import check_film_file, write_film
-from rllib_ptm.environment.names import BUILT_IN, game_of
+from rllib_ptm.environment.names import STARCRAFT, check_name, check_named_by_user, game_of
+from rllib_ptm.process import make_importable
 from rllib_ptm.replay.array_files import local_path
 
 _MARKER = "rllib_checkpoint.json"
@@ -36,6 +41,7 @@ _MARKER = "rllib_checkpoint.json"
 _POLICY_CONFIG = "policy/config.json"
 # Keys of env_config that options replace.
 _OPTIONS = {"tasks": "--tasks", "backend": "--backend", "save_replay_dir": "--save-replay"}
+_OF_STARCRAFT = {"backend", "save_replay_dir"}
 
 
 def evaluate(checkpoints: Sequence[Path], options: EvaluateOptions) -> None:
@@ -47,6 +53,7 @@ def evaluate(checkpoints: Sequence[Path], options: EvaluateOptions) -> None:
 
     Raises:
         InputError: There is no such checkpoint, or an option cannot be used.
+        Exit: The environment fails again and again.
     """
     folders = [local_path(checkpoint) for checkpoint in checkpoints]
     for checkpoint, folder in zip(checkpoints, folders, strict=True):
@@ -54,26 +61,35 @@ def evaluate(checkpoints: Sequence[Path], options: EvaluateOptions) -> None:
             raise _not_a_checkpoint(checkpoint, folder)
     _check_files(options)
     changes = _changes(options)
+    env = _environment(options.env)
     for folder in folders:
-        _check_settings(folder, changes)
-    if len(folders) == 1:
-        _evaluate_one(folders[0], changes, options)
-    else:
-        _compare(folders, changes, options)
+        _check_settings(folder, env, changes)
+    try:
+        if len(folders) == 1:
+            _evaluate_one(folders[0], env, changes, options)
+        else:
+            _compare(folders, env, changes, options)
+    except FailingEnvironmentError as error:
+        print_errors([str(error)])
+        raise Exit(EXIT_FAILED) from error
 
 
-def _evaluate_one(folder: Path, changes: Mapping[str, Any], options: EvaluateOptions) -> None:
+def _evaluate_one(
+    folder: Path, env: str | None, changes: Mapping[str, Any], options: EvaluateOptions
+) -> None:
     console = Console()
     with working(console, f"Playing {options.episodes} episodes of each task"):
         import_ray()
         from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer  # imports torch and JAX
 
         with _options_named():
-            player = CheckpointPlayer(folder, env_config=changes)
+            player = CheckpointPlayer(folder, env=env, env_config=changes)
         try:
+            if options.render is not None:  # first, as some environments have no pictures
+                with located("--render: "):
+                    pictures = player.pictures(options.seed)
+                write_film(options.render, pictures)
             results = player.results(options.episodes, options.seed)
-            if options.render is not None:
-                write_film(options.render, player.pictures(options.seed))
         finally:
             player.close()
     console.print(task_table(results))
@@ -82,7 +98,12 @@ def _evaluate_one(folder: Path, changes: Mapping[str, Any], options: EvaluateOpt
     _print_written(console, options)
 
 
-def _compare(folders: Sequence[Path], changes: Mapping[str, Any], options: EvaluateOptions) -> None:
+def _compare(
+    folders: Sequence[Path],
+    env: str | None,
+    changes: Mapping[str, Any],
+    options: EvaluateOptions,
+) -> None:
     check_number(folders)
     for option, value in (("--render", options.render), ("--save-replay", options.save_replay)):
         if value is not None:
@@ -96,7 +117,7 @@ def _compare(folders: Sequence[Path], changes: Mapping[str, Any], options: Evalu
 
         others = {key: value for key, value in changes.items() if key != "tasks"}
         with _options_named():
-            comparison = Comparison(folders, tasks=changes.get("tasks"), env_config=others)
+            comparison = Comparison(folders, tasks=changes.get("tasks"), env=env, env_config=others)
         try:
             compared = comparison.play(options.episodes, options.seed)
         finally:
@@ -149,19 +170,51 @@ def _with_option(line: str) -> str:
     return line
 
 
-def _check_settings(folder: Path, changes: Mapping[str, Any]) -> None:
+def _environment(named: str | None) -> str | None:
+    """The environment that the user names; None = that of each checkpoint.
+
+    A Python file is run, as it may register the environments of the checkpoints.
+    """
+    set_ray_variables()  # the user's own code may import Ray
+    make_importable(Path.cwd())
+    if named is None or not named.endswith(".py"):
+        return named
+    file = Path(named)
+    if not file.is_file():
+        raise InputError(f"--env: {named!r}: there is no such file")
+    make_importable(file.parent)
+    import_ray()
+    with located("--env: "):
+        run_python_file(file)
+    return None
+
+
+def _check_settings(folder: Path, named: str | None, changes: Mapping[str, Any]) -> None:
     """Checks the options before Ray is loaded, which takes seconds.
 
     It reads one file of the checkpoint, and leaves one that is damaged to the check of them all.
+
+    Args:
+        folder: The checkpoint.
+        named: The environment that the user names; None = the checkpoint's.
+        changes: The keys of ``env_config`` that the options replace.
     """
     try:
         config = json.loads((folder / _POLICY_CONFIG).read_text())
-        env, env_config = config["env"], config["env_config"]
+        trained_in, env_config = str(config["env"]), config["env_config"]
     except (OSError, ValueError, KeyError, TypeError):
         return
-    if env in BUILT_IN:
-        with _options_named():
-            game_of(env, env_config).with_settings(changes)
+    if named is None:
+        with located(f"{folder}: "):
+            check_named_by_user(trained_in, "--env ", ", or the file that registers it: --env X.py")
+    env = named or trained_in
+    for key in _OF_STARCRAFT & changes.keys():
+        if env != STARCRAFT:
+            raise InputError(f"{_OPTIONS[key]}: it changes nothing in {env!r}, only in {STARCRAFT}")
+    with located("--"):
+        check_name(env)
+    with _options_named():
+        game_of(env, env_config).with_settings(changes)
 
 
 def _check_files(options: EvaluateOptions) -> None:

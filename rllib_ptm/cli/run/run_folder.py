@@ -34,6 +34,7 @@ CHANGEABLE_CONFIG = (
 )
 _DERIVED = ("name", "tasks")  # the folder's name, and the tasks of the config
 _MISSING = "not set"
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def new_run_folder(storage: Path, name: str) -> Path:
@@ -183,7 +184,8 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _model_or_text(value: Any) -> Any:
-    return value.model_dump() if hasattr(value, "model_dump") else str(value)
+    """An object of Python's as text, without its address, which differs in each process."""
+    return value.model_dump() if hasattr(value, "model_dump") else _ADDRESS.sub("", str(value))
 
 
 def _compared(record: Mapping[str, Any]) -> dict[str, Any]:

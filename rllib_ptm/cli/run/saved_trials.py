@@ -6,6 +6,7 @@ has a whole checkpoint is found, and nothing that damage spares is lost.
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,7 @@ from rllib_ptm.checkpoints.folder import (
 from rllib_ptm.checkpoints.saved_policy import CONFIG_FILE, check_algorithm, saved_settings
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings, SchedulerSettings
-from rllib_ptm.cli.read.search_space import grid_size, is_space, searched_keys
+from rllib_ptm.cli.read.search_space import grid_size, searched_keys
 from rllib_ptm.cli.run.run_folder import (
     CHANGEABLE_CONFIG,
     config_differences,
@@ -203,7 +204,7 @@ def _trained_config(
     keys = free_keys(experiment)
     if not keys <= flat.keys():
         return None
-    filled: dict[str, Any] = json.loads(json.dumps(experiment.config))
+    filled = copy.deepcopy(experiment.config)
     for key in keys:
         *parents, last = key.split("/")
         place = filled
@@ -356,11 +357,23 @@ def _is_met(stop: Mapping[str, float], result: Mapping[str, Any]) -> bool:
 
 
 def _with_resources(config: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """A trial's config with the keys that a resumed run may change as they are now."""
-    searched = {key for key in CHANGEABLE_CONFIG if is_space(chosen.get(key))}
-    now = [key for key in CHANGEABLE_CONFIG if key not in searched]
+    """A trial's config with the keys that a resumed run may change as they are now.
+
+    So are values that JSON has not, such as classes: the files may hold no more than their names.
+    """
+    objects = [key for key, value in chosen.items() if not _is_json(value)]
+    searched = {key.split("/")[0] for key in searched_keys(chosen)}
+    now = [key for key in (*CHANGEABLE_CONFIG, *objects) if key not in searched]
     kept = {key: value for key, value in config.items() if key not in now}
     return kept | {key: chosen[key] for key in now if key in chosen}
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _last_index(folder: Path) -> int:

@@ -28,6 +28,7 @@ from rllib_ptm.cli.run.exit_codes import EXIT_FAILED, sigterm_as_exception
 from rllib_ptm.cli.show.messages import working
 from rllib_ptm.cli.show.trial_report import report_interrupted, report_trial
 from rllib_ptm.cli.show.trial_table import best_first, trial_table, trials_compete
+from rllib_ptm.ray_private import kept_registrations
 
 if TYPE_CHECKING:
     from ray.tune import ResultGrid
@@ -91,7 +92,11 @@ def _train_all(
     cores = options.ray_num_cpus or machine_cores()
     trials = max(experiment.max_concurrent_trials or 1 for experiment in experiments)
     plain = options.verbose > 0
-    with ray_cluster(options, needed, cores, trials), sigterm_as_exception():  # Ray sets its own
+    with (
+        kept_registrations(),  # the trained policies are played after the cluster's end
+        ray_cluster(options, needed, cores, trials),
+        sigterm_as_exception(),  # Ray sets its own
+    ):
         register()
         for run in runs:
             _announce(run, console)

@@ -45,11 +45,17 @@ def report_trial(experiment: Experiment, result: Result, episodes: int, console:
         console.print(f"{experiment.name}: {escape(broken)}", highlight=False, soft_wrap=True)
     with working(console, f"Playing {episodes} episodes of each task"):
         from rllib_ptm.checkpoints.contents import CheckpointError
+        from rllib_ptm.environment.contract import FailingEnvironmentError
         from rllib_ptm.evaluate.checkpoint_player import evaluate_checkpoint
 
         try:
-            rows = evaluate_checkpoint(chosen.path, episodes_per_task=episodes, seed=FINAL_SEED)
-        except CheckpointError as error:  # the other trials can be played
+            rows = evaluate_checkpoint(
+                chosen.path,
+                env=experiment.config["env"],
+                episodes_per_task=episodes,
+                seed=FINAL_SEED,
+            )
+        except (CheckpointError, FailingEnvironmentError) as error:  # others can be played
             _print_error(f"{experiment.name}: the {which} checkpoint cannot be played:", str(error))
             return False
     plot, stored = folder / "win_rate.png", folder / "final.json"

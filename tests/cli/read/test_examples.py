@@ -17,7 +17,8 @@ from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.methods import METHODS
 
-EXAMPLES = examples()
+ALL = examples()
+EXAMPLES = {name: path for name, path in ALL.items() if path.suffix == ".yaml"}
 
 
 OTHER_METHODS = [method for method in METHODS if method != "ptm"]
@@ -80,7 +81,8 @@ def test_a_comment_stands_over_each_key(name: str) -> None:
 def test_list_shows_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["example", "list"]) == 0
     output = capsys.readouterr().out
-    assert all(name in output for name in EXAMPLES)
+    assert all(name in output for name in ALL)
+    assert "__init__" not in output
 
 
 def test_get_prints_the_file_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

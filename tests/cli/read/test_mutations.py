@@ -27,7 +27,7 @@ from rllib_ptm.cli.run import train
 from rllib_ptm.cli.run.cluster import needed_resources
 
 GOOD_FILES: list[dict[str, Any]] = [
-    yaml.safe_load(path.read_text()) for path in examples().values()
+    yaml.safe_load(path.read_text()) for path in examples().values() if path.suffix == ".yaml"
 ]
 CONFIG = json.dumps({"lr": 0.001, "env_config": {"tasks": ["3m_vs_3m"]}})
 STOP = '{"training_iteration": 3}'
