@@ -216,7 +216,7 @@ def test_a_build_that_fails_ends_what_it_has_started(
 
 @pytest.mark.slow
 def test_an_env_runner_that_hangs_is_replaced_and_delays_one_iteration_only(
-    make_config: MakeConfig, make_algorithm: MakeAlgorithm
+    make_config: MakeConfig, make_algorithm: MakeAlgorithm, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = make_config().env_runners(num_env_runners=2)
     algorithm = make_algorithm(config)
@@ -228,17 +228,18 @@ def test_an_env_runner_that_hangs_is_replaced_and_delays_one_iteration_only(
     os.kill(hung, signal.SIGSTOP)
     start = time.monotonic()
     algorithm.train()
-    assert 10 <= time.monotonic() - start < 30
-    seconds = []
+    assert time.monotonic() - start >= 10
+    waited_for = []
 
     def is_back() -> bool:
-        before = time.monotonic()
+        waited_for.append(len(algorithm._training_calls.idle()))
         algorithm.train()
-        seconds.append(time.monotonic() - before)
         return group.num_remote_worker_restarts() == 1
 
-    wait_until(is_back, seconds=120)
-    assert sorted(seconds)[-2] < 10  # the last iteration waits for the new runner's first episodes
+    wait_until(is_back, seconds=600)
+    assert set(waited_for) == {1}  # no iteration calls the hung runner, or waits for it
+    late = [one for one in caplog.records if "the others go on without it" in one.getMessage()]
+    assert len(late) == 1
     algorithm.train()
     assert hung not in pids(group)
     assert other in pids(group)

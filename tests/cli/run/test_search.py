@@ -113,6 +113,8 @@ def test_asha_stops_what_is_worse(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_pbt_exploits_a_checkpoint_and_explores_from_it(tmp_path: Path) -> None:
     config = {**TINY["config"], "lr": 1e-3, "seed": {"grid_search": [1, 2]}}
+    # Trials are compared while both train: the first one must not end before the second one begins.
+    config["min_time_s_per_iteration"] = 5
     spec = {**TINY, **PBT, "config": config, "max_concurrent_trials": 2}
     run_search(tmp_path, {**spec, "stop": {"training_iteration": 8}})
     (log,) = (tmp_path / "results" / "search").glob("pbt_policy_*.txt")

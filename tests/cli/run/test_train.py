@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import wait_until
 from PIL import Image
 
 from rllib_ptm.cli.show.trial_report import FINAL_SEED
@@ -162,6 +164,75 @@ def test_a_signal_saves_and_resume_continues(tiny: Path, number: int, code: int)
     assert f"tiny: goes on from iteration {played} (" in "".join(said)
     assert f"iteration {played + 1}," in said[-1]
     assert trials_of(tiny.parent) == [trial]
+
+
+ENDLESS = ["--stop", '{"training_iteration": 1000000}', "--checkpoint-freq", "1"]
+
+
+def processes_of(session: int) -> list[int]:
+    """The processes that have begun in a session, whichever groups they are in."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(ValueError, OSError):
+            state, _, _, of_session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(of_session) == session and state != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reaches", ["its group", "all of its processes"])
+def test_sigterm_to_many_processes_ends_the_run_in_time(tiny: Path, reaches: str) -> None:
+    """As ``timeout`` and clusters send it. Ray itself would wait a minute, and end with 1."""
+    process = subprocess.Popen(
+        [*RLLIB, "train", "file", tiny.name, *ENDLESS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: bool(list(tiny.parent.glob("results/*/*/checkpoint_000002"))), 240)
+    if reaches == "its group":
+        os.killpg(process.pid, signal.SIGTERM)
+    else:
+        for number in processes_of(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGTERM)
+    output, errors = process.communicate(timeout=50)
+    assert process.returncode == 143
+    if reaches == "its group":
+        assert errors == ""
+        assert "The same command with --resume continues from there" in output
+    else:
+        (line,) = errors.splitlines()
+        assert "SIGTERM has ended Ray's own processes too, so nothing could be saved" in line
+        assert re.search(r"the last good checkpoint is .*/checkpoint_\d+$", line)
+    wait_until(lambda: not processes_of(process.pid), 60)
+
+
+READ_ONLY = """
+"$@" &
+until ls results/*/*/checkpoint_000001/rllib_checkpoint.json; do sleep 0.2; done >/dev/null 2>&1
+run=$(ls -d results/*/)
+mount --bind $run $run && mount -o remount,bind,ro $run || { kill -9 $!; exit 77; }
+wait $!
+"""
+
+
+@pytest.mark.slow
+def test_a_disk_that_becomes_read_only_ends_in_one_line(tiny: Path) -> None:
+    command = [*RLLIB, "train", "file", tiny.name, *ENDLESS]
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, "sh", *command],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("this machine allows no mounts")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert ": Read-only file system; the last good checkpoint is " in line
 
 
 @pytest.mark.slow
