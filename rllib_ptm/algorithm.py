@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import ray
 import torch
+from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.core import (
     COMPONENT_LEARNER,
     COMPONENT_LEARNER_GROUP,
@@ -42,6 +43,7 @@ from rllib_ptm.checkpoints.settings_of_state import settings_of_state
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.checks.forks import refuse_forked_child
 from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
+from rllib_ptm.config.effects import keys_without_effect
 from rllib_ptm.deploy.warm_start import WarmStart, read_warm_start
 from rllib_ptm.environment.names import STARCRAFT
 from rllib_ptm.evaluate.during_training import GreedyEvaluation
@@ -106,6 +108,16 @@ class PTMConfig(CheckedAlgorithmConfig):
         self.evaluation_config = {"explore": False}
         self.evaluation_sample_timeout_s = 600.0
         self.evaluation_error_after_n_consecutive_skips = 3
+
+    def build_algo(self, *args: Any, **kwargs: Any) -> Algorithm:
+        """RLlib's method. It warns of keys that change nothing without another key.
+
+        Experiment files with such keys are refused. In Python a loop over methods may set them all.
+        """
+        algorithm = super().build_algo(*args, **kwargs)
+        for key, words in keys_without_effect([self]).items():
+            logger.warning("config.%s: it changes nothing without %s", key, words)
+        return algorithm
 
     def get_default_learner_class(self) -> type[PTMLearner]:
         """The learner that updates it."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from ray import tune
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.tune.search.variant_generator import generate_variants
 
@@ -289,3 +290,15 @@ def test_search_spaces_are_for_tune(build: Build, key: str, values: list[Any] | 
 def test_what_a_search_space_holds_is_checked(build: Build, message: str) -> None:
     with pytest.raises(InputError, match=message):
         build(PTMConfig())
+
+
+def test_building_warns_of_keys_that_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(AlgorithmConfig, "build_algo", lambda *_: None)
+    PTMConfig().training(method="qmix_atten", mining_lambda=3.0).build_algo()
+    (record,) = caplog.records
+    assert record.getMessage().startswith("config.mining_lambda: it changes nothing without method")
+    caplog.clear()
+    PTMConfig().training(method="ptm", mining_lambda=3.0).build_algo()
+    assert not caplog.records

@@ -7,99 +7,19 @@ compared by one file.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rllib_ptm.checkpoints.settings_of_state import check_settings, settings_of_state
 from rllib_ptm.checks.errors import InputError, Problems, located, shown
 from rllib_ptm.cli.read.scheduler_settings import PbtSettings
 from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
-from rllib_ptm.config.keys import PTM_KEYS, attribute_of
+from rllib_ptm.config.effects import keys_without_effect
+from rllib_ptm.config.keys import PTM_KEYS
 from rllib_ptm.config.rllib_settings import RLLIB_KEYS
-from rllib_ptm.methods import METHODS, Method
 
 _INTERVAL = "evaluation_interval"
 # What a trial of PBT takes from the checkpoint that it continues from.
 _IN_CHECKPOINT = ("seed", "warm_start")
-
-
-@dataclass(frozen=True)
-class Need:
-    """A row of the table.
-
-    Attributes:
-        words: What keys need, as the user writes it.
-        is_met: Whether a config has it.
-        keys: The keys that change nothing without it.
-    """
-
-    words: str
-    is_met: Callable[[Any], bool]
-    keys: tuple[str, ...]
-
-
-def _uses_lambda(method: Method) -> bool:
-    return method.by_priority and bool(method.terms)
-
-
-def _uses_alpha(method: Method) -> bool:
-    return method.shares(0.0) != method.shares(1.0)
-
-
-def _methods(uses: Callable[[Method], bool]) -> str:
-    return " or ".join(name for name, method in METHODS.items() if uses(method))
-
-
-def _starts_env_runners(config: Any) -> bool:
-    evaluates = bool(config.evaluation_interval)
-    return bool(config.num_env_runners or (evaluates and config.evaluation_num_env_runners))
-
-
-NEEDS = (
-    Need(
-        f"method: {_methods(_uses_lambda)}",
-        lambda config: _uses_lambda(METHODS[config.method]),
-        ("mining_lambda",),
-    ),
-    Need(
-        f"method: {_methods(_uses_alpha)}",
-        lambda config: _uses_alpha(METHODS[config.method]),
-        ("alpha_anneal_steps",),
-    ),
-    Need(
-        "joint_exploration above 0",
-        lambda config: config.joint_exploration > 0,
-        ("joint_exploration_steps", "joint_exploration_temperature"),
-    ),
-    Need(
-        "explore: true",
-        lambda config: config.explore,
-        ("epsilon_initial", "epsilon_final", "epsilon_anneal_steps", "joint_exploration"),
-    ),
-    Need("mixer: qmix", lambda config: config.mixer == "qmix", ("hypernet_dim", "mixing_dim")),
-    Need("grad_clip", lambda config: config.grad_clip is not None, ("grad_clip_by",)),
-    Need(
-        "num_learners: 1 or more",
-        lambda config: config.num_learners > 0,
-        ("learner_timeout_s", "custom_resources_per_learner"),
-    ),
-    Need(
-        "num_env_runners or evaluation_num_env_runners: 1 or more",
-        _starts_env_runners,
-        (
-            "num_cpus_per_env_runner",
-            "num_gpus_per_env_runner",
-            "custom_resources_per_env_runner",
-            "validate_env_runners_after_construction",
-            "restart_failed_env_runners",
-            "ignore_env_runner_failures",
-            "max_num_env_runner_restarts",
-            "delay_between_env_runner_restarts_s",
-            "env_runner_health_probe_timeout_s",
-            "env_runner_restore_timeout_s",
-        ),
-    ),
-)
 
 
 def check_evaluates(variants: Sequence[Mapping[str, Any]]) -> None:
@@ -137,20 +57,14 @@ def check_effects(written: Mapping[str, Any], configs: Sequence[CheckedAlgorithm
     Raises:
         InputError: A line for each key that changes nothing.
     """
-    problems = Problems()
-    defaults = type(configs[0])()
-    for need in NEEDS:
-        if any(need.is_met(config) for config in configs):
-            continue
-        for key in filter(written.__contains__, need.keys):
-            values = [getattr(config, attribute_of(key)) for config in configs]
-            if any(value != getattr(defaults, attribute_of(key)) for value in values):
-                with problems.collect():
-                    raise InputError(
-                        f"config.{key}: it changes nothing without {need.words}; found "
-                        f"{shown(written[key])}"
-                    )
-    problems.raise_if_any()
+    without = keys_without_effect(configs).items()
+    lines = [
+        f"config.{key}: it changes nothing without {words}; found {shown(written[key])}"
+        for key, words in without
+        if key in written
+    ]
+    if lines:
+        raise InputError(*lines)
 
 
 def check_mutations(

@@ -8,8 +8,8 @@ import pytest
 from searches import PBT, TINY, experiment
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.cli.read.effects import NEEDS
 from rllib_ptm.cli.read.rllib_check import check_with_rllib
+from rllib_ptm.config.effects import NEEDS
 from rllib_ptm.config.keys import PTM_KEYS, attribute_of
 from rllib_ptm.config.rllib_settings import RLLIB_KEYS
 
