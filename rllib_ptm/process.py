@@ -44,8 +44,8 @@ ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     # own, and a hundred times slower than sleeping as soon as another program needs that core. A
     # short spin is as fast, and gives the core up. Read when torch is loaded.
     "GOMP_SPINCOUNT": "10000",
-    # Battles are small: on a GPU they would be slower, and take memory from the learner. Read when
-    # JAX is loaded.
+    # A simulator on JAX is small: on a GPU it would be slower, and take memory from the learner.
+    # Read when JAX is loaded.
     "JAX_PLATFORMS": "cpu",
 }
 IMPORT_FOLDERS: list[str] = []  # what ``make_importable`` has added

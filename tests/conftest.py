@@ -9,6 +9,7 @@ from rllib_ptm.process import set_environment_variables
 
 set_environment_variables()  # as the command does, before torch and JAX are loaded
 
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import ray  # noqa: E402
 from small_networks import SMALL  # noqa: E402
@@ -16,6 +17,10 @@ from small_networks import SMALL  # noqa: E402
 from rllib_ptm.algorithm import PTMConfig  # noqa: E402
 from rllib_ptm.play.env_runner import TeamEnvRunner  # noqa: E402
 from rllib_ptm.replay.episodes import TeamEpisode  # noqa: E402
+
+# An example that takes long on a busy machine is no failure.
+hypothesis.settings.register_profile("no_deadline", deadline=None)
+hypothesis.settings.load_profile("no_deadline")
 
 TASKS = ["2m_vs_2m", "3m_vs_3m", "2m_vs_3m"]
 

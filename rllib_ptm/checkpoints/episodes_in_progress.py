@@ -2,7 +2,7 @@
 
 With them a resumed run continues exactly as the interrupted one would have. There is one file of
 plain arrays per env runner. New episodes start, and the log says so, if the saved ones no longer
-fit (other tasks, another number of battles) or the backend cannot save them.
+fit (other tasks, another number side by side) or the environment cannot save them.
 """
 
 from __future__ import annotations

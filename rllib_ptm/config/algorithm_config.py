@@ -252,7 +252,23 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
             )
         with located("config.evaluation_config: "):
             if evaluation := self.get_evaluation_config_object():
-                _check_same_policy(self.game, evaluation.game)
+                self._check_same_policy(evaluation.game)
+
+    def _check_same_policy(self, evaluated: TeamGame) -> None:
+        """Checks that the policy can play another game than that of the training."""
+        trained = self.game.spec
+        checks = [
+            ("features", trained.columns, evaluated.spec.columns),
+            ("actions", trained.actions, evaluated.spec.actions),
+        ]
+        if self.action_head == "entity":
+            checks.append(("aims of actions", trained.aims, evaluated.spec.aims))
+        for what, ours, theirs in checks:
+            if ours != theirs:
+                raise InputError(
+                    f"env_config: the evaluation has other {what} than the training, whose policy "
+                    f"plays it: expected {ours}, found {theirs}"
+                )
 
     def get_evaluation_config_object(self) -> Self | None:
         """RLlib's evaluation config, with the slots of the training: the networks are the same.
@@ -298,19 +314,6 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
             InputError: There is no such environment, or a line for each wrong setting.
         """
         return game_of(self.env, self.env_config)
-
-
-def _check_same_policy(trained: TeamGame, evaluated: TeamGame) -> None:
-    """Checks that the policy of one game can play another one."""
-    for what, ours, theirs in (
-        ("features", trained.spec.columns, evaluated.spec.columns),
-        ("actions", trained.spec.actions, evaluated.spec.actions),
-    ):
-        if ours != theirs:
-            raise InputError(
-                f"env_config: the evaluation has other {what} than the training, whose policy "
-                f"plays it: expected {ours}, found {theirs}"
-            )
 
 
 @cache

@@ -151,8 +151,8 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         0.0,
         ge=0.0,
         le=1.0,
-        description="probability that a team without contact to the enemy makes one move "
-        "together; 0 = ε-greedy alone, as in the paper",
+        description="probability that a team out of contact makes one move together; 0 = "
+        "ε-greedy alone, as in the paper",
     )
     joint_exploration_steps: int = Field(
         16, ge=1, le=10_000, description="steps of a joint move; contact ends it earlier"

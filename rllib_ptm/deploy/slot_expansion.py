@@ -40,8 +40,14 @@ def expand_slots(
 
     Raises:
         InputError: The games differ in more than slots; or the action head has an output for each
-            action, so new outputs would be untrained.
+            action, so new outputs would be untrained; or it needs aims that the new game does not
+            know.
     """
+    if action_head == "entity" and wanted.aims is None:
+        raise InputError(
+            f"the policy has action_head: entity, which needs to know the entity that each action "
+            f"aims at: {wanted.why_no_aims}"
+        )
     if trained.columns == wanted.columns and trained.actions == wanted.actions:
         return state
     _check_same_features(trained, wanted)

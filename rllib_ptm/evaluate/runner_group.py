@@ -74,7 +74,7 @@ def play_on_group(
             seconds = deadline - time.monotonic()
             if seconds <= 0:
                 raise EvaluationIncompleteError(
-                    f"{len(evaluation.remaining)} of {len(schedule)} evaluation games were not "
+                    f"{len(evaluation.remaining)} of {len(schedule)} evaluation episodes were not "
                     f"played within {timeout_s:g} s; see evaluation_sample_timeout_s and "
                     f"evaluation_num_env_runners"
                 )

@@ -29,7 +29,7 @@ from ray.rllib.utils.typing import StateDict
 
 from rllib_ptm.checks.forks import refuse_forked_child
 from rllib_ptm.environment.contract import PlayOptions, TeamGame, Teams
-from rllib_ptm.learn.rl_module import HIDDEN, team_spaces
+from rllib_ptm.learn.rl_module import AIMS, HIDDEN, team_spaces
 from rllib_ptm.play.callbacks import RunnerCallbacks
 from rllib_ptm.play.evaluation_episodes import EvaluationEpisode, evaluation_episodes
 from rllib_ptm.play.exploration import Exploration
@@ -83,9 +83,9 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         self._restarts_logged = 0
         self._training: tuple[Rollout, ModulePolicy] | None = None
         self.callbacks = RunnerCallbacks(self)
-        self.module = self.config.get_rl_module_spec(
-            spaces=self.get_spaces(), inference_only=True
-        ).build()
+        spec = self.config.get_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
+        spec.model_config = {**spec.model_config, AIMS: self._game.spec.aims}  # not the config's
+        self.module = spec.build()
 
     @property
     def task_names(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Exploration: ε-greedy for each agent, and joint moves of the whole team.
 
-Some behaviour pays only if all agents do it, for example to fall back until the enemies come in a
-line. Agents that explore independently rarely do so at the same time; see ``Exploration``.
+Some behaviour pays only if all agents do it, for example to gather before the first contact. Agents
+that explore independently rarely do so at the same time; see ``Exploration``.
 
 A team is in contact if one of its agents may do what aims at an entity, such as an attack.
 

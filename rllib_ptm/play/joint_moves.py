@@ -1,6 +1,6 @@
 """A bandit that draws the move that a whole team makes while it is out of contact.
 
-The team's position at contact decides much of a battle, and a battle after a bad move teaches
+The team's position at contact decides much of an episode, and an episode after a bad move teaches
 little. So the moves that led to high returns are drawn more often, as the meta-controller of
 Agent57 does with its policies (Badia et al., 2020). The average returns are exponential moving
 averages. Every env runner has its own bandit, which learns from that runner's episodes.

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pyarrow.fs
 import pytest
 
-from rllib_ptm.checkpoints.contents import CONTENTS_FILE, CheckpointError
+from rllib_ptm.checkpoints.contents import CONTENTS_FILE, VERSION, CheckpointError
 from rllib_ptm.checkpoints.folder import check_checkpoint, saved_progress, whole_checkpoint
 
 # Saves "new" over what is there and is killed at the given call of os.rename, or while writing.
@@ -207,11 +207,19 @@ def _garble_contents(folder: pathlib.Path) -> None:
 
 def _alter_contents(folder: pathlib.Path) -> None:
     text = (folder / CONTENTS_FILE).read_text()
-    (folder / CONTENTS_FILE).write_text(text.replace(": 2,", ":  2,"))
+    (folder / CONTENTS_FILE).write_text(text.replace(f": {VERSION},", f":  {VERSION},"))
 
 
 def _come_from_the_future(folder: pathlib.Path) -> None:
-    contents = json.loads((folder / CONTENTS_FILE).read_text()) | {"version": 9}
+    _have_version(9, folder)
+
+
+def _come_from_before(folder: pathlib.Path) -> None:
+    _have_version(2, folder)
+
+
+def _have_version(version: int, folder: pathlib.Path) -> None:
+    contents = json.loads((folder / CONTENTS_FILE).read_text()) | {"version": version}
     (folder / CONTENTS_FILE).write_text(json.dumps(contents))
 
 
@@ -224,7 +232,8 @@ def _come_from_the_future(folder: pathlib.Path) -> None:
         (_lose_contents, r"expected a checkpoint of PTM, but contents\.json is missing"),
         (_alter_contents, r"damaged: contents\.json was altered"),
         (_garble_contents, r"contents\.json cannot be read"),
-        (_come_from_the_future, r"of version 2, found 'rllib_ptm checkpoint' of version 9"),
+        (_come_from_the_future, r"of version 3, found 'rllib_ptm checkpoint' of version 9"),
+        (_come_from_before, r"of version 3, found 'rllib_ptm checkpoint' of version 2"),
     ],
 )
 def test_what_is_not_whole_is_refused(

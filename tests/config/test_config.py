@@ -174,6 +174,16 @@ def test_joint_exploration_needs_no_aims_where_contact_is_known() -> None:
         config._check_networks()
 
 
+def test_the_entity_head_is_evaluated_where_its_aims_hold() -> None:
+    army = {"backend": "sc2", "max_allies": 10, "max_enemies": 10}
+    config = PTMConfig().environment(env_config={"tasks": "9m_vs_9m", **army})
+    config.evaluation(evaluation_interval=1, evaluation_config={"env_config": {"tasks": "MMM"}})
+    config._check_evaluation()
+    config.training(action_head="entity")
+    with pytest.raises(InputError, match=r"evaluation_config: .* other aims of actions"):
+        config._check_evaluation()
+
+
 def test_another_environment_is_refused() -> None:
     with pytest.raises(InputError, match="multi_task_sc2"):
         PTMConfig().environment("CartPole-v1").validate()

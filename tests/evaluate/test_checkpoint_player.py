@@ -73,6 +73,13 @@ def test_larger_teams_need_the_entity_head(checkpoints: dict[str, pathlib.Path])
         evaluate_checkpoint(checkpoints["slot"], tasks="7m_vs_8m", episodes_per_task=1)
 
 
+def test_the_entity_head_needs_to_know_what_actions_aim_at(
+    checkpoints: dict[str, pathlib.Path],
+) -> None:
+    with pytest.raises(InputError, match=r"action_head: entity.*a medivac aims the actions"):
+        CheckpointPlayer(checkpoints["entity"], tasks="MMM", env_config={"backend": "sc2"})
+
+
 def test_several_checkpoints_play_the_same_battles(
     checkpoints: dict[str, pathlib.Path], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,14 +111,11 @@ def test_all_play_by_the_rules_of_the_first_and_on_slots_for_all(
 ) -> None:
     def changed(folder: Any, filesystem: Any = None) -> SavedPolicy:
         policy = read_policy(checkpoints[str(folder)])
-        changes = {"time_limit_steps": 60, "tasks": ("6m_vs_6m", "5m_vs_5m")}
-        return (
-            policy
-            if folder == "slot"
-            else policy._replace(
-                config={**policy.config, "env_config": {**policy.config["env_config"], **changes}}
-            )
-        )
+        if folder == "slot":
+            return policy
+        tasks = ["6m_vs_6m", "5m_vs_5m"]
+        env_config = {**policy.config["env_config"], "time_limit_steps": 60, "tasks": tasks}
+        return policy._replace(config={**policy.config, "env_config": env_config, "tasks": tasks})
 
     for module in (comparison, checkpoint_player):
         monkeypatch.setattr(module, "read_policy", changed)

@@ -155,7 +155,7 @@ def test_a_missing_runner_is_an_error_in_time(build: Callable[..., PTM]) -> None
     ray.kill(actor, no_restart=True)
     start = time.monotonic()
     assert algorithm.evaluate() == {}
-    with pytest.raises(EvaluationIncompleteError, match="15 of 15 evaluation games were not"):
+    with pytest.raises(EvaluationIncompleteError, match="15 of 15 evaluation episodes were not"):
         algorithm.evaluate()
     assert time.monotonic() - start < 20
 

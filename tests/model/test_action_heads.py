@@ -43,7 +43,7 @@ def inputs(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element")  # without plain actions
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(aims=any_aims, seed=draw.seeds)
 def test_any_order_of_aims_equals_a_plain_loop(aims: list[int], seed: int) -> None:
     network, (hidden, embedded, masks) = head(aims, seed), inputs(seed)

@@ -58,7 +58,7 @@ def gradients(loss: Tensor, team: TeamQ) -> dict[str, Tensor]:
 
 @every_head
 @every_mixer
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(sizes=draw.all_sizes(), seed=draw.seeds)
 def test_q_tot_and_targets(action_head: str, mixer: str, sizes: Sizes, seed: int) -> None:
     online, target = (draw.networks(sizes, seed + i, action_head, mixer) for i in range(2))
@@ -78,7 +78,7 @@ def test_q_tot_and_targets(action_head: str, mixer: str, sizes: Sizes, seed: int
 @every_head
 @every_mixer
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     sizes=draw.all_sizes(),
     seed=draw.seeds,

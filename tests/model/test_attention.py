@@ -18,7 +18,7 @@ def softmax(scores: Tensor, mask: Tensor) -> Tensor:
     return masked_softmax(scores[None, :, None], mask[None, None])[0, 0, :, 0]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=draw.seeds, entities=st.integers(1, 6), spread=st.sampled_from([1.0, 10.0, 70.0]))
 def test_it_is_a_softmax_over_what_is_seen(seed: int, entities: int, spread: float) -> None:
     dice = draw.Dice(seed)

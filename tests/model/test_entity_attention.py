@@ -115,7 +115,7 @@ def compare(
 
 
 @pytest.mark.parametrize(("relu", "reduce"), [(True, None), (False, None), (False, "agents")])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=draw.seeds, width=st.sampled_from([8, 20]), output=st.integers(1, 9))
 def test_torch_gives_the_naive_result(
     relu: bool, reduce: str | None, seed: int, width: int, output: int

@@ -20,7 +20,7 @@ every_multiple = pytest.mark.parametrize("multiple", [1, 4])
 
 
 @every_multiple
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @ragged
 def test_unpacking_inverts_packing(
     multiple: int, lengths: list[int], padding: int, seed: int
@@ -35,7 +35,7 @@ def test_unpacking_inverts_packing(
     assert torch.equal(gradient, exists.expand_as(padded).to(padded.dtype))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @ragged
 def test_the_order_is_that_of_a_packed_sequence(
     lengths: list[int], padding: int, seed: int
@@ -52,7 +52,7 @@ def test_the_order_is_that_of_a_packed_sequence(
 
 
 @every_multiple
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @ragged
 def test_a_frame_is_found_by_its_episode_and_step(
     multiple: int, lengths: list[int], padding: int, seed: int

@@ -27,7 +27,7 @@ def rows_per_step(lengths: list[int]) -> list[int]:
     return [sum(length > step for length in lengths) for step in range(max(lengths))]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(lengths=st.lists(st.integers(1, 6), min_size=1, max_size=5), seed=draw.seeds)
 def test_values_and_gradients_are_those_of_torch(lengths: list[int], seed: int) -> None:
     ours, theirs = both(seed)

@@ -66,7 +66,7 @@ def test_a_terminal_step_does_not_bootstrap() -> None:
     assert targets.tolist() == [[6.0, 12.0, 3.0]]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sizes=draw.all_sizes(), seed=draw.seeds, td_lambda=st.floats(0.0, 1.0), cut=st.booleans())
 def test_targets_of_q_lambda_are_a_mean_of_those_of_n_steps(
     sizes: Sizes, seed: int, td_lambda: float, cut: bool
@@ -274,7 +274,7 @@ def test_two_learners_with_half_a_batch_each_have_the_gradient_of_one(method: st
 @pytest.mark.parametrize("action_head", ACTION_HEADS)
 @pytest.mark.parametrize("mixer", MIXERS)
 @pytest.mark.parametrize("side", [True, False], ids=["all_in", "none_in"])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(sizes=draw.all_sizes(), seed=draw.seeds)
 def test_with_everyone_on_one_side_mining_is_the_original(
     action_head: str, mixer: str, side: bool, sizes: Sizes, seed: int

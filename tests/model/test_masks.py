@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from rllib_ptm.model.masks import draw_group, everyone, observed, other_group, same_group
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, q_values
 
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 any_batch = given(sizes=draw.all_sizes(), seed=draw.seeds)
 
 # The 0.999 quantile of χ² by degrees of freedom.

@@ -16,7 +16,7 @@ from rllib_ptm.model.mixer import MIXERS, Mix, MixingWeights, QMixer
 from rllib_ptm.model.sizes import NetworkSizes
 
 every_mixer = pytest.mark.parametrize("mixer", MIXERS)
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 any_frames = given(sizes=draw.all_sizes(), seed=draw.seeds)
 
 

@@ -24,7 +24,7 @@ from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, QValues, TeamQ, 
 
 every_head = pytest.mark.parametrize("action_head", ACTION_HEADS)
 every_mixer = pytest.mark.parametrize("mixer", MIXERS)
-few = settings(max_examples=10, deadline=None)
+few = settings(max_examples=10)
 any_batch = given(sizes=draw.all_sizes(), seed=draw.seeds)
 
 

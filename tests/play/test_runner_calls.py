@@ -178,7 +178,7 @@ def test_an_evaluation_whose_runners_all_hang_ends_in_time(group: EnvRunnerGroup
     for process in calls.call_all(pid):
         os.kill(process, signal.SIGSTOP)
     start = time.monotonic()
-    with pytest.raises(EvaluationIncompleteError, match="6 of 6 evaluation games"):
+    with pytest.raises(EvaluationIncompleteError, match="6 of 6 evaluation episodes"):
         play_on_group(calls, SCHEDULE, ray.put({}), 2 * LIMIT_S)
     assert time.monotonic() - start < 3 * LIMIT_S
 
