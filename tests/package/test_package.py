@@ -99,7 +99,7 @@ def setup_cfg() -> configparser.ConfigParser:
 
 
 def module_of(source: Path) -> str:
-    """The name under which a file is imported: `envs/errors.py` -> `rllib_ptm.checks.errors`."""
+    """The name under which a file is imported: `envs/api.py` -> `rllib_ptm.envs.api`."""
     parts = source.relative_to(ROOT).with_suffix("").parts
     name = ".".join(("rllib_ptm", *parts) if parts[0] == "envs" else parts)
     return name.removesuffix(".__init__")
