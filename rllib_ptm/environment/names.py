@@ -172,7 +172,15 @@ def _registered(env: str) -> Creator | None:
         return None
     from rllib_ptm.ray_private import registered_creator
 
-    return registered_creator(env)
+    creator = registered_creator(env)
+    return None if creator is None else partial(_create_as_rllib_does, creator)
+
+
+def _create_as_rllib_does(creator: Creator, env_config: Mapping[str, Any]) -> Any:
+    """Calls a creator with the settings in RLlib's own form, which some creators read."""
+    from ray.rllib.env.env_context import EnvContext
+
+    return creator(EnvContext(dict(env_config), worker_index=0))
 
 
 def _users_game(env: str, creator: Creator, env_config: Mapping[str, Any]) -> TeamGame:

@@ -201,7 +201,9 @@ class PettingZooGame:
 
     def _describe(self, first: Any) -> Description:
         """Reads one environment, resets it once and closes it."""
-        made = first or call_creator(self.name, self._creator, self._env_config)
+        made = first
+        if made is None:
+            made = call_creator(self.name, self._creator, self._env_config)
         with located(f"environment {self.name!r}: "):
             env = parallel_env_of(made)
         try:

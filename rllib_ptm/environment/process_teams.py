@@ -253,7 +253,9 @@ class ProcessTeams:
         while waiting:
             ready = wait(list(waiting), max(deadline - time.monotonic(), 0))
             if not ready:
-                late = WorkerError(f"its process does not answer within {timeout_s:g} s")
+                late = WorkerError(
+                    f"its process does not answer within {timeout_s:g} s; see config.env_timeout_s"
+                )
                 lost |= dict.fromkeys(waiting.values(), late)
                 break
             for connection in ready:
