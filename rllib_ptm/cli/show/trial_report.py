@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from ray.tune import Checkpoint, Result
 
-# The final battles. Their seeds differ from those that may have chosen the checkpoint.
+# The final episodes. Their seeds differ from those that may have chosen the checkpoint.
 FINAL_SEED = 1_000_000
 
 
@@ -65,13 +65,13 @@ def report_trial(experiment: Experiment, result: Result, episodes: int, console:
         plot_win_rates(progress, final, experiment.name, plot)
     write_results(rows, stored)
     console.print()
-    console.print(task_table(rows, f"{experiment.name}: greedy games of the {which} checkpoint"))
+    console.print(task_table(rows, f"{experiment.name}: greedy episodes of the {which} checkpoint"))
     paths = {
         "checkpoint": chosen.path,
         "results": folder / RESULTS_CSV,
         "TensorBoard": folder,
         "win rates": plot,
-        "final games": stored,
+        "final episodes": stored,
     }
     if not len(progress):
         del paths["win rates"]

@@ -107,7 +107,7 @@ def test_asha_stops_what_is_worse(tmp_path: Path) -> None:
     assert max(lengths) == 4
     assert min(lengths) < 4
     assert "search: 4 trials" in output
-    assert output.count("greedy games of the last checkpoint") == 1
+    assert output.count("greedy episodes of the last checkpoint") == 1
 
 
 @pytest.mark.slow

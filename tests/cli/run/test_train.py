@@ -78,7 +78,7 @@ def test_from_a_file_to_a_picture(tiny: Path) -> None:
     assert [row["task"] for row in final] == ["2m_vs_2m", "3m_vs_2m"]
     paths = dict(re.findall(r"^(\w[\w ]+?)  +(/.*)$", done.stdout, re.MULTILINE))
     assert all(Path(path).exists() for path in paths.values())
-    assert set(paths) == {"checkpoint", "results", "TensorBoard", "win rates", "final games"}
+    assert set(paths) == {"checkpoint", "results", "TensorBoard", "win rates", "final episodes"}
 
     command = [*RLLIB, "evaluate", paths["checkpoint"], "--episodes", "2", "--out", "out.json"]
     command += ["--seed", str(FINAL_SEED)]
@@ -277,7 +277,7 @@ def test_the_best_checkpoint_stays_and_is_played(tiny: Path) -> None:
     command = [*RLLIB, "train", "file", tiny.name, "--evaluation-episodes", "1"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "greedy games of the best checkpoint" in done.stdout
+    assert "greedy episodes of the best checkpoint" in done.stdout
     (trial,) = trials_of(tiny.parent)
     scores = [float(row[score]) for row in rows_of(trial)]
     best = scores.index(max(scores))
