@@ -26,11 +26,14 @@ class AgentByAgentEnv(ParallelPettingZooEnv):
         super().__init__(env)
         self.possible_agents = list(env.possible_agents)
         self.agents = list(env.possible_agents)
-        self._agent_ids = set(env.possible_agents)
         self.observation_spaces = {a: env.observation_space(a) for a in env.possible_agents}
         self.action_spaces = {a: env.action_space(a) for a in env.possible_agents}
         self.observation_space = gymnasium.spaces.Dict(self.observation_spaces)
         self.action_space = gymnasium.spaces.Dict(self.action_spaces)
+
+    def get_agent_ids(self) -> set[str]:
+        """The agents of all episodes."""
+        return set(self.possible_agents)
 
     def step(self, action_dict: dict[str, Any]) -> tuple[dict[str, Any], ...]:
         """Plays one step; ``__all__`` says that no agent is left."""

@@ -51,6 +51,7 @@ class OneOfThree(ParallelEnv[str, int, int]):
 def test_rllib_knows_every_agent_and_its_spaces() -> None:
     env = AgentByAgentEnv(OneOfThree())
     assert env.possible_agents == ["a", "b", "c"]
+    assert env.get_agent_ids() == {"a", "b", "c"}
     assert set(env.observation_spaces) == set(env.action_spaces) == {"a", "b", "c"}
     check_multiagent_environments(env)
     assert env.render().shape == (1, 1, 3)
