@@ -139,8 +139,9 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         with problems.collect():
             check_attributes(self, self._defaults)
         problems.raise_if_any()
+        game = self.game  # raises if there is none: all that follows would say so, too
         with problems.collect():
-            self.game.check_machine()
+            game.check_machine()
         with problems.collect(), errors_in_one_line("config"):
             super().validate()
         for check in (

@@ -34,7 +34,7 @@ BUILT: list[tuple[Build, str]] = [
     (lambda c: c.env_runners(env_to_module_connector=print), "env_to_module_connector: .*nothing"),
     (lambda c: c.environment(clip_rewards=True), "clip_rewards: .*nothing"),
     (lambda c: c.environment(dict), "env: expected str"),
-    (lambda c: c.environment("CartPole-v1"), "PTM plays 'multi_task_sc2'"),
+    (lambda c: c.environment("CartPole-v1"), "env: 'CartPole-v1' is unknown"),
     (lambda c: c.environment(env_config=None), "env_config: expected a mapping"),
     (lambda c: c.environment(env_config={"task": "3m"}), "did you mean 'tasks'"),
     (lambda c: c.training(model={"fcnet_hiddens": [9]}), "model: .*attention_dim"),

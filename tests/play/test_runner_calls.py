@@ -45,7 +45,7 @@ class SmallRunner:
 
 def play_small(runner: Any, schedule: Sequence[Any], weights: Any) -> list[Any]:
     """Plays nothing; each outcome names its episode, and nothing large is imported for it."""
-    return [(task.name, True, float(seed), 5) for task, seed in schedule]
+    return [(task, 1.0, float(seed), 5) for task, seed in schedule]
 
 
 @pytest.fixture
