@@ -65,15 +65,43 @@ def episodes(make_runner: Callable[..., TeamEnvRunner]) -> list[TeamEpisode]:
     return make_runner().sample(num_episodes=20, epsilon=1.0)
 
 
+CLUSTER_CORES = 4
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """A Ray cluster of this machine."""
+    """A Ray cluster of this machine, with 4 cores; the test files that need one share it.
+
+    Starting Ray takes seconds. What a file has left running is ended with the cluster, so that the
+    next file gets one where nothing runs.
+    """
+    if not ray.is_initialized():
+        start_cluster()
+    yield
+    if not _is_idle():
+        ray.shutdown()
+
+
+def start_cluster() -> None:
+    """Starts a cluster for the tests of this process."""
     ray.init(
         address="local",  # and not one that happens to run on this machine
-        num_cpus=4,
+        num_cpus=CLUSTER_CORES,
         include_dashboard=False,
         logging_level="ERROR",
         log_to_driver=False,
     )
-    yield
+
+
+def _is_idle() -> bool:
+    """Whether all cores of the cluster are free, or become so within a few seconds."""
+    deadline = time.monotonic() + 5
+    while ray.available_resources().get("CPU") != CLUSTER_CORES:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def pytest_sessionfinish() -> None:
     ray.shutdown()

@@ -15,11 +15,6 @@ from rllib_ptm import PTM, InputError, PTMConfig
 from rllib_ptm.evaluate.runner_group import EvaluationIncompleteError
 
 MakeConfig = Callable[..., PTMConfig]
-RUNNERS = [
-    {},
-    {"evaluation_num_env_runners": 2},
-    {"evaluation_num_env_runners": 2, "evaluation_parallel_to_training": True},
-]
 
 
 def with_evaluation(config: PTMConfig, evaluate_at_start: bool = False, **more: Any) -> PTMConfig:
@@ -54,21 +49,22 @@ def kill(algorithm: PTM, *runners: int) -> None:
 
 
 def test_the_episodes_do_not_depend_on_the_runners(build: Callable[..., PTM]) -> None:
-    seen = []
-    for more in RUNNERS:
-        algorithm = build(**more)
-        first = algorithm.train()["evaluation"]["env_runners"]
-        assert first["episodes"] == dict.fromkeys(algorithm.task_success.tasks, 5)
-        for task, wins in first["wins"].items():
-            assert first["win_rate"][task] == wins / 5
-        assert first["win_rate_mean"] == pytest.approx(sum(first["win_rate"].values()) / 3)
-        seen.append((first, evaluate(algorithm)))
-    alone, two, beside = seen
-    assert alone == two
-    assert alone[0] == alone[1]
+    alone = build()
+    first = alone.train()["evaluation"]["env_runners"]
+    assert first["episodes"] == dict.fromkeys(alone.task_success.tasks, 5)
+    for task, wins in first["wins"].items():
+        assert first["win_rate"][task] == wins / 5
+    assert first["win_rate_mean"] == pytest.approx(sum(first["win_rate"].values()) / 3)
+    assert first == evaluate(alone)
+    second = alone.train()["evaluation"]["env_runners"]
+
+    two = build(evaluation_num_env_runners=2, evaluation_parallel_to_training=True)
     # Beside the training the policy of the iteration's start is played, which nothing has taught.
-    assert beside[1] == alone[1]
-    assert beside[0] != alone[0]
+    assert two.train()["evaluation"]["env_runners"] != first
+    assert evaluate(two) == first
+    after_training = {"evaluation_parallel_to_training": False}
+    two.config = two.config.copy(copy_frozen=False).evaluation(**after_training)
+    assert two.train()["evaluation"]["env_runners"] == second
 
 
 def test_only_iterations_that_evaluate_report_it(build: Callable[..., PTM]) -> None:

@@ -12,11 +12,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from conftest import wait_until
 from PIL import Image
 
+from rllib_ptm.cli.main import main
 from rllib_ptm.cli.show.trial_report import FINAL_SEED
 
 TINY = """
@@ -48,8 +50,8 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def trials_of(folder: Path) -> list[Path]:
-    return [path for path in (folder / "results" / "tiny").iterdir() if path.is_dir()]
+def trials_of(folder: Path, name: str = "tiny") -> list[Path]:
+    return [path for path in (folder / "results" / name).iterdir() if path.is_dir()]
 
 
 def rows_of(trial: Path) -> list[dict[str, str]]:
@@ -57,16 +59,62 @@ def rows_of(trial: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_from_a_file_to_a_picture(tiny: Path) -> None:
-    command = [*RLLIB, "train", "file", tiny.name, "--evaluation-episodes", "2"]
-    done = subprocess.run(command, capture_output=True, text=True)
+EVALUATION = """seed: 1
+    evaluation_interval: 2
+    evaluation_duration: 3
+    evaluation_num_env_runners: 1
+    evaluation_parallel_to_training: true
+    action_head: entity"""
+SCORE = "env_runners/episode_return_mean"
+KEEP = f"{{checkpoint_frequency: 1, num_to_keep: 1, checkpoint_score_attribute: {SCORE}}}"
+
+
+def three_experiments() -> str:
+    """The tiny one, one with evaluations and one that keeps its best checkpoint."""
+    stop = "{evaluation/env_runners/win_rate/2m_vs_2m: 1.0, training_iteration: 4}"
+    evaluates = TINY.replace("tiny:", "evaluates:").replace("seed: 1", EVALUATION)
+    keeps = TINY.replace("tiny:", "keeps:").replace("iteration: 3", "iteration: 6")
+    keeps = keeps.replace("\n  config:", f"\n  checkpoint_config: {KEEP}\n  config:")
+    return TINY + evaluates.replace("{training_iteration: 3}", stop) + keeps
+
+
+class Trained(NamedTuple):
+    """What the command has printed, and the folder where it ran."""
+
+    printed: str
+    folder: Path
+
+    def trial(self, name: str) -> Path:
+        (trial,) = trials_of(self.folder, name)
+        return trial
+
+    def paths(self, name: str) -> dict[str, str]:
+        """The paths that the report of an experiment shows, by their labels."""
+        shown = re.findall(r"^(\w[\w ]+?)  +(/.*)$", self.printed, re.MULTILINE)
+        return {label: path for label, path in shown if f"/results/{name}/" in path}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """One command for all: the start of the command and of Ray takes longer than the training."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "three.yaml").write_text(three_experiments())
+    command = [*RLLIB, "train", "file", "three.yaml", "--evaluation-episodes", "2"]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # the networks are too small for more
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=one_thread)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # Ray prints nothing
-    assert "\x1b" not in done.stdout
-    assert re.search(r"tiny: iteration 3, [\d,]+ env steps, .* left about 00:00", done.stdout)
-    assert re.search(r"3m_vs_2m +│ +2 │", done.stdout)
+    return Trained(done.stdout, folder)
 
-    (trial,) = trials_of(tiny.parent)
+
+def test_from_a_file_to_a_picture(
+    trained: Trained, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "\x1b" not in trained.printed
+    assert re.search(r"tiny: iteration 3, [\d,]+ env steps, .* left about 00:00", trained.printed)
+    assert re.search(r"3m_vs_2m +│ +2 │", trained.printed)
+
+    trial = trained.trial("tiny")
     rows = rows_of(trial)
     assert [row["training_iteration"] for row in rows] == ["1", "2", "3"]
     assert rows[0]["learners/default_policy/loss_ori"] == ""  # nothing was learnt yet
@@ -76,42 +124,32 @@ def test_from_a_file_to_a_picture(tiny: Path) -> None:
         assert min(picture.size) > 500
     final = json.loads((trial / "final.json").read_text())
     assert [row["task"] for row in final] == ["2m_vs_2m", "3m_vs_2m"]
-    paths = dict(re.findall(r"^(\w[\w ]+?)  +(/.*)$", done.stdout, re.MULTILINE))
+    paths = trained.paths("tiny")
     assert all(Path(path).exists() for path in paths.values())
     assert set(paths) == {"checkpoint", "results", "TensorBoard", "win rates", "final episodes"}
 
-    command = [*RLLIB, "evaluate", paths["checkpoint"], "--episodes", "2", "--out", "out.json"]
-    command += ["--seed", str(FINAL_SEED)]
-    played = subprocess.run([*command, "--render", "film.gif"], capture_output=True, text=True)
-    assert played.returncode == 0, played.stderr
-    assert played.stderr == ""
-    assert "95 % interval" in played.stdout
-    assert json.loads(Path("out.json").read_text()) == final  # the same battles, the same policy
-    with Image.open("film.gif") as film:
-        assert film.n_frames > 2  # type: ignore[attr-defined]
+    out, film = tmp_path / "out.json", tmp_path / "film.gif"
+    command = ["evaluate", paths["checkpoint"], "--episodes", "2", "--out", str(out)]
+    assert main([*command, "--seed", str(FINAL_SEED), "--render", str(film)]) == 0
+    played = capfd.readouterr()
+    assert played.err == ""
+    assert "95 % interval" in played.out
+    assert json.loads(out.read_text()) == final  # the same battles, the same policy
+    with Image.open(film) as frames:
+        assert frames.n_frames > 2  # type: ignore[attr-defined]
 
 
-def test_evaluation_ends_a_run_and_nothing_else_is_printed(tiny: Path) -> None:
-    keys = ["evaluation_interval: 2", "evaluation_duration: 3", "evaluation_num_env_runners: 1"]
-    keys += ["evaluation_parallel_to_training: true", "action_head: entity"]
-    text = TINY.replace("seed: 1", "\n    ".join(["seed: 1", *keys]))
-    stop = "{evaluation/env_runners/win_rate/2m_vs_2m: 1.0, training_iteration: 4}"
-    tiny.write_text(text.replace("{training_iteration: 3}", stop))
-    command = [*RLLIB, "train", "file", tiny.name, "--evaluation-episodes", "2"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    (trial,) = trials_of(tiny.parent)
+def test_evaluation_ends_a_run(trained: Trained) -> None:
     key = "evaluation/env_runners/episodes/3m_vs_2m"
-    assert [row[key] for row in rows_of(trial)] == ["", "3.0", "", "3.0"]
+    assert [row[key] for row in rows_of(trained.trial("evaluates"))] == ["", "3.0", "", "3.0"]
 
 
-def test_a_failed_trial_says_why_and_where_its_log_is(tiny: Path) -> None:
-    broken = {**os.environ, "JAX_PLATFORMS": "nonsense"}  # fails once the trial has started
-    command = [*RLLIB, "train", "file", tiny.name]
-    done = subprocess.run(command, capture_output=True, text=True, env=broken)
-    assert done.returncode == 1
-    message, where = done.stderr.splitlines()
+def test_a_failed_trial_says_why_and_where_its_log_is(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JAX_PLATFORMS", "nonsense")  # fails once the trial has started
+    assert main(["train", "file", tiny.name]) == 1
+    message, where = capfd.readouterr().err.splitlines()
     assert message.startswith("tiny: a trial failed: RuntimeError: Unable to initialize backend")
     assert "nonsense" in Path(where.removeprefix("The whole story: ")).read_text()
 
@@ -269,21 +307,14 @@ def test_a_deleted_folder_is_named(tiny: Path) -> None:
     assert "the results folder was deleted while the run trained" in errors.splitlines()[-1]
 
 
-def test_the_best_checkpoint_stays_and_is_played(tiny: Path) -> None:
-    score = "env_runners/episode_return_mean"
-    keep = f"{{checkpoint_frequency: 1, num_to_keep: 1, checkpoint_score_attribute: {score}}}"
-    text = TINY.replace("\n  config:", f"\n  checkpoint_config: {keep}\n  config:")
-    tiny.write_text(text.replace("training_iteration: 3", "training_iteration: 6"))
-    command = [*RLLIB, "train", "file", tiny.name, "--evaluation-episodes", "1"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "greedy episodes of the best checkpoint" in done.stdout
-    (trial,) = trials_of(tiny.parent)
-    scores = [float(row[score]) for row in rows_of(trial)]
+def test_the_best_checkpoint_stays_and_is_played(trained: Trained) -> None:
+    assert "keeps: greedy episodes of the best checkpoint" in trained.printed
+    trial = trained.trial("keeps")
+    scores = [float(row[SCORE]) for row in rows_of(trial)]
     best = scores.index(max(scores))
     kept = {path.name for path in trial.glob("checkpoint_*")}
     assert kept == {f"checkpoint_{best:06}", "checkpoint_000005"}  # the last is never dropped
-    assert f"checkpoint_{best:06}" in re.findall(r"^checkpoint  +.*/(\w+)$", done.stdout, re.M)
+    assert Path(trained.paths("keeps")["checkpoint"]).name == f"checkpoint_{best:06}"
 
 
 CALLBACK = """

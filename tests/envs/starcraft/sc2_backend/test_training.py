@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +29,6 @@ def config(games: int, tasks: Any, **env_config: Any) -> PTMConfig:
         .reporting(min_sample_timesteps_per_iteration=20)
         .debugging(seed=3, log_level="ERROR")
     )
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    """A Ray cluster on this machine."""
-    quiet = {"include_dashboard": False, "logging_level": "ERROR", "log_to_driver": False}
-    ray.init(address="local", num_cpus=2, **quiet)
-    yield
-    ray.shutdown()
 
 
 def test_training_counts_the_games_that_were_restarted(cluster: None, installation: Path) -> None:
