@@ -18,12 +18,15 @@ train: .venv/installed ## train the quick example; for another one: make train E
 	$(BIN)/rllib train file $(EXAMPLE)
 
 # The files run in the order of their names: those that start Ray come early, so no process is left alone
-# with a long one at the end.
+# with a long one at the end. The type checker uses the time in which the tests wait for processes.
 test: .venv/installed ## run the linter, the type checker and the fast tests, two test files at a time
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@mkdir -p .mypy_cache
+	@echo "$(BIN)/mypy, beside the tests; its output comes last"
+	@$(BIN)/mypy >.mypy_cache/output 2>&1 & types=$$!; \
+	  (set -x; $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder); tests=$$?; \
+	  wait $$types; types=$$?; cat .mypy_cache/output; exit $$((tests | types))
 
 test-slow: .venv/installed ## run the tests that take minutes
 	$(BIN)/pytest -m slow

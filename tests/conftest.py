@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 
 from rllib_ptm.process import set_environment_variables
 
 set_environment_variables()  # as the command does, before torch and JAX are loaded
+# Test files run side by side, one on each core: with threads of their own they hinder each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
@@ -79,6 +82,13 @@ def cluster() -> Iterator[None]:
         start_cluster()
     yield
     if not _is_idle():
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_cluster_for_the_command(request: pytest.FixtureRequest) -> None:
+    """The command starts Ray itself, or must not start it: no test of it finds a cluster."""
+    if "cli" in request.path.parts:
         ray.shutdown()
 
 

@@ -46,7 +46,9 @@ def assert_all_equal(weights: list[dict[str, np.ndarray]]) -> None:
             np.testing.assert_array_equal(other[key], value)
 
 
-@pytest.mark.parametrize("num_env_runners", [0, 1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "num_env_runners", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))]
+)
 def test_training_reports_what_the_table_shows(
     make_config: MakeConfig, num_env_runners: int
 ) -> None:
