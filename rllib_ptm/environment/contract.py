@@ -130,7 +130,9 @@ class Teams(Protocol):
     Attributes:
         num_envs: N.
         num_restarts: How often an environment failed and was started anew.
-        last_error: What the last failure was; None before the first.
+        last_error: What the last failure was; None before the first. Its notes
+            (``BaseException.add_note``) may say where it happened: the task, the step, the seed
+            that the environment got.
     """
 
     num_envs: int

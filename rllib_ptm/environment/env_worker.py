@@ -235,7 +235,9 @@ def _sendable(error: Exception | None) -> Exception | None:
     try:
         cloudpickle.loads(cloudpickle.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        plain = RuntimeError(f"{type(error).__name__}: {error}")
+        plain.__notes__ = list(getattr(error, "__notes__", ()))
+        return plain
     return error
 
 

@@ -419,7 +419,7 @@ class DrawnPettingZooTeams(PettingZooTeams):
 
 
 def log_failure(name: str, task: str, num_steps: int, seed: int, error: Exception) -> None:
-    """Warns that an episode is lost.
+    """Warns that an episode is lost, and notes in the error where it happened.
 
     Args:
         name: The environment's name.
@@ -429,8 +429,9 @@ def log_failure(name: str, task: str, num_steps: int, seed: int, error: Exceptio
         error: The reason.
     """
     kind = type(error).__name__
-    where = _moment(name, task, num_steps)
-    logger.warning("%s, seed %d: %s: %s; the environment is made anew", where, seed, kind, error)
+    where = f"{_moment(name, task, num_steps)}, seed {seed}"
+    logger.warning("%s: %s: %s; the environment is made anew", where, kind, error)
+    error.__notes__ = [where]  # not added: an environment may raise one object again
     logger.debug("where it failed", exc_info=error)
 
 

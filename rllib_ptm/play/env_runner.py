@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,10 +28,11 @@ from ray.rllib.utils.metrics import (
 )
 from ray.rllib.utils.typing import StateDict
 
+from rllib_ptm.checks.errors import InputError, located
 from rllib_ptm.checks.forks import refuse_forked_child
 from rllib_ptm.environment.contract import PlayOptions, TeamGame, Teams
 from rllib_ptm.learn.rl_module import AIMS, HIDDEN, team_spaces
-from rllib_ptm.play.callbacks import RunnerCallbacks
+from rllib_ptm.play.callbacks import RunnerCallbacks, raise_error
 from rllib_ptm.play.evaluation_episodes import EvaluationEpisode, evaluation_episodes
 from rllib_ptm.play.exploration import Exploration
 from rllib_ptm.play.joint_moves import JointMoves
@@ -73,16 +75,33 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         super().__init__(config=config, **kwargs)
         refuse_forked_child()
         prepare_env_runner_process()
-        self._game: TeamGame = game or self.config.game
-        if self.worker_index > 0 or not self.num_workers:  # it is a runner that plays
-            self._game.check_machine()  # now: if sampling fails, RLlib restarts the runner forever
         self._rng = self._new_rng()
-        self._priorities = dict.fromkeys(self.task_names, 1.0 / len(self.task_names))
         self._weights_seq_no = 0
         self._teams: Teams | None = None
         self._restarts_logged = 0
         self._training: tuple[Rollout, ModulePolicy] | None = None
         self.callbacks = RunnerCallbacks(self)
+        raise_error(kwargs.get("spaces"))  # in place of what ``get_spaces`` of a remote runner tells
+        self._refusal: InputError | None = None
+        if self.worker_index == 0:
+            self._build(game)
+            return
+        try:
+            with located(f"env runner {self.worker_index} on {platform.node()}: "):
+                self._build(game)
+        except InputError as error:
+            self._refusal = error  # Ray would start a runner that raises here again and again
+
+    def _build(self, game: TeamGame | None) -> None:
+        """Reads the environment and builds the policy for it.
+
+        Raises:
+            InputError: The environment cannot be made in this process.
+        """
+        self._game: TeamGame = game or self.config.game
+        if self.worker_index > 0 or not self.num_workers:  # it is a runner that plays
+            self._game.check_machine()
+        self._priorities = dict.fromkeys(self.task_names, 1.0 / len(self.task_names))
         spec = self.config.get_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
         spec.model_config = {**spec.model_config, AIMS: self._game.spec.aims}  # not the config's
         self.module = spec.build()
@@ -93,7 +112,13 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         return self._game.tasks
 
     def make_env(self) -> Teams:
-        """Starts the environments, if they have not been started."""
+        """Starts the environments, if they have not been started.
+
+        Raises:
+            InputError: They cannot be made in this process.
+        """
+        if self._refusal is not None:
+            raise self._refusal
         if self._teams is None:
             options = PlayOptions(self.config.env_processes, self.config.env_timeout_s)
             self._teams = self._game.make(self.config.num_envs_per_env_runner, options)
@@ -101,14 +126,19 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
             self.callbacks.environment_created(self._teams)
         return self._teams
 
-    def get_spaces(self) -> dict[str, Any]:
-        """The team's observation and action space, under RLlib's keys."""
+    def get_spaces(self) -> dict[str, Any] | InputError:
+        """The team's observation and action space, under RLlib's keys.
+
+        A remote runner whose environment cannot be made returns the reason, which ends the run: on
+        the driver, RLlib passes the result to its own runner.
+        """
+        if self._refusal is not None:
+            return self._refusal
         spaces = team_spaces(self._game.spec)
         return dict.fromkeys((INPUT_ENV_SPACES, INPUT_ENV_SINGLE_SPACES, DEFAULT_MODULE_ID), spaces)
 
     def assert_healthy(self) -> None:
-        """Raises an error if the policy could not be built."""
-        assert self.module is not None
+        """Does nothing: a runner that is not healthy tells the reason in ``sample``."""
 
     def stop(self) -> None:
         """Stops the environments."""
@@ -209,13 +239,15 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
     def _continue_training(
         self, num_episodes: int | None, num_timesteps: int | None, epsilon: float
     ) -> list[TeamEpisode]:
-        rollout, policy = self._training = self._training or self._start_training()
+        rollout, policy = self._training or self._start_training()
+        self._training = None  # an error leaves the episodes in the middle of a step
         episodes: list[TeamEpisode] = []
         steps = 0
         while len(episodes) < (num_episodes or 0) or steps < (num_timesteps or 0):
             ended = rollout.step(policy, epsilon, self._rng)
             episodes += ended
             steps += sum(len(episode) for episode in ended)
+        self._training = rollout, policy
         return episodes
 
     def _start_training(self, state: Arrays | None = None) -> tuple[Rollout, ModulePolicy]:
@@ -317,6 +349,8 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
 
     def set_state(self, state: StateDict) -> None:
         """Sets the parts that the state holds; weights only if their number is another one."""
+        if self._refusal is not None:  # it has no policy; ``sample`` tells why
+            return
         number = state.get(WEIGHTS_SEQ_NO, 0)
         # Older weights are also set: after a restore they are the current ones.
         if COMPONENT_RL_MODULE in state and (number == 0 or number != self._weights_seq_no):

@@ -5,6 +5,7 @@ Shape legend: ``N`` episodes side by side, each in a place, ``A`` agents, ``U`` 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -27,6 +28,7 @@ from rllib_ptm.play.recording import Recording
 from rllib_ptm.replay.episodes import TeamEpisode
 
 NO_TASK = ""  # of a place whose last episode is over
+_ANY_TASK = ""
 
 
 class Policy(Protocol):
@@ -70,7 +72,8 @@ class Rollout:
         watcher: Is told of every episode and step.
         repeats_failed: Whether a failed episode starts again with the same task and seed; else the
             next scheduled one starts.
-        max_failures: So many failures in one place, without an episode that ends, are too many.
+        max_failures: So many failures in one place, without an episode that ends, are too many; and
+            so many of one task there, without an episode of it that ends.
     """
 
     def __init__(
@@ -91,7 +94,8 @@ class Rollout:
         self._watcher = watcher
         self._repeats_failed = repeats_failed
         self._max_failures = max_failures
-        self._failures = np.zeros(teams.num_envs, np.int64)  # [N] in a row
+        # In a row, by place and task; the task _ANY_TASK counts all. One of many tasks may always fail.
+        self._failures: Counter[tuple[int, str]] = Counter()
         self._tasks = [NO_TASK] * teams.num_envs
         self._seeds = [0] * teams.num_envs
         if state is None:
@@ -196,21 +200,35 @@ class Rollout:
         self._exploration.reset(started)
 
     def _count_failures(self, failed: BoolArray, ended: list[int]) -> None:
-        """Counts the failures of each place.
+        """Counts the failures of each place, and of each task in it.
 
         Raises:
-            FailingEnvironmentError: There were too many in a row in one of them.
+            FailingEnvironmentError: There were too many in a row.
         """
-        self._failures += failed
-        self._failures[ended] = 0
-        worst = int(self._failures.argmax())
-        if self._failures[worst] >= self._max_failures:
-            error = self._teams.last_error
-            raise FailingEnvironmentError(
-                f"environment {self._game.name!r} has failed {self._failures[worst]} times in a "
-                f"row; last in task {self._tasks[worst]!r} with seed {self._seeds[worst]}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+        for env in ended:
+            for task in (_ANY_TASK, self._tasks[env]):
+                self._failures.pop((env, task), None)
+        for env in np.flatnonzero(failed).tolist():
+            for task in (_ANY_TASK, self._tasks[env]):
+                self._failures[env, task] += 1
+                if self._failures[env, task] >= self._max_failures:
+                    raise self._failing(env, task) from self._teams.last_error
+
+    def _failing(self, env: int, task: str) -> FailingEnvironmentError:
+        """The error for an environment that fails again and again, in this task if it has a name.
+
+        What the environment noted in its own error says where it failed.
+        """
+        error = self._teams.last_error
+        where = (
+            f"environment {self._game.name!r}, task {self._tasks[env]!r}, seed {self._seeds[env]}"
+        )
+        where = ", ".join(getattr(error, "__notes__", ())) or where
+        again = "in a row" if task == _ANY_TASK else "in this task, each time that a place played it"
+        return FailingEnvironmentError(
+            f"{where}: {type(error).__name__}: {error}; it has failed {self._failures[env, task]} "
+            f"times {again}"
+        )
 
     def _watch_creation(self, envs: Iterable[int]) -> None:
         if self._watcher is None:

@@ -134,7 +134,7 @@ def test_in_training_the_next_episode_takes_the_place_of_a_broken_one() -> None:
 
 
 def test_what_breaks_again_and_again_ends_the_play_and_names_the_episode() -> None:
-    expected = "failed 3 times in a row; last in task '3m_vs_3m' with seed 1: ConnectionError: gone"
+    expected = "task '3m_vs_3m', seed 1: ConnectionError: gone; it has failed 3 times in a row"
     with pytest.raises(FailingEnvironmentError, match=expected) as found:
         play_through({step: [1] for step in range(2, 9)}, max_failures=3)
     assert isinstance(found.value.__cause__, ConnectionError)
