@@ -152,6 +152,11 @@ def read_policy(checkpoint: Any, filesystem: Any = None) -> SavedPolicy:
     content = check_algorithm(checkpoint, filesystem, read=(CONFIG_FILE, WEIGHTS_FILE))
     with located(f"{checkpoint}: "):
         config = json.loads(content[CONFIG_FILE])
+        if config.get("spec", {}).keys() != set(TeamSpec._fields):
+            raise CheckpointError(
+                f"{CONFIG_FILE}: it was written by another version of rllib-ptm, which describes "
+                f"environments in other words; evaluate it with that version"
+            )
         if config["module"] != _name_of(PTMModule):
             raise CheckpointError(
                 f"{CONFIG_FILE}: expected a policy of class {_name_of(PTMModule)}, found "

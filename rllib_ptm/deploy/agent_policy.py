@@ -24,6 +24,7 @@ from rllib_ptm.checkpoints.saved_policy import check_algorithm, read_policy
 from rllib_ptm.checks.errors import InputError, Problems
 from rllib_ptm.checks.forks import refuse_forked_child
 from rllib_ptm.environment.names import acting_rules
+from rllib_ptm.environment.pettingzoo_spec import ONLY_ACTION
 from rllib_ptm.learn.rl_module import ENVIRONMENT, HIDDEN, TRAINED_IN
 from rllib_ptm.replay.array_files import local_path
 
@@ -120,13 +121,14 @@ class AgentPolicy:
             self._check_shapes(env.observation_space(env.possible_agents[0]).sample())
         problems.raise_if_any()
 
-    def act(self, observation: Mapping[str, np.ndarray]) -> int:
+    def act(self, observation: Mapping[str, np.ndarray] | None) -> int:
         """Chooses the allowed action with the highest utility, and steps the hidden state.
 
         Args:
             observation: The agent's observation in PettingZoo's environment: ``entities`` [E, D],
                 with zeros for entities that it does not see, ``visible`` [E] and ``action_mask``
-                [U].
+                [U]. None = it has none at this step, for example before it comes into the episode:
+                it sees nothing, as in training, and the answer is 0.
 
         Returns:
             The action's number.
@@ -134,7 +136,11 @@ class AgentPolicy:
         Raises:
             InputError: The policy was not trained for such observations.
         """
-        self._check_observation(observation)
+        if observation is None:
+            observation = {name: np.zeros(shape) for name, shape in self._shapes.items()}
+            observation["action_mask"][ONLY_ACTION] = 1
+        else:
+            self._check_observation(observation)
         agents, entities = self._module.observation_space["visible"].shape
         # The module's input is a team. The other agents of this team are absent and see nothing.
         present = np.zeros(entities, bool)

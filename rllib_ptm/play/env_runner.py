@@ -81,7 +81,9 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         self._restarts_logged = 0
         self._training: tuple[Rollout, ModulePolicy] | None = None
         self.callbacks = RunnerCallbacks(self)
-        raise_error(kwargs.get("spaces"))  # in place of what ``get_spaces`` of a remote runner tells
+        raise_error(
+            kwargs.get("spaces")
+        )  # in place of what ``get_spaces`` of a remote runner tells
         self._refusal: InputError | None = None
         if self.worker_index == 0:
             self._build(game)

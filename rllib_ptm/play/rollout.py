@@ -94,7 +94,7 @@ class Rollout:
         self._watcher = watcher
         self._repeats_failed = repeats_failed
         self._max_failures = max_failures
-        # In a row, by place and task; the task _ANY_TASK counts all. One of many tasks may always fail.
+        # In a row, by place and task, as one of many tasks may always fail; _ANY_TASK counts all.
         self._failures: Counter[tuple[int, str]] = Counter()
         self._tasks = [NO_TASK] * teams.num_envs
         self._seeds = [0] * teams.num_envs
@@ -224,7 +224,9 @@ class Rollout:
             f"environment {self._game.name!r}, task {self._tasks[env]!r}, seed {self._seeds[env]}"
         )
         where = ", ".join(getattr(error, "__notes__", ())) or where
-        again = "in a row" if task == _ANY_TASK else "in this task, each time that a place played it"
+        again = (
+            "in a row" if task == _ANY_TASK else "in this task, each time that a place played it"
+        )
         return FailingEnvironmentError(
             f"{where}: {type(error).__name__}: {error}; it has failed {self._failures[env, task]} "
             f"times {again}"

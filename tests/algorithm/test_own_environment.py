@@ -7,9 +7,9 @@ import logging
 import math
 import os
 import pathlib
+import re
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,12 +22,15 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from small_networks import SMALL
 from tracing import arrays_of, assert_same, changing, trace
 
-from rllib_ptm import PTM, InputError, PTMConfig
+from rllib_ptm import PTM, AgentPolicy, InputError, PTMConfig, load_policy
 from rllib_ptm.environment.contract import FailingEnvironmentError
+from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer, evaluate_checkpoint
+from rllib_ptm.evaluate.comparison import Comparison
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.mixer import MIXERS
 from rllib_ptm.play.env_runner import TeamEnvRunner
+from rllib_ptm.play.module_policy import ModulePolicy
 
 # Environments for other processes are pickled by value: these cannot import the tests.
 for module in (sys.modules[__name__], odd_env):
@@ -54,7 +57,7 @@ def runner_of(config: PTMConfig) -> TeamEnvRunner:
 
 
 @pytest.fixture(scope="module")
-def trained(cluster: None, tmp_path_factory: Any) -> Iterator[tuple[list[Any], pathlib.Path]]:
+def trained(cluster: None, tmp_path_factory: Any) -> Iterator[Any]:
     """The results of two iterations with evaluation, and the checkpoint after them."""
     config = config_of(task_draw="priority", action_head="entity", joint_exploration=0.5)
     config.evaluation(
@@ -144,7 +147,7 @@ def test_without_a_state_new_episodes_start_and_one_line_says_so(
     cluster: None, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Stateless(OddEnv):
-        get_state = None
+        get_state = None  # type: ignore[assignment]
 
     algorithm = config_of(Stateless).build_algo()
     algorithm.train()
@@ -157,6 +160,161 @@ def test_without_a_state_new_episodes_start_and_one_line_says_so(
     ]
     assert resumed.train()["training_iteration"] == 2
     resumed.stop()
+
+
+def train_until_it_ends(algorithm: PTM) -> None:
+    for _ in range(50):
+        algorithm.train()
+
+
+def never(task: str, method: str) -> type[OddEnv]:
+    """An environment that fails in one task, in its third step or at reset."""
+
+    class Never(OddEnv):
+        def reset(self, seed: int | None = None, options: Any = None) -> Any:
+            result = super().reset(seed, options)
+            if method == "reset" and self._task == task:
+                raise RuntimeError("gone")
+            return result
+
+        def step(self, actions: Any) -> Any:
+            result = super().step(actions)
+            if method == "step" and self._task == task and self._step == 3:
+                raise RuntimeError("gone")
+            return result
+
+    return Never
+
+
+@pytest.mark.parametrize(("method", "where"), [("reset", "reset"), ("step", "step 3")])
+def test_one_of_many_tasks_that_always_fails_ends_the_play(method: str, where: str) -> None:
+    """The other tasks go on, so a place rarely fails several times in a row."""
+    runner = runner_of(config_of(never("relay", method), max_env_failures=4))
+    said = rf"^environment 'Never', task 'relay', {where}, seed \d+: RuntimeError: gone; it has"
+    with pytest.raises(FailingEnvironmentError, match=f"{said} failed 4 times") as error:
+        runner.sample(num_episodes=500, epsilon=1.0)
+    assert isinstance(error.value.__cause__, RuntimeError)
+    seed = int(str(error.value).partition("seed ")[2].partition(":")[0])
+    with pytest.raises(RuntimeError, match="gone"):  # the environment's own seed is named
+        play_alone(never("relay", method)(), "relay", seed)
+    runner.stop()
+
+
+def play_alone(env: OddEnv, task: str, seed: int) -> None:
+    env.reset(seed=seed, options={"task": task})
+    while env.agents:
+        env.step(dict.fromkeys(env.agents, 1))
+
+
+def test_what_fails_at_random_drops_the_episode_and_counts_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Random(OddEnv):
+        rng = np.random.default_rng(0)
+
+        def step(self, actions: Any) -> Any:
+            if self.rng.random() < 0.02:
+                raise RuntimeError("gone")
+            return super().step(actions)
+
+    runner = runner_of(config_of(Random))
+    with caplog.at_level(logging.WARNING, "rllib_ptm"):
+        episodes = runner.sample(num_episodes=60, epsilon=1.0)
+    assert len(episodes) >= 60
+    for episode in episodes:  # none is cut
+        assert len(episode) == TASKS[episode.task][0]
+    assert runner.get_metrics()["num_game_restarts"].peek() == len(caplog.records) > 5
+    for record in caplog.records:
+        said = (
+            r"environment 'Random', task '\w+', step \d+, seed \d+: RuntimeError: gone; "
+            r"the environment is made anew"
+        )
+        assert re.fullmatch(said, record.getMessage())
+    runner.stop()
+
+
+def test_an_environment_that_hangs_in_a_process_is_started_anew(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    switch = tmp_path / "switch"
+    switch.write_text("hang pair")
+    config = config_of(Switched, {"switch": str(switch)}, env_processes=1, env_timeout_s=2.0)
+    config.env_runners(num_envs_per_env_runner=1).training(max_env_failures=2)
+    runner = runner_of(config)
+    late = "its process does not answer within 2 s"
+    with (
+        caplog.at_level(logging.WARNING, "rllib_ptm"),
+        pytest.raises(FailingEnvironmentError, match=f"task 'pair', step 2, .*{late}"),
+    ):
+        runner.sample(num_episodes=500, epsilon=1.0)
+    assert [late in record.getMessage() for record in caplog.records] == [True, True]
+    switch.write_text("")
+    assert len(runner.sample(num_episodes=5, epsilon=1.0)) >= 5
+    runner.stop()
+
+
+def test_a_name_that_is_not_registered_is_refused() -> None:
+    config_of(OddEnv)
+    with pytest.raises(InputError, match="'OdEnv' is unknown; did you mean 'OddEnv'") as error:
+        PTMConfig().environment("OdEnv").validate()
+    assert "ray.tune.register_env(name, creator)" in str(error.value)
+
+
+def test_a_name_that_is_registered_again_means_the_new_one() -> None:
+    class Shorter(OddEnv):
+        def __init__(self) -> None:
+            super().__init__(tasks=["solo"])
+
+    for make, tasks in ((OddEnv, tuple(TASKS)), (Shorter, ("solo",)), (OddEnv, tuple(TASKS))):
+        tune.register_env("again", lambda config, make=make: make())
+        assert PTMConfig().environment("again").game.tasks == tasks
+
+
+def test_agents_alone_do_what_the_team_does(trained: Any) -> None:
+    """Also those that come later: until then they have seen nothing."""
+    module = load_policy(trained[1])
+    env = OddEnv()
+    game = config_of().game
+    teams, team = game.make(1), ModulePolicy(module, 1)
+    policies = {a: AgentPolicy(module, slot) for slot, a in enumerate(env.possible_agents)}
+    for policy in policies.values():
+        policy.check(env)
+    record = teams.reset(np.arange(1), ["relay"], [5])
+    observations, _ = env.reset(seed=5, options={"task": "relay"})
+    while env.agents:
+        view = game.view(record)
+        utilities = np.where(view.action_mask, team.utilities(view), -np.inf)
+        best = utilities[0].argmax(-1)
+        acted = {agent: policy.act(observations.get(agent)) for agent, policy in policies.items()}
+        assert list(acted.values()) == best.tolist()
+        observations, *_ = env.step({agent: acted[agent] for agent in env.agents})
+        record = teams.step(best[None]).record
+    for slot, policy in enumerate(policies.values()):
+        np.testing.assert_allclose(policy._hidden[0, slot], team.hidden[0, slot], atol=1e-5)
+
+
+def test_a_checkpoint_plays_its_tasks_and_others(trained: Any) -> None:
+    config_of(OddEnv)
+    folder = trained[1]
+    results = evaluate_checkpoint(folder, tasks=["relay", "solo"], episodes_per_task=3, seed=2)
+    assert [(row.task, row.episodes, row.length_mean) for row in results] == [
+        ("relay", 3, 8.0),
+        ("solo", 3, 2.0),
+    ]
+    assert results == evaluate_checkpoint(
+        folder, tasks=["relay", "solo"], episodes_per_task=3, seed=2
+    )
+    player = CheckpointPlayer(folder, tasks="pair")
+    (pictures,) = player.pictures(seed=1).values()
+    assert [picture.shape for picture in pictures] == [(5, 5, 3)] * 6
+    player.close()
+    compared = Comparison([folder, folder], tasks="pair")
+    _, other = compared.play(episodes_per_task=2, seed=0)
+    assert other.difference is not None
+    assert other.difference.mean == 0
+    compared.close()
+    with pytest.raises(InputError, match="'pairs' is unknown; did you mean 'pair'"):
+        CheckpointPlayer(folder, tasks="pairs")
 
 
 class Switched(OddEnv):
@@ -196,10 +354,11 @@ def switched(
 def test_a_task_that_always_fails_ends_the_run_from_a_remote_runner(switched: Any) -> None:
     algorithm, switch = switched
     switch.write_text("raise relay")
-    said = r"^environment 'Switched', task 'relay', step 2, seed \d+: RuntimeError: the simulator is"
+    said = (
+        r"^environment 'Switched', task 'relay', step 2, seed \d+: RuntimeError: the simulator is"
+    )
     with pytest.raises(FailingEnvironmentError, match=f"{said} gone; it has failed 3 times"):
-        for _ in range(50):
-            algorithm.train()
+        train_until_it_ends(algorithm)
     switch.write_text("")
     result = algorithm.train()  # whoever mends the simulator can go on
     assert result["env_runners"]["num_game_restarts"] >= 3
@@ -217,7 +376,5 @@ def test_what_only_a_remote_runner_cannot_make_ends_the_run(
             super().__init__()
 
     config = config_of(Elsewhere).env_runners(num_env_runners=1)
-    start = time.monotonic()
     with pytest.raises(InputError, match=r"^env runner 1 on \S+: environment .*no simulator here$"):
         config.build_algo().train()
-    print(time.monotonic() - start)
