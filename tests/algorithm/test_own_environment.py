@@ -57,7 +57,7 @@ def runner_of(config: PTMConfig) -> TeamEnvRunner:
 
 
 @pytest.fixture(scope="module")
-def trained(cluster: None, tmp_path_factory: Any) -> Iterator[Any]:
+def trained(cluster: None, tmp_path_factory: Any) -> Any:
     """The results of two iterations with evaluation, and the checkpoint after them."""
     config = config_of(task_draw="priority", action_head="entity", joint_exploration=0.5)
     config.evaluation(
@@ -69,13 +69,9 @@ def trained(cluster: None, tmp_path_factory: Any) -> Iterator[Any]:
     results = [algorithm.train() for _ in range(3)]
     folder = tmp_path_factory.mktemp("odd")
     algorithm.save_to_path(folder)
-    assert algorithm.env_runner._priorities == algorithm_priorities_before(results)
+    assert algorithm.env_runner._priorities == results[-2]["priorities"]
     algorithm.stop()
     return results, folder
-
-
-def algorithm_priorities_before(results: list[Any]) -> dict[str, float]:
-    return results[-2]["priorities"]
 
 
 def test_training_reports_tasks_with_shares_of_success(trained: Any) -> None:
