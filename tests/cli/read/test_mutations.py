@@ -25,6 +25,8 @@ from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.options import TrainOptions
 from rllib_ptm.cli.run import train
 from rllib_ptm.cli.run.cluster import needed_resources
+from rllib_ptm.environment.contract import TeamGame
+from rllib_ptm.environment.starcraft import StarCraftGame
 
 GOOD_FILES: list[dict[str, Any]] = [
     yaml.safe_load(path.read_text()) for path in examples().values() if path.suffix == ".yaml"
@@ -131,6 +133,11 @@ def as_numbers(value: Any) -> Any:
     return value
 
 
+def setting_of(game: TeamGame, key: str) -> object:
+    """The value that a game has read."""
+    return getattr(game.settings, key) if isinstance(game, StarCraftGame) else game.plain()[key]
+
+
 def assert_nothing_is_ignored(spec: dict[str, Any], experiment: Experiment) -> None:
     """All that is written under an experiment's name is in the experiment, and in its config."""
     written = as_numbers(spec)
@@ -155,7 +162,7 @@ def assert_nothing_is_ignored(spec: dict[str, Any], experiment: Experiment) -> N
         for key, value in variant.items():
             if key == "env_config":
                 for inner, meant in value.items():
-                    found = built.game.plain()[inner]
+                    found = setting_of(built.game, inner)
                     assert (list(found) if isinstance(found, tuple) else found) == meant
             elif key not in ("evaluation_config", "callbacks", "callbacks_class", "class"):
                 attribute = PTMConfig._translate_special_keys(key, warn_deprecated=False)

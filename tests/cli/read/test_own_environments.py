@@ -73,6 +73,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path / "elsewhere")
     monkeypatch.setattr(sys, "path", [*sys.path])
     before = process.IMPORT_FOLDERS[:]
+    process.IMPORT_FOLDERS.clear()  # other tests of this process have added folders
     (tmp_path / "pond.py").write_text(POND)
     yield tmp_path
     process.IMPORT_FOLDERS[:] = before

@@ -80,6 +80,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     before = process.IMPORT_FOLDERS[:]
+    process.IMPORT_FOLDERS.clear()  # other tests of this process have added folders
     (tmp_path / "lake.py").write_text(MODULE)
     (tmp_path / "registers.py").write_text(REGISTERS)
     yield tmp_path

@@ -18,7 +18,9 @@ def test_a_damaged_checkpoint_is_not_played_and_one_line_says_so(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "contents.json").write_text("{}")
-    experiment: Any = SimpleNamespace(name="mine", checkpoint=CheckpointSettings())
+    experiment: Any = SimpleNamespace(
+        name="mine", checkpoint=CheckpointSettings(), config={"env": "multi_task_sc2"}
+    )
     result: Any = SimpleNamespace(
         path=str(tmp_path),
         error=None,
