@@ -35,6 +35,7 @@ from rllib_ptm.environment.names import check_name, game_of
 
 _NAME = re.compile(r"\w[\w.+=-]{0,99}")
 _LONGEST_NAME_BYTES = 200  # a folder's name has at most 255, on some file systems fewer
+_ENVIRONMENT_KEYS = {"env", "config"}  # the keys that say which tasks are played
 _OF_RLLIB = ("class", "worker_index")  # in the state of a config; Tune's begin with underscores
 ALGORITHMS = ("PTM",)
 
@@ -140,7 +141,7 @@ class ExperimentSettings(Settings):
         place = "checkpoint_config"
         settings = read_settings(CheckpointSettings, {} if written is None else written, place)
         score = settings.checkpoint_score_attribute
-        if score is not None and "config" in info.data:
+        if score is not None and info.data.keys() >= _ENVIRONMENT_KEYS:
             results = reported_keys(*played_tasks(info.data["config"]))
             _known_name(f"{place}.checkpoint_score_attribute", score, tuple(results))
         return settings
@@ -159,7 +160,7 @@ class ExperimentSettings(Settings):
         if kind is FifoSettings and isinstance(written, Mapping):
             _check_no_settings(written)
         settings = read_settings(kind, {} if written is None else written, "scheduler_config")
-        if "config" in info.data:
+        if info.data.keys() >= _ENVIRONMENT_KEYS:
             results = reported_keys(*played_tasks(info.data["config"]))
             check_compared_keys(settings, results, "scheduler_config")
         return settings
@@ -167,10 +168,10 @@ class ExperimentSettings(Settings):
     @field_validator("stop")
     @classmethod
     def _check_stop(cls, stop: Mapping[str, Any] | None, info: ValidationInfo) -> Any:
-        if "config" not in info.data:
+        if not info.data.keys() >= _ENVIRONMENT_KEYS:
             return stop
-        if stop is None and not {"run", "env"} <= info.data.keys():
-            return stop  # a wrong algorithm or environment is reported without a missing stop
+        if stop is None and "run" not in info.data:
+            return stop  # a wrong algorithm is reported without a missing stop
         return check_stop(stop, reported_keys(*played_tasks(info.data["config"])), "stop")
 
 
