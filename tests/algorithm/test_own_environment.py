@@ -229,6 +229,7 @@ def test_what_fails_at_random_drops_the_episode_and_counts_it(
     runner.stop()
 
 
+@pytest.mark.slow
 def test_an_environment_that_hangs_in_a_process_is_started_anew(
     tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -347,6 +348,7 @@ def switched(
     algorithm.stop()
 
 
+@pytest.mark.slow
 def test_a_task_that_always_fails_ends_the_run_from_a_remote_runner(switched: Any) -> None:
     algorithm, switch = switched
     switch.write_text("raise relay")
@@ -360,6 +362,7 @@ def test_a_task_that_always_fails_ends_the_run_from_a_remote_runner(switched: An
     assert result["env_runners"]["num_game_restarts"] >= 3
 
 
+@pytest.mark.slow
 def test_what_only_a_remote_runner_cannot_make_ends_the_run(
     cluster: None, tmp_path: pathlib.Path
 ) -> None:
