@@ -29,6 +29,7 @@ from rllib_ptm.model.popart import STEP, PopArt, TaskOutput
 from rllib_ptm.model.q_values import EXPLORATION, TERMS
 
 SIDE = 2  # slots of either side
+TASKS = ["1m_vs_1m", "1m_vs_2m", "2m_vs_2m"]  # as many as the drawn episodes have
 SIZES = Sizes(
     lengths=(3, 1, 4, 2),
     agents=SIDE,
@@ -43,6 +44,7 @@ each_output = pytest.mark.parametrize("method", ["ptm", "qmix_atten_popart"])
 
 def build(method: str = "ptm", seed: int = 1, **training: Any) -> PTMLearner:
     config = PTMConfig().debugging(seed=seed, log_level="ERROR")
+    config.environment(env_config={"tasks": TASKS})
     config.training(
         method=method,
         lr=LR,
