@@ -110,6 +110,8 @@ class AgentPolicy:
         if self._rules is not None:
             self._rules.check_environment(env)
             return
+        if not hasattr(env, "possible_agents"):
+            raise InputError(f"env: expected a PettingZoo environment, found {env!r:.80}")
         problems, found = Problems(), len(env.possible_agents)
         with problems.collect():
             if found != self._agents:

@@ -78,7 +78,8 @@ def game_of(env: Any, env_config: Mapping[str, Any]) -> TeamGame:
     if not isinstance(env_config, Mapping):
         raise InputError(f"env_config: expected a mapping of keys to values, found {env_config!r}")
     creator = None if env in BUILT_IN else creator_of(env)
-    key = env, b"" if creator is None else cloudpickle.dumps(creator), repr(env_config)
+    made_of = b"" if creator is None else cloudpickle.dumps((creator, env_config))
+    key = env, made_of, repr(env_config)
     if key not in _games:
         if creator is None:
             _games[key] = BUILT_IN[env](env_config)

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import numpy_game
 import odd_env
 import pytest
+from numpy_game import SignGame
 from odd_env import TASKS, OddEnv
 from ray import cloudpickle, tune
 from ray.rllib.core import DEFAULT_MODULE_ID
@@ -23,7 +25,7 @@ from small_networks import SMALL
 from tracing import arrays_of, assert_same, changing, trace
 
 from rllib_ptm import PTM, AgentPolicy, InputError, PTMConfig, load_policy
-from rllib_ptm.environment.contract import FailingEnvironmentError
+from rllib_ptm.environment.contract import FailingEnvironmentError, TeamGame
 from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer, evaluate_checkpoint
 from rllib_ptm.evaluate.comparison import Comparison
 from rllib_ptm.methods import METHODS
@@ -33,7 +35,7 @@ from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.module_policy import ModulePolicy
 
 # Environments for other processes are pickled by value: these cannot import the tests.
-for module in (sys.modules[__name__], odd_env):
+for module in (sys.modules[__name__], odd_env, numpy_game):
     cloudpickle.register_pickle_by_value(module)
 
 
@@ -377,3 +379,23 @@ def test_what_only_a_remote_runner_cannot_make_ends_the_run(
     config = config_of(Elsewhere).env_runners(num_env_runners=1)
     with pytest.raises(InputError, match=r"^env runner 1 on \S+: environment .*no simulator here$"):
         config.build_algo().train()
+
+
+def test_a_game_in_the_contracts_own_form_is_played_and_learned(cluster: None) -> None:
+    """The creator returns a ``TeamGame``; its record is smaller than the features."""
+    config = config_of(SignGame, method="ptm")
+    game: TeamGame = config.game
+    assert isinstance(game, SignGame)
+    algorithm = config.evaluation(evaluation_duration=8).build_algo()
+    before = algorithm.evaluate()["env_runners"]["win_rate_mean"]
+    results = [algorithm.train() for _ in range(40)]
+    assert all(math.isfinite(loss) for loss in _losses(results[-1]))
+    after = algorithm.evaluate()["env_runners"]
+    assert after["episodes"] == {"one": 8, "three": 8}
+    assert after["win_rate_mean"] > max(before, 0.6)
+    algorithm.stop()
+
+
+def _losses(result: dict[str, Any]) -> list[float]:
+    learner = result["learners"][DEFAULT_MODULE_ID]
+    return [value for key, value in learner.items() if key.startswith("loss_")]
