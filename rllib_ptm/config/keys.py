@@ -14,7 +14,7 @@ from rllib_ptm.config.object_settings import OBJECT_KEYS, check_object, takes_ob
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.config.rllib_settings import REPLACED_KEYS, RLLIB_KEYS, check_rllib_key
 from rllib_ptm.config.search_spaces import candidates, has_space
-from rllib_ptm.environment.names import BUILT_IN, game_of
+from rllib_ptm.environment.names import game_of, is_built_in
 from rllib_ptm.play.callbacks import EVENTS, Caller
 from rllib_ptm.ray_private import BUILDER_ARGUMENTS, CONFIG_STATE, config_attribute
 
@@ -162,7 +162,7 @@ def check_env_config(env: Any, before: Mapping[str, Any], value: Any) -> None:
     problems = Problems()
     for candidate in candidates(ENV_CONFIG, together):
         with problems.collect():
-            if env in BUILT_IN:
+            if is_built_in(env):
                 game_of(env, candidate)
             elif not isinstance(candidate, Mapping):
                 raise InputError(

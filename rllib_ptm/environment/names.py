@@ -58,6 +58,13 @@ BUILT_IN: dict[str, Callable[[Mapping[str, Any]], TeamGame]] = {
     STARCRAFT: _starcraft,
     FORAGING: _foraging,
 }
+
+
+def is_built_in(env: Any) -> bool:
+    """Whether this is the name of an environment that comes with the package."""
+    return isinstance(env, str) and env in BUILT_IN
+
+
 # Built-in games with rules for acting; making one of these starts nothing.
 _WITH_ACTING_RULES = (STARCRAFT,)
 
@@ -77,7 +84,7 @@ def game_of(env: Any, env_config: Mapping[str, Any]) -> TeamGame:
     """
     if not isinstance(env_config, Mapping):
         raise InputError(f"env_config: expected a mapping of keys to values, found {env_config!r}")
-    creator = None if env in BUILT_IN else creator_of(env)
+    creator = None if is_built_in(env) else creator_of(env)
     made_of = b"" if creator is None else cloudpickle.dumps((creator, env_config))
     key = env, made_of, repr(env_config)
     if key not in _games:
@@ -94,7 +101,7 @@ def check_name(env: Any) -> None:
     Raises:
         InputError: There is none.
     """
-    if env not in BUILT_IN:
+    if not is_built_in(env):
         creator_of(env)
 
 
@@ -112,7 +119,7 @@ def check_named_by_user(env: str, option: str = "env=", others: str = "") -> Non
     Raises:
         InputError: The user has to name it.
     """
-    if env in BUILT_IN or _registered(env):
+    if is_built_in(env) or _registered(env):
         return
     if _FUNCTION.fullmatch(env):
         raise InputError(
