@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -27,6 +27,7 @@ from rllib_ptm.environment.check_rules import (
 from rllib_ptm.environment.pettingzoo_spec import (
     SEEDS,
     TASK,
+    VISIBLE,
     Description,
     describe,
     parallel_env_of,
@@ -35,6 +36,8 @@ from rllib_ptm.environment.pettingzoo_spec import (
 logger = logging.getLogger(__name__)
 
 MAX_STEPS = 10_000  # an episode that is longer does not end
+AT_RESET = ("observations", "infos")
+IN_STEP = ("observations", "rewards", "terminations", "truncations", "infos")
 RESETS_FOR_SLOTS = 10  # so many more seeds show whether the same slots are always empty
 
 
@@ -64,6 +67,8 @@ def check(
         episodes = [_Episode(env, description, findings, task, each) for each in seeds]
         for episode in episodes:
             episode.play(max_steps)
+            if findings.endless:
+                findings.report()  # more such episodes would take long and say nothing new
             episode.play_again()
         if description.resumable:
             episodes[0].resume(other_seed=seed + episodes_per_task)
@@ -135,7 +140,9 @@ class _Episode:
                 self._note(breaches_of_moment(after, self._description))
                 self._note(breaches_of_step(before, after))
                 self._hint_at_rewards(after)
+                self._hint_at_blind_agents(after)
             if self._moments[-1].living:
+                self._findings.endless = True
                 self._add(
                     "endless",
                     "the episode does not end; at its end all agents are terminated or truncated",
@@ -188,18 +195,37 @@ class _Episode:
     def _reset(self) -> Moment:
         self._num_steps = 0
         with self._noting("reset()"):
-            observations, infos = self._env.reset(seed=self._seed, options={TASK: self._task})
-            return self._moment(observations, {}, {}, {}, infos)
+            told = self._env.reset(seed=self._seed, options={TASK: self._task})
+        observations, infos = self._dicts("reset()", told, AT_RESET)
+        return self._moment(observations, {}, {}, {}, infos)
 
     def _step(self, actions: dict[str, int]) -> Moment:
         self._num_steps += 1
         with self._noting("step()"):
-            return self._moment(*self._env.step(dict(actions)))
+            told = self._env.step(dict(actions))
+        return self._moment(*self._dicts("step()", told, IN_STEP))
+
+    def _dicts(self, call: str, told: Any, expected: Sequence[str]) -> Sequence[Any]:
+        """What a call returned, if that is a dict for each of the expected names."""
+        if not isinstance(told, tuple | list) or len(told) != len(expected):
+            found = f"{len(told)} values" if isinstance(told, tuple | list) else type(told).__name__
+            text = f"{call} returns {found}; expected {len(expected)}: {', '.join(expected)}"
+        elif wrong := [
+            f"{name} is {shown(each)}"
+            for name, each in zip(expected, told, strict=True)
+            if not isinstance(each, Mapping)
+        ]:
+            text = f"{call} returns other than dicts with agents as keys: {', '.join(wrong)}"
+        else:
+            return told
+        self._add(f"values of {call}", text)
+        raise _StopError
 
     def _moment(self, *told: Any) -> Moment:
         """A copy of what the environment tells now; it may change its arrays later."""
-        dicts = [copy.deepcopy(dict(each)) for each in told]
-        return Moment(list(self._env.agents), np.array(self._env.state()), *dicts)
+        with self._noting("state()"):
+            agents, table = list(self._env.agents), np.array(self._env.state())
+        return Moment(agents, table, *(copy.deepcopy(dict(each)) for each in told))
 
     def _random_actions(self, moment: Moment, rng: np.random.Generator) -> dict[str, int]:
         actions = self._description.spec.actions
@@ -213,6 +239,18 @@ class _Episode:
                 f"{self._where()}: the rewards differ between agents: {shown(moment.rewards)}; "
                 f"the team's reward is their mean",
             )
+
+    def _hint_at_blind_agents(self, moment: Moment) -> None:
+        for slot, agent in enumerate(self._description.agents):
+            seen = moment.observations.get(agent)
+            visible = np.asarray(seen.get(VISIBLE, ()) if isinstance(seen, Mapping) else ())
+            expected = (self._description.spec.entities,)
+            if agent in moment.living and visible.shape == expected and not visible[slot]:
+                self._findings.hint(
+                    "itself",
+                    f"{self._where()}, agent {agent!r}: it does not see itself: visible[{slot}] "
+                    f"is 0",
+                )
 
     @contextmanager
     def _noting(self, call: str) -> Iterator[None]:
@@ -247,7 +285,7 @@ def _hint_at_fixed_slots(
         if len(found) > 1:
             return
     absent = set(description.agents).difference(*found)
-    if absent:
+    if absent and any(found):
         findings.hint(
             "slots",
             f"task {task!r}: {', '.join(sorted(absent))} start in no episode; if a slot's number "

@@ -19,6 +19,7 @@ from rllib_ptm.environment.pettingzoo_spec import (
     TASK,
     VISIBLE,
     Description,
+    is_number,
 )
 
 logger = logging.getLogger(__name__)
@@ -57,9 +58,14 @@ class Moment(NamedTuple):
 
 
 class Findings:
-    """What was found: for each kind of breach where it was found first, and how often."""
+    """What was found: for each kind of breach where it was found first, and how often.
+
+    Attributes:
+        endless: Whether an episode did not end.
+    """
 
     def __init__(self) -> None:
+        self.endless = False
         self._breaches: dict[str, str] = {}
         self._times: dict[str, int] = {}
         self._hints: dict[str, str] = {}
@@ -214,8 +220,8 @@ def _of_rows(
 
 def _of_rewards(rewards: Mapping[str, Any]) -> Iterator[Breach]:
     for agent, reward in rewards.items():
-        if np.ndim(reward) != 0 or not np.isreal(reward) or not np.isfinite(reward):
-            yield "reward", agent, f"its reward is {shown(reward)}"
+        if not is_number(reward) or not np.isfinite(reward):
+            yield "reward", agent, f"its reward is {shown(reward)}; expected a finite number"
 
 
 def _of_end(infos: Mapping[str, Any]) -> Iterator[Breach]:
@@ -224,10 +230,10 @@ def _of_end(infos: Mapping[str, Any]) -> Iterator[Breach]:
         yield "no success", None, f"the episode is over, but infos has no {SUCCESS!r}"
     found = {agent: info[SUCCESS] for agent, info in infos.items() if SUCCESS in info}
     for agent, success in found.items():
-        if np.ndim(success) != 0 or not 0 <= success <= 1:
+        if not is_number(success) or not 0 <= success <= 1:
             text = f"{SUCCESS} is {shown(success)}; expected a number from 0 to 1"
             yield "success", agent, text
-    if len({float(value) for value in found.values() if np.ndim(value) == 0}) > 1:
+    if len({float(value) for value in found.values() if is_number(value)}) > 1:
         yield "successes", None, f"{SUCCESS} differs between agents: {shown(found)}"
 
 

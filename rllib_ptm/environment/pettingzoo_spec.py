@@ -238,3 +238,8 @@ def _whole_numbers(what: str, values: Any) -> tuple[int, ...]:
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise InputError(f"{what}: expected whole numbers, found {shown(values)}")
     return tuple(array.tolist())
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is one real number, of Python or of a library of arrays."""
+    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "biuf"

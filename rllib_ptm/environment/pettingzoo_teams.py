@@ -31,6 +31,7 @@ from rllib_ptm.environment.pettingzoo_spec import (
     TASK,
     VISIBLE,
     Description,
+    is_number,
 )
 
 logger = logging.getLogger(__name__)
@@ -174,6 +175,8 @@ class PettingZooTeams:
             self._set_bodies(env, agents)
             self._write(env, place.living, observations)
             played = next((info[TASK] for info in infos.values() if TASK in info), task)
+        except BrokenContractError:
+            raise
         except _WRONG_VALUE as error:
             raise self._breach(env, observations, table, {}, error) from error
         if not place.living:
@@ -217,6 +220,8 @@ class PettingZooTeams:
                 step.truncated[env] = any(cut)
                 step.terminated[env] = not any(cut)
                 step.success[env] = self._success(env, infos)
+        except BrokenContractError:
+            raise
         except _WRONG_VALUE as error:
             raise self._breach(env, observations, table, rewards, error) from error
 
@@ -259,7 +264,7 @@ class PettingZooTeams:
                 f"{self._where(env)}: the episode is over, but {SUCCESS} is in the infos of no "
                 f"agent"
             )
-        if not 0 <= found <= 1:
+        if not is_number(found) or not 0 <= found <= 1:
             raise BrokenContractError(
                 f"{self._where(env)}: {SUCCESS}: expected a number from 0 to 1, found "
                 f"{shown(found)}"
@@ -310,8 +315,6 @@ class PettingZooTeams:
         self, env: int, observations: Any, table: Any, rewards: Any, error: Exception
     ) -> BrokenContractError:
         """Says which value could not be used, and what was expected."""
-        if isinstance(error, BrokenContractError):
-            return error
         where = self._where(env)
         shape = self._entities[env].shape
         if np.shape(table) != shape:

@@ -126,6 +126,11 @@ class _Jagged(Mutant):
         return {**super().get_state(), "extra": object()}
 
 
+class _OnlyObservations(Mutant):
+    def reset(self, seed: int | None = None, options: Any = None) -> Any:
+        return super().reset(seed, options)[0]
+
+
 class _Raises(Mutant):
     def step(self, actions: Mapping[str, int]) -> Any:
         if self._step == 4:
@@ -223,6 +228,26 @@ BREACHES: dict[str, tuple[Callable[[], OddEnv], str]] = {
         steps(lambda env, result: _all(result, 1, float("nan"))),
         AGENT + "its reward is nan",
     ),
+    "reward of no number": (
+        steps(lambda env, result: _all(result, 1, None)),
+        AGENT + "its reward is None; expected a finite number",
+    ),
+    "success of no number": (
+        steps(lambda env, result: _all(result, 4, {"is_success": "yes"})),
+        r"^task 'relay', step 8, agent 'worker_\d': is_success is 'yes'; expected a number from",
+    ),
+    "one reward for all": (
+        steps(lambda env, result: (result[0], 1.0, *result[2:])),
+        STEP + r": step\(\) returns other than dicts with agents as keys: rewards is 1.0",
+    ),
+    "four values": (
+        steps(lambda env, result: result[:4]),
+        STEP + r": step\(\) returns 4 values; expected 5: observations, rewards, terminations, ",
+    ),
+    "no infos at reset": (
+        _OnlyObservations,
+        r"^task 'relay', reset: reset\(\) returns dict; expected 2: observations, infos",
+    ),
     "no reward": (
         steps(lambda env, result: (result[0], {}, *result[2:])),
         AGENT + "rewards has nothing for an agent that has acted",
@@ -289,6 +314,35 @@ def test_hints_are_warnings(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
     assert re.match(r"task 'relay', step 2: the rewards differ between agents: {.*mean", hints[0])
     assert re.match(r"task 'relay': worker_0 start in no episode; .* shuffle", hints[1])
+
+
+def test_an_agent_that_does_not_see_itself_is_a_hint(caplog: pytest.LogCaptureFixture) -> None:
+    def blind(env: OddEnv, agent: str, seen: dict[str, Any]) -> dict[str, Any]:
+        slot = env.possible_agents.index(agent)
+        return {**_without(seen, slot), "entities": _set_row(seen["entities"], slot, 0)}
+
+    check(observes(blind)())
+    (hint,) = [record.getMessage() for record in caplog.records]
+    assert re.match(AGENT + r"it does not see itself: visible\[\d\] is 0", hint)
+
+
+def test_an_episode_that_does_not_end_is_played_once() -> None:
+    env = _Endless()
+    resets: list[int | None] = []
+    reset = env.reset
+    env.reset = lambda seed=None, options=None: resets.append(seed) or reset(seed, options)  # type: ignore[method-assign,func-returns-value]
+    with pytest.raises(InputError, match="does not end"):
+        check(env, max_steps=100)
+    assert resets == [0]
+
+
+@pytest.mark.parametrize("env", [_OnlyObservations, _NothingAtReset])
+def test_no_hint_at_slots_where_no_episode_starts(
+    env: type[OddEnv], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(InputError):
+        check(env())
+    assert not caplog.records
 
 
 def test_training_checks_the_start() -> None:

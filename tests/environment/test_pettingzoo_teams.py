@@ -349,6 +349,11 @@ def _with_observation(**changes: Any) -> Callable[[Any, tuple], tuple]:
             r"is_success: expected a number from 0 to 1, found 1\.5",
         ),
         (
+            "solo",
+            broken(lambda env, result: (*result[:4], {"x": {"is_success": "yes"}})),
+            r"is_success: expected a number from 0 to 1, found 'yes'",
+        ),
+        (
             "long",
             broken(_with_observation(visible=np.ones(4))),
             r"agent 'worker_\d': visible: expected the shape \(5,\), found \(4,\)",
@@ -368,6 +373,7 @@ def test_what_breaks_the_contract_ends_the_run(task: str, env: type[OddEnv], sai
     with pytest.raises(InputError, match=where + said) as it:
         play(teams, odd, record, 2)
     assert isinstance(it.value, FailingEnvironmentError)
+    assert it.value.__cause__ is not it.value  # Ray follows the causes to their end
 
 
 def test_an_environment_that_plays_another_task_is_refused() -> None:
