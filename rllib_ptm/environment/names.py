@@ -6,7 +6,9 @@ A name is that of a built-in environment, one that the user has registered with 
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import pathlib
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -200,6 +202,13 @@ def _users_game(env: str, creator: Creator, env_config: Mapping[str, Any]) -> Te
     return PettingZooGame(env, creator, env_config, made)
 
 
+def _nearest_module(name: str) -> str:
+    """A hint at the user's own module that a name resembles; empty if there is none."""
+    own = [file.stem for folder in IMPORT_FOLDERS for file in pathlib.Path(folder).glob("*.py")]
+    nearest = difflib.get_close_matches(name.removesuffix(".py"), own, n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""
+
+
 def _imported(path: str) -> Creator:
     """The function ``package.module:function``.
 
@@ -214,6 +223,7 @@ def _imported(path: str) -> Creator:
             places = ", ".join((*IMPORT_FOLDERS, "Python's own path"))
             raise InputError(
                 f"env: {path!r}: there is no module {error.name!r} in {places}"
+                f"{_nearest_module(module_name)}"
             ) from error
         raise InputError(
             f"env: {path!r}: the module {module_name!r} cannot be imported: {error}"

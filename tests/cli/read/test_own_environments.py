@@ -113,6 +113,9 @@ def test_a_function_is_named_beside_the_config_or_in_it(folder: Path, key: str) 
     ("env", "said"),
     [
         ("pnd:make_env", "x.yaml: mine.env: 'pnd:make_env': there is no module 'pnd' in {folder}"),
+        ("pnd:make_env", "Python's own path; did you mean 'pond'?"),
+        ("pond.py:make_env", "no module 'pond.py' in {folder}"),
+        ("pond.py:make_env", "Python's own path; did you mean 'pond'?"),
         ("puddle:make_env", "puddle' cannot be imported: NameError: name 'oops' is not defined"),
         ("pond:mak_env", "'mak_env' is unknown; did you mean 'make_env'? legal: hungry, make_env,"),
         ("pond:Pond", "found a class; write one: def make_env(config): return Pond(**config)"),
