@@ -25,6 +25,7 @@ NUM_EPISODES = "num_episodes_lifetime"
 RETURN_MEAN, LENGTH_MEAN = "episode_return_mean", "episode_len_mean"
 
 # Paths in a flat result, as Ray Tune joins keys. The name of a task follows a path that ends in /.
+RESTARTS_PATH = f"{ENV_RUNNERS}/num_game_restarts"
 EPISODES_PATH = f"{ENV_RUNNERS}/{NUM_EPISODES}"
 RETURN_MEAN_PATH = f"{ENV_RUNNERS}/{RETURN_MEAN}"
 LENGTH_MEAN_PATH = f"{ENV_RUNNERS}/{LENGTH_MEAN}"
@@ -50,7 +51,7 @@ METRICS = (
     f"{SCHEDULE_PATH}alpha",
     RETURN_MEAN_PATH,
     LENGTH_MEAN_PATH,
-    f"{ENV_RUNNERS}/num_game_restarts",
+    RESTARTS_PATH,
     EPISODES_PATH,
     f"{ENV_RUNNERS}/{ENV_STEPS}",
     f"{LOSS_PATH}ori",

@@ -18,6 +18,7 @@ from rllib_ptm.tasks.metrics import (
     LEARNER_PATH,
     LENGTH_MEAN_PATH,
     PRIORITY_PATH,
+    RESTARTS_PATH,
     RETURN_MEAN_PATH,
     SCHEDULE_PATH,
     WIN_RATE_MEAN_PATH,
@@ -59,6 +60,8 @@ def _panel(trial: TrialProgress) -> Panel:
     content: RenderableType = Text("waiting for the first result", style="dim")
     if trial.latest:
         content = Group(_counters(trial), Text(), _tasks(trial), Text(), _learner(trial))
+        if failures := _failures(trial):
+            content = Group(content, Text(), Text(failures, style="yellow"))
     return Panel(
         content,
         title=Text(trial.name, style="bold"),
@@ -132,6 +135,7 @@ def plain_line(trial: TrialProgress) -> str:
     """One line of a log, without escape codes."""
     rates = trial.numbers_under(WIN_RATE_PATH)
     tasks = ", ".join(f"{task} {_percent(rate)}" for task, rate in rates.items())
+    failures = _failures(trial)
     return (
         f"[{clock_text(trial.clock() - trial.started)}] {trial.name}: "
         f"iteration {_count(trial.number('training_iteration'))}, "
@@ -139,7 +143,14 @@ def plain_line(trial: TrialProgress) -> str:
         f"{_count(trial.speed(ENV_STEPS))} steps/s, "
         f"win rate {_percent(trial.number(WIN_RATE_MEAN_PATH))} ({tasks}), "
         f"left about {clock_text(trial.seconds_left())}"
+        f"{failures and f', {failures}'}"
     )
+
+
+def _failures(trial: TrialProgress) -> str:
+    """How often the environment has failed; empty if it has not."""
+    failures = trial.number(RESTARTS_PATH)
+    return f"failures of the environment: {_count(failures)} (-v shows them)" if failures else ""
 
 
 def _count(value: float | None) -> str:

@@ -132,6 +132,15 @@ def test_the_table_shows_the_run() -> None:
     assert drawn([progress, progress]).count("left about") == 2
 
 
+def test_failures_of_the_environment_are_shown() -> None:
+    progress, _ = trained({"training_iteration": 20}, 10)
+    progress.latest["env_runners/num_game_restarts"] = 0
+    assert "failures" not in plain_line(progress) + drawn([progress])
+    progress.latest["env_runners/num_game_restarts"] = 45
+    for text in (plain_line(progress), drawn([progress])):
+        assert "failures of the environment: 45 (-v shows them)" in text
+
+
 def test_the_table_shows_the_loss_of_a_new_term() -> None:
     progress, _ = trained({"training_iteration": 20}, 10)
     progress.latest["learners/default_policy/loss_new"] = 0.625
