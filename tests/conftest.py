@@ -86,9 +86,15 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _no_cluster_for_the_command(request: pytest.FixtureRequest) -> None:
-    """The command starts Ray itself, or must not start it: no test of it finds a cluster."""
-    if "cli" in request.path.parts:
+def _no_cluster_where_none_is_used(request: pytest.FixtureRequest) -> None:
+    """Ends the cluster before a file that does not ask for it, or tests the command.
+
+    The command starts Ray itself, or must not start it. And a process that forks while it is
+    connected may wait without end when it disconnects.
+    """
+    in_file = (item for item in request.session.items if item.path == request.path)
+    uses_it = any("cluster" in getattr(item, "fixturenames", ()) for item in in_file)
+    if "cli" in request.path.parts or not uses_it:
         ray.shutdown()
 
 
