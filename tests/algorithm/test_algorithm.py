@@ -122,8 +122,10 @@ def test_a_checkpoint_is_evaluated_greedily_on_its_tasks_and_on_others(
     assert results == evaluate_checkpoint(tmp_path, episodes_per_task=6)
     (unseen,) = evaluate_checkpoint(tmp_path, tasks="1m_vs_2m", episodes_per_task=4)
     assert unseen.episodes == 4
-    with pytest.raises(rllib_ptm.InputError, match="max_allies"):  # the slot head has no output
-        evaluate_checkpoint(tmp_path, tasks="4m_vs_3m", episodes_per_task=1)
+    (larger,) = evaluate_checkpoint(tmp_path, tasks="4m_vs_3m", episodes_per_task=4)
+    assert larger.episodes == 4  # an ally more brings no action more
+    with pytest.raises(rllib_ptm.InputError, match=r"10 actions .* trained with 9 "):
+        evaluate_checkpoint(tmp_path, tasks="3m_vs_4m", episodes_per_task=1)
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ def test_new_episodes_start_if_the_saved_ones_do_not_fit(
     fewer = make_runner(make_config().env_runners(num_envs_per_env_runner=4))
     refusal = fewer.set_episodes_in_progress(runner.get_episodes_in_progress())
     assert refusal is not None
-    assert '"battles": 8' in refusal
-    assert '"battles": 4' in refusal
+    assert '"side_by_side": 8' in refusal
+    assert '"side_by_side": 4' in refusal
     assert len(fewer.sample(num_episodes=3, epsilon=1.0)) >= 3
 
 
@@ -89,7 +89,7 @@ def test_new_episodes_start_if_the_backend_cannot_save_them(
     runner.sample(num_episodes=1, epsilon=1.0)
     state = {k: v for k, v in runner.get_episodes_in_progress().items() if k in (RNG, SETTINGS)}
     refusal = make_runner().set_episodes_in_progress(state)
-    assert refusal == "the backend 'smax' cannot save battles in progress"
+    assert refusal == "environment 'multi_task_sc2' cannot save episodes in progress"
 
 
 def test_a_reseeded_runner_plays_other_battles(make_runner: MakeRunner) -> None:

@@ -130,7 +130,7 @@ def test_failures_are_told_to_this_process(
     ("seed", "said"),
     [
         (DIES, "WorkerError: its process has died (exit code 3)"),
-        (HANGS, "WorkerError: its process does not answer within 1 s"),
+        (HANGS, "WorkerError: its process does not answer within 1 s; see config.env_timeout_s"),
     ],
 )
 def test_a_process_that_dies_or_hangs_is_started_anew(

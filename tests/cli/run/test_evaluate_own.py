@@ -165,5 +165,5 @@ def test_an_environment_that_always_fails_ends_it(
     words = ["evaluate", str(checkpoints["theirs"]), "--env", "lake:storm", "--episodes", "1"]
     assert main(words) == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("rllib: environment 'lake:storm' has failed")
-    assert "the boat sinks" in line
+    assert line.startswith("rllib: environment 'lake:storm', task 'pair', step 1, seed ")
+    assert line.endswith("OSError: the boat sinks; it has failed 5 times in a row")
