@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.cli.show.task_table import interval_text, percent, record_of
+from rllib_ptm.cli.show.task_table import interval_text, percent, record_of, wins_text
 
 if TYPE_CHECKING:
     from rllib_ptm.evaluate.comparison import Compared, Difference
@@ -41,7 +41,7 @@ def comparison_table(compared: Sequence[Compared]) -> Table:
             table.add_row(
                 task if of is compared[0] else "",
                 name,
-                f"{row.wins:g}/{row.episodes}",
+                f"{wins_text(row.wins)}/{row.episodes}",
                 percent(row.win_rate),
                 interval_text(row.interval).removesuffix(" %"),
                 *_difference(of.differences.get(task)),

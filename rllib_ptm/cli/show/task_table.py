@@ -29,7 +29,7 @@ def task_table(results: Sequence[TaskResult], title: str | None = None) -> Table
         table.add_row(
             row.task,
             str(row.episodes),
-            f"{row.wins:g}",
+            wins_text(row.wins),
             percent(row.win_rate),
             interval_text(row.interval),
             f"{row.return_mean:.2f}",
@@ -40,6 +40,11 @@ def task_table(results: Sequence[TaskResult], title: str | None = None) -> Table
         table.add_section()
         table.add_row("mean", "", "", percent(mean), "", "", "", style="bold")
     return table
+
+
+def wins_text(wins: float) -> str:
+    """The sum of successes as text: whole where every success is 0 or 1."""
+    return str(wins) if isinstance(wins, int) else f"{wins:.1f}"
 
 
 def percent(rate: float) -> str:
