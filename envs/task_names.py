@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, product
+from typing import Any
+
+from pydantic import AfterValidator
 
 from ..checks.errors import InputError
+
+
+def readable_by(parse: Callable[[Any], object]) -> AfterValidator:
+    """The rule that ``tasks`` can be parsed; each message begins with the key.
+
+    Example:
+        >>> tasks: Annotated[str | tuple, readable_by(parse_tasks)]
+    """
+
+    def check(tasks: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        try:
+            parse(tasks)
+        except InputError as error:
+            lines = (line.removeprefix("tasks: ") for line in error.lines)
+            raise InputError(*(f"tasks: {line}" for line in lines)) from None
+        return tasks
+
+    return AfterValidator(check)
 
 
 def task_names(

@@ -5,23 +5,15 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from ...checks.errors import InputError, Problems
 from ...checks.settings import ListAsTuple, Settings, one_of
+from ..task_names import readable_by
 from .tasks import LARGEST_SIDE, Task, parse_tasks
 
 MOST_SLOTS = 100  # of players, and of foods
 RENDER_MODES = ("rgb_array",)
-
-
-def _parsable(tasks: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    try:
-        parse_tasks(tasks)
-    except InputError as error:
-        lines = (line.removeprefix("tasks: ") for line in error.lines)
-        raise InputError(*(f"tasks: {line}" for line in lines)) from None
-    return tasks
 
 
 class ForagingSettings(Settings):
@@ -31,7 +23,7 @@ class ForagingSettings(Settings):
         InputError: A line for each unknown key, wrong value, or value that does not fit the tasks.
     """
 
-    tasks: Annotated[str | tuple, ListAsTuple, AfterValidator(_parsable)] = Field(
+    tasks: Annotated[str | tuple, ListAsTuple, readable_by(parse_tasks)] = Field(
         "foraging_small", description="the name of a task or of a task set, or a list of such names"
     )
     sight: int = Field(

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from ...checks.errors import InputError, Problems
 from ...checks.settings import ListAsTuple, Settings, one_of
+from ..task_names import readable_by
 from .battles import Backend, Battles
 from .sc2.backend import SC2
 from .smax.backend import SMAX
@@ -22,15 +23,6 @@ MOST_SLOTS = 100  # of each side
 BACKENDS: dict[str, Backend] = {"smax": SMAX, "sc2": SC2}
 
 
-def _parsable(tasks: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    try:
-        parse_tasks(tasks)
-    except InputError as error:
-        lines = (line.removeprefix("tasks: ") for line in error.lines)
-        raise InputError(*(f"tasks: {line}" for line in lines)) from None
-    return tasks
-
-
 class EnvSettings(Settings):
     """The keys of ``env_config``; those of the chosen backend stand beside them.
 
@@ -41,7 +33,7 @@ class EnvSettings(Settings):
         InputError: A line for each unknown key, wrong value, or value that does not fit the tasks.
     """
 
-    tasks: Annotated[str | tuple, ListAsTuple, AfterValidator(_parsable)] = Field(
+    tasks: Annotated[str | tuple, ListAsTuple, readable_by(parse_tasks)] = Field(
         "small_mt", description="the name of a task or of a task set, or a list of such names"
     )
     backend: Annotated[str, one_of(BACKENDS)] = Field("smax", description="what plays the battles")

@@ -90,7 +90,7 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         60.0,
         gt=0.0,
         le=_LONGEST_S,
-        description="an environment in such a process that answers later is started anew",
+        description="an environment in such a process that answers later is replaced",
     )
     max_env_failures: int = Field(
         5,

@@ -119,4 +119,4 @@ def _report(
         new.insert(0, f"statistics of tasks (method {own[METHOD]!r}, was {saved[METHOD]!r})")
     other = {key: (saved.get(key), own[key]) for key in slots if saved.get(key) != own[key]}
     wider = "".join(f"; {key} from {old} to {now}" for key, (old, now) in other.items())
-    return f"takes {' and '.join(taken)}; starts anew: {', '.join(new)}{wider}"
+    return f"takes {' and '.join(taken)}; starts fresh: {', '.join(new)}{wider}"

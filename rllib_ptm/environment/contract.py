@@ -1,8 +1,8 @@
 """The contract between environments and training.
 
-Whoever offers entities, who sees whom, and what may be done, can be learned from. A ``TeamGame``
-describes an environment and starts ``Teams``: N episodes that step together. Nothing here knows a
-particular environment.
+Training needs three things of an environment: its entities, who sees whom, and which actions are
+allowed. A ``TeamGame`` describes an environment and starts ``Teams``, N episodes that step
+together. This module knows no particular environment.
 
 Most users write a PettingZoo ``ParallelEnv`` instead, which ``pettingzoo_game`` turns into a
 ``TeamGame``. A simulator that steps many episodes at once implements ``TeamGame`` itself;
@@ -129,7 +129,7 @@ class Teams(Protocol):
 
     Attributes:
         num_envs: N.
-        num_restarts: How often an environment failed and was started anew.
+        num_restarts: How often an environment failed and was replaced by a new one.
         last_error: What the last failure was; None before the first. Its notes
             (``BaseException.add_note``) may say where it happened: the task, the step, the seed
             that the environment got.
@@ -139,7 +139,7 @@ class Teams(Protocol):
 
     @property
     def num_restarts(self) -> int:
-        """How often an environment failed and was started anew."""
+        """How often an environment failed and was replaced by a new one."""
 
     @property
     def last_error(self) -> Exception | None:

@@ -147,7 +147,7 @@ class PettingZooGame:
         """The same game with other settings; see ``TeamGame.with_settings``.
 
         If only ``tasks`` changes, and the environment has these tasks, it plays only these.
-        Otherwise it is made anew.
+        Otherwise a new one is made.
 
         Raises:
             InputError: The environment cannot be made so, or does not have a task.

@@ -69,7 +69,7 @@ class _Place:
 class PettingZooTeams:
     """N ``ParallelEnv`` that step together; see ``contract.Teams``.
 
-    An environment that raises is closed and made anew at the next reset.
+    An environment that raises is closed. The next reset makes a new one.
 
     Args:
         name: The environment's name, for messages.
@@ -433,7 +433,7 @@ def log_failure(name: str, task: str, num_steps: int, seed: int, error: Exceptio
     """
     kind = type(error).__name__
     where = f"{_moment(name, task, num_steps)}, seed {seed}"
-    logger.warning("%s: %s: %s; the environment is made anew", where, kind, error)
+    logger.warning("%s: %s: %s; a new environment replaces it", where, kind, error)
     error.__notes__ = [where]  # not added: an environment may raise one object again
     logger.debug("where it failed", exc_info=error)
 

@@ -2,8 +2,8 @@
 
 Each worker has some of the N places and steps them as ``PettingZooTeams`` does, with the same
 episodes. Actions and records are in shared memory; commands go through a connection. A worker that
-dies or does not answer in time is killed. Its places are reported as failed, and it is started
-anew at the next reset.
+dies or does not answer in time is killed. Its places are reported as failed. The next
+reset starts another worker.
 
 Workers are started as new programs, not forked: JAX, torch and Ray run threads, which a fork loses.
 """
@@ -157,7 +157,7 @@ class ProcessTeams:
 
     @property
     def num_restarts(self) -> int:
-        """How often an environment failed, alone or with its process, and was started anew."""
+        """How often an environment failed, alone or with its process, and was replaced."""
         workers = (worker for worker in self._workers if worker is not None)
         return self._restarts_of_dead + sum(worker.num_restarts for worker in workers)
 

@@ -75,7 +75,7 @@ EVENTS: dict[str, Event] = {
         Caller.RUNNER, "an episode has its task and its seed, and is about to be reset"
     ),
     "on_episode_start": Event(
-        Caller.RUNNER, "an episode has been reset; one that resumes is created and started anew"
+        Caller.RUNNER, "an episode has been reset; one that resumes is created and started again"
     ),
     "on_episode_step": Event(Caller.RUNNER, "an episode has made a step, also the last one"),
     "on_episode_end": Event(Caller.RUNNER, "an episode is over"),

@@ -51,7 +51,7 @@ from rllib_ptm.tasks.draws import TASK_DRAWS
 
 # Entries of the state of episodes in progress, beside those of the rollout.
 RNG, SETTINGS = "rng", "settings"
-# Metric: environments that failed and were started anew, by all env runners so far.
+# Metric: environments that failed and were replaced, by all env runners so far.
 NUM_GAME_RESTARTS = "num_game_restarts"
 
 

@@ -225,7 +225,7 @@ def test_what_fails_at_random_drops_the_episode_and_counts_it(
     for record in caplog.records:
         said = (
             r"environment 'Random', task '\w+', step \d+, seed \d+: RuntimeError: gone; "
-            r"the environment is made anew"
+            r"a new environment replaces it"
         )
         assert re.fullmatch(said, record.getMessage())
     runner.stop()

@@ -93,16 +93,16 @@ def test_the_mixer_gets_columns_as_the_agent_does() -> None:
 @pytest.mark.parametrize(
     ("more", "taken", "report"),
     [
-        ({}, "agent mixer", "takes agent and mixer 'qmix'; starts anew: optimiser, counters, "),
+        ({}, "agent mixer", "takes agent and mixer 'qmix'; starts fresh: optimiser, counters, "),
         (
             {"mixer": "vdn", "hypernet_dim": 32},
             "agent",
-            "takes agent; starts anew: mixer 'vdn' (the checkpoint has 'qmix'), optimiser, ",
+            "takes agent; starts fresh: mixer 'vdn' (the checkpoint has 'qmix'), optimiser, ",
         ),
         (
             {"method": "qmix_atten_popart"},
             "agent mixer",
-            "starts anew: statistics of tasks (method 'qmix_atten_popart', was 'ptm'), optimiser",
+            "starts fresh: statistics of tasks (method 'qmix_atten_popart', was 'ptm'), optimiser",
         ),
         ({"tasks": ["4m_vs_3m"]}, "agent mixer", "buffer; env_config.max_allies from 3 to 4"),
     ],

@@ -120,7 +120,7 @@ def test_failures_are_told_to_this_process(
     assert steps[1].failed.tolist() == [False] * 4 + [True]
     assert [record.getMessage() for record in caplog.records] == [
         f"environment 'odd', task 'long', step 2, seed {RAISES}: ZeroDivisionError: the simulator "
-        f"diverges; the environment is made anew"
+        f"diverges; a new environment replaces it"
     ]
     assert teams.num_restarts == before + 1
     assert isinstance(teams.last_error, ZeroDivisionError)
@@ -149,7 +149,7 @@ def test_a_process_that_dies_or_hangs_is_started_anew(
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
         f"environment 'odd', task {TASKS[place]!r}, step 2, seed {[1, 2, 3, 4, seed][place]}: "
-        f"{said}; the environment is made anew"
+        f"{said}; a new environment replaces it"
         for place in range(first, len(TASKS))
     ]
     assert teams.num_restarts == before + len(lines)

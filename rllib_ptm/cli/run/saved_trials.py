@@ -359,7 +359,7 @@ def _is_met(stop: Mapping[str, float], result: Mapping[str, Any]) -> bool:
 def _with_resources(config: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
     """A trial's config with the keys that a resumed run may change as they are now.
 
-    So are values that JSON has not, such as classes: the files may hold no more than their names.
+    The files hold only the names of classes and other objects. Those come from ``chosen``, too.
     """
     objects = [key for key, value in chosen.items() if not _is_json(value)]
     searched = {key.split("/")[0] for key in searched_keys(chosen)}
