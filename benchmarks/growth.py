@@ -38,7 +38,7 @@ def multi_task_update_work(names: list[str], method: str) -> Work:
     """Returns an update on episodes of these tasks, including the episodes' priorities."""
     task = torch.arange(max(NUM_TASKS)) % len(names)  # B
     tasks = [names[i] for i in task.tolist()]
-    teams = tuple(len(parse_task(names[i]).allies) for i in task.tolist())
+    teams = tuple(parse_task(names[i]).max_allies for i in task.tolist())
     batch = draw_batch(Shape(SLOTS, teams, (STEPS,) * len(teams)))._replace(task=task)
     update = Update(SLOTS, method, num_tasks=len(names))
     success = TaskSuccess(names, window_episodes=128)

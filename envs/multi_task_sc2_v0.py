@@ -432,7 +432,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
 
 def _aims(settings: EnvSettings) -> tuple[int, ...] | None:
     """[U] the entity slot that each action aims at, -1 = none; None if that depends on the unit."""
-    if any(MEDIVAC in task.allies for task in settings.parsed_tasks):
+    if any(MEDIVAC in task.ally_types for task in settings.parsed_tasks):
         return None
     attacks = range(settings.ally_slots, settings.ally_slots + settings.enemy_slots)
     return (-1,) * FIRST_ATTACK + tuple(attacks)

@@ -125,13 +125,13 @@ class EnvSettings(Settings):
 
     @property
     def _ally_slots_needed(self) -> int:
-        return max(len(task.allies) for task in self.parsed_tasks)
+        return max(task.max_allies for task in self.parsed_tasks)
 
     @property
     def _enemy_slots_needed(self) -> int:
-        largest = max(len(task.enemies) for task in self.parsed_tasks)
+        largest = max(task.max_enemies for task in self.parsed_tasks)
         # A medivac names the ally that it heals by an enemy's number (see ``team_view``).
-        heals = any(MEDIVAC in task.allies for task in self.parsed_tasks)
+        heals = any(MEDIVAC in task.ally_types for task in self.parsed_tasks)
         return max(largest, self.ally_slots) if heals else largest
 
     def check_machine(self) -> None:

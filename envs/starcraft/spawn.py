@@ -36,22 +36,23 @@ class Spawn:
 
 def check_fits(task: Task, max_allies: int, max_enemies: int) -> None:
     """Raises InputError if an army of the task is larger than its side's number of slots."""
-    if len(task.allies) > max_allies or len(task.enemies) > max_enemies:
+    if task.max_allies > max_allies or task.max_enemies > max_enemies:
         raise InputError(
-            f"task {task.name!r} has {len(task.allies)} allies and {len(task.enemies)} "
+            f"task {task.name!r} has {task.max_allies} allies and {task.max_enemies} "
             f"enemies, more than the {max_allies} and {max_enemies} slots"
         )
 
 
 def draw_spawn(task: Task, max_allies: int, max_enemies: int, rng: np.random.Generator) -> Spawn:
-    """Draws slots and positions for one battle.
+    """Draws units, slots and positions for one battle.
 
     Args:
-        task: The units of both armies.
+        task: Draws the units of both armies.
         max_allies: Number of ally slots, A.
         max_enemies: Number of enemy slots, F.
-        rng: Draws the angle, the jitter and the slots.
+        rng: Draws the composition of a family, then the angle, the jitter and the slots.
     """
+    composition = task.draw(rng)
     angle = rng.uniform(0.0, 2.0 * np.pi)
     ally_point = ARMY_DISTANCE / 2 * np.array([np.cos(angle), np.sin(angle)])
     slots = max_allies + max_enemies
@@ -59,8 +60,8 @@ def draw_spawn(task: Task, max_allies: int, max_enemies: int, rng: np.random.Gen
     unit_type = np.zeros(slots, np.int64)
     position = np.zeros((slots, 2), np.float32)
     sides = (
-        (task.allies, ally_point, rng.permutation(max_allies)),
-        (task.enemies, -ally_point, max_allies + rng.permutation(max_enemies)),
+        (composition.allies, ally_point, rng.permutation(max_allies)),
+        (composition.enemies, -ally_point, max_allies + rng.permutation(max_enemies)),
     )
     for army, point, tags in sides:
         slot = tags[: len(army)]

@@ -87,7 +87,7 @@ class StarCraftGame:
     def spec(self) -> TeamSpec:
         """The sizes, and what the actions mean."""
         allies, enemies = self.settings.ally_slots, self.settings.enemy_slots
-        heals = any(MEDIVAC in task.allies for task in self.settings.parsed_tasks)
+        heals = any(MEDIVAC in task.ally_types for task in self.settings.parsed_tasks)
         attacks = tuple(range(allies, allies + enemies))
         return TeamSpec(
             agents=allies,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rllib_ptm.envs.starcraft.spawn import Spawn, draw_spawn
-from rllib_ptm.envs.starcraft.tasks import Task, parse_task
+from rllib_ptm.envs.starcraft.tasks import Composition, Fixed, Task, parse_task
 from rllib_ptm.envs.starcraft.units import FloatArray
 
 
@@ -56,13 +56,13 @@ def test_every_slot_is_used_equally_often(side: int) -> None:
 def test_the_slots_of_the_unit_types_are_drawn_too() -> None:
     task = parse_task("1s1z")
     types = {tuple(draw_spawn(task, 2, 2, np.random.default_rng(i)).unit_type) for i in range(60)}
-    stalker, zealot = task.allies
+    stalker, zealot = sorted(task.ally_types)
     orders = [(stalker, zealot), (zealot, stalker)]
     assert types == {ours + theirs for ours in orders for theirs in orders}
 
 
 def test_units_are_those_of_the_task_and_absent_slots_are_zero() -> None:
-    task = Task("hand-made", allies=(3, 4, 4), enemies=(7,))
+    task = Task("hand-made", Fixed(Composition(allies=(3, 4, 4), enemies=(7,))))
     spawn = draw_spawn(task, 5, 4, np.random.default_rng(0))
     assert sorted(spawn.unit_type[:5][spawn.present[:5]]) == [3, 4, 4]
     assert sorted(spawn.unit_type[5:][spawn.present[5:]]) == [7]

@@ -1,7 +1,7 @@
 import pytest
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.envs.starcraft.tasks import TASK_SETS, parse_task, parse_tasks
+from rllib_ptm.envs.starcraft.tasks import TASK_SETS, Composition, parse_task, parse_tasks
 from rllib_ptm.envs.starcraft.units import UNIT_TYPES
 
 
@@ -34,7 +34,10 @@ def test_a_name_says_who_fights(
     name: str, allies: tuple[int, ...], enemies: tuple[int, ...]
 ) -> None:
     task = parse_task(name)
-    assert (task.name, task.allies, task.enemies) == (name, allies, enemies)
+    assert (task.name, task.is_family) == (name, False)
+    assert list(task.compositions()) == [(Composition(allies, enemies), 1.0)]
+    assert (task.max_allies, task.max_enemies) == (len(allies), len(enemies))
+    assert (task.ally_types, task.enemy_types) == (frozenset(allies), frozenset(enemies))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from s2clientprotocol import sc2api_pb2 as sc_pb
 from rllib_ptm.envs.starcraft.sc2 import battles as battles_module
 from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
 from rllib_ptm.envs.starcraft.spawn import Spawn
-from rllib_ptm.envs.starcraft.tasks import Task
+from rllib_ptm.envs.starcraft.tasks import Composition, Fixed, Task
 from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, NO_OP, STOP, allowed_actions
 from rllib_ptm.envs.starcraft.units import UNIT_TYPES, IntArray, Units
 
@@ -45,7 +45,8 @@ def stage(battles: Sc2Battles, allies: Army, enemies: Army, battle: int = 0) -> 
     """Resets one battle with these units."""
     spawn = by_hand(allies, enemies, battles.max_allies, battles.max_enemies)
     with mock.patch.object(battles_module, "draw_spawn", return_value=spawn):
-        return battles.reset(np.array([battle]), [Task("by hand", (), ())], [0])
+        no_units = Task("none", Fixed(Composition((), ())))
+        return battles.reset(np.array([battle]), [no_units], [0])
 
 
 def change(battles: Sc2Battles, slot: int, battle: int = 0, **values: float) -> None:

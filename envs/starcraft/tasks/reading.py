@@ -1,4 +1,4 @@
-"""Tasks and task sets by name.
+"""Reads the names of tasks and task sets.
 
 A task's name follows SMAC's grammar: one or two armies of groups, each a number and the letters of
 a unit type. ``"5m_vs_6m"`` is five marines against six, ``"2s3z"`` is two stalkers and three
@@ -10,81 +10,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
-from ...checks.errors import InputError, Problems, unknown_name
-from ..task_names import task_names
-from .units import UNIT_TYPES
-
-UNIT_LETTERS: dict[str, str] = {
-    "m": "marine",
-    "M": "marauder",
-    "md": "medivac",
-    "s": "stalker",
-    "z": "zealot",
-    "c": "colossus",
-    "h": "hydralisk",
-    "zg": "zergling",
-    "b": "baneling",
-}
-
-# SMAC's maps whose names do not follow the grammar.
-NAMED_TASKS: dict[str, str] = {
-    "MMM": "1md2M7m",
-    "MMM2": "1md2M7m_vs_1md3M8m",
-    "corridor": "6z_vs_24zg",
-    "bane_vs_bane": "20zg4b",
-    "so_many_baneling": "7z_vs_32b",
-}
-
-TASK_SETS: dict[str, tuple[str, ...]] = {
-    "small_mt": ("5m_vs_5m", "6m_vs_6m", "5m_vs_6m"),
-    "medium_mt": tuple(f"{n}m_vs_{n}m" for n in range(6, 12)),
-    "large_mt": (
-        "5m_vs_5m",
-        "5m_vs_6m",
-        "8m_vs_8m",
-        "8m_vs_9m",
-        "10m_vs_10m",
-        "10m_vs_11m",
-    ),
-    "unseen": ("3m_vs_3m", "5m_vs_5m", "8m_vs_9m"),
-}
+from ....checks.errors import InputError, Problems, unknown_name
+from ...task_names import task_names
+from ..units import UNIT_TYPES
+from .names import NAMED_TASKS, TASK_SETS, UNIT_LETTERS
+from .task import Composition, Fixed, Task
 
 _LETTERS = "|".join(sorted(UNIT_LETTERS, key=len, reverse=True))
 _NUMBER = "[1-9][0-9]{0,2}"  # at most 999 units of a type
 _ARMY = re.compile(rf"(?:{_NUMBER}(?:{_LETTERS}))+")
 _GROUP = re.compile(rf"({_NUMBER})({_LETTERS})")
-
-Battle = tuple[tuple[int, ...], tuple[int, ...]]  # the unit types of both armies, sorted
-
-
-@dataclass(frozen=True)
-class Task:
-    """The armies of a battle.
-
-    Attributes:
-        name: The name that it was parsed from.
-        allies: The unit type of each ally, as an index into ``UNIT_TYPES``.
-        enemies: The unit type of each enemy, likewise.
-    """
-
-    name: str
-    allies: tuple[int, ...]
-    enemies: tuple[int, ...]
-
-    @property
-    def battle(self) -> Battle:
-        """The units of both armies in a fixed order: equal for two names of one battle.
-
-        The order in which a name gives its units changes nothing, as their slots are random.
-        """
-        return tuple(sorted(self.allies)), tuple(sorted(self.enemies))
-
-    def unit_names(self) -> frozenset[str]:
-        """The names of the unit types of both armies."""
-        return frozenset(UNIT_TYPES[t] for t in self.allies + self.enemies)
 
 
 @cache
@@ -95,7 +32,8 @@ def parse_task(name: str) -> Task:
         InputError: The name does not follow the grammar.
     """
     allies, versus, enemies = NAMED_TASKS.get(name, name).partition("_vs_")
-    return Task(name, _parse_army(name, allies), _parse_army(name, enemies if versus else allies))
+    armies = _parse_army(name, allies), _parse_army(name, enemies if versus else allies)
+    return Task(name, Fixed(Composition(*armies)))
 
 
 def _parse_army(task_name: str, army: str) -> tuple[int, ...]:
@@ -131,13 +69,18 @@ def parse_tasks(tasks: str | Sequence[str]) -> tuple[Task, ...]:
     names = task_names(tasks, TASK_SETS, "5m_vs_6m")
     written = {tasks} if isinstance(tasks, str) else {*tasks}
     parsed = []
-    named: dict[Battle, str] = {}  # what stands in the list itself
+    named: dict[str, str] = {}  # what stands in the list itself
     problems = Problems()
     for name in names:
         with problems.collect():
             task = parse_task(name)
             parsed.append(task)
-            if name in written and (other := named.setdefault(task.battle, name)) != name:
+            if name in written and (other := named.setdefault(_battle(task), name)) != name:
                 raise InputError(f"tasks: {other} and {name} are the same battle; leave one out")
     problems.raise_if_any()
-    return tuple(task for task in parsed if named.get(task.battle, task.name) == task.name)
+    return tuple(task for task in parsed if named.get(_battle(task), task.name) == task.name)
+
+
+def _battle(task: Task) -> str:
+    """Equal for two names of one battle."""
+    return next(composition.name for composition, _ in task.compositions())
