@@ -200,8 +200,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     An agent terminates in the step in which its unit dies. All agents terminate when an army is
     dead. At the time limit the living agents are truncated, and the battle counts as not won. The
     same happens if the game process dies (`sc2` only); the next `reset` starts a new one.
-    `infos[agent]` holds the name of the `task` and, once the battle is over, whether it was `won`
-    and the same as a number, `is_success`, 0 or 1.
+    `infos[agent]` holds the name of the `task`, the `composition` that it is played with and, once
+    the battle is over, whether it was `won` and the same as a number, `is_success`, 0 or 1.
 
     ### Attributes
 
@@ -313,7 +313,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         ]
         if self.render_mode == "human":
             self.render()
-        return self._observations(units), {a: {"task": self._task.name} for a in self.agents}
+        return self._observations(units), {a: self._played() for a in self.agents}
 
     def step(
         self, actions: dict[str, int]
@@ -340,13 +340,13 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         """
         if not self.agents:
             return {}, {}, {}, {}, {}
-        before, task = self._battle()
+        before, _ = self._battle()
         absent = "is dead or has no unit"
         array = action_array(actions, self.agents, self._action_spaces, absent)
         after = self._battles.step(array[None])[0]
         self._units = after
         agents, over, truncated = self.agents, bool(decided(after)), self._is_truncated(after)
-        info: dict[str, Any] = {"task": task.name}
+        info = self._played()
         if over or truncated:
             info["won"] = bool(won(after))
             info["is_success"] = float(info["won"])
@@ -391,6 +391,11 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         if self._units is None or self._task is None:
             raise RuntimeError("call reset() first: there is no battle yet")
         return self._units, self._task
+
+    def _played(self) -> dict[str, Any]:
+        """What ``infos`` say of the battle in progress at every step."""
+        units, task = self._battle()
+        return {"task": task.name, "composition": task.composition_of(units)}
 
     def _next_task(self, rng: np.random.Generator, options: Mapping[str, Any]) -> Task:
         drawn = list(self._tasks)[rng.integers(len(self._tasks))]

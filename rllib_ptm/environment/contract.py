@@ -313,5 +313,18 @@ class Pictured(Protocol):
         """
 
 
+@runtime_checkable
+class Composed(Protocol):
+    """A ``TeamGame`` with tasks whose episodes differ in what they are played with."""
+
+    def composition(self, record: Mapping[str, np.ndarray], task: str) -> str:
+        """What an episode was played with, such as its units; the task's name if that is fixed.
+
+        Args:
+            record: The record of one of its steps, without the leading ``N``.
+            task: The task's name.
+        """
+
+
 class FailingEnvironmentError(RuntimeError):
     """The environment fails again and again; the message names the task, the seed and the error."""

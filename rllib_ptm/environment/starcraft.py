@@ -186,6 +186,10 @@ class StarCraftGame:
         steps = [Units(**record) for record in records]
         return [np.asarray(frame) for frame in video_frames(steps, task, _PICTURE_WIDTH)]
 
+    def composition(self, record: Mapping[str, np.ndarray], task: str) -> str:
+        """The units of a battle; see ``contract.Composed``."""
+        return parse_task(task).composition_of(Units(**record))
+
 
 class StarCraftTeams:
     """N battles; see ``contract.Teams``.

@@ -280,7 +280,8 @@ def test_all_terminate_when_the_battle_is_decided(
         total += next(iter(rewards.values()))
     assert all(terminations.values())
     assert not any(truncations.values())
-    expected = {"task": "3m_vs_3m", "won": is_won, "is_success": float(is_won)}
+    played = {"task": "3m_vs_3m", "composition": "3m_vs_3m"}
+    expected = {**played, "won": is_won, "is_success": float(is_won)}
     assert all(info == expected for info in infos.values())
     if earned is not None:
         # The enemies start with 9 of 45 health each: 3 * 9 + 3 * 10 + 200 of 365 points.

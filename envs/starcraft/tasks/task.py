@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..units import UNIT_TYPES
+from ..units import UNIT_TYPES, IntArray, Units
 from .names import UNIT_LETTERS
 
 LETTER_OF_TYPE = {UNIT_TYPES.index(unit): letter for letter, unit in UNIT_LETTERS.items()}
@@ -29,6 +29,12 @@ class Composition:
     allies: tuple[int, ...]
     enemies: tuple[int, ...]
 
+    @classmethod
+    def of(cls, battle: Units) -> Composition:
+        """The armies of one battle, without the leading ``N``, at any of its steps."""
+        allies, enemies = np.split(np.arange(len(battle.present)), [battle.max_allies])
+        return cls(*(_army(battle, slots) for slots in (allies, enemies)))
+
     @property
     def name(self) -> str:
         """A task's name, the same for equal battles: ``"2s1z"``, ``"5m_vs_6m"``.
@@ -37,6 +43,10 @@ class Composition:
         """
         allies, enemies = _army_name(self.allies), _army_name(self.enemies)
         return allies if allies == enemies else f"{allies}_vs_{enemies}"
+
+
+def _army(battle: Units, slots: IntArray) -> tuple[int, ...]:
+    return tuple(sorted(battle.unit_type[slots[battle.present[slots]]].tolist()))
 
 
 def _army_name(army: tuple[int, ...]) -> str:
@@ -159,6 +169,14 @@ class Task:
     def unit_names(self) -> frozenset[str]:
         """The names of the unit types that may fight."""
         return frozenset(UNIT_TYPES[t] for t in self.ally_types | self.enemy_types)
+
+    def composition_of(self, battle: Units) -> str:
+        """What one of its battles was fought with; its own name if it is no family.
+
+        Args:
+            battle: One battle, without the leading ``N``, at any of its steps.
+        """
+        return Composition.of(battle).name if self.is_family else self.name
 
     def draw(self, rng: np.random.Generator) -> Composition:
         """Draws the composition of a battle. A task that is no family draws nothing."""

@@ -111,3 +111,13 @@ def test_tasks_that_cannot_be_used_are_refused(tasks: str | list[str], message: 
     with pytest.raises(InputError) as error:
         parse_tasks(tasks)
     assert message in str(error.value)
+
+
+def test_a_composition_has_one_name_in_any_order() -> None:
+    stalkers_first, zealots_first = army(stalker=2, zealot=1), army(zealot=1, stalker=2)
+    assert Composition(stalkers_first, zealots_first).name == "2s1z"
+    assert Composition(zealots_first, army(zealot=2)).name == "2s1z_vs_2z"
+    for name in ("MMM2", "1c3s5z", "3m_vs_3m"):
+        [(composition, _)] = parse_task(name).compositions()
+        [(again, _)] = parse_task(composition.name).compositions()
+        assert again.name == composition.name
