@@ -58,6 +58,7 @@ def parallel_env(
     max_enemies: int | None = None,
     time_limit_steps: int = 100,
     uniform_ranges: bool = False,
+    reward_only_positive: bool = False,
     team_frame: bool = False,
     **backend_settings: Any,
 ) -> MultiTaskSC2:
@@ -75,6 +76,7 @@ def parallel_env(
         "max_enemies": max_enemies,
         "time_limit_steps": time_limit_steps,
         "uniform_ranges": uniform_ranges,
+        "reward_only_positive": reward_only_positive,
         "team_frame": team_frame,
         **backend_settings,
     }
@@ -136,7 +138,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     without a unit is not in `agents` in that episode, and this can be any agent.
 
     The armies start on opposite sides of the map's centre, 14 map units apart, at a random angle.
-    The battle is won when all enemies are dead and an ally is alive.
+    The battle is won when no enemy that can fight is alive, but an ally that can. Only a medivac
+    cannot fight.
 
     ### Observation Space
 
@@ -184,21 +187,26 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     | 3      | move south                                      | likewise                         |
     | 4      | move east                                       | likewise                         |
     | 5      | move west                                       | likewise                         |
-    | 6 + k  | attack the enemy in slot k                      | if it is alive and within range  |
-    | 6 + k  | a medivac: heal the ally in slot k              | likewise, and if it is biological |
+    | 6 + k  | attack the enemy in slot k                      | if it is alive and within range; a medivac only by marines, stalkers and hydralisks |
+    | 6 + k  | a medivac: heal the ally in slot k              | if it is alive, within range and biological |
 
     An action that is not allowed has no effect.
 
     ### Rewards
 
-    Every agent gets the team's reward, including the step in which it dies: damage to the
-    enemies' health and shield, 10 for each kill and 200 for the win. The sum is scaled per task,
-    so that the best return is 20.
+    Every agent gets the team's reward, including the step in which it dies: what the enemies'
+    health and shield lose, 10 for each kill and 200 for the win. What they regain counts against
+    it, and medivacs that the last step leaves alone count as killed. The sum is scaled per task, so
+    that a battle that is won returns 20, and no battle more.
+
+    With `reward_only_positive=True` a step in which the enemies regain more than they lose gives 0,
+    and medivacs that are left alone give nothing (SMACv2's reward). The return can then be larger
+    or smaller.
 
     ### Ends
 
     An agent terminates in the step in which its unit dies. All agents terminate when an army is
-    dead. At the time limit the living agents are truncated, and the battle counts as not won. The
+    dead or has only medivacs left. If both armies are, the battle is not won. At the time limit the living agents are truncated, and the battle counts as not won. The
     same happens if the game process dies (`sc2` only); the next `reset` starts a new one.
     `infos[agent]` holds the name of the `task`, the `composition` that it is played with and, once
     the battle is over, whether it was `won` and the same as a number, `is_success`, 0 or 1.
@@ -217,7 +225,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     ``` python
     multi_task_sc2_v0.parallel_env(
         tasks="small_mt", backend="smax", render_mode=None, flat=False, max_allies=None,
-        max_enemies=None, time_limit_steps=100, uniform_ranges=False, team_frame=False,
+        max_enemies=None, time_limit_steps=100, uniform_ranges=False, reward_only_positive=False,
+        team_frame=False,
     )
     ```
 
@@ -237,6 +246,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
 
     `uniform_ranges`: SMAC's sight range 9 and shooting range 6 for all unit types, instead of the
     types' own ranges (9 and 5 for a marine).
+
+    `reward_only_positive`: SMACv2's reward; see "Rewards".
 
     `team_frame`: rotates or reflects the map of each battle so that the team starts between west
     and north-west of the centre. "East" and "north" above, and the moves, then refer to the
@@ -351,7 +362,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
             info["won"] = bool(won(after))
             info["is_success"] = float(info["won"])
         observations = self._observations(after)
-        team_reward = float(reward(before, after))
+        team_reward = float(reward(before, after, self.settings.reward_only_positive))
         rewards = {a: team_reward * bool(after.present[self._slot[a]]) for a in agents}
         terminations = {a: over or not after.alive[self._slot[a]] for a in agents}
         truncations = {a: truncated and not terminations[a] for a in agents}

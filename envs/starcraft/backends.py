@@ -50,6 +50,11 @@ class EnvSettings(Settings):
         False,
         description="SMAC's sight 9 and shooting range 6 for all unit types, not the types' own",
     )
+    reward_only_positive: bool = Field(
+        False,
+        description="SMACv2's reward: a step in which the enemies regain health and shield gives "
+        "0 at least; false: what they regain counts against, so that the best return is 20",
+    )
     team_frame: bool = Field(
         False,
         description="turn each battle's map, and the moves, so that the team starts west to "

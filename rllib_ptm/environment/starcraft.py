@@ -128,7 +128,8 @@ class StarCraftGame:
         """Starts N battles."""
         battles = self.settings.make_battles(num_envs)
         kind = ResumableTeams if isinstance(battles, Resumable) else StarCraftTeams
-        return kind(battles, self.settings.time_limit_steps)
+        settings = self.settings
+        return kind(battles, settings.time_limit_steps, settings.reward_only_positive)
 
     def with_settings(
         self, changes: Mapping[str, Any], at_least: Mapping[str, int] = NO_SLOTS
@@ -197,12 +198,16 @@ class StarCraftTeams:
     Args:
         battles: The battles.
         time_limit_steps: An undecided battle is truncated after so many steps.
+        only_positive: SMACv2's reward (see ``team_view.reward``).
     """
 
-    def __init__(self, battles: Battles, time_limit_steps: int) -> None:
+    def __init__(
+        self, battles: Battles, time_limit_steps: int, only_positive: bool = False
+    ) -> None:
         self.battles = battles
         self.num_envs = battles.num_battles
         self._time_limit = time_limit_steps
+        self._only_positive = only_positive
         self._units: Units
 
     @property
@@ -227,7 +232,7 @@ class StarCraftTeams:
         is_decided = decided(after)
         return Step(
             record=dict(vars(after)),
-            reward=reward(before, after),
+            reward=reward(before, after, self._only_positive),
             terminated=is_decided,
             truncated=~is_decided & (after.step >= self._time_limit),
             success=won(after).astype(np.float32),

@@ -225,6 +225,39 @@ def test_won_and_decided(
     assert decided(scene).tolist() == [is_decided]
 
 
+FIGHTERS = [name for name in UNIT_TYPES if name != "medivac"]
+
+
+# The unit types that are still alive on either side. SMAC looks for a loss before a win.
+@pytest.mark.parametrize(
+    ("allies", "enemies", "is_won", "is_decided"),
+    [
+        (["marine", "medivac"], ["marine", "medivac"], False, False),
+        (["medivac"], ["marine"], False, True),
+        (["medivac", "medivac"], ["marine"], False, True),
+        (["marine"], ["medivac"], True, True),
+        (["marine"], ["medivac", "medivac"], True, True),
+        (["medivac"], ["medivac"], False, True),
+        (["medivac"], [], False, True),
+        ([], ["medivac"], False, True),
+        *(([name], ["marine"], False, False) for name in FIGHTERS),
+        *((["marine"], [name], False, False) for name in FIGHTERS),
+        *(([name], ["medivac"], True, True) for name in FIGHTERS),  # also what cannot shoot up
+    ],
+)
+def test_medivacs_alone_end_a_battle_and_nothing_else_does(
+    allies: list[str], enemies: list[str], is_won: bool, is_decided: bool
+) -> None:
+    kinds = np.zeros((1, 4), np.int8)
+    health = np.zeros((1, 4), np.float32)
+    for first, army in ((0, allies), (2, enemies)):
+        for slot, name in enumerate(army, first):
+            kinds[0, slot], health[0, slot] = UNIT_TYPES.index(name), 9.0
+    scene = replace(units_by_hand(2, 2), unit_type=kinds, health=health)
+    assert won(scene).tolist() == [is_won]
+    assert decided(scene).tolist() == [is_decided]
+
+
 def test_absent_units_do_not_keep_a_battle_going() -> None:
     scene = units_by_hand(2, 2, present=[0, 2])
     health = scene.health.copy()
@@ -269,11 +302,65 @@ def test_what_a_step_earns(
     np.testing.assert_allclose(earned, [points * 20 / 310], rtol=1e-6)
 
 
-def test_shields_count_and_growing_back_costs_nothing(units: Units) -> None:
+def test_shields_count_and_what_grows_back_counts_against(units: Units) -> None:
     # The maximum is 45 + 45 health, 80 shield, 20 for kills and 200: 390.
     unshielded = replace(units, shield=np.zeros_like(units.shield))
     np.testing.assert_allclose(reward(units, unshielded), [20 * 20 / 390], rtol=1e-6)
-    np.testing.assert_allclose(reward(unshielded, units), [0.0])
+    np.testing.assert_allclose(reward(unshielded, units), [-20 * 20 / 390], rtol=1e-6)
+
+
+# Two enemy marines, a hurt ally marine. The maximum is 310 points, as above. The health of the
+# enemies before and after, and the points by our rule and by SMACv2's.
+@pytest.mark.parametrize(
+    ("before", "after", "points", "positive_points"),
+    [
+        ((30, 30), (20, 30), 10, 10),
+        ((30, 30), (20, 35), 5, 5),
+        ((30, 30), (20, 45), -5, 0),  # the sum over the enemies, not each of them
+        ((30, 30), (0, 45), 30 + 10 - 15, 30 + 10 - 15),
+        ((5, 10), (0, 45), 5 + 10 - 35, 0),  # kills are within the sum
+        ((5, 5), (0, 0), 10 + 20 + 200, 10 + 20 + 200),
+    ],
+)
+def test_the_sign_of_the_reward(
+    before: tuple[float, float],
+    after: tuple[float, float],
+    points: float,
+    positive_points: float,
+) -> None:
+    one, other = (
+        replace(units_by_hand(1, 2), health=np.array([[9, *enemies]], np.float32))
+        for enemies in (before, after)
+    )
+    np.testing.assert_allclose(reward(one, other), [points * 20 / 310], rtol=1e-6)
+    found = reward(one, other, only_positive=True)
+    np.testing.assert_allclose(found, [positive_points * 20 / 310], rtol=1e-6)
+
+
+def test_medivacs_that_are_left_alone_count_as_killed() -> None:
+    """Two marines and two medivacs are killed or left: 4 * 45 health, 40 for kills and 200."""
+    scene = replace(
+        units_by_hand(1, 4), unit_type=np.array([[0, 0, MEDIVAC, 0, MEDIVAC]], np.int8)
+    )
+    maximum = 4 * 45 + 4 * 10 + 200
+    steps = [(45, 45, 45, 45, 45), (45, 0, 30, 5, 45), (45, 0, 40, 0, 45)]
+    states = [replace(scene, health=np.array([health], np.float32)) for health in steps]
+    assert decided(states[1]).tolist() == [False]
+    assert won(states[2]).tolist() == [True]
+    earned = [float(reward(a, b)[0]) for a, b in zip(states, states[1:], strict=False)]
+    assert earned[0] == pytest.approx((45 + 15 + 40 + 10) * 20 / maximum, rel=1e-6)
+    assert sum(earned) == pytest.approx(20.0, rel=1e-6)
+    # SMACv2 gives neither their health nor their kills.
+    last = float(reward(states[1], states[2], only_positive=True)[0])
+    assert last == pytest.approx((5 - 10 + 10 + 200) * 20 / maximum, rel=1e-6)
+
+
+def test_a_lost_battle_gives_nothing_for_the_units_that_are_left() -> None:
+    scene = crowd([MEDIVAC, MARINE], [MEDIVAC, MARINE])
+    health = scene.health.copy()
+    health[0, 1] = health[0, 3] = 0.0  # both armies have only a medivac left
+    after = replace(scene, health=health)
+    np.testing.assert_allclose(reward(scene, after), [(45 + 10) * 20 / 310], rtol=1e-6)
 
 
 def test_any_leading_shape_gives_the_same_as_battle_by_battle(units: Units) -> None:
