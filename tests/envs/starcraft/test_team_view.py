@@ -1,6 +1,7 @@
 """Tests of the team's view on constructed battles; all expected numbers are computed by hand."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -339,15 +340,13 @@ def test_the_sign_of_the_reward(
 
 def test_medivacs_that_are_left_alone_count_as_killed() -> None:
     """Two marines and two medivacs are killed or left: 4 * 45 health, 40 for kills and 200."""
-    scene = replace(
-        units_by_hand(1, 4), unit_type=np.array([[0, 0, MEDIVAC, 0, MEDIVAC]], np.int8)
-    )
+    scene = replace(units_by_hand(1, 4), unit_type=np.array([[0, 0, MEDIVAC, 0, MEDIVAC]], np.int8))
     maximum = 4 * 45 + 4 * 10 + 200
     steps = [(45, 45, 45, 45, 45), (45, 0, 30, 5, 45), (45, 0, 40, 0, 45)]
     states = [replace(scene, health=np.array([health], np.float32)) for health in steps]
     assert decided(states[1]).tolist() == [False]
     assert won(states[2]).tolist() == [True]
-    earned = [float(reward(a, b)[0]) for a, b in zip(states, states[1:], strict=False)]
+    earned = [float(reward(a, b)[0]) for a, b in pairwise(states)]
     assert earned[0] == pytest.approx((45 + 15 + 40 + 10) * 20 / maximum, rel=1e-6)
     assert sum(earned) == pytest.approx(20.0, rel=1e-6)
     # SMACv2 gives neither their health nor their kills.
