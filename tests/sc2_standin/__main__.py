@@ -20,10 +20,13 @@ def main(executable: str) -> None:
     parser.add_argument("-dataDir", type=Path)
     parser.add_argument("-tempDir", type=Path, default=Path("/tmp"))
     parser.add_argument("-dataVersion")
-    parser.add_argument("-displayMode")
-    parser.add_argument("-windowwidth")
-    parser.add_argument("-windowheight")
-    parser.add_argument("-verbose", action="store_true")
+    parser.add_argument("-displayMode", choices=("0", "1"))
+    for name in ("-windowwidth", "-windowheight", "-windowx", "-windowy"):
+        parser.add_argument(name, type=int)
+    for name in ("-eglpath", "-osmesapath"):  # libraries that draw; the stand-in loads none
+        parser.add_argument(name)
+    for name in ("-headlessNoRender", "-verbose", "-verboseMP", "-ipv6"):
+        parser.add_argument(name, action="store_true")
     arguments = parser.parse_args()
 
     build = Path(executable).absolute().parent  # Versions/Base75689

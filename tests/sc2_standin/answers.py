@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
-from s2clientprotocol import common_pb2, data_pb2, raw_pb2
+from s2clientprotocol import common_pb2, data_pb2, raw_pb2, score_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from sc2_standin.unit_stats import (
-    BY_ID,
-    LOOPS_PER_NORMAL_SECOND,
-    MOST_ENERGY,
-    NUM_STANDARD_TYPES,
-    STATS,
-    UnitStats,
-)
-from sc2_standin.world import LEARNER, MAP_SIZE, Unit, World
+from sc2_standin.unit_stats import LOOPS_PER_NORMAL_SECOND, MOST_ENERGY, UnitStats, UnitTypes
+from sc2_standin.world import ATTACK, ENEMY, HEAL, LEARNER, MAP_SIZE, MOVE, STOP, Unit, World
 
-MAP_NAME = "32x32_flat"
+ABILITIES = {  # the name, and what it may be aimed at
+    STOP: ("Stop", data_pb2.AbilityData.Target.Value("None")),
+    MOVE: ("Move", data_pb2.AbilityData.PointOrUnit),
+    ATTACK: ("Attack", data_pb2.AbilityData.PointOrUnit),
+    HEAL: ("Heal", data_pb2.AbilityData.Unit),
+}
 
 
-def observation(world: World, is_over: bool) -> sc_pb.ResponseObservation:
+def observation(world: World, options: sc_pb.InterfaceOptions) -> sc_pb.Observation:
+    """What the interfaces that the client asked for show."""
+    ours = sum(unit.owner == LEARNER for unit in world.units.values())
+    answer = sc_pb.Observation(
+        game_loop=world.loop,
+        player_common=sc_pb.PlayerCommon(
+            player_id=LEARNER,
+            army_count=ours,
+            minerals=world.minerals,
+            vespene=world.vespene,
+        ),
+    )
+    if options.raw:
+        answer.raw_data.CopyFrom(_raw(world))
+    if options.score:
+        answer.score.score_type = score_pb2.Score.Curriculum
+        answer.score.score = int(world.score)
+        answer.score.score_details.SetInParent()
+    return answer
+
+
+def _raw(world: World) -> raw_pb2.ObservationRaw:
     """All units (the map has no fog), and the units that died since the last observation."""
-    units = [_unit(unit) for unit in world.units.values()]
-    dead, world.dead = world.dead, []
     raw = raw_pb2.ObservationRaw(
         player=raw_pb2.PlayerRaw(camera=common_pb2.Point(x=MAP_SIZE / 2, y=MAP_SIZE / 2)),
-        units=units,
+        units=[_unit(unit) for unit in world.units.values()],
         map_state=raw_pb2.MapState(visibility=_bytes(2), creep=_bits(False)),
     )
+    dead, world.dead = world.dead, []
     if dead:
         raw.event.dead_units.extend(dead)
-    ours = sum(unit.owner == LEARNER for unit in units)
-    answer = sc_pb.ResponseObservation(
-        observation=sc_pb.Observation(
-            game_loop=world.loop,
-            player_common=sc_pb.PlayerCommon(player_id=LEARNER, army_count=ours),
-            raw_data=raw,
-        )
-    )
-    if is_over:
-        answer.player_result.add(player_id=1, result=sc_pb.Tie)
-        answer.player_result.add(player_id=2, result=sc_pb.Tie)
-    return answer
+    return raw
 
 
 def _unit(unit: Unit) -> raw_pb2.Unit:
@@ -75,46 +82,62 @@ def _unit(unit: Unit) -> raw_pb2.Unit:
     return message
 
 
-def game_info(map_path: str, difficulty: int, options: sc_pb.InterfaceOptions) -> sc_pb.Response:
-    """The map: flat and pathable everywhere."""
+def game_info(
+    map_name: str, create: sc_pb.RequestCreateGame, options: sc_pb.InterfaceOptions
+) -> sc_pb.ResponseGameInfo:
+    """The players and the map, which is flat and pathable everywhere."""
     corner = common_pb2.PointI(x=MAP_SIZE, y=MAP_SIZE)
     info = sc_pb.ResponseGameInfo(
-        map_name=MAP_NAME,
-        local_map_path=map_path,
-        start_raw=raw_pb2.StartRaw(
-            map_size=common_pb2.Size2DI(x=MAP_SIZE, y=MAP_SIZE),
-            pathing_grid=_bits(True),
-            terrain_height=_bytes(127),
-            placement_grid=_bits(True),
-            playable_area=common_pb2.RectangleI(p0=common_pb2.PointI(x=0, y=0), p1=corner),
-        ),
-        options=options,
+        map_name=map_name, local_map_path=create.local_map.map_path, options=options
     )
-    info.player_info.add(player_id=1, type=sc_pb.Participant)
+    if options.raw:
+        info.start_raw.CopyFrom(
+            raw_pb2.StartRaw(
+                map_size=common_pb2.Size2DI(x=MAP_SIZE, y=MAP_SIZE),
+                pathing_grid=_bits(True),
+                terrain_height=_bytes(127),
+                placement_grid=_bits(True),
+                playable_area=common_pb2.RectangleI(p0=common_pb2.PointI(x=0, y=0), p1=corner),
+            )
+        )
+    computer = create.player_setup[1]
+    info.player_info.add(player_id=LEARNER, type=sc_pb.Participant)
     info.player_info.add(
-        player_id=2, type=sc_pb.Computer, difficulty=sc_pb.Difficulty.ValueType(difficulty)
+        player_id=ENEMY,
+        type=sc_pb.Computer,
+        race_requested=computer.race,
+        difficulty=computer.difficulty,
     )
-    return sc_pb.Response(game_info=info)
+    return info
 
 
-def data(request: sc_pb.RequestData) -> sc_pb.ResponseData:
-    """The unit types in the order of their ids. The map's own nine types are the last."""
+def data(request: sc_pb.RequestData, types: UnitTypes) -> sc_pb.ResponseData:
+    """The tables that the request names. The map's own unit types are the last."""
     answer = sc_pb.ResponseData()
+    if request.ability_id:
+        for ability, (name, target) in ABILITIES.items():
+            answer.abilities.add(
+                ability_id=ability,
+                link_name=name.lower(),
+                friendly_name=name,
+                button_name=name,
+                available=True,
+                target=target,
+            )
     if request.unit_type_id:
-        for unit_id in range(NUM_STANDARD_TYPES + len(STATS)):
-            stats = BY_ID.get(unit_id)
+        for unit_id in types.ids:
+            stats = types.stats(unit_id)
             if stats is None:
                 answer.units.add(unit_id=unit_id)
             else:
-                suffix = "_RL" if unit_id >= NUM_STANDARD_TYPES else ""
-                answer.units.append(_unit_type(unit_id, stats, suffix))
+                answer.units.append(_unit_type(unit_id, types.name(unit_id), stats))
     return answer
 
 
-def _unit_type(unit_id: int, stats: UnitStats, suffix: str) -> data_pb2.UnitTypeData:
+def _unit_type(unit_id: int, name: str, stats: UnitStats) -> data_pb2.UnitTypeData:
     message = data_pb2.UnitTypeData(
         unit_id=unit_id,
-        name=stats.name + suffix,
+        name=name,
         available=True,
         sight_range=stats.sight,
         attributes=[data_pb2.Attribute.Value(name) for name in sorted(stats.attributes)],

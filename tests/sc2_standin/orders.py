@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from s2clientprotocol import error_pb2, raw_pb2
 
-from sc2_standin.world import ATTACK, HEAL, LEARNER, MOVE, STOP, Order, Unit, World, can_hit
+from sc2_standin.world import ATTACK, HEAL, MOVE, STOP, Order, Unit, World, can_hit
 
 Result: TypeAlias = error_pb2.ActionResult.ValueType
 
@@ -18,7 +18,7 @@ def give(world: World, command: raw_pb2.ActionRawUnitCommand) -> Result:
         unit = world.units.get(tag)
         if unit is None:
             return error_pb2.Error
-        if unit.owner != LEARNER:
+        if unit.owner not in world.controlled:
             return error_pb2.YouCantControlThatUnit
         units.append(unit)
     results = [_check(world, unit, command) for unit in units]
@@ -30,25 +30,27 @@ def give(world: World, command: raw_pb2.ActionRawUnitCommand) -> Result:
     return error_pb2.Success
 
 
+def abilities(unit: Unit) -> list[int]:
+    """The abilities that a unit may be ordered to use."""
+    return [STOP, MOVE, HEAL if unit.stats.weapon is None else ATTACK]
+
+
 def _order(command: raw_pb2.ActionRawUnitCommand) -> Order:
     target = command.target_unit_tag if command.HasField("target_unit_tag") else None
     point = None
-    if command.HasField("target_world_space_pos"):
+    if _has_point(command):
         point = command.target_world_space_pos.x, command.target_world_space_pos.y
     return Order(command.ability_id, target, point)
 
 
 def _check(world: World, unit: Unit, command: raw_pb2.ActionRawUnitCommand) -> Result:
-    if command.ability_id not in (STOP, MOVE, ATTACK, HEAL):
+    scans = unit.stats.weapon is None and command.ability_id == ATTACK
+    if command.ability_id not in abilities(unit) and not (scans and _has_point(command)):
         return error_pb2.NotSupported
     if command.ability_id == STOP:
         return error_pb2.Success
-    if command.ability_id == ATTACK and unit.stats.weapon is None:
-        return error_pb2.NotSupported
-    if command.ability_id == HEAL and unit.stats.weapon is not None:
-        return error_pb2.NotSupported
     if not command.HasField("target_unit_tag"):
-        needs_unit = command.ability_id == HEAL or not command.HasField("target_world_space_pos")
+        needs_unit = command.ability_id == HEAL or not _has_point(command)
         return error_pb2.MustTargetUnit if needs_unit else error_pb2.Success
     target = world.units.get(command.target_unit_tag)
     if target is None:
@@ -60,3 +62,7 @@ def _check(world: World, unit: Unit, command: raw_pb2.ActionRawUnitCommand) -> R
     if command.ability_id == HEAL and "Biological" not in target.stats.attributes:
         return error_pb2.MustTargetBiologicalUnits
     return error_pb2.Success
+
+
+def _has_point(command: raw_pb2.ActionRawUnitCommand) -> bool:
+    return command.HasField("target_world_space_pos")

@@ -12,14 +12,13 @@ from typing import TypeAlias
 from s2clientprotocol import debug_pb2, error_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from sc2_standin import answers, orders
+from sc2_standin import answers, debug, maps, orders, queries
+from sc2_standin.builds import BUILDS, NEWEST
 from sc2_standin.faults import Faults
 from sc2_standin.replay import Replay
-from sc2_standin.unit_stats import BY_ID
-from sc2_standin.world import ENEMY, LEARNER, MAP_SIZE, World
+from sc2_standin.world import ENEMY, LEARNER, World
 
 LAST_LOOP = 2**19  # the game's "end of time"
-GAME_VERSION = "4.10.0"
 LAUNCHED, INIT, IN_GAME = sc_pb.launched, sc_pb.init_game, sc_pb.in_game
 IN_REPLAY, ENDED, QUIT = sc_pb.in_replay, sc_pb.ended, sc_pb.quit
 SHOWN: set[int] = {IN_GAME, IN_REPLAY, ENDED}
@@ -37,6 +36,7 @@ ALLOWED: dict[str, set[int]] = {
     "step": {IN_GAME, IN_REPLAY},
     "action": {IN_GAME},
     "data": SHOWN,
+    "query": SHOWN,
     "save_replay": {IN_GAME, ENDED},
     "replay_info": ANY,
     "available_maps": ANY,
@@ -64,11 +64,13 @@ class Requests:
     def __init__(self, folder: Path, base_build: int, faults: Faults) -> None:
         self.status: sc_pb.Status.ValueType = LAUNCHED
         self._maps = folder / "Maps"
-        self._build = base_build
+        self._base_build = base_build
+        self._build = BUILDS.get(base_build, BUILDS[NEWEST])
         self._faults = faults
         self._replay = Replay(sc_pb.RequestCreateGame())
         self._options = sc_pb.InterfaceOptions()
-        self._world = World(0)
+        self._world = World(0, self._build.num_types)
+        self._news = sc_pb.ResponseObservation()
 
     def answer(self, message: bytes) -> sc_pb.Response:
         """The answer to any message, valid or not."""
@@ -112,22 +114,32 @@ class Requests:
         return sc_pb.Response(create_game=sc_pb.ResponseCreateGame())
 
     def _new_world(self, create: sc_pb.RequestCreateGame) -> None:
+        local = create.local_map
+        map = maps.find(local.map_path, self._map_content(local) or b"")
+        if map is None:
+            raise Refused(f"the stand-in does not play the map {local.map_path!r}")
         self._replay = Replay(create)
-        self._world = World(create.random_seed)
+        self._world = World(create.random_seed, self._build.num_types, map)
+        self._news = sc_pb.ResponseObservation()
+
+    def _map_content(self, local: sc_pb.LocalMap) -> bytes | None:
+        """The content of the map's file, of which a client may send a copy; None if none is."""
+        path = self._maps / local.map_path  # an absolute path stays as it is
+        if local.map_data:
+            return local.map_data
+        return path.read_bytes() if local.map_path and path.is_file() else None
 
     def _map_error(self, create: sc_pb.RequestCreateGame) -> tuple[CreateError, str] | None:
         errors = sc_pb.ResponseCreateGame
         if create.WhichOneof("Map") != "local_map":
             return errors.MissingMap, "no local map is named"
-        local = create.local_map
-        path = self._maps / local.map_path  # an absolute path stays as it is
-        if local.map_data:
-            is_map = local.map_data.startswith(b"MPQ")
-        elif not local.map_path or not path.is_file():
-            return errors.InvalidMapPath, f"there is no map {local.map_path!r}"
-        else:
-            is_map = path.read_bytes().startswith(b"MPQ")
-        return None if is_map else (errors.InvalidMapData, f"{local.map_path!r} is no map")
+        name = create.local_map.map_path
+        content = self._map_content(create.local_map)
+        if content is None:
+            return errors.InvalidMapPath, f"there is no map {name!r}"
+        if not content.startswith(maps.MAGIC):
+            return errors.InvalidMapData, f"{name!r} is no map"
+        return None
 
     def _join_game(self, request: sc_pb.Request) -> sc_pb.Response:
         join, errors = request.join_game, sc_pb.ResponseJoinGame
@@ -158,10 +170,14 @@ class Requests:
         return sc_pb.Response(quit=sc_pb.ResponseQuit())
 
     def _ping(self, request: sc_pb.Request) -> sc_pb.Response:
-        build = 1 if self._faults.strikes("other_build") is not None else self._build
+        number = 1 if self._faults.strikes("other_build") is not None else self._base_build
+        version, data_version, _ = self._build
         return sc_pb.Response(
             ping=sc_pb.ResponsePing(
-                game_version=GAME_VERSION, data_build=build, base_build=build, data_version="0"
+                game_version=version,
+                data_version=data_version,
+                data_build=number,
+                base_build=number,
             )
         )
 
@@ -170,25 +186,28 @@ class Requests:
         return sc_pb.Response(available_maps=sc_pb.ResponseAvailableMaps(local_map_paths=paths))
 
     def _game_info(self, request: sc_pb.Request) -> sc_pb.Response:
-        create = self._replay.create
-        level = max(player.difficulty for player in create.player_setup)
-        return answers.game_info(create.local_map.map_path, level, self._options)
+        info = answers.game_info(self._world.map.name, self._replay.create, self._options)
+        return sc_pb.Response(game_info=info)
 
     def _data(self, request: sc_pb.Request) -> sc_pb.Response:
-        return sc_pb.Response(data=answers.data(request.data))
+        return sc_pb.Response(data=answers.data(request.data, self._world.types))
+
+    def _query(self, request: sc_pb.Request) -> sc_pb.Response:
+        return sc_pb.Response(query=queries.answer(request.query, self._world))
 
     def _observation(self, request: sc_pb.Request) -> sc_pb.Response:
-        shown = answers.observation(self._world, self.status == ENDED)
-        if not self._options.raw:
-            shown.observation.ClearField("raw_data")
-        return sc_pb.Response(observation=shown)
+        news, self._news = self._news, sc_pb.ResponseObservation()
+        news.observation.CopyFrom(answers.observation(self._world, self._options))
+        if self.status == ENDED:
+            news.player_result.extend(self._results)
+        return sc_pb.Response(observation=news)
 
     def _step(self, request: sc_pb.Request) -> sc_pb.Response:
         if self._faults.strikes("lose_unit") is not None:
             ours = [tag for tag, unit in self._world.units.items() if unit.owner == LEARNER]
             self._world.kill(ours[:1])
         if self._faults.strikes("end_game") is not None:
-            self.status = ENDED
+            self._end(None)
         for _ in range(request.step.count or 1):
             if self.status == IN_REPLAY:
                 self._repeat()
@@ -196,8 +215,21 @@ class Requests:
         self._replay.loops = max(self._replay.loops, self._world.loop)
         is_last = self._world.loop >= LAST_LOOP
         if is_last or (self.status == IN_REPLAY and self._world.loop >= self._replay.loops):
-            self.status = ENDED
+            self._end(None)
         return sc_pb.Response(step=sc_pb.ResponseStep(simulation_loop=self._world.loop))
+
+    def _end(self, winner: int | None) -> None:
+        """Ends the game. It is a tie if nobody wins."""
+        self.status = ENDED
+        self._results = [
+            sc_pb.PlayerResult(
+                player_id=player,
+                result=sc_pb.Tie
+                if winner is None
+                else (sc_pb.Victory if player == winner else sc_pb.Defeat),
+            )
+            for player in (LEARNER, ENEMY)
+        ]
 
     def _repeat(self) -> None:
         """Repeats the requests of this loop in a replay."""
@@ -206,41 +238,39 @@ class Requests:
                 getattr(self, f"_{request.WhichOneof('request')}")(request)
 
     def _action(self, request: sc_pb.Request) -> sc_pb.Response:
-        results = []
-        for action in request.action.actions:
-            is_order = action.action_raw.WhichOneof("action") == "unit_command"
-            result = error_pb2.NotSupported
-            if is_order:
-                result = orders.give(self._world, action.action_raw.unit_command)
-            results.append(result)
+        results = [self._act(action) for action in request.action.actions]
         return sc_pb.Response(action=sc_pb.ResponseAction(result=results))
 
+    def _act(self, action: sc_pb.Action) -> orders.Result:
+        """Executes an order or a chat message. The next observation reports it."""
+        result: orders.Result = error_pb2.NotSupported
+        if action.HasField("action_chat"):
+            message = action.action_chat.message
+            self._news.chat.add(player_id=LEARNER, message=message)
+            result = error_pb2.Success
+        elif action.action_raw.WhichOneof("action") == "unit_command":
+            result = orders.give(self._world, action.action_raw.unit_command)
+        if result == error_pb2.Success:
+            done = self._news.actions.add(game_loop=self._world.loop)
+            done.MergeFrom(action)
+        return result
+
     def _debug(self, request: sc_pb.Request) -> sc_pb.Response:
-        errors = [error for command in request.debug.debug if (error := _debug_error(command))]
+        commands = request.debug.debug
+        errors = [error for command in commands if (error := debug.error(command, self._world))]
         if errors:
             raise Refused("; ".join(errors))
-        for command in request.debug.debug:
-            if command.HasField("create_unit"):
-                self._create_unit(command.create_unit)
-            elif command.HasField("kill_unit"):
-                self._world.kill(command.kill_unit.tag)
-            elif command.HasField("unit_value"):
-                self._set_value(command.unit_value)
-            elif command.HasField("end_game"):
-                self.status = ENDED
+        for command in commands:
+            if command.HasField("end_game"):
+                wins = command.end_game.end_result == debug_pb2.DebugEndGame.DeclareVictory
+                self._end(LEARNER if wins else ENEMY)
+            elif not self._fails_to_spawn(command):
+                debug.execute(command, self._world)
         return sc_pb.Response(debug=sc_pb.ResponseDebug())
 
-    def _create_unit(self, create: debug_pb2.DebugCreateUnit) -> None:
-        if self._faults.strikes("fail_spawn") is not None:
-            return
-        for _ in range(create.quantity):
-            self._world.create(create.unit_type, create.owner, create.pos.x, create.pos.y)
-
-    def _set_value(self, change: debug_pb2.DebugSetUnitValue) -> None:
-        unit = self._world.units.get(change.unit_tag)
-        if unit is not None:
-            name = {1: "energy", 2: "health", 3: "shield"}[change.unit_value]
-            setattr(unit, name, change.value)
+    def _fails_to_spawn(self, command: debug_pb2.DebugCommand) -> bool:
+        creates = command.HasField("create_unit")
+        return creates and self._faults.strikes("fail_spawn") is not None
 
     def _save_replay(self, request: sc_pb.Request) -> sc_pb.Response:
         data = self._replay.to_bytes()
@@ -252,9 +282,11 @@ class Requests:
         if replay is None:
             info.error = sc_pb.ResponseReplayInfo.InvalidReplayData
         else:
-            info.map_name, info.base_build = answers.MAP_NAME, self._build
             info.local_map_path = replay.create.local_map.map_path
-            info.game_version, info.game_duration_loops = GAME_VERSION, replay.loops
+            info.map_name = Path(info.local_map_path).stem
+            info.game_version, info.data_version, _ = self._build
+            info.base_build = info.data_build = self._base_build
+            info.game_duration_loops = replay.loops
         return sc_pb.Response(replay_info=info)
 
     def _start_replay(self, request: sc_pb.Request) -> sc_pb.Response:
@@ -280,22 +312,6 @@ def _players_error(create: sc_pb.RequestCreateGame) -> tuple[CreateError, str] |
     computer = create.player_setup[1]
     if not (computer.HasField("race") and computer.HasField("difficulty")):
         return errors.InvalidPlayerSetup, "the computer needs a race and a difficulty"
-    return None
-
-
-def _debug_error(command: debug_pb2.DebugCommand) -> str | None:
-    kind = command.WhichOneof("command")
-    if kind not in ("create_unit", "kill_unit", "unit_value", "end_game"):
-        return f"debug command {kind} is not supported"
-    if kind != "create_unit":
-        return None
-    create = command.create_unit
-    if create.unit_type not in BY_ID:
-        return f"unknown unit type {create.unit_type}"
-    if create.owner not in (LEARNER, ENEMY):
-        return f"no player {create.owner}"
-    if not (0 <= create.pos.x <= MAP_SIZE and 0 <= create.pos.y <= MAP_SIZE):
-        return f"({create.pos.x}, {create.pos.y}) is not on the map"
     return None
 
 

@@ -20,10 +20,11 @@ async def serve(host: str, port: int, requests: Requests, faults: Faults) -> Non
     done = asyncio.Event()
 
     async def talk(connection: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(max_msg_size=0)
+        # Clients may send protobuf in text frames, as pysc2 does. The answers are binary.
+        socket = web.WebSocketResponse(max_msg_size=0, decode_text=False)
         await socket.prepare(connection)
         async for message in socket:
-            if message.type is not WSMsgType.BINARY:
+            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
                 continue
             await _fail(faults, message.data)
             answer = requests.answer(message.data)

@@ -7,10 +7,10 @@ a second of play has 22.4.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 LOOPS_PER_NORMAL_SECOND = 16.0
-NUM_STANDARD_TYPES = 1970  # about as many as in the game; the map's own nine follow
 # A shield recovers by 2 per normal second once the unit was not damaged for 10.
 SHIELD_DELAY_LOOPS = 160
 SHIELD_PER_LOOP = 2.0 / LOOPS_PER_NORMAL_SECOND
@@ -157,12 +157,44 @@ STATS: tuple[UnitStats, ...] = (
     ),
 )
 
-# By the id in messages.
-BY_ID: dict[int, UnitStats] = {stats.standard_id: stats for stats in STATS} | {
-    NUM_STANDARD_TYPES + i: stats for i, stats in enumerate(STATS)
-}
+BY_NAME = {stats.name: stats for stats in STATS}
+OWN = "_RL"  # the end of the names of a map's own types
+MISSPELT = {"Colosus": "Colossus"}  # as most maps spell it
 
 
-def fires_on_its_own(unit_type: int) -> bool:
-    """Whether an idle unit of this type attacks enemies in range. The map's own types do not."""
-    return unit_type < NUM_STANDARD_TYPES
+class UnitTypes:
+    """The unit types of a game by their ids: the standard ones, then those of the map.
+
+    Args:
+        num_standard: The number of standard types, which depends on the build.
+        own: The names of the map's own types, in the order of their ids.
+    """
+
+    def __init__(self, num_standard: int, own: Sequence[str]) -> None:
+        self.num_standard = num_standard
+        self._names = {stats.standard_id: stats.name for stats in STATS}
+        self._names |= dict(enumerate(own, num_standard))
+        self._ids = {name: unit_type for unit_type, name in self._names.items()}
+        self._stats = {unit_type: _stats_of(name) for unit_type, name in self._names.items()}
+        self.ids = range(num_standard + len(own))
+
+    def stats(self, unit_type: int) -> UnitStats | None:
+        """The numbers of a type; None for the types that do not appear in these battles."""
+        return self._stats.get(unit_type)
+
+    def name(self, unit_type: int) -> str:
+        """The type's name in the game's catalogue."""
+        return self._names[unit_type]
+
+    def id(self, name: str) -> int:
+        """The id of the type with this name."""
+        return self._ids[name]
+
+    def fires_on_its_own(self, unit_type: int) -> bool:
+        """Whether an idle unit attacks enemies in range. The map's own types do not."""
+        return unit_type < self.num_standard
+
+
+def _stats_of(name: str) -> UnitStats:
+    base = name.removesuffix(OWN)
+    return BY_NAME[MISSPELT.get(base, base)]

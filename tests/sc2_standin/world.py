@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from sc2_standin.maps import FLAT, Map
 from sc2_standin.unit_stats import (
-    BY_ID,
     ENERGY_PER_LOOP,
     HEAL_PER_LOOP,
     HEAL_RANGE,
@@ -20,15 +20,17 @@ from sc2_standin.unit_stats import (
     SHIELD_PER_LOOP,
     START_ENERGY,
     UnitStats,
+    UnitTypes,
     Weapon,
-    fires_on_its_own,
 )
 
 MAP_SIZE = 32
 LEARNER, ENEMY = 1, 2
 STOP, MOVE, ATTACK, HEAL = 4, 16, 23, 386
-# The map's trigger orders idle enemies to attack the nearest unit of the learner every half second.
+# The trigger of a map that hunts orders idle enemies to attack the closest unit every half second.
 TRIGGER_LOOPS = 8
+SCAN_RANGE = 5.0  # units that attack towards a point fight what comes as close as this
+CROWDED_LOOPS = 20  # units that a map places at one point are pushed apart this often
 
 
 @dataclass
@@ -59,23 +61,38 @@ class Unit:
 
 
 class World:
-    """The units of a game. Equal seeds and equal orders give equal battles."""
+    """The units of a game. Equal seeds and equal orders give equal battles.
 
-    def __init__(self, seed: int) -> None:
+    Args:
+        seed: The seed of the random numbers.
+        num_standard_types: The number of standard unit types of the build.
+        map: The map, which may place units.
+
+    Attributes:
+        controlled: The owners of the units that obey the learner.
+        invulnerable: The owners of the units that take no damage.
+        minerals: The learner's, without use in a battle; so are ``vespene`` and ``score``.
+    """
+
+    def __init__(self, seed: int, num_standard_types: int, map: Map = FLAT) -> None:
         self.loop = 0
+        self.map = map
+        self.types = UnitTypes(num_standard_types, map.own_types)
         self.units: dict[int, Unit] = {}
         self.dead: list[int] = []
+        self.controlled = {LEARNER}
+        self.invulnerable: set[int] = set()
+        self.minerals = self.vespene = 0
+        self.score = 0.0
         self._random = random.Random(seed)
         self._tags = itertools.count(4294967297, 262144)  # as large as the game's tags
         self._at_next_loop: list[Callable[[], None]] = []
+        self._place_armies()
 
     def create(self, unit_type: int, owner: int, x: float, y: float) -> None:
         """Creates a unit in the next loop, as the game does."""
-        stats = BY_ID[unit_type]
-        energy = START_ENERGY if stats.weapon is None else 0.0
-        tag = next(self._tags)
-        unit = Unit(tag, unit_type, owner, x, y, stats, stats.health, stats.shield, energy=energy)
-        self._at_next_loop.append(lambda: self.units.update({tag: unit}))
+        unit = self._new_unit(unit_type, owner, x, y)
+        self._at_next_loop.append(lambda: self.units.update({unit.tag: unit}))
 
     def kill(self, tags: Iterable[int]) -> None:
         """Removes units in the next loop."""
@@ -97,7 +114,7 @@ class World:
         for change in self._at_next_loop:
             change()
         self._at_next_loop = []
-        if self.loop % TRIGGER_LOOPS == 0:
+        if self.map.hunts and self.loop % TRIGGER_LOOPS == 0:
             self._send_idle_enemies()
         turn = list(self.units.values())
         self._random.shuffle(turn)  # as in the game, no unit always attacks first
@@ -107,6 +124,28 @@ class World:
         self._push_apart()
         for unit in self.units.values():
             self._recover(unit)
+        if not self.units and self.map.armies:
+            self._place_armies()
+
+    def _new_unit(self, unit_type: int, owner: int, x: float, y: float) -> Unit:
+        stats = self.types.stats(unit_type)
+        assert stats is not None
+        energy = START_ENERGY if stats.weapon is None else 0.0
+        return Unit(
+            next(self._tags), unit_type, owner, x, y, stats, stats.health, stats.shield, energy
+        )
+
+    def _place_armies(self) -> None:
+        """Places the map's armies at once and sends the enemies to attack, as its trigger does."""
+        for army in self.map.armies:
+            for name, count in army.units.items():
+                for _ in range(count):
+                    unit = self._new_unit(self.types.id(name), army.owner, *army.at)
+                    self.units[unit.tag] = unit
+                    if army.owner == ENEMY and self.map.attack is not None:
+                        unit.order = Order(ATTACK, point=self.map.attack)
+        for _ in range(CROWDED_LOOPS):
+            self._push_apart()
 
     def _send_idle_enemies(self) -> None:
         for unit in self.units.values():
@@ -119,10 +158,12 @@ class World:
         unit.cooldown = max(unit.cooldown - 1.0, 0.0)
         order = unit.order
         if order is None:
-            if fires_on_its_own(unit.unit_type):
+            if self.types.fires_on_its_own(unit.unit_type):
                 self._act_idle(unit)
         elif order.target is not None:
             self._act_on(unit, order.ability, order.target)
+        elif order.ability == ATTACK and self._engage(unit):
+            pass
         elif order.point is not None and self._walk(unit, *order.point):
             unit.order = None
 
@@ -140,13 +181,25 @@ class World:
         else:
             self._walk(unit, target.x, target.y)
 
+    def _engage(self, unit: Unit) -> bool:
+        """On an attack towards a point: fights or heals whoever is close; False if nobody is."""
+        weapon = unit.stats.weapon
+        reach = SCAN_RANGE if weapon is None else max(weapon.range, SCAN_RANGE)
+        target = self._patient(unit) if weapon is None else self._nearest(unit, self._foes(unit))
+        if target is None or gap(unit, target) > reach:
+            return False
+        if weapon is None:
+            self._heal_or_follow(unit, target)
+        else:
+            self._fire_or_follow(unit, target, weapon)
+        return True
+
     def _act_idle(self, unit: Unit) -> None:
         """The behaviour of an idle enemy unit."""
         weapon = unit.stats.weapon
         if weapon is None:
-            hurt = [u for u in self.units.values() if can_heal(unit, u) and is_hurt(u)]
             friends = [u for u in self.units.values() if u.owner == unit.owner and u is not unit]
-            patient = self._nearest(unit, hurt)
+            patient = self._patient(unit)
             leader = self._nearest(unit, friends)
             if patient is not None:
                 self._heal_or_follow(unit, patient)
@@ -156,6 +209,11 @@ class World:
         target = self._nearest(unit, self._foes(unit))
         if target is not None and gap(unit, target) <= weapon.range:
             self._fire_or_follow(unit, target, weapon)
+
+    def _patient(self, unit: Unit) -> Unit | None:
+        """The closest unit that a medivac could heal."""
+        hurt = [u for u in self.units.values() if can_heal(unit, u) and is_hurt(u)]
+        return self._nearest(unit, hurt)
 
     def _fire_or_follow(self, unit: Unit, target: Unit, weapon: Weapon) -> None:
         if gap(unit, target) > weapon.range:
@@ -182,6 +240,8 @@ class World:
             unit.order = None
 
     def _hurt(self, target: Unit, weapon: Weapon) -> None:
+        if target.owner in self.invulnerable:
+            return
         damage = weapon.damage
         if weapon.bonus is not None and weapon.bonus[0] in target.stats.attributes:
             damage += weapon.bonus[1]

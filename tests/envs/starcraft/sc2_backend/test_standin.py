@@ -11,16 +11,17 @@ import aiohttp
 import pytest
 from s2clientprotocol import common_pb2, data_pb2, debug_pb2, error_pb2, raw_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
+from sc2_standin.builds import BUILDS
 from sc2_standin.faults import Faults
 from sc2_standin.installation import BASE_BUILD, MAP, install
 from sc2_standin.requests import Requests
-from sc2_standin.unit_stats import NUM_STANDARD_TYPES
 
 from rllib_ptm.envs.starcraft.sc2.errors import GameError
 from rllib_ptm.envs.starcraft.sc2.game_process import GameProcess
 from rllib_ptm.envs.starcraft.sc2.installation import find_installation
 
 MAP_PATH = "SMAC_Maps/32x32_flat.SC2Map"
+NUM_STANDARD_TYPES = BUILDS[BASE_BUILD].num_types
 MARINE, LEARNERS_MARINE = 48, NUM_STANDARD_TYPES + 4
 PLAYERS = [
     sc_pb.PlayerSetup(type=sc_pb.Participant),
