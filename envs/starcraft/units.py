@@ -49,8 +49,8 @@ class Units:
         unit_type: [N, E] int8; index into ``UNIT_TYPES``.
         max_health: [N, E] hit points.
         max_shield: [N, E] hit points.
-        sight_range: [N, E] map units.
-        attack_range: [N, E] map units.
+        sight_range: [N, E] map units; what is nearer is seen.
+        attack_range: [N, E] map units; what is nearer may be attacked.
         health: [N, E] hit points; 0 = dead.
         shield: [N, E] hit points.
         cooldown: [N, E] time until the weapon can fire again, as a fraction of its period.

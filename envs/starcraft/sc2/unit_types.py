@@ -65,8 +65,13 @@ def learner_ids(num_types: int) -> np.ndarray:
 
 
 def ranges(uniform: bool) -> tuple[FloatArray, FloatArray]:
-    """Sight and attack ranges by index into ``UNIT_TYPES``; SMAC's if ``uniform``."""
+    """Sight and attack ranges by index into ``UNIT_TYPES``; SMAC's if ``uniform``.
+
+    SMAC allows an attack at exactly the attack range, and ``team_view`` only below it. So the attack
+    ranges are the next larger numbers.
+    """
+    sight, attack = _SIGHT, _ATTACK
     if uniform:
         ones = np.ones_like(_SIGHT)
-        return UNIFORM_SIGHT_RANGE * ones, UNIFORM_ATTACK_RANGE * ones
-    return _SIGHT, _ATTACK
+        sight, attack = UNIFORM_SIGHT_RANGE * ones, UNIFORM_ATTACK_RANGE * ones
+    return sight, np.nextafter(attack, np.float32(np.inf))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -22,6 +22,7 @@ from rllib_ptm.envs.starcraft.tasks import Composition, Fixed, Task
 from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, NO_OP, STOP, allowed_actions
 from rllib_ptm.envs.starcraft.units import UNIT_TYPES, IntArray, Units
 
+Policy = Callable[[Units], IntArray]
 Army = Sequence[tuple[str, float, float]]  # unit type, and map units east and north of the centre
 
 VALUES = {"energy": 1, "health": 2, "shield": 3}

@@ -12,8 +12,8 @@ from rllib_ptm.checks.errors import InputError
 from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
 from rllib_ptm.envs.starcraft.tasks import parse_task, parse_tasks
 from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view, won
-from rllib_ptm.envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES
-from sc2_backend.arena import STEP_S, approach, change, do, stage
+from rllib_ptm.envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES, Units
+from sc2_backend.arena import STEP_S, Policy, approach, change, do, stage
 from sc2_backend.conftest import MakeBattles
 
 ENEMY = 6  # the first enemy's entity slot in the arena
@@ -63,23 +63,23 @@ def test_unit_types_on_either_side(
         (units.shield, shield),
         (units.max_shield, shield),
         (units.sight_range, sight),
-        (units.attack_range, reach),
+        (units.attack_range, np.nextafter(np.float32(reach), np.float32(np.inf))),
     ):
         np.testing.assert_array_equal(stat[0, [0, ENEMY]], value)
 
 
-@pytest.mark.parametrize("gap", [4.9, 5.4, 8.8, 9.4])
+@pytest.mark.parametrize("gap", [4.9, 5.0, 5.4, 8.8, 9.4])
 def test_sight_and_shooting_range_of_a_marine(arena: Sc2Battles, gap: float) -> None:
     units = stage(arena, [("marine", 0.0, 0.0)], [("marine", gap, 0.0)])
     view = team_view(units)
     assert view.visible[0, 0, ENEMY] == (gap < 9.0)
-    assert view.action_mask[0, 0, ATTACK] == (gap < 5.0)
+    assert view.action_mask[0, 0, ATTACK] == (gap <= 5.0)  # as in SMAC; SMAX's weapons end before
 
 
 def test_uniform_ranges_are_those_of_smac(make: MakeBattles) -> None:
     battles = make("1m1z", uniform_ranges=True)
     units = battles.reset(np.zeros(1, int), [parse_task("1m1z")], [0])
-    assert set(units.attack_range[units.present]) == {6.0}
+    np.testing.assert_allclose(units.attack_range[units.present], 6.0, rtol=1e-6)
     assert set(units.sight_range[units.present]) == {9.0}
 
 
@@ -187,20 +187,75 @@ def test_how_a_battle_ends(
         assert after.present[0, loser]
 
 
-@pytest.mark.parametrize("task", ["1m", "3m", "2s3z", "1md1M2m", "6m_vs_4m"])
-def test_every_win_returns_20(arena: Sc2Battles, task: str) -> None:
+def strong_allies(arena: Sc2Battles, task: str) -> Units:
+    """A battle whose allies have so much health that they win it."""
     units = arena.reset(np.zeros(1, int), [parse_task(task)], [1])
     for slot in np.flatnonzero(units.present[0, :ENEMY]):
-        change(arena, int(slot), health=5000.0)  # strong allies
+        change(arena, int(slot), health=5000.0)
+    return units
+
+
+def play_out(arena: Sc2Battles, units: Units, policy: Policy) -> list[Units]:
+    """The units at each step of a battle, to its end."""
     history = [units]
     while not decided(history[-1])[0]:
-        history.append(arena.step(approach(history[-1])))
+        history.append(arena.step(policy(history[-1])))
         assert len(history) < 500
+    return history
+
+
+def enemy_points(units: Units) -> float:
+    return float((units.health + units.shield)[0, ENEMY:].sum())
+
+
+def check_return(history: list[Units]) -> None:
+    """A won battle: its rewards so far are the net loss and the kills so far, 20 at the end."""
+    start = history[0]
+    most = enemy_points(start) + 10 * start.alive[0, ENEMY:].sum() + 200
+    earned = np.cumsum([reward(a, b)[0] for a, b in pairwise(history)])
+    for units, so_far in zip(history[1:-1], earned[:-1], strict=True):
+        kills = (start.alive & ~units.alive)[0, ENEMY:].sum()
+        points = enemy_points(start) - enemy_points(units) + 10 * kills
+        assert so_far == pytest.approx(points * 20 / most, abs=1e-4)
     assert won(history[-1])[0]
-    earned = sum(float(reward(a, b)[0]) for a, b in pairwise(history))
-    if task not in ("2s3z", "1md1M2m"):  # shields and health that recover are dealt twice
-        assert earned == pytest.approx(20.0, rel=1e-4)
-    assert earned >= 20.0 - 1e-3
+    assert earned.max() == earned[-1] == pytest.approx(20.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("task", ["1m", "3m", "2s3z", "1md1M2m", "2zg2h", "6m_vs_4m"])
+def test_every_win_returns_20(arena: Sc2Battles, task: str) -> None:
+    check_return(play_out(arena, strong_allies(arena, task), approach))
+
+
+@pytest.mark.parametrize("task", ["1s1z", "1h2zg", "1md2M"])  # shields, zerg, a medivac
+def test_what_enemies_regain_counts_against_the_return(arena: Sc2Battles, task: str) -> None:
+    """The team attacks for 8 steps, rests for 40, and so on."""
+    history = play_out(
+        arena,
+        strong_allies(arena, task),
+        lambda units: approach(units) if units.step[0] % 48 < 8 else do(units),
+    )
+    check_return(history)
+    rewards = [float(reward(a, b)[0]) for a, b in pairwise(history)]
+    assert min(rewards) < 0.0
+    positive = [float(reward(a, b, only_positive=True)[0]) for a, b in pairwise(history)]
+    assert min(positive) == 0.0
+    assert sum(positive) > 20.1  # what grows back is dealt twice
+
+
+def test_a_battle_is_over_when_only_medivacs_are_left(arena: Sc2Battles) -> None:
+    """A marauder cannot even shoot at the medivac that its win leaves over."""
+    for loser in ("enemies", "allies"):
+        army = [("marine", 4.0, 0.0), ("medivac", 4.0, 3.0)]
+        team = [("marauder", 0.0, 0.0), ("medivac", -3.0, 0.0)]
+        units = stage(arena, team, army)
+        change(arena, ENEMY if loser == "enemies" else 0, health=1.0)
+        history = play_out(arena, units, lambda now: do(now, 0, ATTACK if now.alive[0, 0] else 0))
+        last = history[-1]
+        assert last.alive[0, [1, ENEMY + 1]].all()
+        assert won(last)[0] == (loser == "enemies")
+        assert len(history) <= 4
+        if loser == "enemies":
+            check_return(history)
 
 
 def test_shields_are_hurt_first_and_grow_back(arena: Sc2Battles) -> None:
