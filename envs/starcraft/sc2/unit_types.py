@@ -67,8 +67,8 @@ def learner_ids(num_types: int) -> np.ndarray:
 def ranges(uniform: bool) -> tuple[FloatArray, FloatArray]:
     """Sight and attack ranges by index into ``UNIT_TYPES``; SMAC's if ``uniform``.
 
-    SMAC allows an attack at exactly the attack range, and ``team_view`` only below it. So the attack
-    ranges are the next larger numbers.
+    SMAC allows an attack at exactly the attack range, and ``team_view`` only below it. So the
+    attack ranges are the next larger numbers.
     """
     sight, attack = _SIGHT, _ATTACK
     if uniform:
