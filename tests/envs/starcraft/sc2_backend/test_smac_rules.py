@@ -50,9 +50,9 @@ def random_battle(rng: np.random.Generator) -> Battle:
     def unit() -> Unit:
         kind = str(rng.choice(kinds))
         health, shield = FULL[kind]
-        place = np.clip(around + rng.integers(-14, 15, 2) / 2, 0.0, 31.75)
+        x, y = np.clip(around + rng.integers(-14, 15, 2) / 2, 0.0, 31.75).tolist()
         share = rng.choice([0.25, 0.5, 1.0]) * (rng.random() < alive)
-        return Unit(kind, *place.tolist(), health * share, shield * (share > 0) * rng.random())
+        return Unit(kind, x, y, health * share, shield * (share > 0) * rng.random())
 
     return Battle(tuple(unit() for _ in range(ALLIES)), tuple(unit() for _ in range(ENEMIES)))
 
