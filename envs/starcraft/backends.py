@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Self
 
@@ -14,11 +14,9 @@ from ..task_names import readable_by
 from .battles import Backend, Battles
 from .sc2.backend import SC2
 from .smax.backend import SMAX
-from .tasks import Task, parse_tasks
+from .tasks import MOST_UNITS, Task, parse_tasks, tasks_by_word
 from .team_frame import wrap_in_team_frame
 from .team_view import MEDIVAC
-
-MOST_SLOTS = 100  # of each side
 
 BACKENDS: dict[str, Backend] = {"smax": SMAX, "sc2": SC2}
 
@@ -38,10 +36,10 @@ class EnvSettings(Settings):
     )
     backend: Annotated[str, one_of(BACKENDS)] = Field("smax", description="what plays the battles")
     max_allies: int | None = Field(
-        None, ge=1, le=MOST_SLOTS, description="ally slots; null = as many as the tasks need"
+        None, ge=1, le=MOST_UNITS, description="ally slots; null = as many as the tasks need"
     )
     max_enemies: int | None = Field(
-        None, ge=1, le=MOST_SLOTS, description="enemy slots; null = as many as the tasks need"
+        None, ge=1, le=MOST_UNITS, description="enemy slots; null = as many as the tasks need"
     )
     time_limit_steps: int = Field(
         100, ge=1, le=10_000, description="an episode that is undecided after them is not won"
@@ -87,14 +85,11 @@ class EnvSettings(Settings):
         ):
             with problems.collect():
                 _check_slots(key, slots, needed)
-        known = BACKENDS[self.backend].unit_types
-        for task in self.parsed_tasks:
+        for place, tasks in tasks_by_word(self.tasks):
             with problems.collect():
-                if unknown := sorted(task.unit_names() - known):
-                    raise InputError(
-                        f"tasks: task {task.name!r}: backend {self.backend!r} does not know "
-                        f"{', '.join(unknown)}; it knows {', '.join(sorted(known))}"
-                    )
+                _check_size(place, tasks)
+            with problems.collect():
+                _check_unit_types(place, tasks, self.backend)
         problems.raise_if_any()
         return self
 
@@ -196,7 +191,35 @@ def _check_slots(key: str, slots: int | None, needed: int) -> None:
     Raises:
         InputError: The tasks need more.
     """
-    if needed > MOST_SLOTS:
-        raise InputError(f"tasks: expected at most {MOST_SLOTS} units a side, found {needed}")
-    if slots is not None and slots < needed:
+    if slots is not None and slots < needed <= MOST_UNITS:
         raise InputError(f"{key}: the tasks need {needed} slots, found {slots}")
+
+
+def _check_size(place: str, tasks: Sequence[Task]) -> None:
+    """Checks that no army is too large.
+
+    Raises:
+        InputError: One is.
+    """
+    largest = max(max(task.max_allies, task.max_enemies) for task in tasks)
+    if largest > MOST_UNITS:
+        raise InputError(
+            f"tasks: {place}: expected at most {MOST_UNITS} units a side, found {largest}"
+        )
+
+
+def _check_unit_types(place: str, tasks: Sequence[Task], backend: str) -> None:
+    """Checks that the backend knows the unit types of the tasks.
+
+    Raises:
+        InputError: It does not know all of them.
+    """
+    units = frozenset().union(*(task.unit_names() for task in tasks))
+    known = BACKENDS[backend].unit_types
+    others = [name for name, row in BACKENDS.items() if units <= row.unit_types]
+    if unknown := sorted(units - known):
+        raise InputError(
+            f"tasks: {place}: backend {backend!r} does not know {', '.join(unknown)}; it knows "
+            f"{', '.join(sorted(known))}"
+            + (f"; backend: {' or '.join(others)} has all of them" if others else "")
+        )

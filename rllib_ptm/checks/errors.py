@@ -86,6 +86,14 @@ def located(place: str) -> Iterator[None]:
         raise type(error)(*(f"{place}{line}" for line in error.lines)) from None
 
 
+def _closest(word: str, names: list[str]) -> list[str]:
+    """The nearest name, if one is near; letters may be of the other case."""
+    if found := difflib.get_close_matches(word, names, n=1, cutoff=0.5):
+        return found
+    lower = {name.lower(): name for name in names}
+    return [lower[name] for name in difflib.get_close_matches(word.lower(), lower, 1, 0.5)]
+
+
 def unknown_name(
     place: str, found: object, legal: Iterable[str], also: Iterable[str] = ()
 ) -> InputError:
@@ -103,7 +111,7 @@ def unknown_name(
     names = sorted(legal)
     more = sorted(set(also) - set(names))
     word = found if isinstance(found, str) else shown(found)
-    nearest = difflib.get_close_matches(word[:200], names + more, n=1, cutoff=0.5)
+    nearest = _closest(word[:200], names + more)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     others = f", and {len(more)} others" if more else ""
     return InputError(

@@ -29,12 +29,14 @@ from rllib_ptm.checks.errors import InputError
 from rllib_ptm.environment import check
 from rllib_ptm.envs import multi_task_sc2_v0
 from rllib_ptm.envs.multi_task_sc2_v0 import MultiTaskSC2
-from rllib_ptm.envs.starcraft.tasks import TASK_SETS
+from rllib_ptm.envs.starcraft.tasks import TASK_SETS, Composition, parse_task
 from rllib_ptm.envs.starcraft.team_view import num_features, team_view
 
-ALL_TASKS = sorted({name for names in TASK_SETS.values() for name in names})
+PAPER_SETS = ("small_mt", "medium_mt", "large_mt", "unseen")
+ALL_TASKS = sorted({name for task_set in PAPER_SETS for name in TASK_SETS[task_set]} | {"3-8sz"})
 ENTITIES, FEATURES, ACTIONS = 2 * SLOTS, num_features(SLOTS, SLOTS), 6 + SLOTS
 STOP, EAST = 1, 4
+ANY_RNG = np.random.default_rng(0)  # for tasks that draw nothing
 
 # Every environment here has the same slots, so that all share one compiled program.
 make = functools.partial(envs.parallel_env, max_allies=SLOTS, max_enemies=SLOTS)
@@ -52,8 +54,8 @@ def _no_warnings() -> Iterator[None]:
 
 
 def test_it_keeps_the_contract_of_training(caplog: pytest.LogCaptureFixture) -> None:
-    environment = make("3m")
-    assert environment.tasks == ["3m"]
+    environment = make(["3m", "3-8sz"])
+    assert environment.tasks == ["3m", "3-8sz"]
     assert environment.action_aims == (*[-1] * 6, *range(SLOTS, 2 * SLOTS))
     check(environment, episodes_per_task=1)
     assert not caplog.records
@@ -185,6 +187,36 @@ def test_a_task_that_is_not_played_is_refused() -> None:
     environment = make("small_mt")
     with pytest.raises(InputError, match="'5m_vs_7m' is unknown; did you mean '5m_vs_6m'"):
         environment.reset(options={"task": "5m_vs_7m"})
+
+
+def test_each_battle_of_a_family_draws_its_composition() -> None:
+    environment = make(["3-8sz", "5m_vs_6m"])
+    assert environment.tasks == ["3-8sz", "5m_vs_6m"]
+    seen: dict[str, set[str]] = {"3-8sz": set(), "5m_vs_6m": set()}
+    for seed in range(30):
+        episode = play_episode(environment, seed)[:3] if seed < 5 else [environment.reset(seed)]
+        [info] = {
+            (info["task"], info["composition"]) for *_, infos in episode for info in infos.values()
+        }
+        seen[info[0]].add(info[1])
+        units, _ = environment._battle()
+        assert Composition.of(units).name == parse_task(info[1]).draw(ANY_RNG).name
+    assert seen["5m_vs_6m"] == {"5m_vs_6m"}
+    assert len(seen["3-8sz"]) > 6
+
+
+def test_equal_seeds_give_equal_compositions_for_any_slots_and_frame() -> None:
+    def drawn(**settings: Any) -> list[str]:
+        environment = make("3-8sz", **settings)
+        return [
+            next(iter(environment.reset(seed, options)[1].values()))["composition"]
+            for seed in range(8)
+            for options in (None, {"task": "3-8sz"})
+        ]
+
+    names = drawn()
+    assert names == drawn(max_allies=9, max_enemies=8) == drawn(team_frame=True)
+    assert names[::2] == names[1::2]
 
 
 def test_an_observation_holds_what_the_agent_sees_and_nothing_else() -> None:

@@ -2,26 +2,28 @@
 
 A task's name follows SMAC's grammar: one or two armies of groups, each a number and the letters of
 a unit type. ``"5m_vs_6m"`` is five marines against six, ``"2s3z"`` is two stalkers and three
-zealots against the same army. A few maps of SMAC have names of their own (``"MMM2"``).
+zealots against the same army. A range in place of a number makes a family, which draws another
+composition in each battle: ``"3-8sz"`` is three to eight units a side, each a stalker or a zealot.
+Some maps of SMAC and some families have names of their own (``"MMM2"``).
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
-from ....checks.errors import InputError, Problems, unknown_name
+from ....checks.errors import InputError, Problems, located, unknown_name
 from ...task_names import task_names
-from ..units import UNIT_TYPES
-from .names import NAMED_TASKS, TASK_SETS, UNIT_LETTERS
-from .task import Composition, Fixed, Task
+from .grammar import UnreadableError, read_armies
+from .letters import UNIT_LETTERS
+from .names import NAMED_TASKS, NO_TASKS, WEIGHTED_TASKS
+from .nearest import KNOWN_NAMES, nearest_name
+from .sets import TASK_SETS
+from .task import Task
 
-_LETTERS = "|".join(sorted(UNIT_LETTERS, key=len, reverse=True))
-_NUMBER = "[1-9][0-9]{0,2}"  # at most 999 units of a type
-_ARMY = re.compile(rf"(?:{_NUMBER}(?:{_LETTERS}))+")
-_GROUP = re.compile(rf"({_NUMBER})({_LETTERS})")
+EXAMPLE = "5m_vs_6m"
+_LONGEST = 100  # characters of a name that messages show
 
 
 @cache
@@ -29,27 +31,29 @@ def parse_task(name: str) -> Task:
     """Parses a task's name.
 
     Raises:
-        InputError: The name does not follow the grammar.
+        InputError: The name does not follow the grammar, or there is no such task.
     """
-    allies, versus, enemies = NAMED_TASKS.get(name, name).partition("_vs_")
-    armies = _parse_army(name, allies), _parse_army(name, enemies if versus else allies)
-    return Task(name, Fixed(Composition(*armies)))
+    if name in WEIGHTED_TASKS:
+        return Task(name, WEIGHTED_TASKS[name])
+    if name in NO_TASKS:
+        raise InputError(f"task {name!r} cannot be played: {NO_TASKS[name]}")
+    try:
+        with located(f"task {name!r:.{_LONGEST}}: "):
+            return Task(name, read_armies(NAMED_TASKS.get(name, name)))
+    except UnreadableError as error:
+        where = error.lines[0].partition(": ")[2]
+        raise _unreadable(name, where) from None
 
 
-def _parse_army(task_name: str, army: str) -> tuple[int, ...]:
-    if not _ARMY.fullmatch(army):
-        letters = ", ".join(f"{letter} {unit}" for letter, unit in UNIT_LETTERS.items())
-        nearest = difflib.get_close_matches(task_name[:100], [*TASK_SETS, *NAMED_TASKS], n=1)
-        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise InputError(
-            f"task {task_name!r:.100} cannot be read: {hint}expected a number and a unit letter "
-            f"per group, such as '5m_vs_6m' or '2s3z'; letters: {letters}; "
-            f"names: {', '.join(NAMED_TASKS)}; sets: {', '.join(TASK_SETS)}"
-        )
-    return tuple(
-        UNIT_TYPES.index(UNIT_LETTERS[letter])
-        for number, letter in _GROUP.findall(army)
-        for _ in range(int(number))
+def _unreadable(name: str, why: str) -> InputError:
+    where = f"task {name!r:.{_LONGEST}} cannot be read"
+    if nearest := nearest_name(name[:_LONGEST]):
+        return InputError(f"{where}: did you mean {nearest!r}? {why}")
+    letters = ", ".join(f"{letter} {unit}" for letter, unit in UNIT_LETTERS.items())
+    return InputError(
+        f"{where}: {why}; expected a number and a unit letter per group, such as '5m_vs_6m' or "
+        f"'2s3z', or a range and letters, such as '3-8sz'; letters: {letters}; sets: "
+        f"{', '.join(TASK_SETS)}"
     )
 
 
@@ -57,30 +61,42 @@ def parse_tasks(tasks: str | Sequence[str]) -> tuple[Task, ...]:
     """Parses the name of a task or of a task set, or a list of such names.
 
     A task that is in several sets of the list is played once. If the list itself has another name
-    for a task of a set, it is played once under that name.
+    for a task of a set, it is played once under that name. A family and one of its compositions are
+    two tasks, and may both be in the list.
 
     Raises:
         InputError: A name cannot be parsed, or adds nothing to the list, or the list is empty.
     """
-    if isinstance(tasks, str):
-        known = tasks in TASK_SETS or tasks in NAMED_TASKS
-        if not known and not any(character.isdigit() for character in tasks):
-            raise unknown_name("tasks", tasks, [*TASK_SETS, *NAMED_TASKS, "5m_vs_6m"])
-    names = task_names(tasks, TASK_SETS, "5m_vs_6m")
+    if isinstance(tasks, str) and tasks not in KNOWN_NAMES and not re.search(r"\d", tasks):
+        raise unknown_name("tasks", tasks, [*TASK_SETS, EXAMPLE], KNOWN_NAMES)
+    names = task_names(tasks, TASK_SETS, EXAMPLE)
     written = {tasks} if isinstance(tasks, str) else {*tasks}
     parsed = []
-    named: dict[str, str] = {}  # what stands in the list itself
+    named: dict[object, str] = {}  # the name of each battle or family
     problems = Problems()
-    for name in names:
+    for name in sorted(names, key=lambda name: name not in written):
         with problems.collect():
             task = parse_task(name)
             parsed.append(task)
-            if name in written and (other := named.setdefault(_battle(task), name)) != name:
-                raise InputError(f"tasks: {other} and {name} are the same battle; leave one out")
+            other = named.setdefault(task.armies.key, name)
+            if other != name and name in written:
+                what = "family" if task.is_family else "battle"
+                raise InputError(f"tasks: {other} and {name} are the same {what}; leave one out")
     problems.raise_if_any()
-    return tuple(task for task in parsed if named.get(_battle(task), task.name) == task.name)
+    parsed.sort(key=lambda task: names.index(task.name))
+    return tuple(task for task in parsed if named[task.armies.key] == task.name)
 
 
-def _battle(task: Task) -> str:
-    """Equal for two names of one battle."""
-    return next(composition.name for composition, _ in task.compositions())
+def tasks_by_word(tasks: str | Sequence[str]) -> Iterator[tuple[str, tuple[Task, ...]]]:
+    """What the user wrote, word by word, for messages: ``"task '3m'"``, ``"set 'small_mt'"``.
+
+    Args:
+        tasks: What ``parse_tasks`` can parse.
+
+    Yields:
+        The word, and its tasks.
+    """
+    for word in (tasks,) if isinstance(tasks, str) else tasks:
+        members = tuple(parse_task(name) for name in TASK_SETS.get(word, (word,)))
+        kind = "set" if word in TASK_SETS else "family" if members[0].is_family else "task"
+        yield f"{kind} {word!r}", members

@@ -10,9 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from ..units import UNIT_TYPES, IntArray, Units
-from .names import UNIT_LETTERS
-
-LETTER_OF_TYPE = {UNIT_TYPES.index(unit): letter for letter, unit in UNIT_LETTERS.items()}
+from .letters import LETTER_OF_TYPE
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def _army_name(army: tuple[int, ...]) -> str:
 
 
 class Armies(Protocol):
-    """What a task draws its battles from. Frozen; equal if it draws equally.
+    """What a task draws its battles from.
 
     Attributes:
         max_allies: The largest number of allies of a battle.
@@ -64,6 +62,7 @@ class Armies(Protocol):
         ally_types: The unit types that an ally may have, as indices into ``UNIT_TYPES``.
         enemy_types: The unit types that an enemy may have, likewise.
         is_family: Whether battles differ.
+        key: Equal for armies that are drawn equally, whatever their names.
     """
 
     @property
@@ -85,6 +84,10 @@ class Armies(Protocol):
     @property
     def is_family(self) -> bool:
         """Whether battles differ."""
+
+    @property
+    def key(self) -> object:
+        """Equal for armies that are drawn equally."""
 
     def draw(self, rng: np.random.Generator) -> Composition:
         """Draws the armies of a battle."""
@@ -119,6 +122,11 @@ class Fixed:
     def enemy_types(self) -> frozenset[int]:
         """The unit types of the enemies."""
         return frozenset(self.composition.enemies)
+
+    @property
+    def key(self) -> object:
+        """Equal for two names of one battle."""
+        return self.composition.name
 
     def draw(self, rng: np.random.Generator) -> Composition:
         """The armies; draws nothing from ``rng``."""

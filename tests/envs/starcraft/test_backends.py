@@ -26,6 +26,9 @@ def settings(**values: Any) -> EnvSettings:
         ({"tasks": "5m_vs_6m", "max_allies": 11}, (11, 6)),
         ({"tasks": "5m_vs_6m", "max_allies": 5, "max_enemies": 100}, (5, 100)),
         ({"max_allies": None}, (6, 6)),
+        ({"tasks": ["3-8sz", "5m_vs_10m"]}, (8, 10)),
+        ({"backend": "sc2", "tasks": "6-11m_mandown"}, (10, 11)),
+        ({"backend": "sc2", "tasks": "5-6m0-1md_vs_2-3m0-1z"}, (7, 7)),
         # A setting of another backend is allowed if it has its default.
         ({"step_mul": 8}, (6, 6)),
         # A medivac's actions name allies by the numbers of enemies.
@@ -51,7 +54,12 @@ def test_slots_are_what_the_tasks_need_or_more(
         ({"tasks": 5}, ["env_config.tasks: expected str or tuple, found 5"]),
         ({"tasks": ["3m", "3m"]}, ["3m stands twice"]),
         ({"tasks": "1c"}, ["task '1c'", "'smax' does not know colossus", "it knows", "marine"]),
-        ({"tasks": "MMM2"}, ["does not know medivac"]),
+        ({"tasks": "MMM2"}, ["does not know medivac", "backend: sc2 has all of them"]),
+        ({"tasks": "3-8csz"}, ["tasks: family '3-8csz': backend 'smax' does not know colossus"]),
+        ({"tasks": ["3m", "smacv2_zerg"]}, ["tasks: set 'smacv2_zerg': ", "not know baneling"]),
+        ({"tasks": "refil_5-11MMM"}, ["tasks: set 'refil_5-11MMM': ", "backend: sc2"]),
+        ({"tasks": "99-101m"}, ["tasks: family '99-101m': expected at most 100 units a side"]),
+        ({"tasks": "3-8sz", "max_allies": 7}, ["max_allies: the tasks need 8 slots, found 7"]),
         ({"backend": "smac"}, ["env_config.backend", "did you mean 'smax'?"]),
         ({"backend": None}, ["env_config.backend: expected str, found None"]),
         ({"max_allies": 5}, ["env_config.max_allies: the tasks need 6 slots, found 5"]),
