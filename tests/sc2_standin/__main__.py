@@ -12,8 +12,8 @@ from sc2_standin.requests import Requests
 from sc2_standin.server import serve
 
 
-def main(executable: str) -> None:
-    """Parses the game's command line and answers requests."""
+def command_line() -> argparse.ArgumentParser:
+    """The game's options. It takes no others, and none shortened."""
     parser = argparse.ArgumentParser(prog="SC2_x64", allow_abbrev=False)
     parser.add_argument("-listen", required=True)
     parser.add_argument("-port", type=int, required=True)
@@ -27,8 +27,12 @@ def main(executable: str) -> None:
         parser.add_argument(name)
     for name in ("-headlessNoRender", "-verbose", "-verboseMP", "-ipv6"):
         parser.add_argument(name, action="store_true")
-    arguments = parser.parse_args()
+    return parser
 
+
+def main(executable: str) -> None:
+    """Parses the command line and answers requests."""
+    arguments = command_line().parse_args()
     build = Path(executable).absolute().parent  # Versions/Base75689
     folder = arguments.dataDir or build.parent.parent
     faults = Faults(folder)

@@ -13,6 +13,7 @@ from rllib_ptm.checks.settings import read_settings
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
 from sc2_backend.arena import left_behind
+from sc2_backend.player import Player
 
 MakeBattles = Callable[..., Sc2Battles]
 
@@ -65,3 +66,17 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sc2Battles]:
         assert isinstance(battles, Sc2Battles)
         yield battles
         battles.close()
+
+
+@pytest.fixture
+def player(tmp_path: Path) -> Player:
+    """A stand-in that has received no request."""
+    return Player(tmp_path / "game")
+
+
+@pytest.fixture
+def playing(player: Player) -> Player:
+    """A stand-in with a game that the player has joined."""
+    player.create()
+    player.join()
+    return player

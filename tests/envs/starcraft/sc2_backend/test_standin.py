@@ -11,81 +11,19 @@ import aiohttp
 import pytest
 from s2clientprotocol import common_pb2, data_pb2, debug_pb2, error_pb2, raw_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
-from sc2_standin.builds import BUILDS
-from sc2_standin.faults import Faults
-from sc2_standin.installation import BASE_BUILD, MAP, install
-from sc2_standin.requests import Requests
+from sc2_standin.installation import BASE_BUILD, MAP
 
 from rllib_ptm.envs.starcraft.sc2.errors import GameError
 from rllib_ptm.envs.starcraft.sc2.game_process import GameProcess
 from rllib_ptm.envs.starcraft.sc2.installation import find_installation
-
-MAP_PATH = "SMAC_Maps/32x32_flat.SC2Map"
-NUM_STANDARD_TYPES = BUILDS[BASE_BUILD].num_types
-MARINE, LEARNERS_MARINE = 48, NUM_STANDARD_TYPES + 4
-PLAYERS = [
-    sc_pb.PlayerSetup(type=sc_pb.Participant),
-    sc_pb.PlayerSetup(type=sc_pb.Computer, race=common_pb2.Terran, difficulty=sc_pb.VeryHard),
-]
-
-
-class Player:
-    """Sends requests to a stand-in without a websocket."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = install(folder)
-        self._requests = Requests(self.folder, BASE_BUILD, Faults(self.folder))
-
-    def ask(self, **kind: Any) -> sc_pb.Response:
-        return self._requests.answer(sc_pb.Request(**kind).SerializeToString())
-
-    def send(self, message: bytes) -> sc_pb.Response:
-        return self._requests.answer(message)
-
-    def create(self, **changes: Any) -> sc_pb.Response:
-        local_map = sc_pb.LocalMap(map_path=MAP_PATH)
-        fields = {"local_map": local_map, "player_setup": PLAYERS, "random_seed": 1, **changes}
-        return self.ask(create_game=sc_pb.RequestCreateGame(**fields))
-
-    def join(self, **changes: Any) -> sc_pb.Response:
-        raw = sc_pb.InterfaceOptions(raw=True)
-        fields = {"race": common_pb2.Terran, "options": raw, **changes}
-        return self.ask(join_game=sc_pb.RequestJoinGame(**fields))
-
-    def spawn(self, unit_type: int, owner: int, x: float, y: float) -> sc_pb.Response:
-        create = debug_pb2.DebugCreateUnit(
-            unit_type=unit_type, owner=owner, pos=common_pb2.Point2D(x=x, y=y), quantity=1
-        )
-        command = debug_pb2.DebugCommand(create_unit=create)
-        return self.ask(debug=sc_pb.RequestDebug(debug=[command]))
-
-    def step(self, count: int = 1) -> sc_pb.Response:
-        return self.ask(step=sc_pb.RequestStep(count=count))
-
-    def units(self) -> list[raw_pb2.Unit]:
-        answer = self.ask(observation=sc_pb.RequestObservation())
-        return list(answer.observation.observation.raw_data.units)
-
-    def order(self, unit: int, ability: int, **target: Any) -> int:
-        command = raw_pb2.ActionRawUnitCommand(ability_id=ability, unit_tags=[unit], **target)
-        action = sc_pb.Action(action_raw=raw_pb2.ActionRaw(unit_command=command))
-        (result,) = self.ask(action=sc_pb.RequestAction(actions=[action])).action.result
-        return result
-
-
-@pytest.fixture
-def player(tmp_path: Path) -> Player:
-    """A stand-in that has received no request."""
-    return Player(tmp_path / "game")
-
-
-@pytest.fixture
-def playing(player: Player) -> Player:
-    """A stand-in with a game that the player has joined."""
-    player.create()
-    player.join()
-    return player
-
+from sc2_backend.player import (
+    LEARNERS_MARINE,
+    MAP_PATH,
+    MARINE,
+    NUM_STANDARD_TYPES,
+    PLAYERS,
+    Player,
+)
 
 GAME_REQUESTS: dict[str, Any] = {
     "step": sc_pb.RequestStep(count=1),
@@ -314,7 +252,10 @@ def test_no_replay_in_a_file_that_is_none(player: Player) -> None:
 
 
 def test_the_websocket_answers_in_order_and_quits(installation: Path) -> None:
-    """Sends several requests at once, as the protocol allows, without our client."""
+    """Sends several requests at once, as the protocol allows, without our client.
+
+    Every other one is a text frame, as pysc2 sends them. All answers are binary.
+    """
 
     async def talk(url: str) -> list[sc_pb.Response]:
         async with aiohttp.ClientSession() as session:
@@ -325,8 +266,9 @@ def test_the_websocket_answers_in_order_and_quits(installation: Path) -> None:
                 except aiohttp.ClientConnectorError:
                     await asyncio.sleep(0.1)
             for number in range(20):
-                ping = sc_pb.Request(ping=sc_pb.RequestPing(), id=number)
-                await socket.send_bytes(ping.SerializeToString())
+                ping = sc_pb.Request(ping=sc_pb.RequestPing(), id=128 + number)  # no valid text
+                opcode = aiohttp.WSMsgType.TEXT if number % 2 else aiohttp.WSMsgType.BINARY
+                await socket.send_frame(ping.SerializeToString(), opcode)
             answers = [sc_pb.Response.FromString(await socket.receive_bytes()) for _ in range(20)]
             await socket.send_bytes(sc_pb.Request(quit=sc_pb.RequestQuit()).SerializeToString())
             await socket.receive()
@@ -334,7 +276,7 @@ def test_the_websocket_answers_in_order_and_quits(installation: Path) -> None:
 
     process = GameProcess(find_installation(None))
     answers = asyncio.run(talk(process.url))
-    assert [answer.id for answer in answers] == list(range(20))
+    assert [answer.id for answer in answers] == list(range(128, 148))
     assert {answer.ping.base_build for answer in answers} == {BASE_BUILD}
     asyncio.run(process._wait(20.0))
     with pytest.raises(GameError, match="exit status 0"):  # it ended by itself

@@ -1,0 +1,136 @@
+"""Reads recorded states as ``Units``, and counts where SMACv2's rules and ours differ.
+
+Shape legend: ``T`` states of an episode, ``A`` agents, ``F`` enemies, ``E = A + F``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from rllib_ptm.envs.starcraft.sc2.observation import can_move
+from rllib_ptm.envs.starcraft.sc2.unit_types import ranges
+from rllib_ptm.envs.starcraft.team_view import (
+    ATTACKS_AIR,
+    FIRST_ATTACK,
+    FIRST_MOVE,
+    MAX_RETURN,
+    MEDIVAC,
+    REWARD_PER_KILL,
+    REWARD_WIN,
+    decided,
+    reward,
+    team_view,
+    won,
+)
+from rllib_ptm.envs.starcraft.units import (
+    HALF_MAP,
+    HALF_MOVE,
+    UNIT_TYPES,
+    BoolArray,
+    FloatArray,
+    Units,
+    empty_units,
+)
+
+OWN = "_RL"
+MISSPELT = {"colosus": "colossus"}
+# The kinds that we have chosen: SMACv2 allows these actions, although they do nothing.
+OVER_EDGE, AT_AIR = "move over the edge", "attack at air"
+CHOSEN = {OVER_EDGE, AT_AIR}
+State = dict[str, Any]
+
+
+def units_of(episode: list[State]) -> Units:
+    """[T] the battle's states. The map is pathable everywhere."""
+    allies = len(episode[0]["allowed"])
+    enemies = len(episode[0]["types"]) - allies
+    units = empty_units(len(episode), allies, enemies)
+    centre = np.full(2, HALF_MAP, np.float32)
+    kinds = [[_index(name) for name in state["types"]] for state in episode]
+    sight, attack = ranges(uniform=False)
+    everywhere = np.ones((int(2 * HALF_MAP), int(2 * HALF_MAP)), bool)
+
+    def values(name: str) -> FloatArray:
+        return np.array([state[name] for state in episode], np.float32)
+
+    position = values("position") - centre
+    return replace(
+        units,
+        health=values("health"),
+        shield=values("shield"),
+        max_health=values("max_health"),
+        max_shield=values("max_shield"),
+        present=np.ones_like(units.present),
+        unit_type=np.array(kinds, np.int8),
+        sight_range=sight[kinds],
+        attack_range=attack[kinds],
+        position=position,
+        can_move=np.stack([can_move(row[:allies], everywhere, centre) for row in position]),
+    )
+
+
+def differences(episode: list[State]) -> Counter[str]:
+    """How many answers of each kind differ, and ``states``, the number of states."""
+    units = units_of(episode)
+    allies = units.max_allies
+    view = team_view(units)
+    differs = view.action_mask != np.array([state["allowed"] for state in episode], bool)
+    sees = view.visible != np.array([state["visible"] for state in episode], bool)
+    # SMACv2 lets two agents see each other if the first of them sees the second.
+    pairs = np.triu(np.ones((allies, allies), bool), 1)
+    heals = (units.unit_type[:, :allies] == MEDIVAC)[..., None]
+    moves, attacks = differs[..., FIRST_MOVE:FIRST_ATTACK], differs[..., FIRST_ATTACK:] & ~heals
+    over_edge, at_air = _over_edge(units), _at_air(units)
+    found = {
+        "stop": differs[..., :FIRST_MOVE],
+        OVER_EDGE: moves & over_edge,
+        "move": moves & ~over_edge,
+        AT_AIR: attacks & at_air,
+        "attack": attacks & ~at_air,
+        "heal": differs[..., FIRST_ATTACK:] & heals,
+        "sees an ally": sees[..., :allies] & pairs,
+        "sees an enemy": sees[..., allies:],
+        "reward": np.abs(_points(units) - [state["points"] for state in episode[1:]]) > 0.01,
+        "won": won(units)[-1:] != episode[-1]["won"],
+        "over": decided(units) != _is_over(episode),
+    }
+    return Counter(states=len(episode), **{kind: int(cases.sum()) for kind, cases in found.items()})
+
+
+def _over_edge(units: Units) -> BoolArray:
+    """[T, A, 4] bool, True = half a move leads out of the map by less than one, west or south."""
+    at = units.position[:, : units.max_allies] + HALF_MAP
+    is_close = at < HALF_MOVE
+    east, north = is_close[..., 0], is_close[..., 1]
+    nowhere = np.zeros_like(east)
+    return np.stack([nowhere, north, nowhere, east], axis=-1)
+
+
+def _at_air(units: Units) -> BoolArray:
+    """[T, A, F] bool, True = the agent's weapon cannot hit the enemy, which flies."""
+    kind, allies = units.unit_type, units.max_allies
+    return ~ATTACKS_AIR[kind[:, :allies, None]] & (kind[:, None, allies:] == MEDIVAC)
+
+
+def _points(units: Units) -> FloatArray:
+    """[T - 1] the reward before it is scaled."""
+    rewards = reward(units[:-1], units[1:], only_positive=True)
+    enemies = slice(units.max_allies, None)
+    points = (units.max_health + units.max_shield)[0, enemies] + REWARD_PER_KILL
+    return rewards * (points.sum() + REWARD_WIN) / MAX_RETURN
+
+
+def _is_over(episode: list[State]) -> BoolArray:
+    """[T] bool, True = the last state of a battle that was decided."""
+    is_over = np.zeros(len(episode), bool)
+    is_over[-1] = not episode[-1]["by_time"]
+    return is_over
+
+
+def _index(name: str) -> int:
+    base = name.removesuffix(OWN).lower()
+    return UNIT_TYPES.index(MISSPELT.get(base, base))
