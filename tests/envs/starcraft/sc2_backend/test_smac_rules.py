@@ -11,14 +11,14 @@ from functools import cache
 
 import numpy as np
 import pytest
+import smac_rules as smac
 from situations import units_by_hand
+from smac_rules import RULES, Battle, Rules, Unit
 
 from rllib_ptm.envs.starcraft.sc2.observation import can_move
 from rllib_ptm.envs.starcraft.sc2.unit_types import ranges
 from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view, won
 from rllib_ptm.envs.starcraft.units import UNIT_TYPES, BoolArray, Units
-from sc2_backend import smac_rules as smac
-from sc2_backend.smac_rules import RULES, Battle, Rules, Unit
 
 BATTLES, ALLIES, ENEMIES = 200, 5, 6
 CENTRE = np.array([16.0, 16.0], np.float32)
