@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import cloudpickle
@@ -27,6 +28,7 @@ from situations import SLOTS, put
 from rllib_ptm import envs
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.environment import check
+from rllib_ptm.environment.starcraft import StarCraftGame
 from rllib_ptm.envs import multi_task_sc2_v0
 from rllib_ptm.envs.multi_task_sc2_v0 import MultiTaskSC2
 from rllib_ptm.envs.starcraft.tasks import TASK_SETS, Composition, parse_task
@@ -330,6 +332,29 @@ def set_health(environment: MultiTaskSC2, allies: float, enemies: float) -> None
     units, _ = environment._battle()
     health = np.where(np.arange(ENTITIES) < SLOTS, allies, enemies) * units.present
     environment._units = put(environment._battles, health=health[None])[0]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("only_positive", "points"), [(False, 3 * (9 - 45)), (True, 0)])
+def test_what_enemies_regain_counts_against_unless_only_positive(
+    only_positive: bool, points: float
+) -> None:
+    """Also while training: three enemies have 9 health before the step and 45 after it."""
+    environment = make("3m_vs_3m", reward_only_positive=only_positive)
+    environment.reset(seed=0)
+    set_health(environment, 45.0, 9.0)
+    hurt = environment._battle()[0]
+    set_health(environment, 45.0, 45.0)
+    environment._units = hurt
+    _, rewards, *_ = environment.step(dict.fromkeys(environment.agents, STOP))
+    assert list(rewards.values()) == pytest.approx([points * 20 / 365] * 3)
+
+    teams = StarCraftGame(environment.settings).make(1)
+    teams.reset(np.zeros(1, int), ["3m_vs_3m"], [0])
+    healthy = teams._units
+    enemy = np.arange(ENTITIES) >= SLOTS
+    teams._units = replace(healthy, health=np.where(enemy, healthy.health / 5, healthy.health))
+    step = teams.step(np.full((1, SLOTS), STOP))
+    np.testing.assert_allclose(step.reward, [points * 20 / 365], rtol=1e-5)
 
 
 @pytest.mark.parametrize("limit", [100, 7])
