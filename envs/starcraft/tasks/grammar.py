@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from ....checks.errors import InputError
+from ..team_view import MEDIVAC
 from .letters import TYPE_OF_LETTER, UNIT_LETTERS
 from .ranges import Group, Pair, Ranged
 from .task import Armies, Composition, Fixed
@@ -40,12 +41,12 @@ def read_armies(text: str) -> Armies:
         raise UnreadableError("it has more than one '_vs_'")
     allies = _read_army(ours)
     enemies = _read_army(theirs[0]) if theirs else allies
+    for army in (allies, enemies):
+        _check_fighters(army)
     if all(_is_fixed(group) for group in (*allies, *enemies)):
         return Fixed(Composition(*(_units(army) for army in (allies, enemies))))
     for army in (allies, enemies):
         _check_letters(army)
-        if not sum(group.low for group in army):
-            raise InputError("an army may have no unit; begin a range at 1, or add a group")
     alike = not theirs or _alike(allies, enemies)
     pairs = _pairs(allies, () if alike else enemies)
     return Ranged(tuple(sorted(pairs)), alike)
@@ -115,6 +116,21 @@ def _read_letters(text: str) -> list[str]:
         letters.append(found[0])
         rest = rest[found.end() :]
     return letters
+
+
+def _check_fighters(army: Sequence[Group]) -> None:
+    """Checks that an army always has a unit that can fight: else a battle is over at its start.
+
+    Raises:
+        InputError: It may have none.
+    """
+    if not any(group.low for group in army):
+        raise InputError("an army may have no unit; begin a range at 1, or add a group")
+    if not any(group.low and MEDIVAC not in group.types for group in army):
+        raise InputError(
+            "an army may have medivacs alone, which cannot fight; give it another unit in a group "
+            "without them, as in '1m1md' or '2-6mM0-2md'"
+        )
 
 
 def _is_fixed(group: Group) -> bool:

@@ -128,7 +128,7 @@ def test_only_the_flat_keys_can_be_written(key: str) -> None:
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(InputError) as error:
-        settings(tasks=["3q", "2md", "4zz"], max_allies=0, step_mul=11, team_fram=True)
+        settings(tasks=["3q", "2b", "4zz"], max_allies=0, step_mul=11, team_fram=True)
     places = [line.partition(": ")[0] for line in error.value.lines]
     assert places == [f"env_config.{key}" for key in ("tasks", "tasks", "max_allies")] + [
         "env_config.team_fram",
@@ -139,10 +139,10 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         settings(backend="sc2", step_mul=0, difficulty="B", time_limit_steps=0)
     assert len(error.value.lines) == 3
     with pytest.raises(InputError) as error:
-        settings(tasks=["1c", "1md"], max_enemies=0)
+        settings(tasks=["1c", "1b"], max_enemies=0)
     assert len(error.value.lines) == 1  # whether it fits the tasks is asked of legal values only
     with pytest.raises(InputError) as error:
-        settings(tasks=["9c", "9md"], max_allies=3, max_enemies=3)
+        settings(tasks=["9c", "9b"], max_allies=3, max_enemies=3)
     assert len(error.value.lines) == 4
 
 
