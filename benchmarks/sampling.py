@@ -71,7 +71,8 @@ class SingleBattleEnv(gym.Env):
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
         """Takes a step."""
         before, self._units = self._units, self._battles.step(np.asarray(action)[None])
-        over = bool(self._units.step[0] >= self._settings.time_limit_steps)
+        task = self._settings.parsed_tasks[0]
+        over = bool(self._units.step[0] >= self._settings.time_limit(task))
         earned = float(reward(before, self._units)[0])
         return self._observation(), earned, bool(decided(self._units)[0]), over, {}
 

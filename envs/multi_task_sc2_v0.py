@@ -56,7 +56,7 @@ def parallel_env(
     flat: bool = False,
     max_allies: int | None = None,
     max_enemies: int | None = None,
-    time_limit_steps: int = 100,
+    time_limit_steps: int | str = "auto",
     uniform_ranges: bool = False,
     reward_only_positive: bool = False,
     team_frame: bool = False,
@@ -225,8 +225,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     ``` python
     multi_task_sc2_v0.parallel_env(
         tasks="small_mt", backend="smax", render_mode=None, flat=False, max_allies=None,
-        max_enemies=None, time_limit_steps=100, uniform_ranges=False, reward_only_positive=False,
-        team_frame=False,
+        max_enemies=None, time_limit_steps="auto", uniform_ranges=False,
+        reward_only_positive=False, team_frame=False,
     )
     ```
 
@@ -242,7 +242,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
 
     `max_allies`, `max_enemies`: A and F; None for as many as the tasks need.
 
-    `time_limit_steps`: the largest number of steps of an episode.
+    `time_limit_steps`: the largest number of steps of an episode; `"auto"`: by the unit types and
+    numbers of its task; `"smac"`: as in SMAC, SMACv2 or REFIL, where one of them has the task.
 
     `uniform_ranges`: SMAC's sight range 9 and shooting range 6 for all unit types, instead of the
     types' own ranges (9 and 5 for a marine).
@@ -277,6 +278,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         self._rng: np.random.Generator | None = None
         self._task: Task | None = None
         self._units: Units | None = None
+        self._time_limit = 0  # of the battle in progress
         self._window: Window | None = None
         allies, enemies = settings.ally_slots, settings.enemy_slots
         self.possible_agents = [f"ally_{slot}" for slot in range(allies)]
@@ -316,6 +318,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         if seed is not None or self._rng is None:
             self._rng = np.random.default_rng(seed)
         self._task = self._next_task(self._rng, options or {})
+        self._time_limit = self.settings.time_limit(self._task)
         battle_seed = int(self._rng.integers(2**63))
         units = self._battles.reset(np.zeros(1, np.int64), [self._task], [battle_seed])[0]
         self._units = units
@@ -417,7 +420,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
 
     def _is_truncated(self, units: Units) -> bool:
         """Whether the time limit is reached or the game process died."""
-        return bool(self._battles.failed[0] or units.step >= self.settings.time_limit_steps)
+        return bool(self._battles.failed[0] or units.step >= self._time_limit)
 
     def _new_observation_space(self) -> Space[Any]:
         rows, columns = self.state_space.shape

@@ -61,7 +61,14 @@ from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
 from rllib_ptm.resources import await_resources
 from rllib_ptm.tasks.callback import report_tasks
-from rllib_ptm.tasks.metrics import ENV_RUNNERS, EVALUATION, METRICS, SCHEDULES, metric_paths
+from rllib_ptm.tasks.metrics import (
+    ENV_RUNNERS,
+    EVALUATION,
+    METRICS,
+    SCHEDULES,
+    TIME_LIMIT_WARNINGS,
+    metric_paths,
+)
 from rllib_ptm.tasks.results import (
     ParameterCounts,
     checkpoint_metrics,
@@ -69,6 +76,7 @@ from rllib_ptm.tasks.results import (
     python_numbers,
 )
 from rllib_ptm.tasks.success_rates import TaskSuccess
+from rllib_ptm.tasks.time_limits import TimeLimits, new_warnings
 
 # Components of a checkpoint.
 DRIVER, REPLAY_BUFFER = "driver", "replay_buffer"
@@ -133,6 +141,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
 
     Attributes:
         task_success: Success rate and priority of each task.
+        time_limits: How many episodes of each task end by the time limit.
         replay_buffer: The last episodes.
     """
 
@@ -161,6 +170,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         self.task_success = TaskSuccess(
             self.config.game.tasks, self.config.win_rate_window_episodes
         )
+        self.time_limits = TimeLimits(self.config.game.tasks, self.config.win_rate_window_episodes)
         self.replay_buffer = ReplayBuffer(self.config.buffer_capacity_episodes)
         self._rng = np.random.default_rng(self.config.seed)
         self._group_generator = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
@@ -336,7 +346,9 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         result |= python_numbers(result)
         self._parameter_counts.fill_in(result)
         self._call_back("on_train_result", result=result)
-        report_tasks(self.task_success, result)
+        report_tasks(self.task_success, self.time_limits, result)
+        if warnings := new_warnings(self.time_limits, self.config.game):
+            result[TIME_LIMIT_WARNINGS] = warnings
         result |= python_numbers(result)  # a callback may have added others
         result |= first_level(result, (ENV_RUNNERS, EVALUATION))
         Trainable.log_result(self, result)
@@ -361,6 +373,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
             state[SETTINGS] = settings_of_state(self.config)
             state[DRIVER] = {
                 "task_success": self.task_success.get_state(),
+                "time_limits": self.time_limits.get_state(),
                 "rng": self._rng.bit_generator.state,
                 "group_generator": self._group_generator.get_state().numpy(),
                 "pending_updates": self._pending_updates,
@@ -375,6 +388,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         if DRIVER in state:
             own = state[DRIVER]
             self.task_success.set_state(own["task_success"])
+            self.time_limits.set_state(own["time_limits"])
             self._rng.bit_generator.state = own["rng"]
             self._group_generator.set_state(torch.from_numpy(own["group_generator"]))
             self._pending_updates = own["pending_updates"]

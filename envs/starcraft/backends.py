@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -17,6 +17,7 @@ from .smax.backend import SMAX
 from .tasks import MOST_UNITS, Task, parse_tasks, tasks_by_word
 from .team_frame import wrap_in_team_frame
 from .team_view import MEDIVAC
+from .time_limits import time_limit
 
 BACKENDS: dict[str, Backend] = {"smax": SMAX, "sc2": SC2}
 
@@ -41,8 +42,10 @@ class EnvSettings(Settings):
     max_enemies: int | None = Field(
         None, ge=1, le=MOST_UNITS, description="enemy slots; null = as many as the tasks need"
     )
-    time_limit_steps: int = Field(
-        100, ge=1, le=10_000, description="an episode that is undecided after them is not won"
+    time_limit_steps: Literal["auto", "smac"] | Annotated[int, Field(ge=1, le=10_000)] = Field(
+        "auto",
+        description="an episode that is undecided after them is not won; auto = by the task's unit "
+        "types and numbers; smac = as SMAC, SMACv2 and REFIL have it, and auto for other tasks",
     )
     uniform_ranges: bool = Field(
         False,
@@ -133,6 +136,11 @@ class EnvSettings(Settings):
         # A medivac names the ally that it heals by an enemy's number (see ``team_view``).
         heals = any(MEDIVAC in task.ally_types for task in self.parsed_tasks)
         return max(largest, self.ally_slots) if heals else largest
+
+    def time_limit(self, task: Task) -> int:
+        """The number of steps after which an undecided battle of a task ends."""
+        step_s = BACKENDS[self.backend].step_seconds(self.backend_settings)
+        return time_limit(task, self.time_limit_steps, step_s)
 
     def check_machine(self) -> None:
         """Checks that this machine has what the backend needs.

@@ -121,6 +121,7 @@ class Backend:
     Attributes:
         settings: The settings that this backend alone has.
         unit_types: The unit types that it knows.
+        step_seconds: Takes the backend's own settings, and returns the game time of a step.
         make_battles: Starts battles.
         check_machine: Takes the backend's own settings, and raises InputError if this machine
             lacks something that it needs.
@@ -128,5 +129,6 @@ class Backend:
 
     settings: type[Settings]
     unit_types: frozenset[str]
+    step_seconds: Callable[[Any], float]
     make_battles: MakeBattles
     check_machine: Callable[[Any], None]

@@ -6,7 +6,7 @@ import types
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import (
@@ -220,6 +220,9 @@ def _members(hint: Any, metadata: Iterable[Any] = ()) -> Iterator[tuple[str, lis
     elif typing.get_origin(hint) is Annotated:
         inner, *own = typing.get_args(hint)
         yield from _members(inner, [*metadata, *own])
+    elif typing.get_origin(hint) is Literal:
+        for value in typing.get_args(hint):
+            yield repr(value), []
     elif hint is type(None):
         yield "null", []
     else:

@@ -301,6 +301,14 @@ class ActingRules(Protocol):
 
 
 @runtime_checkable
+class TimeLimited(Protocol):
+    """A ``TeamGame`` whose time limits are settings."""
+
+    def time_limit(self, task: str) -> str:
+        """The key that sets a task's time limit, and its value now, for messages."""
+
+
+@runtime_checkable
 class Pictured(Protocol):
     """A ``TeamGame`` that draws an episode from its records alone."""
 

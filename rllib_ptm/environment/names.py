@@ -18,7 +18,7 @@ from typing import Any, cast
 import cloudpickle
 
 from rllib_ptm.checks.errors import InputError, unknown_name
-from rllib_ptm.environment.contract import ActingRules, TeamGame
+from rllib_ptm.environment.contract import ActingRules, Composed, TeamGame
 from rllib_ptm.process import IMPORT_FOLDERS
 
 Creator = Callable[[Any], Any]
@@ -250,3 +250,13 @@ def _imported(path: str) -> Creator:
             f"{name}(**config)"
         )
     return cast("Creator", creator)
+
+
+def check_composed(game: TeamGame) -> None:
+    """Checks that an environment tells what its episodes are played with.
+
+    Raises:
+        InputError: It does not.
+    """
+    if not isinstance(game, Composed):
+        raise InputError(f"environment {game.name!r} has no compositions; its results are by task")

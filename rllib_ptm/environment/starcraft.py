@@ -8,7 +8,7 @@ Shape legend: see ``contract``; ``F`` enemy slots, ``E = A + F``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -32,7 +32,7 @@ from rllib_ptm.environment.contract import (
 from rllib_ptm.envs.starcraft.backends import BACKENDS, EnvSettings
 from rllib_ptm.envs.starcraft.battles import Battles, Resumable
 from rllib_ptm.envs.starcraft.render import video_frames
-from rllib_ptm.envs.starcraft.tasks import parse_task
+from rllib_ptm.envs.starcraft.tasks import Task, parse_task
 from rllib_ptm.envs.starcraft.team_frame import starts_in_team_frame
 from rllib_ptm.envs.starcraft.team_view import (
     FIRST_ATTACK,
@@ -52,6 +52,7 @@ MOVING = frozenset({"health", "shield", "cooldown", "position", "can_move", "las
 # The features with columns that belong to one slot each.
 _ONE_PER_ENEMY = ("may_do", "did_last")
 _ALLIES, _ENEMIES = "env_config.max_allies", "env_config.max_enemies"
+_LIMITS = "time_limits"  # in the state of the battles
 _PICTURE_WIDTH = 480  # pixels
 
 
@@ -129,7 +130,7 @@ class StarCraftGame:
         battles = self.settings.make_battles(num_envs)
         kind = ResumableTeams if isinstance(battles, Resumable) else StarCraftTeams
         settings = self.settings
-        return kind(battles, settings.time_limit_steps, settings.reward_only_positive)
+        return kind(battles, settings.time_limit, settings.reward_only_positive)
 
     def with_settings(
         self, changes: Mapping[str, Any], at_least: Mapping[str, int] = NO_SLOTS
@@ -187,6 +188,12 @@ class StarCraftGame:
         steps = [Units(**record) for record in records]
         return [np.asarray(frame) for frame in video_frames(steps, task, _PICTURE_WIDTH)]
 
+    def time_limit(self, task: str) -> str:
+        """See ``contract.TimeLimited``."""
+        rule, steps = self.settings.time_limit_steps, self.settings.time_limit(parse_task(task))
+        now = rule if rule == steps else f"{rule}: {steps} steps"
+        return f"env_config.time_limit_steps (now {now})"
+
     def composition(self, record: Mapping[str, np.ndarray], task: str) -> str:
         """The units of a battle; see ``contract.Composed``."""
         return parse_task(task).composition_of(Units(**record))
@@ -197,17 +204,18 @@ class StarCraftTeams:
 
     Args:
         battles: The battles.
-        time_limit_steps: An undecided battle is truncated after so many steps.
+        time_limit: After how many steps an undecided battle of a task is truncated.
         only_positive: SMACv2's reward (see ``team_view.reward``).
     """
 
     def __init__(
-        self, battles: Battles, time_limit_steps: int, only_positive: bool = False
+        self, battles: Battles, time_limit: Callable[[Task], int], only_positive: bool = False
     ) -> None:
         self.battles = battles
         self.num_envs = battles.num_battles
-        self._time_limit = time_limit_steps
+        self._time_limit = time_limit
         self._only_positive = only_positive
+        self._limits = np.zeros(self.num_envs, np.int64)  # [N] that of each battle
         self._units: Units
 
     @property
@@ -222,7 +230,9 @@ class StarCraftTeams:
 
     def reset(self, which: IntArray, tasks: Sequence[str], seeds: Sequence[int]) -> Record:
         """Starts new battles in some places; see ``contract.Teams.reset``."""
-        self._units = self.battles.reset(which, [parse_task(task) for task in tasks], seeds)
+        parsed = [parse_task(task) for task in tasks]
+        self._limits[which] = [self._time_limit(task) for task in parsed]
+        self._units = self.battles.reset(which, parsed, seeds)
         return dict(vars(self._units))
 
     def step(self, actions: IntArray) -> Step:
@@ -234,7 +244,7 @@ class StarCraftTeams:
             record=dict(vars(after)),
             reward=reward(before, after, self._only_positive),
             terminated=is_decided,
-            truncated=~is_decided & (after.step >= self._time_limit),
+            truncated=~is_decided & (after.step >= self._limits),
             success=won(after).astype(np.float32),
             failed=self.battles.failed,
         )
@@ -248,13 +258,14 @@ class ResumableTeams(StarCraftTeams):
     """N battles that can be saved; see ``contract.Resumable``."""
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """The state of the battles."""
+        """The state of the battles, and their time limits."""
         assert isinstance(self.battles, Resumable)
-        return self.battles.get_state()
+        return {_LIMITS: self._limits.copy(), **self.battles.get_state()}
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> Record:
         """Restores what ``get_state`` returned."""
         assert isinstance(self.battles, Resumable)
+        self._limits = state[_LIMITS].copy()
         self._units = self.battles.set_state(state)
         return dict(vars(self._units))
 

@@ -10,15 +10,18 @@ import numpy as np
 
 from rllib_ptm.checkpoints.saved_policy import read_policy
 from rllib_ptm.deploy.slot_expansion import expand_slots
-from rllib_ptm.environment.contract import NO_SLOTS
+from rllib_ptm.environment.contract import NO_SLOTS, Composed
+from rllib_ptm.environment.names import check_composed
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import (
     EpisodeOutcome,
     TaskResult,
+    composition_results,
     evaluation_episodes,
     outcome_of,
     task_results,
 )
+from rllib_ptm.replay.episodes import TeamEpisode, record_at
 
 
 class CheckpointPlayer:
@@ -61,31 +64,50 @@ class CheckpointPlayer:
         game = config.game.with_settings(changes, at_least)
         weights = expand_slots(policy.weights, policy.spec, game.spec, config.action_head)
         self.tasks, self.slots = game.tasks, game.slots
+        self._game = game
         self._runner = TeamEnvRunner(config=config, game=game, worker_index=0, num_workers=0)
         self._runner.module.set_state(weights)
 
-    def results(self, episodes_per_task: int, seed: int) -> list[TaskResult]:
+    def results(
+        self, episodes_per_task: int, seed: int, by_composition: bool = False
+    ) -> list[TaskResult]:
         """Plays every task.
 
         Args:
             episodes_per_task: Number of episodes of each task.
             seed: Seed of the episodes; see ``evaluation_episodes``.
+            by_composition: Whether each composition of a task has a result, too.
+
+        Raises:
+            InputError: The environment has no compositions.
         """
-        outcomes = self.outcomes(episodes_per_task, seed)
-        return task_results(self.tasks, outcomes)
+        outcomes = self.outcomes(episodes_per_task, seed, by_composition)
+        summarise = composition_results if by_composition else task_results
+        return summarise(self.tasks, outcomes)
 
-    def outcomes(self, episodes_per_task: int, seed: int) -> list[EpisodeOutcome]:
+    def outcomes(
+        self, episodes_per_task: int, seed: int, by_composition: bool = False
+    ) -> list[EpisodeOutcome]:
         """Plays every task.
 
         Args:
             episodes_per_task: Number of episodes of each task.
             seed: Seed of the episodes; see ``evaluation_episodes``.
+            by_composition: Whether each outcome names the episode's composition.
 
         Returns:
             The outcome of each episode, in the order of ``evaluation_episodes``.
+
+        Raises:
+            InputError: The environment has no compositions.
         """
+        if by_composition:
+            check_composed(self._game)
         schedule = evaluation_episodes(self.tasks, episodes_per_task, seed)
-        played = [outcome_of(episode) for episode in self._runner.play_exactly(schedule)]
+        played = [
+            outcome_of(episode, self._composition(episode) if by_composition else "")
+            for episode in self._runner.play_exactly(schedule)
+        ]
         by_episode = {(outcome.task, outcome.seed): outcome for outcome in played}
         return [by_episode[task, seed] for task, seed in schedule]
 
@@ -103,6 +125,10 @@ class CheckpointPlayer:
     def close(self) -> None:
         """Stops the environments."""
         self._runner.stop()
+
+    def _composition(self, episode: TeamEpisode) -> str:
+        assert isinstance(self._game, Composed)
+        return self._game.composition(record_at(episode.record, 0), episode.task)
 
 
 def evaluate_checkpoint(

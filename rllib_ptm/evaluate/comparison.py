@@ -13,7 +13,12 @@ from rllib_ptm.checkpoints.saved_policy import SavedPolicy, read_policy
 from rllib_ptm.checks.errors import InputError, located
 from rllib_ptm.environment.contract import NO_SLOTS
 from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer
-from rllib_ptm.play.evaluation_episodes import EpisodeOutcome, TaskResult, task_results
+from rllib_ptm.play.evaluation_episodes import (
+    EpisodeOutcome,
+    TaskResult,
+    composition_results,
+    task_results,
+)
 
 
 @dataclass(frozen=True)
@@ -35,14 +40,14 @@ class Compared:
 
     Attributes:
         checkpoint: Its folder.
-        results: One per task.
-        differences: To the first checkpoint, by task; none for the first itself.
+        results: One per task, or per task and composition.
+        differences: To the first checkpoint, by task and composition; none for the first itself.
         difference: To the first checkpoint, over all episodes.
     """
 
     checkpoint: str
     results: list[TaskResult]
-    differences: dict[str, Difference]
+    differences: dict[tuple[str, str], Difference]
     difference: Difference | None
 
 
@@ -126,24 +131,32 @@ class Comparison:
             self._players.append(player)
         self._note_slots()
 
-    def play(self, episodes_per_task: int, seed: int) -> list[Compared]:
+    def play(
+        self, episodes_per_task: int, seed: int, by_composition: bool = False
+    ) -> list[Compared]:
         """Plays the same episodes with every checkpoint.
 
         Args:
             episodes_per_task: Number of episodes of each task.
             seed: Seed of the episodes; see ``evaluation_episodes``.
+            by_composition: Whether each composition of a task has a result, too.
+
+        Raises:
+            InputError: The environment has no compositions.
         """
+        summarise = composition_results if by_composition else task_results
         first: list[EpisodeOutcome] = []
         compared = []
         for folder, player in zip(self._folders, self._players, strict=True):
-            outcomes = player.outcomes(episodes_per_task, seed)
-            results = task_results(self._tasks, outcomes)
+            outcomes = player.outcomes(episodes_per_task, seed, by_composition)
+            results = summarise(self._tasks, outcomes)
             if not first:
                 first = outcomes
                 compared.append(Compared(folder, results, {}, None))
                 continue
-            by_task = {task: _difference(outcomes, first, task) for task in self._tasks}
-            compared.append(Compared(folder, results, by_task, _difference(outcomes, first)))
+            parts = [(row.task, row.composition) for row in results]
+            differences = {part: _difference(outcomes, first, *part) for part in parts}
+            compared.append(Compared(folder, results, differences, _difference(outcomes, first)))
         return compared
 
     def close(self) -> None:
@@ -197,10 +210,21 @@ def _in_words(slots: Mapping[str, int]) -> str:
 
 
 def _difference(
-    outcomes: Sequence[EpisodeOutcome], first: Sequence[EpisodeOutcome], task: str | None = None
+    outcomes: Sequence[EpisodeOutcome],
+    first: Sequence[EpisodeOutcome],
+    task: str = "",
+    composition: str = "",
 ) -> Difference:
-    """Over the episodes of a task, or over all. Both lists have the order of the schedule."""
+    """Over the episodes of a task, or of one composition of it, or over all.
+
+    Both lists have the order of the schedule, so both draw the same compositions.
+    """
     ours, of_first = (
-        [o.success for o in side if task in (None, o.task)] for side in (outcomes, first)
+        [
+            outcome.success
+            for outcome in side
+            if task in ("", outcome.task) and composition in ("", outcome.composition)
+        ]
+        for side in (outcomes, first)
     )
     return paired_difference(ours, of_first)

@@ -29,7 +29,15 @@ from rllib_ptm.play.evaluation_episodes import (
     task_results,
 )
 from rllib_ptm.play.runner_calls import RunnerCalls
-from rllib_ptm.tasks.metrics import EPISODES, WIN_RATE, WIN_RATE_MEAN, WINS
+from rllib_ptm.tasks.metrics import (
+    EPISODES,
+    TASK_LENGTH_MEAN,
+    TASK_RETURN_MEAN,
+    TRUNCATED_SHARE,
+    WIN_RATE,
+    WIN_RATE_MEAN,
+    WINS,
+)
 
 _SECONDS_BETWEEN_CHECKS = 0.2
 # Why the evaluation no longer waits for a runner.
@@ -177,8 +185,9 @@ def evaluation_metrics(tasks: Sequence[str], outcomes: Sequence[EpisodeOutcome])
         WIN_RATE_MEAN: sum(row.win_rate for row in rows) / len(rows),
         WINS: {row.task: row.wins for row in rows},
         EPISODES: {row.task: row.episodes for row in rows},
-        "return_mean": {row.task: row.return_mean for row in rows},
-        "length_mean": {row.task: row.length_mean for row in rows},
+        TASK_RETURN_MEAN: {row.task: row.return_mean for row in rows},
+        TASK_LENGTH_MEAN: {row.task: row.length_mean for row in rows},
+        TRUNCATED_SHARE: {row.task: row.truncated_share for row in rows},
         EPISODE_RETURN_MEAN: sum(outcome.episode_return for outcome in outcomes) / len(outcomes),
         EPISODE_LEN_MEAN: steps / len(outcomes),
         NUM_EPISODES: len(outcomes),

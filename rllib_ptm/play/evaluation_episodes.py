@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,18 +28,30 @@ class EvaluationEpisode(NamedTuple):
 
 
 class EpisodeOutcome(NamedTuple):
-    """The result of one episode."""
+    """The result of one episode.
+
+    Attributes:
+        task: The task's name.
+        seed: The episode's seed.
+        success: From 0 to 1.
+        episode_return: Sum of the rewards.
+        length: Number of steps.
+        truncated: Whether the time limit ended it.
+        composition: What the task has drawn for it; empty if that was not asked for.
+    """
 
     task: str
     seed: int
     success: float
     episode_return: float
     length: int
+    truncated: bool
+    composition: str = ""
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The results of a policy on one task.
+    """The results of a policy on one task, or on one composition of it.
 
     Attributes:
         task: The task's name.
@@ -48,6 +61,8 @@ class TaskResult:
         interval: The 95 % interval of the win rate; see ``wilson_interval``.
         return_mean: Mean return.
         length_mean: Mean number of steps.
+        truncated_share: The share of the episodes that the time limit ended.
+        composition: The composition; empty = all episodes of the task.
     """
 
     task: str
@@ -57,6 +72,8 @@ class TaskResult:
     interval: tuple[float, float]
     return_mean: float
     length_mean: float
+    truncated_share: float = 0.0
+    composition: str = ""
 
 
 def evaluation_episodes(
@@ -91,10 +108,21 @@ def episode_seed(seed: int, task: str, number: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1  # as NumPy's signed integers hold it
 
 
-def outcome_of(episode: TeamEpisode) -> EpisodeOutcome:
-    """The outcome of an episode that was played."""
+def outcome_of(episode: TeamEpisode, composition: str = "") -> EpisodeOutcome:
+    """The outcome of an episode that was played.
+
+    Args:
+        episode: The episode.
+        composition: What its task has drawn for it.
+    """
     return EpisodeOutcome(
-        episode.task, episode.seed, episode.success, episode.episode_return, len(episode)
+        episode.task,
+        episode.seed,
+        episode.success,
+        episode.episode_return,
+        len(episode),
+        episode.truncated,
+        composition,
     )
 
 
@@ -125,7 +153,33 @@ def task_results(tasks: Sequence[str], outcomes: Sequence[EpisodeOutcome]) -> li
     return [_summarise(task, [o for o in outcomes if o.task == task]) for task in tasks]
 
 
-def _summarise(task: str, outcomes: Sequence[EpisodeOutcome]) -> TaskResult:
+def composition_results(
+    tasks: Sequence[str], outcomes: Sequence[EpisodeOutcome]
+) -> list[TaskResult]:
+    """For each task its result, and after it one for each of its compositions, small ones first.
+
+    Args:
+        tasks: Names of the tasks, in the order of the results.
+        outcomes: Outcomes of at least one episode of each task, with their compositions.
+    """
+    results = []
+    for task in tasks:
+        own = [outcome for outcome in outcomes if outcome.task == task]
+        results.append(_summarise(task, own))
+        for name in sorted({outcome.composition for outcome in own}, key=_by_size):
+            drawn = [outcome for outcome in own if outcome.composition == name]
+            results.append(_summarise(task, drawn, name))
+    return results
+
+
+def _by_size(composition: str) -> tuple[Any, ...]:
+    """Sorts by the sum of the numbers in a name, then by its words and numbers in turn."""
+    words = re.split(r"([0-9]+)", composition)  # every second one is a number
+    numbers = [int(number) for number in words[1::2]]
+    return sum(numbers), words[::2], numbers
+
+
+def _summarise(task: str, outcomes: Sequence[EpisodeOutcome], composition: str = "") -> TaskResult:
     total = math.fsum(outcome.success for outcome in outcomes)
     wins = int(total) if total.is_integer() else total
     return TaskResult(
@@ -136,4 +190,6 @@ def _summarise(task: str, outcomes: Sequence[EpisodeOutcome]) -> TaskResult:
         interval=wilson_interval(wins, len(outcomes)),
         return_mean=float(np.mean([outcome.episode_return for outcome in outcomes])),
         length_mean=float(np.mean([outcome.length for outcome in outcomes])),
+        truncated_share=float(np.mean([outcome.truncated for outcome in outcomes])),
+        composition=composition,
     )

@@ -1,4 +1,4 @@
-"""Counts the successes of each task on the env runners, and records them on the driver."""
+"""Counts how the episodes of each task end on the env runners, and records it on the driver."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
-from rllib_ptm.tasks.metrics import EPISODES, PRIORITIES, WIN_RATE, WIN_RATE_MEAN, WINS
+from rllib_ptm.tasks.metrics import (
+    EPISODES,
+    PRIORITIES,
+    TRUNCATED,
+    TRUNCATED_SHARE,
+    WIN_RATE,
+    WIN_RATE_MEAN,
+    WINS,
+)
 from rllib_ptm.tasks.success_rates import TaskSuccess
+from rllib_ptm.tasks.time_limits import TimeLimits
 
 
 class TaskPriorityCallback(RLlibCallback):
@@ -26,28 +35,36 @@ class TaskPriorityCallback(RLlibCallback):
     def on_sample_end(
         self, *, env_runner: Any = None, metrics_logger: Any = None, samples: Any, **kwargs: Any
     ) -> None:
-        """On an env runner: logs the number of episodes and the sum of successes of each task."""
+        """On an env runner: logs each task's episodes, sum of successes, and ends by the limit."""
         played = Counter(episode.task for episode in samples)
+        truncated = Counter(episode.task for episode in samples if episode.truncated)
         successes = dict.fromkeys(env_runner.task_names, 0.0)
         for episode in samples:
             successes[episode.task] += episode.success
         for task in env_runner.task_names:  # all tasks: RLlib reports NaN for keys not logged
             metrics_logger.log_value((EPISODES, task), played[task], reduce="sum")
             metrics_logger.log_value((WINS, task), successes[task], reduce="sum")
+            metrics_logger.log_value((TRUNCATED, task), truncated[task], reduce="sum")
 
     def on_train_result(
         self, *, algorithm: Algorithm, result: dict[str, Any], **kwargs: Any
     ) -> None:
         """On the driver: adds this iteration's episodes to the windows of their tasks."""
         runners = result.get(ENV_RUNNER_RESULTS, {})
-        successes = _counts(runners, WINS)
+        successes, truncated = _counts(runners, WINS), _counts(runners, TRUNCATED)
         for task, episodes in _counts(runners, EPISODES).items():
             algorithm.task_success.record(task, successes[task], int(episodes))
+            algorithm.time_limits.record(task, int(truncated[task]), int(episodes))
 
 
-def report_tasks(success: TaskSuccess, result: dict[str, Any]) -> None:
-    """Adds the win rates, their mean and the priorities of the trained tasks to a result."""
+def report_tasks(success: TaskSuccess, limits: TimeLimits, result: dict[str, Any]) -> None:
+    """Adds what is known of the trained tasks to a result.
+
+    These are the win rates, their mean, the priorities, and the shares of episodes that ended by
+    the time limit.
+    """
     runners, rates = result.setdefault(ENV_RUNNER_RESULTS, {}), success.rates
+    runners[TRUNCATED_SHARE] = limits.shares
     runners[WIN_RATE] = rates
     runners[WIN_RATE_MEAN] = sum(rates.values()) / len(rates)
     result[PRIORITIES] = success.priorities()

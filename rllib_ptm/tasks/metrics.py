@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 # Keys of the metrics of the env runners, each with an entry per task.
 WINS, EPISODES, WIN_RATE = "wins", "episodes", "win_rate"
+TRUNCATED, TRUNCATED_SHARE = "truncated", "truncated_share"
 # Likewise, of an evaluation only.
 TASK_RETURN_MEAN, TASK_LENGTH_MEAN = "return_mean", "length_mean"
 # Their mean over the tasks.
@@ -17,6 +18,7 @@ WIN_RATE_MEAN = "win_rate_mean"
 # Keys at the top of a result.
 PRIORITIES, SCHEDULES = "priorities", "schedules"
 EVALUATION_AT_START = "evaluation_at_start"  # built as EVALUATION; in the first result alone
+TIME_LIMIT_WARNINGS = "time_limit_warnings"  # lines by task, in the result that first has one
 
 # RLlib's names
 ENV_RUNNERS, EVALUATION, LEARNERS = "env_runners", "evaluation", "learners"
@@ -31,6 +33,8 @@ RETURN_MEAN_PATH = f"{ENV_RUNNERS}/{RETURN_MEAN}"
 LENGTH_MEAN_PATH = f"{ENV_RUNNERS}/{LENGTH_MEAN}"
 WIN_RATE_PATH = f"{ENV_RUNNERS}/{WIN_RATE}/"
 WIN_RATE_MEAN_PATH = f"{ENV_RUNNERS}/{WIN_RATE_MEAN}"
+TRUNCATED_SHARE_PATH = f"{ENV_RUNNERS}/{TRUNCATED_SHARE}/"
+WARNING_PATH = f"{TIME_LIMIT_WARNINGS}/"
 PRIORITY_PATH = f"{PRIORITIES}/"
 SCHEDULE_PATH = f"{SCHEDULES}/"
 LEARNER_PATH = f"{LEARNERS}/default_policy/"
@@ -46,6 +50,8 @@ METRICS = (
     f"{EVALUATION_PATH}{WIN_RATE_MEAN_PATH}",
     f"{EVALUATION_PATH}{ENV_RUNNERS}/{TASK_RETURN_MEAN}/{TASK}",
     f"{EVALUATION_PATH}{ENV_RUNNERS}/{TASK_LENGTH_MEAN}/{TASK}",
+    f"{TRUNCATED_SHARE_PATH}{TASK}",
+    f"{EVALUATION_PATH}{TRUNCATED_SHARE_PATH}{TASK}",
     f"{PRIORITY_PATH}{TASK}",
     f"{SCHEDULE_PATH}epsilon",
     f"{SCHEDULE_PATH}alpha",

@@ -339,3 +339,36 @@ def test_two_learners_take_the_step_of_one(make_config: MakeConfig, method: str)
         algorithm.stop()
     for key, value in steps[0].items():
         np.testing.assert_allclose(steps[1][key], value, atol=1e-5)
+
+
+@pytest.mark.parametrize("runners", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_task_that_cannot_be_decided_in_its_limit_is_warned_of_once(
+    make_config: MakeConfig,
+    tmp_path: pathlib.Path,
+    caplog: pytest.LogCaptureFixture,
+    runners: int,
+) -> None:
+    """Two stalkers take more than 50 steps; a marine alone against three is dead after ten."""
+    config = make_config(learning_starts_episodes=10**6, episodes_per_training_step=48)
+    slots = {"max_allies": 3, "max_enemies": 3}  # as most tests here: one compiled program
+    tasks = {"tasks": ["1s", "1m_vs_3m"], "time_limit_steps": 16}
+    config.environment(env_config={**tasks, **slots})
+    algorithm = config.env_runners(num_env_runners=runners).build_algo()
+    warned = []
+    for iteration in range(7):
+        if iteration == 6:
+            algorithm.save_to_path(tmp_path)
+            algorithm.stop()
+            algorithm = PTM.from_checkpoint(tmp_path)
+        result = algorithm.train()
+        warned += [result["time_limit_warnings"]] if "time_limit_warnings" in result else []
+    algorithm.stop()
+    shares = result["env_runners"]["truncated_share"]
+    assert shares["1s"] == 1.0
+    assert shares["1m_vs_3m"] < 0.5
+    line = (
+        "task '1s': 100 % of its last 100 training episodes ended by the time limit; raise "
+        "env_config.time_limit_steps (now 16)"
+    )
+    assert warned == [{"1s": line}]
+    assert caplog.messages.count(line) == 1

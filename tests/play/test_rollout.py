@@ -75,7 +75,7 @@ class Breaking(StarCraftTeams):
     last_error = ConnectionError("gone")
 
     def __init__(self, num_envs: int, breaks: dict[int, list[int]]) -> None:
-        super().__init__(SmaxBattles(num_envs, 3, 3), 25)
+        super().__init__(SmaxBattles(num_envs, 3, 3), lambda task: 25)
         self._breaks = breaks
         self._steps = 0
 

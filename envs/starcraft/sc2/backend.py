@@ -9,6 +9,7 @@ from ..battles import Backend, Battles
 from ..units import UNIT_TYPES
 from .settings import GameSettings
 
+LOOPS_PER_SECOND = 22.4
 PACKAGES = ("aiohttp", "s2clientprotocol", "sc2")  # what the extra [sc2] brings
 
 
@@ -42,6 +43,7 @@ def _module() -> ModuleType:
 SC2 = Backend(
     settings=GameSettings,
     unit_types=frozenset(UNIT_TYPES),
+    step_seconds=lambda settings: settings.step_mul / LOOPS_PER_SECOND,
     make_battles=_make_battles,
     check_machine=_check_machine,
 )

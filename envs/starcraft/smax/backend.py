@@ -29,6 +29,7 @@ def _check_machine(settings: SmaxSettings) -> None:
 SMAX = Backend(
     settings=SmaxSettings,
     unit_types=frozenset({"marine", "marauder", "stalker", "zealot", "zergling", "hydralisk"}),
+    step_seconds=lambda settings: 0.5,
     make_battles=_make_battles,
     check_machine=_check_machine,
 )

@@ -12,6 +12,8 @@ from typer import Argument, Option
 from rllib_ptm.cli.read.limits import MOST_CORES, MOST_EPISODES, MOST_TRIALS
 from rllib_ptm.cli.read.text import read_json_object
 
+BY_TASK, BY_COMPOSITION = "task", "composition"
+
 _TrialOption = partial(Option, rich_help_panel="Trials")
 _CheckpointOption = partial(Option, rich_help_panel="Checkpoints")
 _ClusterOption = partial(Option, rich_help_panel="Ray cluster")
@@ -196,6 +198,9 @@ class EvaluateOptions:
         Option(help="Task names, separated by commas, or a task set (default: the trained ones)."),
     ] = None
     episodes: Annotated[int, Option(min=1, max=MOST_EPISODES, help="Episodes of each task.")] = 100
+    by: Annotated[
+        str, Option(help="task; or composition: also a row for each one that a task has drawn.")
+    ] = BY_TASK
     env: Annotated[
         str | None,
         Option(

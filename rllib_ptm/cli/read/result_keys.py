@@ -35,7 +35,12 @@ class ResultKey:
 _COUNT = ResultKey(grows=True, at_most=_LARGEST_COUNT)
 _RATE = ResultKey(grows=False, at_most=1.0)
 _MEAN = ResultKey(grows=False, at_most=_LARGEST_COUNT)
-_RATES = (f"/{metrics.WIN_RATE}", f"{metrics.PRIORITIES}/", f"{metrics.SCHEDULES}/")
+_RATES = (
+    f"/{metrics.WIN_RATE}",
+    f"/{metrics.TRUNCATED_SHARE}/",
+    f"{metrics.PRIORITIES}/",
+    f"{metrics.SCHEDULES}/",
+)
 
 
 def _row(path: str) -> ResultKey:

@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 from typer import Exit
 
-from rllib_ptm.checks.errors import InputError, located
-from rllib_ptm.cli.read.options import EvaluateOptions
+from rllib_ptm.checks.errors import InputError, located, unknown_name
+from rllib_ptm.cli.read.options import BY_COMPOSITION, BY_TASK, EvaluateOptions
 from rllib_ptm.cli.read.python_file import run_python_file
 from rllib_ptm.cli.run.cluster import import_ray, set_ray_variables
 from rllib_ptm.cli.run.exit_codes import EXIT_FAILED
@@ -32,7 +32,13 @@ from rllib_ptm.cli.show.task_table import (
 )
 from rllib_ptm.environment.contract import FailingEnvironmentError
 from rllib_ptm.environment.film import check_film_file, write_film
-from rllib_ptm.environment.names import STARCRAFT, check_name, check_named_by_user, game_of
+from rllib_ptm.environment.names import (
+    STARCRAFT,
+    check_composed,
+    check_name,
+    check_named_by_user,
+    game_of,
+)
 from rllib_ptm.process import make_importable
 from rllib_ptm.replay.array_files import local_path
 
@@ -55,6 +61,8 @@ def evaluate(checkpoints: Sequence[Path], options: EvaluateOptions) -> None:
         InputError: There is no such checkpoint, or an option cannot be used.
         Exit: The environment fails again and again.
     """
+    if options.by not in (BY_TASK, BY_COMPOSITION):
+        raise unknown_name("--by", options.by, (BY_TASK, BY_COMPOSITION))
     folders = [local_path(checkpoint) for checkpoint in checkpoints]
     for checkpoint, folder in zip(checkpoints, folders, strict=True):
         if not os.path.isfile(folder / _MARKER):  # Path.is_file() raises if a name is too long
@@ -63,7 +71,7 @@ def evaluate(checkpoints: Sequence[Path], options: EvaluateOptions) -> None:
     changes = _changes(options)
     env = _environment(options.env)
     for folder in folders:
-        _check_settings(folder, env, changes)
+        _check_settings(folder, env, changes, options.by)
     try:
         if len(folders) == 1:
             _evaluate_one(folders[0], env, changes, options)
@@ -89,7 +97,8 @@ def _evaluate_one(
                 with located("--render: "):
                     pictures = player.pictures(options.seed)
                 write_film(options.render, pictures)
-            results = player.results(options.episodes, options.seed)
+            by_composition = options.by == BY_COMPOSITION
+            results = player.results(options.episodes, options.seed, by_composition)
         finally:
             player.close()
     console.print(task_table(results))
@@ -119,7 +128,8 @@ def _compare(
         with _options_named():
             comparison = Comparison(folders, tasks=changes.get("tasks"), env=env, env_config=others)
         try:
-            compared = comparison.play(options.episodes, options.seed)
+            by_composition = options.by == BY_COMPOSITION
+            compared = comparison.play(options.episodes, options.seed, by_composition)
         finally:
             comparison.close()
     names = [f"{name}  {folder}" for name, folder in zip(NAMES, folders, strict=False)]
@@ -189,7 +199,7 @@ def _environment(named: str | None) -> str | None:
     return None
 
 
-def _check_settings(folder: Path, named: str | None, changes: Mapping[str, Any]) -> None:
+def _check_settings(folder: Path, named: str | None, changes: Mapping[str, Any], by: str) -> None:
     """Checks the options before Ray is loaded, which takes seconds.
 
     It reads one file of the checkpoint, and leaves one that is damaged to the check of them all.
@@ -198,6 +208,7 @@ def _check_settings(folder: Path, named: str | None, changes: Mapping[str, Any])
         folder: The checkpoint.
         named: The environment that the user names; None = the checkpoint's.
         changes: The keys of ``env_config`` that the options replace.
+        by: What has a row of its own.
     """
     try:
         config = json.loads((folder / _POLICY_CONFIG).read_text())
@@ -214,7 +225,10 @@ def _check_settings(folder: Path, named: str | None, changes: Mapping[str, Any])
     with located("--"):
         check_name(env)
     with _options_named():
-        game_of(env, env_config).with_settings(changes)
+        game = game_of(env, env_config).with_settings(changes)
+    if by == BY_COMPOSITION:
+        with located(f"--by {BY_COMPOSITION}: "):
+            check_composed(game)
 
 
 def _check_files(options: EvaluateOptions) -> None:

@@ -14,6 +14,7 @@ from rich.live import Live
 from rllib_ptm.cli.run.interrupt import INTERRUPTED
 from rllib_ptm.cli.show.live_table import live_table, plain_line
 from rllib_ptm.cli.show.trial_progress import TrialProgress
+from rllib_ptm.tasks.metrics import WARNING_PATH
 
 _SECONDS_BETWEEN_LINES = 10.0
 _STOPPING_NOTICE = "Finishing the iteration and saving a checkpoint. A second signal ends at once."
@@ -62,10 +63,19 @@ class LiveDisplay(Callback):
         """Called by Tune after each iteration of a trial."""
         progress = self._running[trial.trial_id]
         progress.update(result)
+        for warning in progress.texts_under(WARNING_PATH):
+            self._print_warning(f"{progress.name}: {warning}")
         due = time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES
         if self._live is None and (due or result.get("done")):
             self._last_line = time.monotonic()
             print(plain_line(progress), flush=True)
+
+    def _print_warning(self, line: str) -> None:
+        """Prints a line that stays, above the live table if there is one."""
+        if self._live is None:
+            print(line, flush=True)
+        else:
+            self._live.console.print(line, style="yellow", markup=False, highlight=False)
 
     def on_step_end(self, **info: Any) -> None:
         """Called by Tune several times a second."""

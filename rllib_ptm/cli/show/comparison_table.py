@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.cli.show.task_table import interval_text, percent, record_of, wins_text
+from rllib_ptm.cli.show.task_table import (
+    interval_text,
+    mean_win_rate,
+    percent,
+    records_of,
+    row_name,
+    shown_rows,
+    wins_text,
+)
 
 if TYPE_CHECKING:
     from rllib_ptm.evaluate.comparison import Compared, Difference
@@ -29,45 +37,41 @@ def check_number(checkpoints: Sequence[Any]) -> None:
 
 
 def comparison_table(compared: Sequence[Compared]) -> Table:
-    """For each task a row per checkpoint; the mean over tasks below."""
+    """For each task, or composition, a row per checkpoint; the mean over tasks below."""
     table = Table()
-    table.add_column("task", no_wrap=True)
+    table.add_column("task", overflow="fold")  # the other columns keep their width
     table.add_column("", no_wrap=True, min_width=1)
     for name in ("wins", "win rate", "95 % interval", f"minus {NAMES[0]}", "95 % interval"):
         table.add_column(name, justify="right", no_wrap=True)
-    for number, task in enumerate(row.task for row in compared[0].results):
+    for number, first in shown_rows(compared[0].results):
         for name, of in zip(NAMES, compared, strict=False):
             row = of.results[number]
             table.add_row(
-                task if of is compared[0] else "",
+                row_name(first) if of is compared[0] else "",
                 name,
-                f"{wins_text(row.wins)}/{row.episodes}",
+                wins_text(row),
                 percent(row.win_rate),
                 interval_text(row.interval).removesuffix(" %"),
-                *_difference(of.differences.get(task)),
+                *_difference(of.differences.get((row.task, row.composition))),
             )
         table.add_section()
     for name, of in zip(NAMES, compared, strict=False):
-        first = "mean" if of is compared[0] else ""
-        cells = first, name, "", percent(_mean(of)), "", *_difference(of.difference)
+        mean = "mean" if of is compared[0] else ""
+        cells = mean, name, "", percent(mean_win_rate(of.results)), "", *_difference(of.difference)
         table.add_row(*cells, style="bold")
     return table
 
 
 def comparison_records(compared: Sequence[Compared]) -> list[dict[str, Any]]:
-    """A record for each checkpoint and task, and for its mean over tasks."""
+    """A record for each checkpoint and row of its results, and for its mean over tasks."""
     records = []
     for of in compared:
-        for row in of.results:
-            difference = _record(of.differences.get(row.task))
-            records.append({"checkpoint": of.checkpoint, **record_of(row), **difference})
+        for row, record in zip(of.results, records_of(of.results), strict=True):
+            difference = _record(of.differences.get((row.task, row.composition)))
+            records.append({"checkpoint": of.checkpoint, **record, **difference})
         mean = dict.fromkeys(records[-1]) | {"checkpoint": of.checkpoint, "task": "mean"}
-        records.append({**mean, "win_rate": _mean(of), **_record(of.difference)})
+        records.append({**mean, "win_rate": mean_win_rate(of.results), **_record(of.difference)})
     return records
-
-
-def _mean(of: Compared) -> float:
-    return sum(row.win_rate for row in of.results) / len(of.results)
 
 
 def _difference(found: Difference | None) -> tuple[str, str]:

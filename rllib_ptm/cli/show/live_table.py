@@ -21,6 +21,7 @@ from rllib_ptm.tasks.metrics import (
     RESTARTS_PATH,
     RETURN_MEAN_PATH,
     SCHEDULE_PATH,
+    TRUNCATED_SHARE_PATH,
     WIN_RATE_MEAN_PATH,
     WIN_RATE_PATH,
 )
@@ -35,7 +36,7 @@ _LEARNER_COLUMNS: Mapping[str, str] = {
     "q_taken_mean": "Q",
     "grad_norm": "gradient",
 }
-_BAR_WIDTH = 36
+_BAR_WIDTH = 24
 _PANEL_WIDTH = 88
 
 
@@ -100,16 +101,19 @@ def _counters(trial: TrialProgress) -> Table:
 
 def _tasks(trial: TrialProgress) -> Table:
     win_rates, priorities = trial.numbers_under(WIN_RATE_PATH), trial.numbers_under(PRIORITY_PATH)
+    truncated = trial.numbers_under(TRUNCATED_SHARE_PATH)
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("task", no_wrap=True)
     table.add_column("win rate", justify="right")
     table.add_column("", width=_BAR_WIDTH)
+    table.add_column("timeout", justify="right")
     table.add_column("priority", justify="right")
     for task in {**win_rates, **priorities}:
         rate = win_rates.get(task)
-        table.add_row(task, _percent(rate), _bar(rate), _decimal(priorities.get(task)))
+        cells = _percent(truncated.get(task)), _decimal(priorities.get(task))
+        table.add_row(task, _percent(rate), _bar(rate), *cells)
     mean = trial.number(WIN_RATE_MEAN_PATH)
-    table.add_row("mean", _percent(mean), _bar(mean), "", style="bold")
+    table.add_row("mean", _percent(mean), _bar(mean), "", "", style="bold")
     return table
 
 

@@ -20,31 +20,48 @@ _RESULT_FILES = (".json", ".csv")
 
 
 def task_table(results: Sequence[TaskResult], title: str | None = None) -> Table:
-    """A row per task, and the mean over tasks below."""
+    """A row per task, or composition, and the mean over tasks below."""
     table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("task", no_wrap=True)
-    for name in ("episodes", "wins", "win rate", "95 % interval", "return", "length"):
+    table.add_column("task", overflow="fold")  # the other columns keep their width
+    for name in ("wins", "win rate", "95 % interval", "return", "length", "timeout"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in results:
+    for _, row in shown_rows(results):
         table.add_row(
-            row.task,
-            str(row.episodes),
-            wins_text(row.wins),
+            row_name(row),
+            wins_text(row),
             percent(row.win_rate),
             interval_text(row.interval),
             f"{row.return_mean:.2f}",
             f"{row.length_mean:.1f}",
+            f"{100 * row.truncated_share:.0f} %",
         )
-    if len(results) > 1:
-        mean = sum(row.win_rate for row in results) / len(results)
+    if len({row.task for row in results}) > 1:
         table.add_section()
-        table.add_row("mean", "", "", percent(mean), "", "", "", style="bold")
+        mean = percent(mean_win_rate(results))
+        table.add_row("mean", "", mean, "", "", "", "", style="bold")
     return table
 
 
-def wins_text(wins: float) -> str:
-    """The sum of successes as text: whole where every success is 0 or 1."""
-    return str(wins) if isinstance(wins, int) else f"{wins:.1f}"
+def shown_rows(results: Sequence[TaskResult]) -> list[tuple[int, TaskResult]]:
+    """The rows of a table and their places; the one composition of a fixed task tells no more."""
+    return [(number, row) for number, row in enumerate(results) if row.composition != row.task]
+
+
+def row_name(row: TaskResult) -> str:
+    """The task's name; a composition stands indented below its task."""
+    return f"  {row.composition}" if row.composition else row.task
+
+
+def mean_win_rate(results: Sequence[TaskResult]) -> float:
+    """The mean over tasks."""
+    rates = [row.win_rate for row in results if not row.composition]
+    return sum(rates) / len(rates)
+
+
+def wins_text(row: TaskResult) -> str:
+    """The sum of successes, whole where every success is 0 or 1, of the number of episodes."""
+    wins = str(row.wins) if isinstance(row.wins, int) else f"{row.wins:.1f}"
+    return f"{wins}/{row.episodes}"
 
 
 def percent(rate: float) -> str:
@@ -71,16 +88,24 @@ def check_result_file(path: Path) -> None:
         )
 
 
-def record_of(row: TaskResult) -> dict[str, Any]:
-    """A task's result as plain values."""
-    record = asdict(row)
-    low, high = record.pop("interval")
-    return {**record, "win_rate_low": low, "win_rate_high": high}
+def records_of(results: Sequence[TaskResult]) -> list[dict[str, Any]]:
+    """The results as plain values; they name compositions only if one of them is of one."""
+    by_composition = any(row.composition for row in results)
+    records = []
+    for row in results:
+        record = asdict(row)
+        low, high = record.pop("interval")
+        composition = record.pop("composition")
+        own = {"task": record.pop("task")}
+        if by_composition:
+            own["composition"] = composition
+        records.append({**own, **record, "win_rate_low": low, "win_rate_high": high})
+    return records
 
 
 def write_results(results: Sequence[TaskResult], path: Path) -> None:
-    """Writes a record per task, as JSON or CSV according to the file's ending."""
-    write_records([record_of(row) for row in results], path)
+    """Writes a record per result, as JSON or CSV according to the file's ending."""
+    write_records(records_of(results), path)
 
 
 def write_records(records: Sequence[dict[str, Any]], path: Path) -> None:

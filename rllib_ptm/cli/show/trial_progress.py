@@ -88,6 +88,10 @@ class TrialProgress:
                 estimates.append((target - value) / speed - since_update)
         return max(0.0, min(estimates)) if estimates else None
 
+    def texts_under(self, path: str) -> list[str]:
+        """The texts under a path."""
+        return [str(text) for key, text in self.latest.items() if key.startswith(path)]
+
     def numbers_under(self, path: str) -> dict[str, float]:
         """The numbers under a path, by the rest of their keys, for example a task's name."""
         keys = [key for key in self.latest if key.startswith(path)]

@@ -112,7 +112,7 @@ def test_from_a_file_to_a_picture(
 ) -> None:
     assert "\x1b" not in trained.printed
     assert re.search(r"tiny: iteration 3, [\d,]+ env steps, .* left about 00:00", trained.printed)
-    assert re.search(r"3m_vs_2m +│ +2 │", trained.printed)
+    assert re.search(r"3m_vs_2m +│ +[012]/2 │", trained.printed)
 
     trial = trained.trial("tiny")
     rows = rows_of(trial)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from rllib_ptm.cli.run.live_display import LiveDisplay
 from rllib_ptm.cli.show.live_table import live_table, plain_line
 from rllib_ptm.cli.show.trial_progress import TrialProgress, clock_text
 
@@ -36,6 +39,7 @@ def result(iteration: int, steps: int = 1000, learns: bool = True) -> dict[str, 
             "episode_len_mean": math.nan,
             "win_rate": {"5m_vs_5m": 0.5, "5m_vs_6m": 0.25},
             "win_rate_mean": 0.375,
+            "truncated_share": {"5m_vs_5m": 0.03, "5m_vs_6m": 0.91},
         },
         "priorities": {"5m_vs_5m": 0.44, "5m_vs_6m": 0.56},
         "schedules": {"epsilon": 0.77, "alpha": 0.88},
@@ -124,12 +128,31 @@ def test_the_table_shows_the_run() -> None:
         "0.44",
         "5m_vs_6m       25 %",
         "0.56",
+        " 91 %",
         "mean           38 %",
         "1.250      0.500        0.125      3.000",
     ):
         assert expected in text
     assert "exploration" not in text  # a method that does not mine by it has no such loss
     assert drawn([progress, progress]).count("left about") == 2
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_warning_is_printed_once(
+    is_terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR" if is_terminal else "NO_COLOR", "1")
+    trial: Any = SimpleNamespace(trial_id="a", experiment_tag="0")
+    display = LiveDisplay("quick", {}, plain=False)
+    display.setup(total_num_samples=1)
+    display.on_trial_start(trial=trial)
+    line = "task '3z': 93 % of its last 100 training episodes ended by the time limit"
+    for iteration in range(1, 4):
+        warned = {"time_limit_warnings": {"3z": line}} if iteration == 2 else {}
+        display.on_trial_result(trial=trial, result=result(iteration) | warned)
+    display.on_experiment_end()
+    printed = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert printed.count(f"quick: {line}") == 1
 
 
 def test_failures_of_the_environment_are_shown() -> None:

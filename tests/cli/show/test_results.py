@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,13 @@ from rich.console import Console
 
 from rllib_ptm.cli.read.experiment import CheckpointSettings
 from rllib_ptm.cli.show.plot import plot_win_rates
-from rllib_ptm.cli.show.task_table import task_table, write_results
+from rllib_ptm.cli.show.task_table import mean_win_rate, task_table, write_results
 from rllib_ptm.cli.show.trial_report import checkpoint_to_play, read_progress
 from rllib_ptm.play.evaluation_episodes import TaskResult
 
 RESULTS = [
-    TaskResult("5m_vs_5m", 100, 80, 0.8, (0.711, 0.867), 17.25, 21.5),
-    TaskResult("5m_vs_6m", 100, 5, 0.05, (0.0215, 0.112), 9.0, 24.0),
+    TaskResult("5m_vs_5m", 100, 80, 0.8, (0.711, 0.867), 17.25, 21.5, 0.0),
+    TaskResult("5m_vs_6m", 100, 5, 0.05, (0.0215, 0.112), 9.0, 24.0, 0.31),
 ]
 
 
@@ -29,10 +30,50 @@ def test_the_table_has_a_row_per_task_and_the_mean(capsys: pytest.CaptureFixture
     lines = capsys.readouterr().out.splitlines()
     cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if "│" in line]
     assert cells == [
-        ["5m_vs_5m", "100", "80", "80.0 %", "71.1 - 86.7 %", "17.25", "21.5"],
-        ["5m_vs_6m", "100", "5", "5.0 %", "2.1 - 11.2 %", "9.00", "24.0"],
-        ["mean", "", "", "42.5 %", "", "", ""],
+        ["5m_vs_5m", "80/100", "80.0 %", "71.1 - 86.7 %", "17.25", "21.5", "0 %"],
+        ["5m_vs_6m", "5/100", "5.0 %", "2.1 - 11.2 %", "9.00", "24.0", "31 %"],
+        ["mean", "", "42.5 %", "", "", "", ""],
     ]
+
+
+def test_the_table_fits_a_narrow_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only the name of the task is broken, if it is long."""
+    long = replace(RESULTS[0], task="smacv2_protoss_20_vs_23", episodes=1000)
+    Console(width=80).print(task_table([*RESULTS, long]))
+    printed = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in printed.splitlines())
+    for text in ("80/1000", "71.1 - 86.7 %", "timeout", "31 %"):
+        assert text in printed
+
+
+BY_COMPOSITION = [
+    TaskResult("2-3m", 4, 2, 0.5, (0.2, 0.8), 10.0, 20.0, 0.25),
+    TaskResult("2-3m", 3, 1, 1 / 3, (0.1, 0.8), 8.0, 22.0, 1 / 3, "2m"),
+    TaskResult("2-3m", 1, 1, 1.0, (0.2, 1.0), 16.0, 14.0, 0.0, "3m"),
+    TaskResult("5m_vs_6m", 4, 0, 0.0, (0.0, 0.5), 3.0, 20.0),
+    TaskResult("5m_vs_6m", 4, 0, 0.0, (0.0, 0.5), 3.0, 20.0, 0.0, "5m_vs_6m"),
+]
+
+
+def test_compositions_stand_below_their_task(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Console(width=80).print(task_table(BY_COMPOSITION))
+    rows = [line.split("│")[1:3] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    names = [name.rstrip()[1:] for name, _ in rows]
+    assert names == ["2-3m", "  2m", "  3m", "5m_vs_6m", "mean"]
+    assert rows[1][1].strip() == "1/3"
+    write_results(BY_COMPOSITION, tmp_path / "x.csv")
+    with (tmp_path / "x.csv").open() as file:
+        stored = list(csv.DictReader(file))
+    assert [(row["task"], row["composition"]) for row in stored] == [
+        ("2-3m", ""),
+        ("2-3m", "2m"),
+        ("2-3m", "3m"),
+        ("5m_vs_6m", ""),
+        ("5m_vs_6m", "5m_vs_6m"),
+    ]
+    assert mean_win_rate(BY_COMPOSITION) == 0.25  # over tasks
 
 
 def test_files_hold_what_the_table_shows(tmp_path: Path) -> None:
@@ -48,6 +89,7 @@ def test_files_hold_what_the_table_shows(tmp_path: Path) -> None:
         "win_rate_high": 0.112,
         "return_mean": 9.0,
         "length_mean": 24.0,
+        "truncated_share": 0.31,
     }
     with (tmp_path / "x.csv").open() as file:
         assert list(csv.DictReader(file)) == [{k: str(v) for k, v in row.items()} for row in stored]

@@ -69,7 +69,10 @@ def test_slots_are_what_the_tasks_need_or_more(
         ({"max_allies": 6.0}, ["env_config.max_allies: expected int or null, found 6.0"]),
         ({"max_allies": True}, ["env_config.max_allies: expected int or null, found True"]),
         ({"time_limit_steps": 0}, ["env_config.time_limit_steps: expected at least 1"]),
-        ({"time_limit_steps": "100"}, ["env_config.time_limit_steps: expected int, found '100'"]),
+        (
+            {"time_limit_steps": "100"},
+            ["env_config.time_limit_steps: expected 'auto' or 'smac' or int, found '100'"],
+        ),
         ({"uniform_ranges": 1}, ["env_config.uniform_ranges: expected bool, found 1"]),
         ({"step_mul": 11}, ["env_config.step_mul: only backend 'sc2' has this setting", "'smax'"]),
         ({"difficulty": "5"}, ["env_config.difficulty: only backend 'sc2'"]),
@@ -154,6 +157,7 @@ def test_a_new_backend_is_a_row_of_the_table(monkeypatch: pytest.MonkeyPatch) ->
     backend = Backend(
         settings=BoardSettings,
         unit_types=frozenset({"marine"}),
+        step_seconds=lambda settings: 0.5,
         make_battles=lambda *arguments: made.append(arguments),  # type: ignore[arg-type]
         check_machine=made.append,
     )

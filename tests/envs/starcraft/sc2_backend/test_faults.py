@@ -49,7 +49,9 @@ def play(
 ) -> Counter:
     """Plays episodes of 3m with a fault after the second. Counts the played episodes by seed."""
     schedule = iter([("3m", seed) for seed in range(episodes)])
-    rollout = Rollout(starcraft("3m", backend="sc2"), StarCraftTeams(battles, 15), schedule)
+    rollout = Rollout(
+        starcraft("3m", backend="sc2"), StarCraftTeams(battles, lambda task: 15), schedule
+    )
     played: list[TeamEpisode] = []
     provoked = fault is None
     while not rollout.idle:
