@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from pathlib import Path
 
+from sc2_standin.builds import BUILDS
 from sc2_standin.faults import Faults
+from sc2_standin.installation import BUILD_INFO
 from sc2_standin.requests import Requests
 from sc2_standin.server import serve
 
@@ -39,10 +42,35 @@ def main(executable: str) -> None:
     print(f"Stand-in for StarCraft II, {build.name}", flush=True)
     if faults.strikes("exit") is not None:
         sys.exit("error while loading shared libraries: libsomething.so.6")
+    if faults.strikes("needs_libraries") is not None:
+        folders = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+        if folder / "Libs" not in map(Path, folders):
+            sys.exit("error while loading shared libraries: libtbbmalloc.so.2")
+    base_build = int(build.name.removeprefix("Base"))
+    _check_data(folder, base_build, arguments.dataVersion)
     # The game also creates files there.
     (arguments.tempDir / "StarCraft II").mkdir(parents=True, exist_ok=True)
-    requests = Requests(folder, int(build.name.removeprefix("Base")), faults)
+    requests = Requests(folder, base_build, faults)
     asyncio.run(serve(arguments.listen, arguments.port, requests, faults))
+
+
+def _check_data(folder: Path, base_build: int, data_version: str | None) -> None:
+    """Ends, as the game does, if the game's data are not those of its build.
+
+    Without a data version, they are those of the build that ``.build.info`` names.
+    """
+    if data_version is None:
+        found = (folder / BUILD_INFO).read_text().rstrip().rpartition(".")[2]
+        is_right = found == str(base_build)
+    else:
+        found = data_version
+        is_right = base_build not in BUILDS or found == BUILDS[base_build].data_version
+    if not is_right:
+        sys.exit(
+            "Fatal error encountered!\nBacktrace:\nSC2_x64[0x653068]\nSC2_x64[0x653aa0]\n"
+            "Error failure: 'e_errorIdDamagedRepairable'\nError details: '\"AppErrors.txt\"\n"
+            f'NGDP:"B{found}" != Exe:"B{base_build}"\'\nError description: \'AppErrors.txt\''
+        )
 
 
 if __name__ == "__main__":

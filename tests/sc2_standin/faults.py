@@ -10,6 +10,7 @@ from pathlib import Path
 
 FAULTS = {
     "exit": "ends at its start with a message on standard error",
+    "needs_libraries": "ends at its start without the game's folder Libs in LD_LIBRARY_PATH",
     "deaf": "starts but never opens the websocket",
     "slow_start": "opens the websocket late, by a number of seconds",
     "crash": "dies at a step",
@@ -19,6 +20,8 @@ FAULTS = {
     "fail_spawn": "does not create the first unit of a request",
     "other_build": "reports another build",
     "end_game": "ends the game at a step",
+    "bare_debug": "answers a debug request without naming the kind of the answer",
+    "ignore_quit": "does not end at a quit request",
 }
 
 

@@ -166,7 +166,9 @@ class Requests:
         return sc_pb.Response(leave_game=sc_pb.ResponseLeaveGame())
 
     def _quit(self, request: sc_pb.Request) -> sc_pb.Response:
-        self.status = QUIT
+        print("RequestQuit command received.", flush=True)
+        if self._faults.strikes("ignore_quit") is None:
+            self.status = QUIT
         return sc_pb.Response(quit=sc_pb.ResponseQuit())
 
     def _ping(self, request: sc_pb.Request) -> sc_pb.Response:
@@ -266,6 +268,8 @@ class Requests:
                 self._end(LEARNER if wins else ENEMY)
             elif not self._fails_to_spawn(command):
                 debug.execute(command, self._world)
+        if self._faults.strikes("bare_debug") is not None:
+            return sc_pb.Response()
         return sc_pb.Response(debug=sc_pb.ResponseDebug())
 
     def _fails_to_spawn(self, command: debug_pb2.DebugCommand) -> bool:

@@ -44,7 +44,7 @@ async def serve(host: str, port: int, requests: Requests, faults: Faults) -> Non
     await runner.setup()
     await web.TCPSite(runner, host, port, reuse_port=False).start()
     await done.wait()
-    await runner.cleanup()
+    await _exit()  # at once, without the websocket's farewell
 
 
 async def _fail(faults: Faults, message: bytes) -> None:

@@ -8,7 +8,7 @@ a second of play has 22.4.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LOOPS_PER_NORMAL_SECOND = 16.0
 # A shield recovers by 2 per normal second once the unit was not damaged for 10.
@@ -159,6 +159,7 @@ STATS: tuple[UnitStats, ...] = (
 
 BY_NAME = {stats.name: stats for stats in STATS}
 OWN = "_RL"  # the end of the names of a map's own types
+OWN_MEDIVAC_SPEED = 2.75 / LOOPS_PER_NORMAL_SECOND  # the standard medivac's is 2.5
 MISSPELT = {"Colosus": "Colossus"}  # as most maps spell it
 
 
@@ -197,4 +198,5 @@ class UnitTypes:
 
 def _stats_of(name: str) -> UnitStats:
     base = name.removesuffix(OWN)
-    return BY_NAME[MISSPELT.get(base, base)]
+    stats = BY_NAME[MISSPELT.get(base, base)]
+    return replace(stats, speed=OWN_MEDIVAC_SPEED) if name == f"Medivac{OWN}" else stats

@@ -30,6 +30,7 @@ from .settings import GameSettings
 from .unit_types import ranges
 
 START_ATTEMPTS = 3
+WRONG_DATA = "NGDP"  # in the output of a game that found the data of another build
 
 logger = logging.getLogger(__name__)
 
@@ -181,11 +182,14 @@ def _make_folder(replays: str) -> None:
 
 def _cannot_start(installation: Installation, error: GameError) -> InputError:
     by_hand = shlex.join([*installation.command(HOST, 5000), "-tempDir", "/tmp/"])
-    remedy = (
-        "on a slow machine raise env_config.start_time_limit_s"
-        if isinstance(error, NotListeningError)
-        else "see what the game itself says"
-    )
+    by_hand = f"LD_LIBRARY_PATH={shlex.quote(str(installation.libraries))} {by_hand}"
+    if isinstance(error, NotListeningError):
+        remedy = "on a slow machine raise env_config.start_time_limit_s"
+    elif WRONG_DATA in str(error) and installation.labels:
+        names = " or ".join(map(repr, installation.labels))
+        remedy = f"set env_config.game_version to {names}, so that it finds its own data"
+    else:
+        remedy = "see what the game itself says"
     return InputError(f"StarCraft II does not start: {error}; {remedy}; by hand: {by_hand}")
 
 

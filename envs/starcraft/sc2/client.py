@@ -8,6 +8,7 @@ class sets signal handlers, which an env runner must not do.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import aiohttp
@@ -17,6 +18,8 @@ from s2clientprotocol import sc2api_pb2 as sc_pb
 from .errors import GameError, NotListeningError
 
 RETRY_SECONDS = 0.1
+CLOSE_SECONDS = 0.1  # for the game to close its end of the connection too
+QUIT = sc_pb.Request(quit=sc_pb.RequestQuit())
 
 
 class GameClient:
@@ -31,29 +34,40 @@ class GameClient:
 
     @classmethod
     async def connect(
-        cls, url: str, time_limit_s: float, check_running: Callable[[], None]
+        cls, url: str, time_limit_s: float, check_starting: Callable[[], None]
     ) -> GameClient:
         """Connects to a game that is starting up. Retries until the game listens.
 
         Args:
             url: The websocket's address.
             time_limit_s: The longest time to retry.
-            check_running: Raises GameError if the game has ended.
+            check_starting: Raises GameError if the game has ended or cannot be the one that
+                answers at the address.
 
         Raises:
-            GameError: The game ended, or does not listen within the time limit.
+            GameError: As ``check_starting``, or the game does not listen within the time limit.
         """
         session = aiohttp.ClientSession()
         try:
             async with asyncio.timeout(time_limit_s):
                 while True:
-                    check_running()
+                    check_starting()
                     try:
-                        socket = await session.ws_connect(url, max_msg_size=0)
+                        socket = await session.ws_connect(
+                            url,
+                            max_msg_size=0,
+                            timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
+                        )
                     except (aiohttp.ClientError, OSError):
                         await asyncio.sleep(RETRY_SECONDS)
                     else:
-                        return cls(session, socket)
+                        client = cls(session, socket)
+                        try:
+                            check_starting()  # another process may have been faster
+                        except GameError:
+                            await client.close()
+                            raise
+                        return client
         except TimeoutError:
             await session.close()
             raise NotListeningError(f"no websocket at {url} within {time_limit_s:g} s") from None
@@ -97,8 +111,19 @@ class GameClient:
             _check(kind, response)
         return responses
 
+    async def quit(self) -> bool:
+        """Asks the game to end, and returns whether it could be asked."""
+        if not self._is_synchronised:  # it hangs, or is busy
+            return False
+        self._is_synchronised = False  # it need not answer
+        # It may have ended already.
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            await self._socket.send_bytes(QUIT.SerializeToString())
+        return True
+
     async def close(self) -> None:
         """Closes the connection."""
+        await self._socket.close()
         await self._session.close()
 
 
@@ -106,9 +131,13 @@ def _check(kind: str | None, response: sc_pb.Response) -> None:
     """Raises GameError if the response is an error.
 
     The response to a refused request has no body of the request's kind, only errors. Errors beside
-    a body are warnings. Some kinds of body have an error field of their own.
+    a body are warnings. Some kinds of body have an error field of their own. The body of a response
+    to ``debug`` is empty, so it may be missing.
     """
-    if response.WhichOneof("response") != kind:
+    answered = response.WhichOneof("response")
+    if kind == "debug" and answered is None and not response.error:
+        return
+    if answered != kind:
         raise GameError(f"request {kind!r} was refused: {'; '.join(response.error)}")
     body = getattr(response, kind) if kind else None
     if body is not None and "error" in body.DESCRIPTOR.fields_by_name and body.HasField("error"):

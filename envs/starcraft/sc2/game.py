@@ -8,24 +8,26 @@ import time
 from pathlib import Path
 
 import numpy as np
-from s2clientprotocol import common_pb2, raw_pb2
+from s2clientprotocol import common_pb2, error_pb2, raw_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
+from ....checks.errors import InputError
 from ..spawn import Spawn
 from ..units import HALF_MAP, BoolArray, FloatArray, IntArray, Units
 from .client import GameClient
-from .commands import orders
+from .commands import CONTROL_ENEMY, attack_move, orders
 from .errors import GameError
 from .game_process import GameProcess
-from .installation import MAP, Installation
+from .installation import GET_THE_MAP, MAP, Installation
 from .observation import can_move, pathing_grid, write_units
 from .settings import DIFFICULTIES, GameSettings
-from .spawn import create, kill, match_slots, owned, owners_and_types
-from .unit_types import learner_ids
+from .spawn import ENEMY, LEARNER, create, kill, match_slots, owned, owners_and_types
+from .unit_types import check_learner_types, learner_ids
 
 MAX_TRIES = 1000  # game loops to wait for units to appear or to disappear, as in SMAC
 # A game ends at loop 2^19. It is replaced between two battles once it has run for half of that.
 LAST_LOOP_TO_BEGIN = 2**18
+QUIT_TIME_LIMIT_S = 2.0  # for a game to end by itself before it is killed
 # The players' races have no effect: the map's trigger sends each idle enemy to the nearest ally.
 RACE = common_pb2.Terran
 
@@ -42,6 +44,7 @@ class Game:
         self._slot_of_tag: dict[int, int] = {}
         self._tag_of_slot: dict[int, int] = {}
         self._loop = 0
+        self._num_battles = 0
         self._replay: Path | None = None
         self._learner_ids: IntArray = np.zeros(0, np.int64)
         self._pathing: BoolArray = np.zeros((0, 0), bool)
@@ -58,11 +61,12 @@ class Game:
 
         Raises:
             GameError: The game did not start.
+            InputError: The map is not the one that battles need.
         """
         process = GameProcess(installation)
         try:
             client = await GameClient.connect(
-                process.url, settings.start_time_limit_s, process.check_running
+                process.url, settings.start_time_limit_s, process.check_starting
             )
             game = cls(process, client, settings)
         except BaseException:
@@ -77,8 +81,10 @@ class Game:
 
     @property
     def needs_replacement(self) -> bool:
-        """Whether the game is too close to its last loop to play another battle."""
-        return self._loop > LAST_LOOP_TO_BEGIN
+        """Whether the game is too close to its last loop, or has played enough battles."""
+        most = self._settings.restart_after_episodes
+        too_many = most is not None and self._num_battles >= most
+        return too_many or self._loop > LAST_LOOP_TO_BEGIN
 
     async def begin(self, spawn: Spawn, into: Units) -> None:
         """Removes all units from the map and creates two armies.
@@ -105,6 +111,9 @@ class Game:
             raise GameError(
                 f"{created} of {len(wanted)} units appeared within {MAX_TRIES} game loops"
             )
+        if self._settings.enemy_orders == "attack_move":
+            await self._send_enemies(owned(shown))
+        self._num_battles += 1
         self._slot_of_tag = slots
         self._tag_of_slot = {slot: tag for tag, slot in slots.items()}
         self._write(shown, into)
@@ -130,6 +139,8 @@ class Game:
         except GameError as error:
             logger.warning("the replay lacks the last battle: %s", error)
         finally:
+            if await self._client.quit():
+                await self._process.wait_for_end(QUIT_TIME_LIMIT_S)
             await self._client.close()
             await self._process.end()
 
@@ -148,6 +159,8 @@ class Game:
         for request in (sc_pb.Request(create_game=game), sc_pb.Request(join_game=join)):
             await self._ask(request, time_limit_s=self._settings.start_time_limit_s)
         await self._read_map()
+        if self._settings.enemy_orders == "attack_move":
+            await self._ask(sc_pb.Request(debug=sc_pb.RequestDebug(debug=[CONTROL_ENEMY])))
         if self._settings.save_replay_dir is not None:
             name = f"{time.strftime('%Y%m%d-%H%M%S')}_{version}_{os.getpid()}_{self._process.port}"
             folder = Path(self._settings.save_replay_dir).expanduser()
@@ -169,10 +182,27 @@ class Game:
         start = info.game_info.start_raw
         size = start.map_size.x, start.map_size.y
         if size != (2 * HALF_MAP, 2 * HALF_MAP):
-            raise GameError(f"map {MAP} has size {size[0]} x {size[1]}, expected 32 x 32")
+            raise InputError(
+                f"map {MAP} is not SMACv2's: its size is {size[0]} x {size[1]}; expected 32 x 32; "
+                f"{GET_THE_MAP}"
+            )
+        try:
+            check_learner_types(data.data.units)
+        except InputError as error:
+            raise InputError(f"map {MAP} is not SMACv2's: {error}; {GET_THE_MAP}") from error
         self._centre = np.array(size, np.float32) / np.float32(2)
         self._pathing = pathing_grid(start)
         self._learner_ids = learner_ids(len(data.data.units))
+
+    async def _send_enemies(self, units: list[raw_pb2.Unit]) -> None:
+        """Orders the enemy's units to the middle of the team's units."""
+        team = [(unit.pos.x, unit.pos.y) for unit in units if unit.owner == LEARNER]
+        enemies = [unit.tag for unit in units if unit.owner == ENEMY]
+        x, y = np.mean(team, axis=0).tolist()
+        (response,) = await self._ask(attack_move(enemies, (x, y)))
+        # Other refusals mean that no unit can attack: medivacs alone.
+        if error_pb2.YouCantControlThatUnit in response.action.result:
+            raise GameError("the game refuses orders to the enemy's units")
 
     async def _clear(self) -> None:
         """Removes all units from the map."""

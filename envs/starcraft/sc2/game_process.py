@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -19,7 +20,10 @@ from .installation import Installation
 HOST = "127.0.0.1"
 PORT_TRIES = 100
 END_TIME_LIMIT_S = 10.0
-NOTICE_SECONDS = 0.5  # the watchdog polls every 0.2 s
+NOTICE_SECONDS = 0.5  # for the watchdog to remove the game's folder
+LISTENING = "0A"  # a socket's state in /proc/net/tcp
+# The addresses at which a socket would take connections to HOST, as /proc/net/tcp writes them.
+HOST_AND_ANY = ("0100007F", "0" * 8, "0" * 32, "0000000000000000FFFF00000100007F")
 WATCHDOG = Path(__file__).with_name("watchdog.py")
 
 logger = logging.getLogger(__name__)
@@ -39,7 +43,7 @@ class GameProcess:
             # A new session: a Ctrl-C in the terminal does not reach the watchdog before the replay
             # is saved. -I -S: the watchdog needs only the standard library.
             self._launcher = subprocess.Popen(
-                [*command, *installation.command(HOST, self.port)],
+                [*command, str(installation.libraries), *installation.command(HOST, self.port)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,
@@ -58,12 +62,23 @@ class GameProcess:
     def check_running(self) -> None:
         """Raises GameError with the game's last output if the game has ended."""
         if self._has_ended():
-            output = self._output.decode(errors="replace").strip()
+            output = self._output.decode(errors="replace").partition("\n")[2].strip()
             raise GameError(f"the game's process ended: {output or 'no output'}")
+
+    def check_starting(self) -> None:
+        """Checks that only the game itself can answer at its address.
+
+        Raises:
+            GameError: The game has ended, or another process listens on its port.
+        """
+        listening = _listening_sockets(self.port)
+        if listening and not listening & self._sockets():
+            raise GameError(f"port {self.port} was taken by another process")
+        self.check_running()
 
     async def check_ending(self) -> None:
         """``check_running``, after the watchdog has had time to notice the end."""
-        await self._wait(NOTICE_SECONDS)
+        await self.wait_for_end(NOTICE_SECONDS)
         self.check_running()
 
     async def end(self) -> None:
@@ -74,17 +89,31 @@ class GameProcess:
         if stdout.closed:
             return
         stdin.close()
-        await self._wait(END_TIME_LIMIT_S)
+        await self.wait_for_end(END_TIME_LIMIT_S)
         if not self._has_ended():
             logger.warning("a game on port %d did not end", self.port)
         stdout.close()
         self._launcher.wait()
         self._reserved.close()
 
-    async def _wait(self, time_limit_s: float) -> None:
+    async def wait_for_end(self, time_limit_s: float) -> None:
+        """Waits until the game has ended by itself, at most for the time limit."""
         deadline = time.monotonic() + time_limit_s
         while not self._has_ended() and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
+
+    def _sockets(self) -> set[str]:
+        """The inodes of the sockets of the game and its children, which are a session."""
+        self._has_ended()  # reads the process id, which is also the session's
+        session = self._output.partition(b"\n")[0]
+        if not session:  # the game does not run yet
+            return set()
+        return {
+            inode
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit() and _session(int(entry.name)) == int(session)
+            for inode in _sockets_of(entry)
+        }
 
     def _has_ended(self) -> bool:
         """Whether the watchdog has closed its output, which is its last action."""
@@ -122,3 +151,35 @@ def reserve_port() -> tuple[socket.socket, int]:
         else:
             return reserved, port
     raise GameError(f"no free port on {HOST} in {PORT_TRIES} tries")
+
+
+def _listening_sockets(port: int) -> set[str]:
+    """The inodes of the sockets that take connections to ``HOST`` at a TCP port."""
+    found = set()
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        if table.exists():  # a machine may have no IPv6
+            for line in table.read_text().splitlines()[1:]:
+                _, local, _, state, *_, inode = line.split()[:10]
+                address, _, number = local.partition(":")
+                if state == LISTENING and int(number, 16) == port and address in HOST_AND_ANY:
+                    found.add(inode)
+    return found
+
+
+def _session(process: int) -> int | None:
+    try:
+        return os.getsid(process)
+    except ProcessLookupError:  # it has ended
+        return None
+
+
+def _sockets_of(process: Path) -> set[str]:
+    """The inodes of the sockets of a process, by its folder in /proc."""
+    found = set()
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+        for descriptor in (process / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it was closed
+                kind, _, inode = str(descriptor.readlink()).partition(":")
+                if kind == "socket":
+                    found.add(inode.strip("[]"))
+    return found

@@ -28,20 +28,35 @@ class Installation:
     Attributes:
         folder: The folder that SC2PATH names.
         base_build: The number of the build; 75689 is version 4.10.
+        data_version: The hash of the build's data. None = the data that the installation's file
+            ``.build.info`` names, which are those of the build that was unpacked last.
     """
 
     folder: Path
     base_build: int
+    data_version: str | None = None
 
     @property
     def executable(self) -> Path:
         """The game's executable."""
         return _versions(self.folder) / f"Base{self.base_build}" / EXECUTABLE
 
+    @property
+    def libraries(self) -> Path:
+        """The folder of the shared libraries that the game brings with it."""
+        return self.folder / "Libs"
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the build's versions."""
+        return [str(v["label"]) for v in VERSIONS if v["base-version"] == self.base_build]
+
     def command(self, host: str, port: int) -> list[str]:
         """The game's command line without ``-tempDir``."""
-        listen = ["-listen", host, "-port", str(port), "-dataDir", f"{self.folder}/"]
-        return [str(self.executable), *listen]
+        command = [str(self.executable), "-listen", host, "-port", str(port)]
+        command += ["-dataDir", f"{self.folder}/"]
+        # Without it, a build does not start where the data of another build were unpacked later.
+        return command + (["-dataVersion", self.data_version] if self.data_version else [])
 
 
 def find_installation(game_version: str | None) -> Installation:
@@ -59,10 +74,11 @@ def find_installation(game_version: str | None) -> Installation:
     if not builds:
         why = "which SC2PATH names" if variable else "the default, as SC2PATH is not set"
         raise InputError(f"no StarCraft II in {folder} ({why}): {GET_THE_GAME}")
+    data_version = None
     if game_version is None:
         base_build = max(builds)
     else:
-        base_build = _base_build(game_version)
+        base_build, data_version = _base_build_and_data(game_version)
         if base_build not in builds:
             there = ", ".join(map(str, sorted(builds)))
             raise InputError(
@@ -71,7 +87,7 @@ def find_installation(game_version: str | None) -> Installation:
             )
     if not (folder / "Maps" / MAP).is_file():
         raise InputError(f"no map {folder / 'Maps' / MAP}: {GET_THE_MAP}")
-    installation = Installation(folder, base_build)
+    installation = Installation(folder, base_build, data_version)
     if not os.access(installation.executable, os.X_OK):
         raise InputError(f"{installation.executable} may not be executed: chmod +x it")
     return installation
@@ -87,8 +103,9 @@ def _installed_builds(folder: Path) -> set[int]:
     return {int(name) for name in names if name.isdigit()}
 
 
-def _base_build(game_version: str) -> int:
+def _base_build_and_data(game_version: str) -> tuple[int, str]:
     known = {str(version["label"]): version for version in VERSIONS}
-    if game_version not in known:
+    version = known.get(game_version) or known.get(game_version.removesuffix(".0"))
+    if version is None:
         raise unknown_name("env_config.game_version", game_version, known)
-    return int(known[game_version]["base-version"])
+    return int(version["base-version"]), str(version["data-hash"]).upper()

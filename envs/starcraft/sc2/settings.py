@@ -10,6 +10,7 @@ from ....checks.settings import Settings, one_of
 
 # SMAC's names of the computer player's levels, VeryEasy to CheatInsane.
 DIFFICULTIES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "A")
+ENEMY_ORDERS = ("map", "attack_move")
 
 
 class GameSettings(Settings):
@@ -19,7 +20,15 @@ class GameSettings(Settings):
         None, description="such as 4.10; null = the newest installed version"
     )
     difficulty: Annotated[str, one_of(DIFFICULTIES)] = Field(
-        "7", description="the computer player's level"
+        "7",
+        description="the computer player's level; the map's trigger or enemy_orders moves the "
+        "enemy's units, so it may change nothing",
+    )
+    enemy_orders: Annotated[str, one_of(ENEMY_ORDERS)] = Field(
+        "map",
+        description="map = the map orders each idle enemy to attack the closest unit, as in "
+        "SMACv2; attack_move = one order to attack on the way to the team's starting point, as in "
+        "REFIL",
     )
     step_mul: int = Field(
         8,
@@ -33,6 +42,12 @@ class GameSettings(Settings):
     )
     request_time_limit_s: float = Field(
         30.0, gt=0.0, description="a game that does not answer by then is restarted"
+    )
+    restart_after_episodes: int | None = Field(
+        None,
+        ge=1,
+        description="a game is replaced after them, because its memory grows; null = only before "
+        "the game's own end, after about 2^18 game loops",
     )
     save_replay_dir: str | None = Field(
         None, description="folder for a replay of each game; null = no replays"

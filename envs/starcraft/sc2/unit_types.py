@@ -5,10 +5,13 @@ Source: SMACv2, ``starcraft2.py`` (ids, ranges, longest cooldowns).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+from s2clientprotocol.data_pb2 import UnitTypeData
 
+from ....checks.errors import InputError
 from ..units import UNIFORM_ATTACK_RANGE, UNIFORM_SIGHT_RANGE, UNIT_TYPES, FloatArray
 
 MIN_ATTACK_RANGE = 2.0  # of allies; with less, melee units would rarely be allowed to attack
@@ -47,6 +50,19 @@ SC2_UNITS: dict[str, UnitType] = {
 _ROWS = [SC2_UNITS[name] for name in UNIT_TYPES]
 NUM_LEARNER_TYPES = len(_ROWS)
 
+# The names of the map's own types in the order of their ids. The map itself misspells the colossus.
+LEARNER_NAMES = (
+    "Baneling_RL",
+    "Colosus_RL",
+    "Hydralisk_RL",
+    "Marauder_RL",
+    "Marine_RL",
+    "Medivac_RL",
+    "Stalker_RL",
+    "Zealot_RL",
+    "Zergling_RL",
+)
+
 # By index into UNIT_TYPES.
 LONGEST_COOLDOWN = np.array([row.longest_cooldown for row in _ROWS], np.float32)
 ENEMY_IDS = np.array([row.enemy_id for row in _ROWS])
@@ -62,6 +78,23 @@ def learner_ids(num_types: int) -> np.ndarray:
         num_types: The number of unit types of the game with this map.
     """
     return num_types - NUM_LEARNER_TYPES + _OFFSETS
+
+
+def check_learner_types(types: Iterable[UnitTypeData]) -> None:
+    """Checks that the map is the one that has the learning side's types.
+
+    Args:
+        types: All unit types of the game with this map, in the order of their ids.
+
+    Raises:
+        InputError: Its last types are others.
+    """
+    found = tuple(unit.name for unit in types)[-NUM_LEARNER_TYPES:]
+    if found != LEARNER_NAMES:
+        raise InputError(
+            f"the last unit types of the map are {', '.join(found) or 'none'}; expected "
+            f"{', '.join(LEARNER_NAMES)}"
+        )
 
 
 def ranges(uniform: bool) -> tuple[FloatArray, FloatArray]:

@@ -65,6 +65,7 @@ def test_the_newest_version_or_the_one_asked_for(installation: Path) -> None:
     assert older.command("127.0.0.1", 5000) == [
         str(older.executable),
         *("-listen", "127.0.0.1", "-port", "5000", "-dataDir", f"{installation}/"),
+        *("-dataVersion", "B3E14058F1083913B80C20993AC965DB"),
     ]
 
 

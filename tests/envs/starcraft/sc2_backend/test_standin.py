@@ -278,7 +278,7 @@ def test_the_websocket_answers_in_order_and_quits(installation: Path) -> None:
     answers = asyncio.run(talk(process.url))
     assert [answer.id for answer in answers] == list(range(128, 148))
     assert {answer.ping.base_build for answer in answers} == {BASE_BUILD}
-    asyncio.run(process._wait(20.0))
+    asyncio.run(process.wait_for_end(20.0))
     with pytest.raises(GameError, match="exit status 0"):  # it ended by itself
         process.check_running()
     asyncio.run(process.end())
