@@ -252,8 +252,8 @@ def _progress(units: Units) -> str:
     step = f"step {int(units.step)}"
     if not decided(units):
         return step
-    enemies_live = bool(units.alive[units.max_allies :].any())
-    return f"{step}, {'won' if won(units) else 'lost' if enemies_live else 'draw'}"
+    is_draw = not units.alive.any()
+    return f"{step}, {'won' if won(units) else 'draw' if is_draw else 'lost'}"
 
 
 class Window:

@@ -19,6 +19,7 @@ from rllib_ptm.envs.starcraft.render import (
     SHOT,
     WHOLE_MAP,
     Colour,
+    _progress,
     picture,
 )
 from rllib_ptm.envs.starcraft.units import UNIT_TYPES, Units
@@ -151,10 +152,24 @@ def test_the_header_shows_task_step_and_both_armies(units: Units) -> None:
     np.testing.assert_array_equal(header(hurt)[:, : half - 60], plain[:, : half - 60])
 
 
-@pytest.mark.parametrize("dead", [(3, 4), (0, 1), (0, 1, 3, 4)], ids=["won", "lost", "draw"])
-def test_the_end_of_a_battle_can_be_drawn(units: Units, dead: tuple[int, ...]) -> None:
-    scene = changed(units, health=dict.fromkeys(dead, 0.0))
-    assert not np.array_equal(picture(scene, "2m"), picture(units, "2m"))
+@pytest.mark.parametrize(
+    ("medivacs", "dead", "result"),
+    [
+        ([], (), "step 0"),
+        ([], (3, 4), "step 0, won"),
+        ([], (0, 1), "step 0, lost"),
+        ([], (0, 1, 3, 4), "step 0, draw"),
+        ([4], (3,), "step 0, won"),
+        ([1], (0, 3, 4), "step 0, lost"),  # only an ally's medivac is left of both armies
+    ],
+)
+def test_the_end_of_a_battle_can_be_drawn(
+    units: Units, medivacs: list[int], dead: tuple[int, ...], result: str
+) -> None:
+    kinds = dict.fromkeys(medivacs, UNIT_TYPES.index("medivac"))
+    scene = changed(units, unit_type=kinds, health=dict.fromkeys(dead, 0.0))
+    assert _progress(scene) == result
+    assert np.array_equal(picture(scene, "2m"), picture(units, "2m")) == (not dead)
 
 
 @pytest.mark.parametrize("unit_type", UNIT_TYPES)
