@@ -256,7 +256,7 @@ def test_the_order_to_the_enemy_is_refils() -> None:
 
 
 def test_the_teams_medivac_moves_faster_than_the_enemys(make: MakeBattles) -> None:
-    battles = make("1md")
-    units = stage(battles, [("medivac", 0.0, 0.0)], FAR)
+    battles = make("2m_vs_2m")
+    units = stage(battles, [("medivac", 0.0, 0.0), ("marine", -9.0, 0.0)], FAR)
     after = battles.step(do(units, 0, EAST))
     assert after.position[0, 0, 0] == pytest.approx(8 * 2.75 / 16, abs=1e-4)
