@@ -131,11 +131,13 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     | State Shape        | (E, D)                                                     |
     | State Values       | [-16, 16]                                                  |
 
-    Every episode draws one of the tasks, such as `5m_vs_6m`, with equal probability. Arrays have
-    the same shape for every team size, so one policy can play all tasks: there are A slots for
-    allies and F slots for enemies, as many as the largest task needs, or as `max_allies` and
-    `max_enemies` set. An agent is a slot. Each episode assigns its units to random slots. An agent
-    without a unit is not in `agents` in that episode, and this can be any agent.
+    Every episode draws one of the tasks, such as `5m_vs_6m`, with equal probability. A task may be
+    a family, such as `3-8sz`: 3 to 8 units a side, each a stalker or a zealot. Then the episode
+    draws its units, too. Arrays have the same shape for every team size, so one policy can play all
+    tasks: there are A slots for allies and F slots for enemies, as many as the largest task needs,
+    or as `max_allies` and `max_enemies` set. An agent is a slot. Each episode assigns its units to
+    random slots. An agent without a unit is not in `agents` in that episode, and this can be any
+    agent.
 
     The armies start on opposite sides of the map's centre, 14 map units apart, at a random angle.
     The battle is won when no enemy that can fight is alive, but an ally that can. Only a medivac
@@ -208,8 +210,9 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     An agent terminates in the step in which its unit dies. All agents terminate when an army is
     dead or has only medivacs left. If both armies are, the battle is not won. At the time limit the living agents are truncated, and the battle counts as not won. The
     same happens if the game process dies (`sc2` only); the next `reset` starts a new one.
-    `infos[agent]` holds the name of the `task`, the `composition` that it is played with and, once
-    the battle is over, whether it was `won` and the same as a number, `is_success`, 0 or 1.
+    `infos[agent]` holds the name of the `task`, its `composition` and, once the battle is over,
+    whether it was `won` and the same as a number, `is_success`, 0 or 1. The composition of a family
+    says what was drawn, such as `2s1z`; that of another task is the task's name.
 
     ### Attributes
 
@@ -230,8 +233,9 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     )
     ```
 
-    `tasks`: a task set (`small_mt`, `medium_mt`, `large_mt`, `unseen`), a task's name, or a list
-    of both. A task that is in several sets of the list is played once.
+    `tasks`: a task set (`small_mt`, `medium_mt`, `large_mt`, `unseen`, `refil_3-8sz`, `smax`, ...),
+    a task's name, or a list of both. A task that is in several sets of the list is played once.
+    `docs/tasks.md` has all names and sets.
 
     `backend`: the simulator, `"smax"` or `"sc2"` (StarCraft II itself). Further arguments are the
     backend's own settings, for example `difficulty="5"` of `"sc2"`.

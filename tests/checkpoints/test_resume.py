@@ -14,7 +14,7 @@ import pytest
 from conftest import wait_until
 from tracing import arrays_of, assert_same, changing, trace
 
-from rllib_ptm import PTMConfig
+from rllib_ptm import PTM, PTMConfig
 from rllib_ptm.play.env_runner import RNG, SETTINGS, TeamEnvRunner
 from rllib_ptm.replay.episodes import to_arrays
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
@@ -42,6 +42,23 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(
     assert trace(resumed, 2) == expected
     assert_same(arrays_of(resumed), expected_arrays)
     resumed.stop()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_run_on_a_family_resumes(make_config: MakeConfig, tmp_path: pathlib.Path) -> None:
+    config = changing(make_config()).environment(
+        env_config={"tasks": ["2-3sz", "2m_vs_3m"], "time_limit_steps": 30}
+    )
+    algorithm = config.build_algo()
+    trace(algorithm, 1)
+    algorithm.save_to_path(tmp_path)
+    expected, expected_arrays = trace(algorithm, 1), arrays_of(algorithm)
+    algorithm.stop()
+    resumed = PTM.from_checkpoint(tmp_path)
+    assert trace(resumed, 1) == expected
+    assert_same(arrays_of(resumed), expected_arrays)
+    resumed.stop()
+    assert set(expected[0]["priorities"]) == {"2-3sz", "2m_vs_3m"}  # type: ignore[call-overload]
 
 
 def test_a_runner_resumes_its_episodes_in_progress(make_runner: MakeRunner) -> None:

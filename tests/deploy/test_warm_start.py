@@ -47,7 +47,7 @@ def test_larger_teams_another_method_and_optimiser(
     source: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     folder = shutil.copytree(source, tmp_path / "source")
-    config = starting_from(folder, ["4m_vs_5m", "2m_vs_2m"], method="refil", optimizer_name="adam")
+    config = starting_from(folder, ["4m_vs_5m", "1-2sz"], method="refil", optimizer_name="adam")
     taken = read_warm_start(config).weights
     algorithm = config.build_algo()
     weights = weights_of(algorithm)

@@ -9,7 +9,9 @@ from itertools import combinations_with_replacement, product
 
 import numpy as np
 import pytest
+from starcraft_game import starcraft
 
+from rllib_ptm.environment.contract import Composed
 from rllib_ptm.envs.starcraft.spawn import draw_spawn
 from rllib_ptm.envs.starcraft.tasks import (
     TASK_SETS,
@@ -247,6 +249,21 @@ def test_the_composition_of_a_seed_does_not_depend_on_the_slots() -> None:
         )
     assert names[0] == names[1] == names[2]
     assert len(set(names[0])) > 4
+
+
+def test_training_learns_the_composition_from_the_record() -> None:
+    tasks, played = ["2-3sz", "2m_vs_3m"], ["2-3sz"] * 5 + ["2m_vs_3m"]
+    names = []
+    for settings in ({}, {"team_frame": True}):
+        game = starcraft(*tasks, **settings)
+        assert isinstance(game, Composed)
+        record = game.make(6).reset(np.arange(6), played, range(6))
+        rows = [{key: array[n] for key, array in record.items()} for n in range(6)]
+        names.append([game.composition(row, task) for row, task in zip(rows, played, strict=True)])
+    assert names[0] == names[1]
+    assert names[0][5] == "2m_vs_3m"
+    assert set(names[0][:5]) <= set(names_and_probabilities("2-3sz"))
+    assert len(set(names[0][:5])) > 1
 
 
 def test_a_task_that_is_no_family_draws_nothing() -> None:
