@@ -1,10 +1,13 @@
-"""Builds the protocol's messages about the world and the map."""
+"""Builds the protocol's messages about the world and the map, and answers questions about them."""
 
 from __future__ import annotations
 
-from s2clientprotocol import common_pb2, data_pb2, raw_pb2, score_pb2
+import math
+
+from s2clientprotocol import common_pb2, data_pb2, error_pb2, query_pb2, raw_pb2, score_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
+from sc2_standin import orders
 from sc2_standin.unit_stats import LOOPS_PER_NORMAL_SECOND, MOST_ENERGY, UnitStats, UnitTypes
 from sc2_standin.world import ATTACK, ENEMY, HEAL, LEARNER, MAP_SIZE, MOVE, STOP, Unit, World
 
@@ -30,11 +33,23 @@ def observation(world: World, options: sc_pb.InterfaceOptions) -> sc_pb.Observat
     )
     if options.raw:
         answer.raw_data.CopyFrom(_raw(world))
+    if options.HasField("feature_layer") or options.HasField("render"):
+        _draw(world, options, answer)
     if options.score:
         answer.score.score_type = score_pb2.Score.Curriculum
         answer.score.score = int(world.score)
         answer.score.score_details.SetInParent()
     return answer
+
+
+def _draw(world: World, options: sc_pb.InterfaceOptions, into: sc_pb.Observation) -> None:
+    # Imported only here: loading numpy would make every stand-in start later.
+    from sc2_standin import layers
+
+    if options.HasField("feature_layer"):
+        into.feature_layer_data.CopyFrom(layers.feature_layers(world, options.feature_layer))
+    if options.HasField("render"):
+        into.render_data.CopyFrom(layers.pictures(world, options.render))
 
 
 def _raw(world: World) -> raw_pb2.ObservationRaw:
@@ -83,9 +98,10 @@ def _unit(unit: Unit) -> raw_pb2.Unit:
 
 
 def game_info(
-    map_name: str, create: sc_pb.RequestCreateGame, options: sc_pb.InterfaceOptions
+    map_name: str, create: sc_pb.RequestCreateGame, join: sc_pb.RequestJoinGame
 ) -> sc_pb.ResponseGameInfo:
     """The players and the map, which is flat and pathable everywhere."""
+    options = join.options
     corner = common_pb2.PointI(x=MAP_SIZE, y=MAP_SIZE)
     info = sc_pb.ResponseGameInfo(
         map_name=map_name, local_map_path=create.local_map.map_path, options=options
@@ -101,7 +117,13 @@ def game_info(
             )
         )
     computer = create.player_setup[1]
-    info.player_info.add(player_id=LEARNER, type=sc_pb.Participant)
+    info.player_info.add(
+        player_id=LEARNER,
+        type=sc_pb.Participant,
+        race_requested=join.race,
+        race_actual=join.race,
+        player_name=join.player_name,
+    )
     info.player_info.add(
         player_id=ENEMY,
         type=sc_pb.Computer,
@@ -157,6 +179,60 @@ def _unit_type(unit_id: int, name: str, stats: UnitStats) -> data_pb2.UnitTypeDa
             name, bonus = weapon.bonus
             entry.damage_bonus.add(attribute=data_pb2.Attribute.Value(name), bonus=bonus)
     return message
+
+
+def query(questions: query_pb2.RequestQuery, world: World) -> query_pb2.ResponseQuery:
+    """About paths, abilities of units, and places for buildings: one answer per question."""
+    return query_pb2.ResponseQuery(
+        pathing=[
+            query_pb2.ResponseQueryPathing(distance=_path(question, world))
+            for question in questions.pathing
+        ],
+        abilities=[_abilities(question.unit_tag, world) for question in questions.abilities],
+        placements=[_placement(question, world) for question in questions.placements],
+    )
+
+
+def _path(question: query_pb2.RequestQueryPathing, world: World) -> float:
+    """The distance, as everything on the map is pathable; 0 if no path exists."""
+    start: common_pb2.Point2D | None = question.start_pos
+    if question.HasField("unit_tag"):
+        unit = world.units.get(question.unit_tag)
+        start = None if unit is None else common_pb2.Point2D(x=unit.x, y=unit.y)
+    end = question.end_pos
+    if start is None or not _on_map(start) or not _on_map(end):
+        return 0.0
+    return math.hypot(end.x - start.x, end.y - start.y)
+
+
+def _abilities(tag: int, world: World) -> query_pb2.ResponseQueryAvailableAbilities:
+    unit = world.units.get(tag)
+    if unit is None:
+        return query_pb2.ResponseQueryAvailableAbilities(unit_tag=tag)
+    return query_pb2.ResponseQueryAvailableAbilities(
+        unit_tag=tag,
+        unit_type_id=unit.unit_type,
+        abilities=[
+            common_pb2.AvailableAbility(ability_id=ability, requires_point=False)
+            for ability in orders.abilities(unit)
+        ],
+    )
+
+
+def _placement(
+    question: query_pb2.RequestQueryBuildingPlacement, world: World
+) -> query_pb2.ResponseQueryBuildingPlacement:
+    at = question.target_pos
+    others = [unit for tag, unit in world.units.items() if tag != question.placing_unit_tag]
+    is_free = _on_map(at) and not any(
+        math.hypot(unit.x - at.x, unit.y - at.y) < unit.stats.radius for unit in others
+    )
+    result = error_pb2.Success if is_free else error_pb2.CantBuildLocationInvalid
+    return query_pb2.ResponseQueryBuildingPlacement(result=result)
+
+
+def _on_map(point: common_pb2.Point2D) -> bool:
+    return 0 <= point.x <= MAP_SIZE and 0 <= point.y <= MAP_SIZE
 
 
 def _bits(value: bool) -> common_pb2.ImageData:

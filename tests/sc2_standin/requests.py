@@ -12,7 +12,7 @@ from typing import TypeAlias
 from s2clientprotocol import debug_pb2, error_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from sc2_standin import answers, debug, maps, orders, queries
+from sc2_standin import answers, debug, maps, orders
 from sc2_standin.builds import BUILDS, NEWEST
 from sc2_standin.faults import Faults
 from sc2_standin.replay import Replay
@@ -68,7 +68,7 @@ class Requests:
         self._build = BUILDS.get(base_build, BUILDS[NEWEST])
         self._faults = faults
         self._replay = Replay(sc_pb.RequestCreateGame())
-        self._options = sc_pb.InterfaceOptions()
+        self._join = sc_pb.RequestJoinGame()
         self._world = World(0, self._build.num_types)
         self._news = sc_pb.ResponseObservation()
 
@@ -152,7 +152,7 @@ class Requests:
             error = errors.MissingOptions
         if error is not None:
             return sc_pb.Response(join_game=sc_pb.ResponseJoinGame(error=error))
-        self._options = join.options
+        self._join = join
         self.status = IN_GAME
         return sc_pb.Response(join_game=sc_pb.ResponseJoinGame(player_id=LEARNER))
 
@@ -188,18 +188,18 @@ class Requests:
         return sc_pb.Response(available_maps=sc_pb.ResponseAvailableMaps(local_map_paths=paths))
 
     def _game_info(self, request: sc_pb.Request) -> sc_pb.Response:
-        info = answers.game_info(self._world.map.name, self._replay.create, self._options)
+        info = answers.game_info(self._world.map.name, self._replay.create, self._join)
         return sc_pb.Response(game_info=info)
 
     def _data(self, request: sc_pb.Request) -> sc_pb.Response:
         return sc_pb.Response(data=answers.data(request.data, self._world.types))
 
     def _query(self, request: sc_pb.Request) -> sc_pb.Response:
-        return sc_pb.Response(query=queries.answer(request.query, self._world))
+        return sc_pb.Response(query=answers.query(request.query, self._world))
 
     def _observation(self, request: sc_pb.Request) -> sc_pb.Response:
         news, self._news = self._news, sc_pb.ResponseObservation()
-        news.observation.CopyFrom(answers.observation(self._world, self._options))
+        news.observation.CopyFrom(answers.observation(self._world, self._join.options))
         if self.status == ENDED:
             news.player_result.extend(self._results)
         return sc_pb.Response(observation=news)
@@ -300,7 +300,7 @@ class Requests:
             return sc_pb.Response(start_replay=sc_pb.ResponseStartReplay(error=error))
         self._new_world(replay.create)
         self._replay = replay
-        self._options = request.start_replay.options
+        self._join = sc_pb.RequestJoinGame(options=request.start_replay.options)
         self.status = IN_REPLAY
         return sc_pb.Response(start_replay=sc_pb.ResponseStartReplay())
 

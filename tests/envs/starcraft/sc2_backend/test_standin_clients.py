@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from s2clientprotocol import common_pb2, debug_pb2, error_pb2, query_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
@@ -294,3 +295,33 @@ def test_only_the_interfaces_that_were_asked_for(player: Player) -> None:
     shown = observe(player).observation
     assert not shown.HasField("raw_data")
     assert shown.score.score == 7
+
+
+def test_pictures(player: Player) -> None:
+    """pysc2 asks for feature layers, and for pictures if its user does."""
+    small, large = common_pb2.Size2DI(x=16, y=8), common_pb2.Size2DI(x=32, y=32)
+    setup = sc_pb.SpatialCameraSetup(width=32, resolution=small, minimap_resolution=large)
+    player.create()
+    player.join(options=sc_pb.InterfaceOptions(feature_layer=setup, render=setup))
+    player.spawn(MARINE, 2, 5.5, 30.5)
+    player.step()
+    shown = observe(player).observation
+    for layers, size in (
+        (shown.feature_layer_data.renders, small),
+        (shown.feature_layer_data.minimap_renders, large),
+    ):
+        for field in layers.DESCRIPTOR.fields:
+            image = getattr(layers, field.name)
+            assert image.size == size
+            assert 8 * len(image.data) == image.bits_per_pixel * size.x * size.y, field.name
+    minimap = np.frombuffer(shown.feature_layer_data.minimap_renders.player_relative.data, np.uint8)
+    assert np.argwhere(minimap.reshape(32, 32)).tolist() == [[1, 5]]  # rows from the north
+    colours = np.frombuffer(shown.render_data.minimap.data, np.uint8).reshape(32, 32, 3)
+    assert colours[1, 5].tolist() == [255, 0, 0]
+    assert colours.sum() == 255
+
+
+def test_the_players_races(playing: Player) -> None:
+    """pysc2 names them at the start of an episode."""
+    info = playing.ask(game_info=sc_pb.RequestGameInfo()).game_info
+    assert [row.race_requested for row in info.player_info] == [common_pb2.Terran] * 2
