@@ -59,6 +59,7 @@ def parallel_env(
     time_limit_steps: int | str = "auto",
     uniform_ranges: bool = False,
     reward_only_positive: bool = False,
+    spawn: str = "ends",
     team_frame: bool = False,
     **backend_settings: Any,
 ) -> MultiTaskSC2:
@@ -77,6 +78,7 @@ def parallel_env(
         "time_limit_steps": time_limit_steps,
         "uniform_ranges": uniform_ranges,
         "reward_only_positive": reward_only_positive,
+        "spawn": spawn,
         "team_frame": team_frame,
         **backend_settings,
     }
@@ -139,8 +141,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     random slots. An agent without a unit is not in `agents` in that episode, and this can be any
     agent.
 
-    The armies start on opposite sides of the map's centre, 14 map units apart, at a random angle.
-    The battle is won when no enemy that can fight is alive, but an ally that can. Only a medivac
+    The armies start on opposite sides of the map's centre, 14 map units apart, at a random angle;
+    `spawn` places them differently. The battle is won when no enemy that can fight is alive, but an ally that can. Only a medivac
     cannot fight.
 
     ### Observation Space
@@ -229,7 +231,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     multi_task_sc2_v0.parallel_env(
         tasks="small_mt", backend="smax", render_mode=None, flat=False, max_allies=None,
         max_enemies=None, time_limit_steps="auto", uniform_ranges=False,
-        reward_only_positive=False, team_frame=False,
+        reward_only_positive=False, spawn="ends", team_frame=False,
     )
     ```
 
@@ -253,6 +255,19 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     types' own ranges (9 and 5 for a marine).
 
     `reward_only_positive`: SMACv2's reward; see "Rewards".
+
+    `spawn`: where the armies start.
+
+    | Spawn                | The armies start                                                   |
+    |----------------------|--------------------------------------------------------------------|
+    | `"ends"`             | at opposite ends of a line through the centre, each unit within 1 of its army's point |
+    | `"refil"`            | likewise, all units of a type around one point, as in REFIL        |
+    | `"smax"`             | as in SMAX: at a quarter and three quarters of the map, within 2   |
+    | `"surround_reflect"` | one surrounded by the other, or each other's mirror images, as in SMAX's `smacv2` scenarios |
+    | `"smacv2"`           | likewise, as in SMACv2: only the allies are surrounded             |
+
+    `walls_kill` (`smax` only): whether units that touch the map's edge die. None = only with
+    `spawn="smax"`, as in SMAX itself; every move is allowed then.
 
     `team_frame`: rotates or reflects the map of each battle so that the team starts between west
     and north-west of the centre. "East" and "north" above, and the moves, then refer to the

@@ -14,6 +14,7 @@ from ..task_names import readable_by
 from .battles import Backend, Battles
 from .sc2.backend import SC2
 from .smax.backend import SMAX
+from .spawn import SPAWNS
 from .tasks import MOST_UNITS, Task, parse_tasks, tasks_by_word
 from .team_frame import wrap_in_team_frame
 from .team_view import MEDIVAC
@@ -55,6 +56,9 @@ class EnvSettings(Settings):
         False,
         description="SMACv2's reward: a step in which the enemies regain health and shield gives "
         "0 at least; false: what they regain counts against, so that the best return is 20",
+    )
+    spawn: Annotated[str, one_of(SPAWNS)] = Field(
+        "ends", description="the rule that places the armies at the start of a battle"
     )
     team_frame: bool = Field(
         False,
@@ -157,6 +161,7 @@ class EnvSettings(Settings):
             self.ally_slots,
             self.enemy_slots,
             self.uniform_ranges,
+            self.spawn,
             self.backend_settings,
         )
         return wrap_in_team_frame(battles) if self.team_frame else battles

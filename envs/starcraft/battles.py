@@ -97,6 +97,7 @@ class MakeBattles(Protocol):
         max_allies: int,
         max_enemies: int,
         uniform_ranges: bool,
+        spawn: str,
         settings: Any,
         /,
     ) -> Battles:
@@ -107,6 +108,7 @@ class MakeBattles(Protocol):
             max_allies: Number of ally slots, A.
             max_enemies: Number of enemy slots, F.
             uniform_ranges: SMAC's sight range 9 and shooting range 6 for every unit type.
+            spawn: Where the armies start; a row of ``envs.starcraft.spawn.SPAWNS``.
             settings: The backend's own settings.
 
         Raises:

@@ -25,7 +25,9 @@ Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
 SUPERSAMPLING = 3  # draws this many times larger, then shrinks the picture: smooth edges
-MIDDLE = 9.5  # map units from the centre to the side of the view; the armies start within 8
+MIDDLE = (
+    9.5  # map units from the centre to the side of the view; armies at both ends start within 8
+)
 WHOLE_MAP = HALF_MAP + 1.0
 LINES_IN_HEADER = 4.4  # the header's height in lines of text
 LINES_IN_WIDTH = 36.0  # the picture's width in heights of a line

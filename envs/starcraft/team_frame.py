@@ -35,7 +35,9 @@ def starts_in_team_frame(centre: FloatArray) -> bool:
         centre: [2] the allies' centre of mass, from the map's centre.
     """
     along = (SYMMETRIES @ centre) @ _START
-    return bool(centre @ _START >= along.max() - _ROUNDING * np.linalg.norm(centre))
+    return bool(
+        centre @ _START >= along.max() - _ROUNDING * max(float(np.linalg.norm(centre)), 1.0)
+    )
 
 
 class TeamFrame:

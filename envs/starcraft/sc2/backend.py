@@ -18,9 +18,12 @@ def _make_battles(
     max_allies: int,
     max_enemies: int,
     uniform_ranges: bool,
+    spawn: str,
     settings: GameSettings,
 ) -> Battles:
-    return _module().Sc2Battles(num_battles, max_allies, max_enemies, uniform_ranges, settings)
+    return _module().Sc2Battles(
+        num_battles, max_allies, max_enemies, uniform_ranges, spawn, settings
+    )
 
 
 def _check_machine(settings: GameSettings) -> None:

@@ -47,6 +47,7 @@ class Sc2Battles:
         max_enemies: Number of enemy slots, F.
         uniform_ranges: SMAC's sight range 9 and shooting range 6 for every unit type, instead
             of the types' own.
+        spawn: Where the armies start; a row of ``envs.starcraft.spawn.SPAWNS``.
         settings: The settings of each game.
 
     Raises:
@@ -59,6 +60,7 @@ class Sc2Battles:
         max_allies: int,
         max_enemies: int,
         uniform_ranges: bool,
+        spawn: str,
         settings: GameSettings,
     ) -> None:
         self.num_battles = num_battles
@@ -67,6 +69,7 @@ class Sc2Battles:
         self.failed = np.zeros(num_battles, bool)
         self.num_game_restarts = 0
         self.last_error: Exception | None = None
+        self._spawn = spawn
         self._settings = settings
         self._installation = find_installation(settings.game_version)
         if settings.save_replay_dir is not None:
@@ -90,7 +93,7 @@ class Sc2Battles:
         begin = []
         for battle, task, seed in zip(which.tolist(), tasks, seeds, strict=True):
             rng = np.random.default_rng(seed)
-            spawn = draw_spawn(task, self.max_allies, self.max_enemies, rng)
+            spawn = draw_spawn(task, self.max_allies, self.max_enemies, rng, self._spawn)
             row = units[battle : battle + 1]
             self._write_spawn(spawn, row)
             begin.append(self._begin(battle, spawn, int(rng.integers(2**32)), row[0]))

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from ....checks.settings import Settings
 from ..battles import Backend, Battles
 
 
 class SmaxSettings(Settings):
-    """SMAX has no settings of its own."""
+    """The settings that SMAX alone has."""
+
+    walls_kill: bool | None = Field(
+        None,
+        description="whether units that touch the map's edge die, as in SMAX itself; null = only "
+        "with spawn 'smax'",
+    )
 
 
 def _make_battles(
@@ -15,11 +23,13 @@ def _make_battles(
     max_allies: int,
     max_enemies: int,
     uniform_ranges: bool,
+    spawn: str,
     settings: SmaxSettings,
 ) -> Battles:
     from .battles import SmaxBattles
 
-    return SmaxBattles(num_battles, max_allies, max_enemies, uniform_ranges)
+    walls_kill = spawn == "smax" if settings.walls_kill is None else settings.walls_kill
+    return SmaxBattles(num_battles, max_allies, max_enemies, uniform_ranges, spawn, walls_kill)
 
 
 def _check_machine(settings: SmaxSettings) -> None:

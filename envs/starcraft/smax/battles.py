@@ -36,10 +36,18 @@ class SmaxBattles:
         max_enemies: Number of enemy slots, F.
         uniform_ranges: SMAC's sight range 9 and shooting range 6 for every unit type, instead
             of the types' own.
+        spawn: Where the armies start; a row of ``envs.starcraft.spawn.SPAWNS``.
+        walls_kill: Units that touch the map's edge die, as in SMAX itself, and may start beyond it.
     """
 
     def __init__(
-        self, num_battles: int, max_allies: int, max_enemies: int, uniform_ranges: bool = False
+        self,
+        num_battles: int,
+        max_allies: int,
+        max_enemies: int,
+        uniform_ranges: bool = False,
+        spawn: str = "ends",
+        walls_kill: bool = False,
     ) -> None:
         refuse_forked_child()
         self.num_battles = num_battles
@@ -48,7 +56,8 @@ class SmaxBattles:
         self.failed = np.zeros(num_battles, bool)  # no separate game process that could die
         self.num_game_restarts = 0
         self.last_error = None
-        self._program = smax_program(max_allies, max_enemies, uniform_ranges)
+        self._spawn = spawn
+        self._program = smax_program(max_allies, max_enemies, uniform_ranges, walls_kill)
         self._units = empty_units(num_battles, max_allies, max_enemies)
         self._keys, self._state = self._program.start(
             np.zeros(num_battles, np.uint32),
@@ -66,10 +75,11 @@ class SmaxBattles:
         is_reset = np.zeros(self.num_battles, bool)
         is_reset[which] = True
         battle_seed = np.zeros(self.num_battles, np.uint32)
+        slots, walls_kill = (self.max_allies, self.max_enemies), self._program.walls_kill
         for battle, task, seed in zip(which, tasks, seeds, strict=True):
-            check_fits(task, self.max_allies, self.max_enemies)
+            check_fits(task, *slots)
             rng = np.random.default_rng(seed)
-            spawn = draw_spawn(task, self.max_allies, self.max_enemies, rng)
+            spawn = draw_spawn(task, *slots, rng, self._spawn, beyond_edge=walls_kill)
             present[battle] = spawn.present
             unit_type[battle] = spawn.unit_type
             position[battle] = spawn.position

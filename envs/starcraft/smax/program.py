@@ -48,6 +48,7 @@ class SmaxProgram:
     Attributes:
         smax: JaxMARL's environment.
         smax_type: [9] SMAX's index of each of ``UNIT_TYPES``, -1 where SMAX has no such type.
+        walls_kill: Whether units that touch the map's edge die.
         max_health: Hit points by SMAX's type index, with a zero at the end for absent units.
         sight_range: Map units, likewise.
         attack_range: Map units, likewise.
@@ -56,12 +57,15 @@ class SmaxProgram:
         step: ``_step`` of N battles.
     """
 
-    def __init__(self, max_allies: int, max_enemies: int, uniform_ranges: bool) -> None:
+    def __init__(
+        self, max_allies: int, max_enemies: int, uniform_ranges: bool, walls_kill: bool
+    ) -> None:
         keep_compiled_programs()
-        self._arguments = max_allies, max_enemies, uniform_ranges
+        self._arguments = max_allies, max_enemies, uniform_ranges, walls_kill
         self.max_allies = max_allies
         self.max_enemies = max_enemies
-        self.smax = _make_smax(max_allies, max_enemies, uniform_ranges)
+        self.walls_kill = walls_kill
+        self.smax = _make_smax(max_allies, max_enemies, uniform_ranges, walls_kill)
         self.smax_type = np.array(
             [_smax_index(self.smax.unit_type_names, name) for name in UNIT_TYPES]
         )
@@ -135,8 +139,9 @@ class SmaxProgram:
         named = dict(zip(self.smax.agents, smax_actions, strict=True))
         _, state, *_ = self.smax.step_env(step_key, state, named)
         units = state.state
-        # SMAX pushes overlapping units apart after the moves, also across the map's edge.
-        units = replace(units, unit_positions=jnp.clip(units.unit_positions, 0.0, MAP_SIZE))
+        if not self.walls_kill:
+            # SMAX pushes overlapping units apart after the moves, also across the map's edge.
+            units = replace(units, unit_positions=jnp.clip(units.unit_positions, 0.0, MAP_SIZE))
         state = _strongly_typed(replace(state, state=units))
         periods = self.smax.unit_type_weapon_cooldowns[units.unit_types]
         cooldown = jnp.where(
@@ -161,18 +166,27 @@ class SmaxProgram:
     def _positions_and_moves(
         self, units: UnitState, present: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        """Positions from the map's centre [E, 2], and which moves stay inside the map [A, 4]."""
+        """Positions from the map's centre [E, 2], and which moves are possible [A, 4].
+
+        Moves have to stay inside the map. Where walls kill, all moves are possible, as in SMAX
+        itself, and a unit that was pushed over the edge is shown at the edge until it dies.
+        """
         allies = slice(self.max_allies)
         position = jnp.where(present[:, None], units.unit_positions - MAP_SIZE / 2, 0.0)
+        if self.walls_kill:
+            position = jnp.clip(position, -MAP_SIZE / 2, MAP_SIZE / 2)
+            return position, jnp.broadcast_to(present[allies, None], (self.max_allies, len(MOVES)))
         ahead = position[allies, None] + HALF_MOVE * jnp.array(MOVES)  # [A, 4, 2]
         inside = jnp.all(jnp.abs(ahead) <= MAP_SIZE / 2, axis=-1)
         return position, inside & present[allies, None]
 
 
 @cache
-def smax_program(max_allies: int, max_enemies: int, uniform_ranges: bool) -> SmaxProgram:
+def smax_program(
+    max_allies: int, max_enemies: int, uniform_ranges: bool, walls_kill: bool
+) -> SmaxProgram:
     """The program for these team sizes. A process traces and compiles it once."""
-    return SmaxProgram(max_allies, max_enemies, uniform_ranges)
+    return SmaxProgram(max_allies, max_enemies, uniform_ranges, walls_kill)
 
 
 def _strongly_typed(state: BattleState) -> BattleState:
@@ -180,7 +194,9 @@ def _strongly_typed(state: BattleState) -> BattleState:
     return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), state)
 
 
-def _make_smax(max_allies: int, max_enemies: int, uniform_ranges: bool) -> HeuristicEnemySMAX:
+def _make_smax(
+    max_allies: int, max_enemies: int, uniform_ranges: bool, walls_kill: bool
+) -> HeuristicEnemySMAX:
     with jax.default_device(battle_device()), default_numerics():
         stats = _unit_stats()
         if uniform_ranges:
@@ -188,7 +204,7 @@ def _make_smax(max_allies: int, max_enemies: int, uniform_ranges: bool) -> Heuri
             stats["unit_type_sight_ranges"] = UNIFORM_SIGHT_RANGE * ones
             stats["unit_type_attack_ranges"] = UNIFORM_ATTACK_RANGE * ones
         return HeuristicEnemySMAX(
-            num_allies=max_allies, num_enemies=max_enemies, walls_cause_death=False, **stats
+            num_allies=max_allies, num_enemies=max_enemies, walls_cause_death=walls_kill, **stats
         )
 
 

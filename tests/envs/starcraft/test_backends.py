@@ -62,6 +62,9 @@ def test_slots_are_what_the_tasks_need_or_more(
         ({"tasks": "3-8sz", "max_allies": 7}, ["max_allies: the tasks need 8 slots, found 7"]),
         ({"backend": "smac"}, ["env_config.backend", "did you mean 'smax'?"]),
         ({"backend": None}, ["env_config.backend: expected str, found None"]),
+        ({"spawn": "end"}, ["env_config.spawn", "'end'", "did you mean 'ends'?"]),
+        ({"backend": "sc2", "walls_kill": True}, ["walls_kill: only backend 'smax' has"]),
+        ({"walls_kill": 1}, ["env_config.walls_kill: expected bool", "found 1"]),
         ({"max_allies": 5}, ["env_config.max_allies: the tasks need 6 slots, found 5"]),
         ({"max_enemies": 5}, ["env_config.max_enemies: the tasks need 6 slots, found 5"]),
         ({"max_allies": 0}, ["env_config.max_allies: expected at least 1"]),
@@ -118,7 +121,7 @@ def test_the_settings_of_the_backend_stand_beside_the_common_ones() -> None:
     assert read.backend_settings == GameSettings(step_mul=11)
     assert read.time_limit_steps == 50
     assert set(EnvSettings.model_fields).isdisjoint(GameSettings.model_fields)
-    assert settings().backend_settings.key_names() == ()
+    assert settings().backend_settings.key_names() == ("walls_kill",)
     assert read != settings(backend="sc2", time_limit_steps=50)
     assert pickle.loads(pickle.dumps(read)) == read
 
@@ -166,7 +169,7 @@ def test_a_new_backend_is_a_row_of_the_table(monkeypatch: pytest.MonkeyPatch) ->
     assert read.backend_settings == BoardSettings(width=9)
     read.make_battles(2)
     read.check_machine()
-    assert made == [(2, 3, 3, False, BoardSettings(width=9)), BoardSettings(width=9)]
+    assert made == [(2, 3, 3, False, "ends", BoardSettings(width=9)), BoardSettings(width=9)]
     with pytest.raises(InputError, match=r"env_config\.width: expected at least 1, found 0"):
         settings(backend="board", tasks="3m", width=0)
     with pytest.raises(InputError, match="width: only backend 'board' has this setting"):

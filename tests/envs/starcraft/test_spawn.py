@@ -1,14 +1,39 @@
+import jax
 import numpy as np
 import pytest
+from jaxmarl.environments.smax.distributions import SurroundAndReflectPositionDistribution
+from native_smax import QUICK_TO_COMPILE
+from scipy.stats import ks_2samp
 
-from rllib_ptm.envs.starcraft.spawn import Spawn, draw_spawn
+from rllib_ptm.envs.starcraft.spawn import (
+    EDGE_MARGIN,
+    SPAWNS,
+    SPIRAL_SPACING,
+    Spawn,
+    draw_spawn,
+)
 from rllib_ptm.envs.starcraft.tasks import Composition, Fixed, Task, parse_task
 from rllib_ptm.envs.starcraft.units import FloatArray
 
 
-def spawns(name: str, slots: int, number: int) -> list[Spawn]:
+def spawns(name: str, slots: int, number: int, rule: str = "ends") -> list[Spawn]:
     task = parse_task(name)
-    return [draw_spawn(task, slots, slots, np.random.default_rng(seed)) for seed in range(number)]
+    return [
+        draw_spawn(task, slots, slots, np.random.default_rng(seed), rule) for seed in range(number)
+    ]
+
+
+def armies(
+    name: str, rule: str, number: int, beyond_edge: bool = False
+) -> list[tuple[FloatArray, FloatArray]]:
+    """The positions of both armies in each of several battles."""
+    task = parse_task(name)
+    size = task.max_allies, task.max_enemies
+    drawn = [
+        draw_spawn(task, *size, np.random.default_rng(seed), rule, beyond_edge=beyond_edge)
+        for seed in range(number)
+    ]
+    return [(d.position[: size[0]], d.position[size[0] :]) for d in drawn]
 
 
 def army_points(spawn: Spawn, slots: int) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -77,3 +102,95 @@ def test_an_equal_seed_gives_an_equal_spawn() -> None:
     np.testing.assert_array_equal(first.position, again.position)
     np.testing.assert_array_equal(first.present, again.present)
     assert not np.array_equal(first.position, other.position)
+
+
+def test_battles_of_earlier_versions_start_as_before() -> None:
+    spawn = draw_spawn(parse_task("2m_vs_3m"), 3, 3, np.random.default_rng(0))
+    expected = [
+        (-3.738603, -5.094164),
+        (0.0, 0.0),
+        (-5.531059, -4.680894),
+        (3.569591, 6.022244),
+        (5.434258, 5.939142),
+        (5.023107, 5.394685),
+    ]
+    np.testing.assert_allclose(spawn.position, expected, atol=1e-5)
+
+
+def test_smaxs_armies_stand_at_a_quarter_and_three_quarters_of_the_map() -> None:
+    for spawn in spawns("400m", 400, 5, "smax"):
+        ally_point, enemy_point, sides = army_points(spawn, 400)
+        np.testing.assert_allclose(ally_point, (-8.0, 0.0), atol=0.1)
+        np.testing.assert_allclose(enemy_point, (8.0, 0.0), atol=0.1)
+        assert (sides <= 4.0).all()
+        assert (sides > 3.8).all()
+
+
+def features(allies: FloatArray, enemies: FloatArray) -> list[float]:
+    """Numbers that tell how two armies stand, whatever their order."""
+    apart = np.linalg.norm(allies[:, None] - enemies, axis=-1)
+    mirrored = np.linalg.norm(allies[:, None] * [-1, 1] - enemies, axis=-1)
+    return [
+        *np.concatenate([allies.mean(0), enemies.mean(0), allies.std(0), enemies.std(0)]),
+        apart.min(),
+        apart.mean(),
+        float(np.linalg.norm(allies, axis=-1).max()),
+        float(np.linalg.norm(enemies, axis=-1).max()),
+        float((mirrored.min(-1) < 1e-4).mean()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("allies", "enemies"), [(2, 4), pytest.param(4, 2, marks=pytest.mark.slow)]
+)
+def test_surround_reflect_places_units_as_smax_does(allies: int, enemies: int) -> None:
+    number = 800
+    smax = SurroundAndReflectPositionDistribution(allies, enemies, 32, 32)
+    keys = jax.random.split(jax.random.PRNGKey(0), number)
+    native = (
+        np.asarray(jax.jit(jax.vmap(smax.generate), compiler_options=QUICK_TO_COMPILE)(keys)) - 16.0
+    )
+    theirs = [features(drawn[:allies], drawn[allies:]) for drawn in native]
+    drawn = armies(f"{allies}m_vs_{enemies}m", "surround_reflect", number, beyond_edge=True)
+    for one, other in zip(
+        np.transpose([features(*d) for d in drawn]), np.transpose(theirs), strict=True
+    ):
+        assert ks_2samp(one, other, method="asymp").pvalue > 1e-4
+
+
+def test_smacv2_surrounds_the_allies_only_and_leaves_the_middle_free() -> None:
+    surrounded = 0
+    for allies, enemies in armies("6m_vs_7m", "smacv2", 400):
+        if np.abs(allies).max() > 2.0:  # reflected
+            assert (allies[:, 0] <= -1.0).all()
+            assert (enemies[:, 0] >= 0.0).all()
+            continue
+        surrounded += 1
+        assert np.abs(enemies).min() > 2.0 - 3 * SPIRAL_SPACING
+        groups = {tuple(np.sign(enemy)) for enemy in enemies.tolist()}
+        assert 1 <= len(groups) <= 4
+    assert 150 < surrounded < 250
+
+
+def test_refil_jitters_all_units_of_a_type_together() -> None:
+    task = parse_task("1s6z")
+    shapes, offsets = [], []
+    for seed in range(200):
+        drawn = draw_spawn(task, 7, 7, np.random.default_rng(seed), "refil")
+        is_zealot = drawn.unit_type[:7] == max(task.ally_types)
+        zealots, (stalker,) = drawn.position[:7][is_zealot], drawn.position[:7][~is_zealot]
+        shapes.append(np.sort(np.linalg.norm(zealots[:, None] - zealots, axis=-1).ravel()))
+        offsets.append(zealots.mean(0) - stalker)
+    np.testing.assert_allclose(shapes, shapes[:1] * 200, atol=1e-5)
+    assert shapes[0][6] > 0.5 * SPIRAL_SPACING  # they do not stand on each other
+    # The difference of two jitters of at most 1, and the spiral's centre of mass.
+    assert 1.5 < np.abs(offsets).max() < 2.0 + SPIRAL_SPACING
+
+
+@pytest.mark.parametrize("rule", SPAWNS)
+def test_every_spawn_puts_units_on_the_map_at_points_of_their_own(rule: str) -> None:
+    for seed in range(300):
+        spawn = draw_spawn(parse_task("3s5z_vs_3s6z"), 10, 11, np.random.default_rng(seed), rule)
+        assert (np.abs(spawn.position) <= 16.0 - EDGE_MARGIN).all()
+        assert len(np.unique(spawn.position[spawn.present], axis=0)) == 17
+        assert not spawn.position[~spawn.present].any()

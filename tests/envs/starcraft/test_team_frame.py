@@ -9,6 +9,7 @@ from situations import start
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.battles import Resumable
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
+from rllib_ptm.envs.starcraft.spawn import SPAWNS
 from rllib_ptm.envs.starcraft.symmetry import (
     INVERSE,
     SYMMETRIES,
@@ -16,7 +17,7 @@ from rllib_ptm.envs.starcraft.symmetry import (
     transform_units,
 )
 from rllib_ptm.envs.starcraft.tasks import parse_task
-from rllib_ptm.envs.starcraft.team_frame import TeamFrame
+from rllib_ptm.envs.starcraft.team_frame import TeamFrame, starts_in_team_frame
 from rllib_ptm.envs.starcraft.team_view import (
     FIRST_ATTACK,
     FIRST_MOVE,
@@ -31,9 +32,9 @@ ALL = np.arange(len(SYMMETRIES))
 COMPASS = np.array([[0, 1], [0, -1], [1, 0], [-1, 0]])  # north, south, east, west
 
 
-def framed(num_battles: int, first_seed: int = 0) -> tuple[TeamFrame, Units]:
-    battles = TeamFrame(SmaxBattles(num_battles, 11, 11))
-    seeds = range(first_seed, first_seed + num_battles)
+def framed(num_battles: int, spawn: str = "ends") -> tuple[TeamFrame, Units]:
+    battles = TeamFrame(SmaxBattles(num_battles, 11, 11, spawn=spawn))
+    seeds = range(num_battles)
     tasks = [parse_task("5m_vs_6m")] * num_battles
     return battles, battles.reset(np.arange(num_battles), tasks, seeds)
 
@@ -107,6 +108,17 @@ def test_every_battle_starts_between_west_and_north_west() -> None:
     assert (angle >= 135.0).all()
     assert (angle <= 180.0).all()
     assert np.ptp(angle) > 40.0  # within the sector the angle is random
+
+
+@pytest.mark.parametrize("spawn", SPAWNS)
+def test_a_team_that_starts_anywhere_is_turned_too(spawn: str) -> None:
+    _, units = framed(64, spawn)
+    angle = ally_angle(units)
+    assert (angle >= 135.0 - 1e-3).all()
+    assert (angle <= 180.0).all()
+    centres = units.position[:, :11].sum(1) / 5
+    assert all(starts_in_team_frame(centre) for centre in centres)
+    assert (np.abs(units.position) <= 16.0).all()
 
 
 def test_the_enemies_stand_opposite_in_the_team_frame() -> None:
