@@ -22,9 +22,10 @@ from rllib_ptm.envs.starcraft.tasks import parse_task
 from rllib_ptm.envs.starcraft.team_view import FIRST_MOVE, NO_OP, team_view
 from rllib_ptm.envs.starcraft.units import Units
 
-SMALL_SCENARIOS = ("3m", "5m_vs_6m", "smacv2_5_units")
+SMALL_SCENARIOS = ("5m_vs_6m", "smacv2_5_units")
 SCENARIOS = (
     *SMALL_SCENARIOS,
+    "3m",
     "2s3z",
     "25m",
     "3s5z",
