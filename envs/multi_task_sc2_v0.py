@@ -194,24 +194,29 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     | 6 + k  | attack the enemy in slot k                      | if it is alive and within range; a medivac only by marines, stalkers and hydralisks |
     | 6 + k  | a medivac: heal the ally in slot k              | if it is alive, within range and biological |
 
-    An action that is not allowed has no effect.
+    An action that is not allowed has no effect. "Within range" is nearer than the attack range; on
+    StarCraft II also at exactly that range, as in SMAC. The page docs/starcraft-rules.md lists how
+    the rules differ from those of SMAC, SMACv2 and REFIL.
 
     ### Rewards
 
     Every agent gets the team's reward, including the step in which it dies: what the enemies'
     health and shield lose, 10 for each kill and 200 for the win. What they regain counts against
-    it, and medivacs that the last step leaves alone count as killed. The sum is scaled per task, so
-    that a battle that is won returns 20, and no battle more.
+    it, and medivacs that are left over when the battle is won count as killed. The sum is scaled
+    for each battle's enemies, so that a battle that is won returns 20, and no battle more.
 
     With `reward_only_positive=True` a step in which the enemies regain more than they lose gives 0,
-    and medivacs that are left alone give nothing (SMACv2's reward). The return can then be larger
-    or smaller.
+    and medivacs that are left over give nothing (SMACv2's reward). A won battle can then return
+    more or less than 20.
 
     ### Ends
 
-    An agent terminates in the step in which its unit dies. All agents terminate when an army is
-    dead or has only medivacs left. If both armies are, the battle is not won. At the time limit the living agents are truncated, and the battle counts as not won. The
-    same happens if the game process dies (`sc2` only); the next `reset` starts a new one.
+    An agent terminates in the step in which its unit dies. All agents terminate when an army has
+    no unit left that can fight: it is dead, or only medivacs are left. If that happens to both
+    armies at once, the battle is not won. At the time limit the living agents are truncated, and
+    the battle counts as not won. The same happens if the game process dies (`sc2` only); the next
+    `reset` starts a new one.
+
     `infos[agent]` holds the name of the `task`, its `composition` and, once the battle is over,
     whether it was `won` and the same as a number, `is_success`, 0 or 1. The composition of a family
     says what was drawn, such as `2s1z`; that of another task is the task's name.
@@ -254,7 +259,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     `uniform_ranges`: SMAC's sight range 9 and shooting range 6 for all unit types, instead of the
     types' own ranges (9 and 5 for a marine).
 
-    `reward_only_positive`: SMACv2's reward; see "Rewards".
+    `reward_only_positive`: SMACv2's reward; see "Rewards" above.
 
     `spawn`: where the armies start.
 
