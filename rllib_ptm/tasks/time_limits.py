@@ -88,7 +88,7 @@ def new_warnings(limits: TimeLimits, game: TeamGame) -> dict[str, str]:
     lines = {}
     for task, share in limits.take_new().items():
         remedy = (
-            f"raise {game.time_limit(task)}"
+            f"if its episodes need longer, raise {game.time_limit(task)}"
             if isinstance(game, TimeLimited)
             else f"environment {game.name!r} ends them by a limit of its own"
         )

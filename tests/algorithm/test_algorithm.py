@@ -367,8 +367,8 @@ def test_a_task_that_cannot_be_decided_in_its_limit_is_warned_of_once(
     assert shares["1s"] == 1.0
     assert shares["1m_vs_3m"] < 0.5
     line = (
-        "task '1s': 100 % of its last 100 training episodes ended by the time limit; raise "
-        "env_config.time_limit_steps (now 16)"
+        "task '1s': 100 % of its last 100 training episodes ended by the time limit; if its "
+        "episodes need longer, raise env_config.time_limit_steps (now 16)"
     )
     assert warned == [{"1s": line}]
     assert caplog.messages.count(line) == 1

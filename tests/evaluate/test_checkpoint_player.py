@@ -106,6 +106,39 @@ def test_several_checkpoints_play_the_same_battles(
     assert "minus A" in printed
 
 
+@pytest.mark.parametrize("heads", [["slot"], ["entity", "slot"]])
+def test_results_by_composition(
+    checkpoints: dict[str, pathlib.Path],
+    heads: list[str],
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["evaluate", *(str(checkpoints[head]) for head in heads), "--by", "composition"]
+    words += ["--tasks", "2-4m,3m_vs_2m", "--episodes", "12", "--out", str(tmp_path / "x.json")]
+    assert main(words) == 0
+    records = json.loads((tmp_path / "x.json").read_text())
+    names = [("2-4m", ""), ("2-4m", "2m"), ("2-4m", "3m"), ("2-4m", "4m")]
+    names += [("3m_vs_2m", ""), ("3m_vs_2m", "3m_vs_2m")]
+    for head in heads:
+        own = [r for r in records if r.get("checkpoint") in (None, str(checkpoints[head]))]
+        rows = {(r["task"], r["composition"]): r for r in own if r["task"] != "mean"}
+        assert list(rows) == names
+        whole, *parts = list(rows.values())[:4]
+        for key in ("episodes", "wins"):
+            assert sum(part[key] for part in parts) == whole[key]
+        for key in ("win_rate", "return_mean", "length_mean", "truncated_share"):
+            total = sum(part[key] * part["episodes"] for part in parts)
+            assert total / 12 == pytest.approx(whole[key])
+        if head != heads[0]:  # each composition is paired with itself
+            for name, row in rows.items():
+                first = next(r for r in records if (r["task"], r["composition"]) == name)
+                assert row["episodes"] == first["episodes"]
+                assert row["difference"] == pytest.approx(row["win_rate"] - first["win_rate"])
+    shown = capsys.readouterr().out
+    assert all(re.search(rf"│   {name} +│", shown) for name in ("2m", "3m", "4m"))
+    assert "  3m_vs_2m" not in shown  # a fixed task has one row
+
+
 def test_all_play_by_the_rules_of_the_first_and_on_slots_for_all(
     checkpoints: dict[str, pathlib.Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,8 @@ from starcraft_game import starcraft
 from rllib_ptm.environment.contract import TeamGame
 from rllib_ptm.tasks.time_limits import TimeLimits, new_warnings
 
+RAISE = "if its episodes need longer, raise env_config.time_limit_steps"
+
 
 def test_the_share_is_that_of_the_last_episodes() -> None:
     limits = TimeLimits(["a", "b"], window_episodes=4)
@@ -68,8 +70,8 @@ class Own:
 @pytest.mark.parametrize(
     ("game", "remedy"),
     [
-        (starcraft("3z"), "raise env_config.time_limit_steps (now auto: 100 steps)"),
-        (starcraft("3z", time_limit_steps=50), "raise env_config.time_limit_steps (now 50)"),
+        (starcraft("3z"), f"{RAISE} (now auto: 100 steps)"),
+        (starcraft("3z", time_limit_steps=50), f"{RAISE} (now 50)"),
         (Own(), "environment 'lake' ends them by a limit of its own"),
     ],
 )

@@ -106,6 +106,22 @@ def test_any_tasks_of_it_with_results_and_a_film(
         assert film.n_frames > 5  # type: ignore[attr-defined]
 
 
+def test_only_tasks_that_draw_something_have_compositions(
+    checkpoints: dict[str, Path], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(checkpoints["theirs"]), "--env", "lake:make_env"]
+    line = refused([*words, "--by", "composition"], capsys)
+    assert line == (
+        "rllib: --by composition: environment 'lake:make_env' has no compositions; its results "
+        "are by task"
+    )
+    line = refused([*words, "--by", "compositions"], capsys)
+    assert line == (
+        "rllib: --by: 'compositions' is unknown; did you mean 'composition'? legal: composition, "
+        "task"
+    )
+
+
 def test_several_play_in_the_environment_that_is_named(
     checkpoints: dict[str, Path], folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

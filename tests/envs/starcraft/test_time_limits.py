@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from situations import SLOTS, put
 from starcraft_game import starcraft
 
-from rllib_ptm.environment.starcraft import ResumableTeams
+from rllib_ptm.environment.starcraft import ResumableTeams, StarCraftGame
 from rllib_ptm.envs import multi_task_sc2_v0
 from rllib_ptm.envs.starcraft.backends import BACKENDS, EnvSettings
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
@@ -70,6 +71,17 @@ def test_a_familys_limit_is_its_longest(family: str, rule: str) -> None:
     limits = {time_limit(parse_task(c.name), rule): c.name for c, _ in task.compositions()}
     own = {k: name for k, name in limits.items() if rule != "smac" or name not in SMAC_STEPS}
     assert max(own) <= time_limit(task, rule)
+
+
+@pytest.mark.parametrize(
+    ("rule", "steps"), [("auto", "auto: 160 steps"), ("smac", "smac: 120 steps"), (70, "70")]
+)
+def test_a_policy_keeps_the_rule_in_other_tasks(rule: str | int, steps: str) -> None:
+    trained = starcraft("5m_vs_6m", time_limit_steps=rule)
+    saved = StarCraftGame.read(json.loads(json.dumps(trained.plain())))
+    assert saved.plain() == trained.plain()
+    other = saved.with_settings({"tasks": "2s3z"})
+    assert other.time_limit("2s3z") == f"env_config.time_limit_steps (now {steps})"
 
 
 def test_a_limit_is_a_game_time_on_every_backend() -> None:
