@@ -17,7 +17,7 @@ class GameSettings(Settings):
     """How each game is run; keys of ``env_config`` where the backend is ``sc2``."""
 
     game_version: str | None = Field(
-        None, description="such as 4.10; null = the newest installed version"
+        None, description='such as "4.10", in quotes; null = the newest installed version'
     )
     difficulty: Annotated[str, one_of(DIFFICULTIES)] = Field(
         "7",
