@@ -38,6 +38,7 @@ _LEARNER_COLUMNS: Mapping[str, str] = {
 }
 _BAR_WIDTH = 24
 _PANEL_WIDTH = 88
+_MOST_TASKS = 16  # of more tasks, those that are won least are shown: a terminal has few rows
 
 
 def live_table(trials: Iterable[TrialProgress], notice: str = "") -> RenderableType:
@@ -103,18 +104,27 @@ def _tasks(trial: TrialProgress) -> Table:
     win_rates, priorities = trial.numbers_under(WIN_RATE_PATH), trial.numbers_under(PRIORITY_PATH)
     truncated = trial.numbers_under(TRUNCATED_SHARE_PATH)
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column("task", no_wrap=True)
+    table.add_column("task", overflow="fold")
     table.add_column("win rate", justify="right")
     table.add_column("", width=_BAR_WIDTH)
     table.add_column("timeout", justify="right")
     table.add_column("priority", justify="right")
-    for task in {**win_rates, **priorities}:
-        rate = win_rates.get(task)
+    tasks, others = _least_won({**dict.fromkeys(priorities), **win_rates})
+    for task, rate in tasks.items():
         cells = _percent(truncated.get(task)), _decimal(priorities.get(task))
         table.add_row(task, _percent(rate), _bar(rate), *cells)
+    if others:
+        table.add_row(f"{others} won more", style="dim")
     mean = trial.number(WIN_RATE_MEAN_PATH)
     table.add_row("mean", _percent(mean), _bar(mean), "", "", style="bold")
     return table
+
+
+def _least_won(rates: Mapping[str, float | None]) -> tuple[dict[str, float | None], int]:
+    """The tasks that are won least, in the order of all, and how many others there are."""
+    ranked = sorted(rates, key=lambda task: rates[task] or 0.0)
+    shown = set(ranked[:_MOST_TASKS])
+    return {task: rates[task] for task in rates if task in shown}, len(ranked) - len(shown)
 
 
 def _learner(trial: TrialProgress) -> RenderableType:
@@ -137,8 +147,9 @@ def _bar(rate: float | None) -> ProgressBar:
 
 def plain_line(trial: TrialProgress) -> str:
     """One line of a log, without escape codes."""
-    rates = trial.numbers_under(WIN_RATE_PATH)
+    rates, others = _least_won(trial.numbers_under(WIN_RATE_PATH))
     tasks = ", ".join(f"{task} {_percent(rate)}" for task, rate in rates.items())
+    tasks += f", {others} won more" if others else ""
     failures = _failures(trial)
     return (
         f"[{clock_text(trial.clock() - trial.started)}] {trial.name}: "

@@ -14,6 +14,7 @@ from rich.console import Console
 from rllib_ptm.cli.run.live_display import LiveDisplay
 from rllib_ptm.cli.show.live_table import live_table, plain_line
 from rllib_ptm.cli.show.trial_progress import TrialProgress, clock_text
+from rllib_ptm.envs.starcraft.tasks import TASK_SETS
 
 
 class Clock:
@@ -190,3 +191,29 @@ def test_a_log_gets_one_plain_line() -> None:
         "[00:40] quick: iteration 10, 10,000 env steps, 250 steps/s, "
         "win rate 38 % (5m_vs_5m 50 %, 5m_vs_6m 25 %), left about 00:40"
     )
+
+
+def test_of_many_tasks_those_that_are_won_least_are_shown() -> None:
+    progress, _ = trained({"training_iteration": 20}, 1)
+    names = TASK_SETS["refil_3-8sz"]
+    for number, task in enumerate(names):
+        progress.latest[f"env_runners/win_rate/{task}"] = 0.9 - 0.02 * number
+        progress.latest[f"priorities/{task}"] = 1 / len(names)
+    text, line = drawn([progress], width=80), plain_line(progress)
+    assert "25 won more" in text  # the 39 tasks, and the two of the trial
+    assert "mean" in text
+    assert len(text.splitlines()) < 35
+    assert "8z 14 %, 25 won more)" in line
+    assert "3s " not in line
+    assert line.count("%") == 1 + 16
+
+
+def test_long_names_take_no_room_from_the_numbers() -> None:
+    progress, _ = trained({"training_iteration": 20}, 1)
+    progress.latest["env_runners/win_rate/smacv2_protoss_20_vs_23"] = 0.125
+    progress.latest["priorities/smacv2_protoss_20_vs_23"] = 0.375
+    text = drawn([progress], width=80)
+    assert "12 %" in text
+    assert "0.38" in text
+    assert "priority" in text
+    assert "\u2026" not in text
