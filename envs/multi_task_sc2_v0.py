@@ -409,7 +409,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
             gymnasium.logger.warn("render() shows nothing: the environment has no render_mode.")
             return None
         units, task = self._battle()
-        image = picture(units, task.name)
+        image = picture(units, task.title_of(units))
         if self.render_mode == "rgb_array":
             return image
         if self._window is None:

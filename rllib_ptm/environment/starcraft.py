@@ -186,7 +186,8 @@ class StarCraftGame:
     def pictures(self, records: Sequence[Record], task: str) -> list[npt.NDArray[np.uint8]]:
         """A picture of each record of a battle; see ``contract.Pictured``."""
         steps = [Units(**record) for record in records]
-        return [np.asarray(frame) for frame in video_frames(steps, task, _PICTURE_WIDTH)]
+        title = parse_task(task).title_of(steps[0])
+        return [np.asarray(frame) for frame in video_frames(steps, title, _PICTURE_WIDTH)]
 
     def time_limit(self, task: str) -> str:
         """See ``contract.TimeLimited``."""

@@ -186,6 +186,10 @@ class Task:
         """
         return Composition.of(battle).name if self.is_family else self.name
 
+    def title_of(self, battle: Units) -> str:
+        """What stands above a picture of one of its battles: a family's composition, too."""
+        return f"{self.name}: {self.composition_of(battle)}" if self.is_family else self.name
+
     def draw(self, rng: np.random.Generator) -> Composition:
         """Draws the composition of a battle. A task that is no family draws nothing."""
         return self.armies.draw(rng)

@@ -21,6 +21,7 @@ from rllib_ptm.envs.starcraft.tasks import (
     parse_tasks,
 )
 from rllib_ptm.envs.starcraft.tasks.letters import TYPE_OF_LETTER
+from rllib_ptm.envs.starcraft.units import Units
 
 Counts = tuple[tuple[str, int], ...]  # the letters of an army and how many of each
 MARINE = TYPE_OF_LETTER["m"]
@@ -260,6 +261,11 @@ def test_training_learns_the_composition_from_the_record() -> None:
         record = game.make(6).reset(np.arange(6), played, range(6))
         rows = [{key: array[n] for key, array in record.items()} for n in range(6)]
         names.append([game.composition(row, task) for row, task in zip(rows, played, strict=True)])
+        titles = [
+            parse_task(task).title_of(Units(**row)) for row, task in zip(rows, played, strict=True)
+        ]
+        assert titles[:5] == [f"2-3sz: {name}" for name in names[-1][:5]]
+        assert titles[5] == "2m_vs_3m"
     assert names[0] == names[1]
     assert names[0][5] == "2m_vs_3m"
     assert set(names[0][:5]) <= set(names_and_probabilities("2-3sz"))
