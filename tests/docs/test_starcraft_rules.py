@@ -15,6 +15,12 @@ from rllib_ptm.envs.starcraft.backends import BACKENDS, EnvSettings
 
 PAGE = Path(__file__).parents[2] / "docs/starcraft-rules.md"
 
+# Keys that change no rule of a battle.
+NO_RULES = {
+    *("tasks", "backend", "max_allies", "max_enemies", "save_replay_dir", "game_version"),
+    *("start_time_limit_s", "request_time_limit_s", "restart_after_episodes"),
+}
+
 
 def tables() -> list[list[list[str]]]:
     """The cells of the page's tables, without the headings of the columns."""
@@ -48,6 +54,12 @@ def test_every_key_of_the_page_can_be_set(key: str) -> None:
             read_settings(settings, {**values, **backend}, "env_config")
             return
     raise AssertionError(f"no key of an environment: {key}")
+
+
+def test_every_key_that_changes_a_rule_is_on_the_page() -> None:
+    page = PAGE.read_text()
+    rules = {*EnvSettings.key_names()} - NO_RULES
+    assert {key for key in rules if f"`{key}" not in page} == set()
 
 
 def test_every_difference_that_the_comparison_knows_is_a_row() -> None:
