@@ -26,18 +26,23 @@ def foreign_python() -> Path:
     folder = cache / "rllib_ptm_tests" / "-".join((version, *PACKAGES)).replace("==", "-")
     python, complete = folder / "bin" / "python", folder / "complete"
     if not complete.exists():
-        for command in (
-            [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [str(python), "-m", "pip", "install", "--quiet", *PACKAGES],
-        ):
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
-            )
-            if done.returncode:
-                why = (done.stderr or done.stdout).strip().splitlines()[-1]
-                pytest.skip(f"cannot install {' and '.join(PACKAGES)}: {why}")
+        _install([sys.executable, "-m", "venv", "--clear", str(folder)])
+        _install([str(python), "-m", "pip", "install", "--quiet", *PACKAGES])
         complete.touch()
     return python
+
+
+def _install(command: list[str]) -> None:
+    """Runs a command that installs something. Skips the test if it fails."""
+    try:
+        subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=True)
+    except subprocess.TimeoutExpired:
+        why = f"no end within {INSTALL_SECONDS} s"
+    except subprocess.CalledProcessError as error:
+        why = (error.stderr or error.stdout).strip().splitlines()[-1]
+    else:
+        return
+    pytest.skip(f"cannot install {' and '.join(PACKAGES)}: {why}")
 
 
 def run(script: str, *arguments: str, game: Path) -> Any:
