@@ -33,6 +33,17 @@ def command_line() -> argparse.ArgumentParser:
     return parser
 
 
+FATAL = """\
+Fatal error encountered!
+Backtrace:
+SC2_x64[0x653068]
+SC2_x64[0x653aa0]
+Error failure: 'e_errorIdDamagedRepairable'
+Error details: "AppErrors.txt"
+{}
+Error description: 'AppErrors.txt'"""
+
+
 def main(executable: str) -> None:
     """Parses the command line and answers requests."""
     arguments = command_line().parse_args()
@@ -55,23 +66,17 @@ def main(executable: str) -> None:
 
 
 def _check_data(folder: Path, base_build: int, data_version: str | None) -> None:
-    """Ends, as the game does, if the game's data are not those of its build.
+    """Ends, as the game does, if it does not find the data of its build.
 
     Without a data version, they are those of the build that ``.build.info`` names.
     """
-    if data_version is None:
-        found = (folder / BUILD_INFO).read_text().rstrip().rpartition(".")[2]
-        is_right = found == str(base_build)
+    info = folder / BUILD_INFO
+    if data_version is not None:
+        known = BUILDS.get(base_build)
+        found, wanted = data_version, known.data_version if known else data_version
+    elif info.is_file():
+        found, wanted = info.read_text().rstrip().rpartition(".")[2], str(base_build)
     else:
-        found = data_version
-        is_right = base_build not in BUILDS or found == BUILDS[base_build].data_version
-    if not is_right:
-        sys.exit(
-            "Fatal error encountered!\nBacktrace:\nSC2_x64[0x653068]\nSC2_x64[0x653aa0]\n"
-            "Error failure: 'e_errorIdDamagedRepairable'\nError details: '\"AppErrors.txt\"\n"
-            f'NGDP:"B{found}" != Exe:"B{base_build}"\'\nError description: \'AppErrors.txt\''
-        )
-
-
-if __name__ == "__main__":
-    main(sys.argv[0])
+        sys.exit(FATAL.format("Error unique: '(NGDP:E_NOT_AVAILABLE)'"))
+    if found != wanted:
+        sys.exit(FATAL.format(f'NGDP:"B{found}" != Exe:"B{base_build}"'))

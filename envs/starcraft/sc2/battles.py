@@ -30,7 +30,8 @@ from .settings import GameSettings
 from .unit_types import ranges
 
 START_ATTEMPTS = 3
-WRONG_DATA = "NGDP"  # in the output of a game that found the data of another build
+# In the output of a game that found the data of another build, or none.
+OTHER_DATA, NO_DATA = "!= Exe", "NGDP"
 
 logger = logging.getLogger(__name__)
 
@@ -188,9 +189,11 @@ def _cannot_start(installation: Installation, error: GameError) -> InputError:
     by_hand = f"LD_LIBRARY_PATH={shlex.quote(str(installation.libraries))} {by_hand}"
     if isinstance(error, NotListeningError):
         remedy = "on a slow machine raise env_config.start_time_limit_s"
-    elif WRONG_DATA in str(error) and installation.labels:
+    elif OTHER_DATA in str(error) and installation.labels and not installation.data_version:
         names = " or ".join(map(repr, installation.labels))
         remedy = f"set env_config.game_version to {names}, so that it finds its own data"
+    elif NO_DATA in str(error):
+        remedy = "its data are missing: unpack it again, with the hidden file .build.info"
     else:
         remedy = "see what the game itself says"
     return InputError(f"StarCraft II does not start: {error}; {remedy}; by hand: {by_hand}")

@@ -14,9 +14,10 @@ from s2clientprotocol import sc2api_pb2 as sc_pb
 from sc2.versions import VERSIONS
 from sc2_standin import maps
 from sc2_standin.faults import provoke
-from sc2_standin.installation import BASE_BUILD, MAP, install
+from sc2_standin.installation import BASE_BUILD, BUILD_INFO, MAP, install
 
 from rllib_ptm.checks.errors import InputError
+from rllib_ptm.envs.starcraft.sc2 import battles as battles_module
 from rllib_ptm.envs.starcraft.sc2 import game as game_module
 from rllib_ptm.envs.starcraft.sc2 import game_process
 from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
@@ -54,22 +55,22 @@ def ask(battles: Sc2Battles, request: sc_pb.Request) -> sc_pb.Response:
     return answers[0]
 
 
-@pytest.mark.parametrize(("version", "build"), [("4.10", BASE_BUILD), ("4.10.0", BASE_BUILD)])
 def test_a_build_beside_another_one_starts_with_its_data_version(
-    make: MakeBattles, installation: Path, version: str, build: int
+    make: MakeBattles, installation: Path
 ) -> None:
     install(installation, base_build=OLDER)  # the data are now that build's
-    battles = make("1m", game_version=version)
+    battles = make("1m", game_version="4.10")
     assert begin(battles) == 2
     ping = ask(battles, sc_pb.Request(ping=sc_pb.RequestPing())).ping
-    (row,) = (row for row in VERSIONS if row["base-version"] == build)
-    assert ping.data_version == row["data-hash"]
-    assert ping.base_build == build
+    (row,) = (row for row in VERSIONS if row["base-version"] == BASE_BUILD)
+    assert (ping.base_build, ping.data_version) == (BASE_BUILD, row["data-hash"])
+    assert find_installation("4.10.0") == find_installation("4.10")  # as pysc2 names it
 
 
 def test_the_newest_build_finds_its_data_itself_or_the_error_says_what_to_set(
-    make: MakeBattles, installation: Path
+    make: MakeBattles, installation: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(battles_module, "START_ATTEMPTS", 1)
     assert "-dataVersion" not in find_installation(None).command("127.0.0.1", 5000)
     install(installation, base_build=OLDER)
     with pytest.raises(InputError) as error:
@@ -79,6 +80,15 @@ def test_the_newest_build_finds_its_data_itself_or_the_error_says_what_to_set(
     assert f'NGDP:"B{OLDER}" != Exe:"B{BASE_BUILD}"' in message
     assert "set env_config.game_version to '4.10'" in message
     assert "SC2_x64[0x" not in message  # no backtrace
+
+
+def test_a_game_without_its_data_says_what_is_missing(
+    make: MakeBattles, installation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(battles_module, "START_ATTEMPTS", 1)
+    (installation / BUILD_INFO).unlink()
+    with pytest.raises(InputError, match=r"NGDP:E_NOT_AVAILABLE.* hidden file \.build\.info"):
+        begin(make("1m"))
 
 
 def test_the_games_libraries_come_before_the_users_and_for_the_game_only(
@@ -174,10 +184,10 @@ def test_a_game_is_asked_to_quit_before_it_is_killed(
 def test_a_game_is_restarted_after_a_number_of_episodes(make: MakeBattles) -> None:
     battles = make("1m", restart_after_episodes=2)
     games = []
-    for _ in range(5):
+    for _ in range(3):
         assert begin(battles) == 2
         games.append(battles._games[0])
-    assert [games.index(game) for game in games] == [0, 0, 2, 2, 4]
+    assert [games.index(game) for game in games] == [0, 0, 2]
     assert battles.num_game_restarts == 0  # no game failed
 
 
