@@ -66,7 +66,7 @@ def _read_army(army: str) -> tuple[Group, ...]:
         found = _GROUP.match(rest)
         if found is None:
             if _ONLY_NUMBERS.fullmatch(rest):
-                raise UnreadableError(f"the unit letters of {rest!r} are missing")
+                raise UnreadableError(f"the unit letters of {rest!r:.50} are missing")
             raise UnreadableError(f"expected a number and unit letters at {rest!r:.50}")
         groups.append(_read_group(*found.groups()))
         rest = rest[found.end() :]
@@ -82,20 +82,21 @@ def _read_group(first: str, last: str | None, letters: str) -> Group:
     """
     low, high = _number(first), _number(last or first)
     numbers = first if last is None else f"{first}-{last}"
+    group = f"'{numbers}{letters:.50}'"
     types = _read_letters(letters)
     repeated = [letter for letter, count in Counter(types).items() if count > 1]
     if high == 0:
         kind = UnreadableError if last is None else InputError
-        raise kind(f"there is no unit in '{numbers}{letters}'")
+        raise kind(f"there is no unit in {group}")
+    if repeated:
+        raise UnreadableError(f"letter {repeated[0]} stands twice in {group}")
     if last is None and len(types) > 1:
         raise UnreadableError(
             f"a number stands before each letter, or a range before several: "
-            f"'{numbers}-{numbers}{letters}' are {numbers} units, each of any of the letters"
+            f"'{numbers}-{numbers}{letters:.50}' are {numbers} units, each of any of the letters"
         )
     if low > high:
-        raise InputError(f"the range {numbers} runs backwards; write {last}-{first}{letters}")
-    if repeated:
-        raise UnreadableError(f"letter {repeated[0]} stands twice in '{numbers}{letters}'")
+        raise InputError(f"the range {numbers} runs backwards; write {last}-{first}{letters:.50}")
     return Group(low, high, tuple(sorted(TYPE_OF_LETTER[letter] for letter in types)))
 
 
@@ -158,8 +159,9 @@ def _check_letters(army: Sequence[Group]) -> None:
 
 def _alike(allies: Sequence[Group], enemies: Sequence[Group]) -> bool:
     """Whether the armies are always the same, though each is written out."""
+    ranges = [[group for group in army if group.width] for army in (allies, enemies)]
     choice = any(len(group.types) > 1 for group in allies)
-    return sorted(allies) == sorted(enemies) and not choice
+    return ranges[0] == ranges[1] and sorted(allies) == sorted(enemies) and not choice
 
 
 def _pairs(allies: Sequence[Group], enemies: Sequence[Group]) -> list[Pair]:

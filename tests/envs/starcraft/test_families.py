@@ -128,6 +128,7 @@ def test_equal_families_have_equal_draws_by_any_name(name: str, same: str) -> No
         ("1-2m2s", "1m2s 2m2s"),
         ("2-2sz", "2s 1s1z 2z"),
         ("1-1sz_vs_1-1sz", "1s 1s_vs_1z 1z_vs_1s 1z"),  # each side draws its own types
+        ("1-2m1-2s_vs_1-2s1-2m", "1m1s 2m1s_vs_1m2s 1m2s_vs_2m1s 2m2s"),
         ("0-1m1-2s_vs_1-2m2-3s", "1s_vs_1m2s 1m1s_vs_2m2s 2s_vs_1m3s 1m2s_vs_2m3s"),
     ],
 )

@@ -1,4 +1,7 @@
+import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.envs.starcraft.tasks import TASK_SETS, Composition, parse_task, parse_tasks
@@ -216,3 +219,32 @@ def test_a_composition_has_one_name_in_any_order() -> None:
         [(composition, _)] = parse_task(name).compositions()
         [(again, _)] = parse_task(composition.name).compositions()
         assert again.name == composition.name
+
+
+def error_of(name: str) -> InputError | None:
+    try:
+        parse_task(name)
+    except InputError as error:
+        return error
+    return None
+
+
+@given(st.text("0123456789-mMdszchgb_vV. ", max_size=14))
+@example("1-2m_vs_" * 30)
+@example("9" * 5000)
+@example("3" + "m" * 5000)
+@example("3-8m" * 50)
+def test_any_text_is_a_task_or_is_refused_in_one_line(name: str) -> None:
+    if error := error_of(name):
+        [line] = error.lines
+        assert len(line) < 1000
+        return
+    task = parse_task(name)
+    drawn = task.draw(np.random.default_rng(0))
+    assert 0 < len(drawn.allies) <= task.max_allies
+    assert 0 < len(drawn.enemies) <= task.max_enemies
+    assert {*drawn.allies} <= task.ally_types
+    assert {*drawn.enemies} <= task.enemy_types
+    if max(len(drawn.allies), len(drawn.enemies)) <= 100:
+        [(again, _)] = parse_task(drawn.name).compositions()
+        assert again.name == drawn.name
