@@ -22,13 +22,14 @@ import numpy.typing as npt
 
 from ...checks.errors import InputError
 from .tasks import Composition, Task
+from .tasks.names import SMAX_SIZES
 from .units import HALF_MAP, BoolArray, FloatArray, IntArray
 
 ARMY_DISTANCE = 14.0  # map units between the centres of the armies
 JITTER = 1.0  # map units; the largest offset of a unit from its army's centre in x and in y
 SMAX_JITTER = 2.0  # likewise, in SMAX
 SMAX_ALLIES = np.array([-HALF_MAP / 2, 0.0])  # SMAX: at a quarter and three quarters of the map
-SMAX_FAMILIES = frozenset(f"smacv2_{size}_units" for size in (5, 10, 20))  # SMAX surrounds these
+SMAX_FAMILIES = frozenset(f"smacv2_{size}_units" for size in SMAX_SIZES)  # SMAX surrounds these
 MIDDLE = np.zeros(2)
 CORNERS = HALF_MAP * np.array([(-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)])
 # SMACv2 keeps its allies out of these parts of the map, so that they do not start among enemies.
