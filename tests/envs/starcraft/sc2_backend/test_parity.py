@@ -26,8 +26,8 @@ TASKS = ("3m_vs_4m", "2M2zg_vs_1M1m2zg", "4m")
 class Mirror:
     """Copies the situations of battles on StarCraft II to SMAX."""
 
-    def __init__(self, other: Sc2Battles, uniform_ranges: bool) -> None:
-        self._smax = SmaxBattles(other.num_battles, 4, 4, uniform_ranges)
+    def __init__(self, other: Sc2Battles, uniform_ranges: bool, spawn: str = "ends") -> None:
+        self._smax = SmaxBattles(other.num_battles, 4, 4, uniform_ranges, spawn)
 
     def begin(self, tasks: list[Task], seeds: list[int]) -> Units:
         return self._smax.reset(np.arange(len(tasks)), tasks, seeds)
@@ -96,18 +96,21 @@ def test_one_situation_is_the_same_on_both(make: MakeBattles, uniform_ranges: bo
     assert deaths > 5
 
 
-def test_both_begin_in_the_same_places_and_slots(make: MakeBattles) -> None:
+@pytest.mark.parametrize("spawn", ["ends", "surround_reflect"])
+def test_both_begin_in_the_same_places_and_slots(make: MakeBattles, spawn: str) -> None:
     names = (*TASKS[:2], "1-4Mzg")  # the last draws its units, too
-    battles = make(list(names), 3)
+    battles = make(list(names), 3, spawn=spawn)
     tasks = list(parse_tasks(names))
-    smax = Mirror(battles, False).begin(tasks, [4, 5, 6])
+    smax = Mirror(battles, False, spawn).begin(tasks, [4, 5, 6])
     units = battles.reset(np.arange(3), tasks, [4, 5, 6])
-    for name in ("present", "unit_type", "health", "max_health", "sight_range"):
+    for name in ("present", "unit_type", "max_health", "sight_range"):
         np.testing.assert_array_equal(getattr(units, name), getattr(smax, name), err_msg=name)
+    if spawn == "ends":  # else units may see enemies at once, and shoot in the game's first loop
+        np.testing.assert_array_equal(units.health, smax.health)
     # Only on StarCraft II an attack is allowed at exactly the attack range.
     np.testing.assert_allclose(units.attack_range, smax.attack_range, rtol=1e-6)
     # The two simulators push overlapping units apart differently.
     np.testing.assert_allclose(units.position, smax.position, atol=1.0)
     for battle, (task, seed) in enumerate(zip(tasks, (4, 5, 6), strict=True)):
-        spawn = draw_spawn(task, 4, 4, np.random.default_rng(seed))
-        np.testing.assert_allclose(units.position[battle], spawn.position, atol=1.0)
+        drawn = draw_spawn(task, 4, 4, np.random.default_rng(seed), spawn)
+        np.testing.assert_allclose(units.position[battle], drawn.position, atol=1.0)
