@@ -1,4 +1,4 @@
-"""Reads recorded states as ``Units``, and counts where SMACv2's rules and ours differ.
+"""Reads recorded states as ``Units``, and counts where SMAC's or SMACv2's rules and ours differ.
 
 Shape legend: ``T`` states of an episode, ``A`` agents, ``F`` enemies, ``E = A + F``.
 """
@@ -38,20 +38,20 @@ from rllib_ptm.envs.starcraft.units import (
 
 OWN = "_RL"
 MISSPELT = {"colosus": "colossus"}
-# The kinds that we have chosen: SMACv2 allows these actions, although they do nothing.
+# The kinds that we have chosen: SMAC allows these actions, although they do nothing.
 OVER_EDGE, AT_AIR = "move over the edge", "attack at air"
 CHOSEN = {OVER_EDGE, AT_AIR}
 State = dict[str, Any]
 
 
-def units_of(episode: list[State]) -> Units:
+def units_of(episode: list[State], uniform_ranges: bool) -> Units:
     """[T] the battle's states. The map is pathable everywhere."""
     allies = len(episode[0]["allowed"])
     enemies = len(episode[0]["types"]) - allies
     units = empty_units(len(episode), allies, enemies)
     centre = np.full(2, HALF_MAP, np.float32)
     kinds = [[_index(name) for name in state["types"]] for state in episode]
-    sight, attack = ranges(uniform=False)
+    sight, attack = ranges(uniform_ranges)
     everywhere = np.ones((int(2 * HALF_MAP), int(2 * HALF_MAP)), bool)
 
     def values(name: str) -> FloatArray:
@@ -73,14 +73,19 @@ def units_of(episode: list[State]) -> Units:
     )
 
 
-def differences(episode: list[State]) -> Counter[str]:
-    """How many answers of each kind differ, and ``states``, the number of states."""
-    units = units_of(episode)
+def differences(episode: list[State], uniform_ranges: bool) -> Counter[str]:
+    """How many answers of each kind differ, and ``states``, the number of states.
+
+    Args:
+        episode: The states of a battle.
+        uniform_ranges: SMAC's ranges, which are equal for all types.
+    """
+    units = units_of(episode, uniform_ranges)
     allies = units.max_allies
     view = team_view(units)
     differs = view.action_mask != np.array([state["allowed"] for state in episode], bool)
     sees = view.visible != np.array([state["visible"] for state in episode], bool)
-    # SMACv2 lets two agents see each other if the first of them sees the second.
+    # SMAC lets two agents see each other if the first of them sees the second.
     pairs = np.triu(np.ones((allies, allies), bool), 1)
     heals = (units.unit_type[:, :allies] == MEDIVAC)[..., None]
     moves, attacks = differs[..., FIRST_MOVE:FIRST_ATTACK], differs[..., FIRST_ATTACK:] & ~heals

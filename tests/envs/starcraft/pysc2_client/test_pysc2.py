@@ -1,4 +1,4 @@
-"""pysc2, and SMACv2 where its source is, start and play on the stand-in without any change."""
+"""pysc2, and SMAC and SMACv2 where their source is, play on the stand-in without any change."""
 
 from __future__ import annotations
 
@@ -35,21 +35,26 @@ def test_pysc2_plays(tmp_path: Path, base_build: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("race", "allies", "enemies"), [("terran", 5, 5), ("protoss", 5, 5), ("zerg", 10, 11)]
+    ("kind", "battle"),
+    [
+        ("smac", ["3m"]),
+        ("smacv2", ["terran", "5", "5"]),
+        ("smacv2", ["protoss", "5", "5"]),
+        ("smacv2", ["zerg", "5", "6"]),
+    ],
 )
-def test_smacv2_plays_and_its_rules_are_ours(
-    tmp_path: Path, race: str, allies: int, enemies: int
+def test_smac_and_smacv2_play_and_their_rules_are_ours(
+    tmp_path: Path, kind: str, battle: list[str]
 ) -> None:
-    """Unmodified SMACv2. Of each state: what is allowed, who is seen, the reward, and the end."""
-    source = os.environ.get("SMACV2_SOURCE")
-    if source is None:
-        pytest.skip("SMACV2_SOURCE does not name the folder of SMACv2's repository")
-    game, size = install(tmp_path / "game"), (str(allies), str(enemies))
-    played = run("record_smacv2.py", source, race, *size, "1000", game=game)
+    """Without any change. Of each state: what is allowed, who is seen, the reward, and the end."""
+    variable = f"{kind.upper()}_SOURCE"
+    if variable not in os.environ:
+        pytest.skip(f"{variable} does not name the folder of a copy of github.com/oxwhirl/{kind}")
+    source, game = os.environ[variable], install(tmp_path / "game")
+    played = run("record.py", source, "1000", kind, *battle, game=game)
     assert played["restarts"] == 0
     found: Counter[str] = Counter()
     for episode in played["episodes"]:
-        found.update(differences(episode))
+        found.update(differences(episode, uniform_ranges=kind == "smac"))
     assert found.pop("states") >= 1000
     assert set(+found) <= CHOSEN
-    assert any(episode[-1]["won"] for episode in played["episodes"])

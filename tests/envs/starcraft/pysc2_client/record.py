@@ -1,7 +1,8 @@
-"""Plays SMACv2's own environment, and writes what its functions say about every state as JSON.
+"""Plays SMAC's or SMACv2's own environment, and writes what its functions say about every state.
 
-Runs with the foreign Python: ``record_smacv2.py RESULT SOURCE RACE ALLIES ENEMIES STEPS``, where
-SOURCE is the folder of SMACv2's repository.
+Runs with the foreign Python: ``record.py RESULT SOURCE STEPS smac MAP`` or
+``record.py RESULT SOURCE STEPS smacv2 RACE ALLIES ENEMIES``, where SOURCE is the folder of the
+repository. RESULT is a JSON file. Plays STEPS steps at least, and until a battle is won.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from absl import flags
@@ -24,7 +26,14 @@ USUALLY = 0.8
 SEED = 5
 
 
-def make(race: str, allies: int, enemies: int) -> Any:
+def make_smac(map_name: str) -> Any:
+    """SMAC's environment as it is by default."""
+    from smac.env import StarCraft2Env
+
+    return StarCraft2Env(map_name=map_name, seed=SEED)
+
+
+def make_smacv2(race: str, allies: str, enemies: str) -> Any:
     """The environment of SMACv2's file ``sc2_gen_RACE.yaml``."""
     from smacv2.env.starcraft2.wrapper import StarCraftCapabilityEnvWrapper
 
@@ -35,8 +44,8 @@ def make(race: str, allies: int, enemies: int) -> Any:
         min_attack_range=2,
         seed=SEED,
         capability_config={
-            "n_units": allies,
-            "n_enemies": enemies,
+            "n_units": int(allies),
+            "n_enemies": int(enemies),
             "team_gen": {
                 "dist_type": "weighted_teams",
                 "unit_types": types,
@@ -55,7 +64,7 @@ def make(race: str, allies: int, enemies: int) -> Any:
 
 
 def state(env: Any, names: dict[int, str]) -> dict[str, Any]:
-    """The units, allies first, and what SMACv2's functions say about them."""
+    """The units, allies first, and what the environment's functions say about them."""
     units = [*env.agents.values(), *env.enemies.values()]
     return {
         "types": [names[unit.unit_type] for unit in units],
@@ -110,20 +119,24 @@ def episode(env: Any, wanders: bool) -> list[dict[str, Any]]:
         else:
             actions = [fight(env, agent, row) for agent, row in enumerate(rows)]
         reward, is_over, info = env.step(actions)
-        # SMACv2 scales all battles by the largest reward of the first.
+        # SMACv2 scales the rewards of all battles by the best return of the first.
         points = reward * env.max_reward / env.reward_scale_rate
         states.append({**state(env, names), "points": points, "won": info["battle_won"]})
     states[-1]["by_time"] = env._episode_steps >= env.episode_limit
     return states
 
 
-def main(result: str, source: str, race: str, allies: str, enemies: str, steps: str) -> None:
+MAKE: dict[str, Callable[..., Any]] = {"smac": make_smac, "smacv2": make_smacv2}
+
+
+def main(result: str, source: str, steps: str, kind: str, *arguments: str) -> None:
     sys.path.insert(0, source)
-    flags.FLAGS(["record_smacv2"])
+    flags.FLAGS(["record"])
     random.seed(SEED)
-    env = make(race, int(allies), int(enemies))
+    env = MAKE[kind](*arguments)
     episodes: list[list[dict[str, Any]]] = []
-    while sum(map(len, episodes)) < int(steps):
+    # SMACv2's armies cannot be seeded, so the wins come when they come.
+    while sum(map(len, episodes)) < int(steps) or not any(e[-1]["won"] for e in episodes):
         episodes.append(episode(env, wanders=len(episodes) % 2 == 0))
     restarts = env.get_stats()["restarts"]
     env.close()
