@@ -172,7 +172,7 @@ CALLED = (
     PrivateName(
         "ray.train._internal.checkpoint_manager",
         "_CheckpointManager",
-        "holds a trial's checkpoints, where a resume has to name them anew",
+        "holds a trial's checkpoints, where a resume has to name them again",
     ),
     PrivateName(
         "ray.train._internal.checkpoint_manager:_CheckpointManager",

@@ -93,7 +93,7 @@ def check_resumable(experiment: Experiment, folder: Path) -> Resumable:
         raise NothingLeftError(
             *(f"--resume: {note}" for note in more),
             f"--resume: there is nothing to go on from: {folder} holds no whole checkpoint; "
-            f"without --resume the run begins anew",
+            "without --resume the run starts from the beginning",
         )
     return Resumable(experiment, folder, trials, notes + more)
 
