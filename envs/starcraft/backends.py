@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -20,6 +20,8 @@ from .team_frame import wrap_in_team_frame
 from .team_view import MEDIVAC
 from .time_limits import time_limit
 
+_SHOWN = 3  # of many tasks, in a message
+
 BACKENDS: dict[str, Backend] = {"smax": SMAX, "sc2": SC2}
 
 
@@ -34,7 +36,8 @@ class EnvSettings(Settings):
     """
 
     tasks: Annotated[str | tuple, ListAsTuple, readable_by(parse_tasks)] = Field(
-        "small_mt", description="the name of a task or of a task set, or a list of such names"
+        "small_mt",
+        description="the name of a task, a family or a task set, or a list of such names",
     )
     backend: Annotated[str, one_of(BACKENDS)] = Field("smax", description="what plays the battles")
     max_allies: int | None = Field(
@@ -92,11 +95,12 @@ class EnvSettings(Settings):
         ):
             with problems.collect():
                 _check_slots(key, slots, needed)
-        for place, tasks in tasks_by_word(self.tasks):
+        words = tuple(tasks_by_word(self.tasks))
+        for place, tasks in words:
             with problems.collect():
                 _check_size(place, tasks)
-            with problems.collect():
-                _check_unit_types(place, tasks, self.backend)
+        with problems.collect():
+            _check_unit_types(words, self.backend)
         problems.raise_if_any()
         return self
 
@@ -221,18 +225,30 @@ def _check_size(place: str, tasks: Sequence[Task]) -> None:
         )
 
 
-def _check_unit_types(place: str, tasks: Sequence[Task], backend: str) -> None:
+def _check_unit_types(words: Iterable[tuple[str, Sequence[Task]]], backend: str) -> None:
     """Checks that the backend knows the unit types of the tasks.
 
+    Args:
+        words: See ``tasks_by_word``.
+        backend: The backend's name.
+
     Raises:
-        InputError: It does not know all of them.
+        InputError: It does not; a line for all tasks that lack the same types.
     """
-    units = frozenset().union(*(task.unit_names() for task in tasks))
     known = BACKENDS[backend].unit_types
-    others = [name for name, row in BACKENDS.items() if units <= row.unit_types]
-    if unknown := sorted(units - known):
-        raise InputError(
-            f"tasks: {place}: backend {backend!r} does not know {', '.join(unknown)}; it knows "
-            f"{', '.join(sorted(known))}"
-            + (f"; backend: {' or '.join(others)} has all of them" if others else "")
-        )
+    lacking: dict[frozenset[str], list[str]] = {}
+    for place, tasks in words:
+        units = frozenset[str]().union(*(task.unit_names() for task in tasks))
+        lacking.setdefault(units - known, []).append(place)
+    problems = Problems()
+    for unknown, places in lacking.items():
+        if unknown:
+            others = [name for name, row in BACKENDS.items() if unknown <= row.unit_types]
+            more = f" and {len(places) - _SHOWN} others" if len(places) > _SHOWN else ""
+            with problems.collect():
+                raise InputError(
+                    f"tasks: {', '.join(places[:_SHOWN])}{more}: backend {backend!r} does not know "
+                    f"{', '.join(sorted(unknown))}; it knows {', '.join(sorted(known))}"
+                    + (f"; backend: {' or '.join(others)} has all of them" if others else "")
+                )
+    problems.raise_if_any()

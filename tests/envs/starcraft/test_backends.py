@@ -10,6 +10,7 @@ from rllib_ptm.checks.settings import Settings, read_settings
 from rllib_ptm.envs.starcraft.backends import BACKENDS, EnvSettings
 from rllib_ptm.envs.starcraft.battles import Backend
 from rllib_ptm.envs.starcraft.sc2.settings import GameSettings
+from rllib_ptm.envs.starcraft.tasks import TASK_SETS
 
 
 def settings(**values: Any) -> EnvSettings:
@@ -150,6 +151,15 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(InputError) as error:
         settings(tasks=["9c", "9b"], max_allies=3, max_enemies=3)
     assert len(error.value.lines) == 4
+
+
+def test_many_tasks_that_lack_the_same_types_are_one_line() -> None:
+    with pytest.raises(InputError) as error:
+        settings(tasks=[*TASK_SETS["refil_3-8csz"], "1M1b", "smacv2_zerg"])
+    colossus, baneling = error.value.lines
+    assert "tasks: task '3s1c', task '2s1z1c', task '1s2z1c' and 41 others: " in colossus
+    assert "does not know colossus; it knows" in colossus
+    assert "tasks: task '1M1b', set 'smacv2_zerg': backend 'smax' does not know bane" in baneling
 
 
 def test_a_new_backend_is_a_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:

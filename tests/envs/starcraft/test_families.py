@@ -12,7 +12,7 @@ import pytest
 from starcraft_game import starcraft
 
 from rllib_ptm.environment.contract import Composed
-from rllib_ptm.envs.starcraft.spawn import draw_spawn
+from rllib_ptm.envs.starcraft.spawn import SPAWNS, draw_spawn
 from rllib_ptm.envs.starcraft.tasks import (
     TASK_SETS,
     WEIGHTED_TASKS,
@@ -234,23 +234,25 @@ def test_smax_draws_all_its_types_alike() -> None:
     assert not any("_vs_" in name for name in found)
 
 
-def test_the_composition_of_a_seed_does_not_depend_on_the_slots() -> None:
-    task, names = parse_task("3-8sz"), []
-    for slots in (8, 11, 20):
-        spawns = [draw_spawn(task, slots, slots, np.random.default_rng(seed)) for seed in range(9)]
-        names.append(
-            [
-                Composition(
-                    *(
-                        tuple(sorted(spawn.unit_type[side][spawn.present[side]].tolist()))
-                        for side in (slice(slots), slice(slots, None))
-                    )
-                ).name
-                for spawn in spawns
-            ]
-        )
-    assert names[0] == names[1] == names[2]
-    assert len(set(names[0])) > 4
+def drawn_names(slots: int, rule: str) -> list[str]:
+    """The compositions of ten spawns."""
+    spawns = [
+        draw_spawn(parse_task("3-8sz"), slots, slots, np.random.default_rng(seed), rule)
+        for seed in range(10)
+    ]
+    armies = [
+        [np.sort(spawn.unit_type[side][spawn.present[side]]).tolist() for side in sides]
+        for spawn in spawns
+        for sides in [(slice(slots), slice(slots, None))]
+    ]
+    return [Composition(tuple(allies), tuple(enemies)).name for allies, enemies in armies]
+
+
+def test_the_composition_of_a_seed_does_not_depend_on_the_slots_or_the_spawn() -> None:
+    expected = drawn_names(8, "ends")
+    assert len(set(expected)) > 4
+    for rule in SPAWNS:
+        assert drawn_names(8, rule) == drawn_names(11, rule) == expected
 
 
 def test_training_learns_the_composition_from_the_record() -> None:
