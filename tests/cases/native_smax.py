@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import jax
 import numpy as np
@@ -108,9 +109,15 @@ class NativeBattles:
         return Units(**{**vars(units), **stats})
 
 
+@cache
+def native_battles(scenario: str, num_battles: int) -> NativeBattles:
+    """The battles of a scenario, compiled once in a process."""
+    return NativeBattles(scenario, num_battles)
+
+
 def native_results(scenario: str, num_battles: int, seed: int) -> Results:
     """Plays the scenario in ``jaxmarl``."""
-    battles = NativeBattles(scenario, num_battles)
+    battles = native_battles(scenario, num_battles)
     return results(battles.reset(seed), battles.step)
 
 

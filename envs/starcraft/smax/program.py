@@ -98,7 +98,7 @@ class SmaxProgram:
         )
         key, enemy_key = jax.random.split(jax.random.PRNGKey(seed))
         state = BattleState(
-            state=self.smax._push_units_away(units),
+            state=self._on_the_map(self.smax._push_units_away(units)),
             enemy_policy_state=self.smax.get_enemy_policy_initial_state(enemy_key),
         )
         return key, _strongly_typed(state)
@@ -138,16 +138,19 @@ class SmaxProgram:
         smax_actions = jnp.concatenate([jnp.array(SMAX_MOVES), attacks])[actions]
         named = dict(zip(self.smax.agents, smax_actions, strict=True))
         _, state, *_ = self.smax.step_env(step_key, state, named)
-        units = state.state
-        if not self.walls_kill:
-            # SMAX pushes overlapping units apart after the moves, also across the map's edge.
-            units = replace(units, unit_positions=jnp.clip(units.unit_positions, 0.0, MAP_SIZE))
+        units = self._on_the_map(state.state)
         state = _strongly_typed(replace(state, state=units))
         periods = self.smax.unit_type_weapon_cooldowns[units.unit_types]
         cooldown = jnp.where(
             present, jnp.clip(units.unit_weapon_cooldowns / periods, 0.0, 1.0), 0.0
         )
         return key, state, units.unit_health, cooldown, *self._positions_and_moves(units, present)
+
+    def _on_the_map(self, units: UnitState) -> UnitState:
+        """Stops units at the edge, across which SMAX pushes them, unless they have to die there."""
+        if self.walls_kill:
+            return units
+        return replace(units, unit_positions=jnp.clip(units.unit_positions, 0.0, MAP_SIZE))
 
     def _allowed(self, units: UnitState, present: jax.Array, actions: jax.Array) -> jax.Array:
         """[A] bool, whether each action is allowed at the start of the step.

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 from native_smax import (
-    NativeBattles,
     Results,
     attack_weakest,
+    native_battles,
     native_results,
     our_results,
     standard_errors,
@@ -80,7 +80,7 @@ def walled(task: str, spawn: str = "smax") -> tuple[SmaxBattles, Units]:
 def test_a_step_from_an_equal_state_is_the_native_one(policy: str) -> None:
     """Also equal in its random numbers; the two programs round differently."""
     ours, units = walled("5m_vs_6m")
-    native = NativeBattles("5m_vs_6m", BATTLES)
+    native = native_battles("5m_vs_6m", BATTLES)
     to_the_wall = np.arange(5) % 2 * (WEST - NORTH) + NORTH
     deaths_at_walls = hits = 0
     for _ in range(12):
