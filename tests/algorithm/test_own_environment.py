@@ -85,6 +85,8 @@ def test_training_reports_tasks_with_shares_of_success(trained: Any) -> None:
     ranked = sorted(TASKS, key=rates.__getitem__)
     assert ranked == sorted(TASKS, key=result["priorities"].__getitem__, reverse=True)
     assert result["env_runners"]["num_game_restarts"] == 0
+    at_limit = {task: float(task == "long") for task in TASKS}  # the others end by themselves
+    assert result["env_runners"]["truncated_share"] == at_limit
 
 
 def test_evaluation_plays_exactly_the_other_tasks(trained: Any) -> None:
@@ -92,6 +94,7 @@ def test_evaluation_plays_exactly_the_other_tasks(trained: Any) -> None:
         evaluated = result["evaluation"]["env_runners"]
         assert evaluated["episodes"] == {"relay": 3, "solo": 3}
         assert evaluated["length_mean"] == {"relay": 8, "solo": 2}
+        assert evaluated["truncated_share"] == {"relay": 0.0, "solo": 0.0}
         for task, wins in evaluated["wins"].items():
             assert evaluated["win_rate"][task] == pytest.approx(wins / 3)
 

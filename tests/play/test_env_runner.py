@@ -39,7 +39,9 @@ def test_sample_returns_whole_episodes_and_counts_them(make_runner: MakeRunner) 
     assert metrics[NUM_EPISODES].peek() == len(episodes)
     assert metrics[NUM_ENV_STEPS_SAMPLED].peek() == sum(len(e) for e in episodes)
     played, won = Counter(e.task for e in episodes), Counter(e.task for e in episodes if e.success)
+    truncated = Counter(e.task for e in episodes if e.truncated)
     for task in runner.task_names:
+        assert metrics["truncated"][task].peek() == truncated[task]
         assert metrics["episodes"][task].peek() == played[task]
         assert metrics["wins"][task].peek() == won[task]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rllib_ptm.evaluate.runner_group import evaluation_metrics
 from rllib_ptm.play.evaluation_episodes import (
     EpisodeOutcome,
     composition_results,
@@ -14,6 +15,12 @@ from rllib_ptm.play.evaluation_episodes import (
 
 def outcome(task: str, seed: int, composition: str, success: float = 1.0) -> EpisodeOutcome:
     return EpisodeOutcome(task, seed, success, 10.0 * success, 20, success == 0.0, composition)
+
+
+def test_an_evaluation_reports_the_share_that_ended_by_the_limit() -> None:
+    outcomes = [outcome("a", seed, "", float(seed < 3)) for seed in range(4)]
+    metrics = evaluation_metrics(["a", "b"], [*outcomes, outcome("b", 0, "")])
+    assert metrics["truncated_share"] == {"a": 0.25, "b": 0.0}
 
 
 def test_compositions_stand_after_their_task_and_small_ones_first() -> None:
