@@ -29,7 +29,7 @@ LEARNER, ENEMY = 1, 2
 STOP, MOVE, ATTACK, HEAL = 4, 16, 23, 386
 # The trigger of a map that hunts orders idle enemies to attack the closest unit every half second.
 TRIGGER_LOOPS = 8
-SCAN_RANGE = 5.0  # units that attack towards a point fight what comes as close as this
+SCAN_RANGE = 5.0  # units that are idle or attack towards a point fight who comes this close
 CROWDED_LOOPS = 20  # units that a map places at one point are pushed apart this often
 
 
@@ -148,11 +148,12 @@ class World:
             self._push_apart()
 
     def _send_idle_enemies(self) -> None:
+        """Sends each to the closest unit. It stays idle if it cannot hit that one, which flies."""
         for unit in self.units.values():
             if unit.owner == ENEMY and unit.order is None:
-                target = self._nearest(unit, self._foes(unit))
-                if target is not None:
-                    unit.order = Order(ATTACK, target.tag)
+                closest = self._nearest(unit, self._units_of(LEARNER))
+                if closest is not None and can_hit(unit, closest):
+                    unit.order = Order(ATTACK, closest.tag)
 
     def _act(self, unit: Unit) -> None:
         unit.cooldown = max(unit.cooldown - 1.0, 0.0)
@@ -182,7 +183,7 @@ class World:
             self._walk(unit, target.x, target.y)
 
     def _engage(self, unit: Unit) -> bool:
-        """On an attack towards a point: fights or heals whoever is close; False if nobody is."""
+        """Fights or heals whoever is close, as on an attack towards a point; False if nobody is."""
         weapon = unit.stats.weapon
         reach = SCAN_RANGE if weapon is None else max(weapon.range, SCAN_RANGE)
         target = self._patient(unit) if weapon is None else self._nearest(unit, self._foes(unit))
@@ -195,20 +196,17 @@ class World:
         return True
 
     def _act_idle(self, unit: Unit) -> None:
-        """The behaviour of an idle enemy unit."""
-        weapon = unit.stats.weapon
-        if weapon is None:
-            friends = [u for u in self.units.values() if u.owner == unit.owner and u is not unit]
-            patient = self._patient(unit)
-            leader = self._nearest(unit, friends)
-            if patient is not None:
-                self._heal_or_follow(unit, patient)
-            elif leader is not None and gap(unit, leader) > HEAL_RANGE / 2:
-                self._walk(unit, leader.x, leader.y)
+        """An idle enemy fights who comes close. A medivac heals, and stays with the others."""
+        if unit.stats.weapon is not None:
+            self._engage(unit)
             return
-        target = self._nearest(unit, self._foes(unit))
-        if target is not None and gap(unit, target) <= weapon.range:
-            self._fire_or_follow(unit, target, weapon)
+        friends = [u for u in self._units_of(unit.owner) if u is not unit]
+        patient = self._patient(unit)
+        leader = self._nearest(unit, friends)
+        if patient is not None:
+            self._heal_or_follow(unit, patient)
+        elif leader is not None and gap(unit, leader) > HEAL_RANGE / 2:
+            self._walk(unit, leader.x, leader.y)
 
     def _patient(self, unit: Unit) -> Unit | None:
         """The closest unit that a medivac could heal."""
@@ -258,6 +256,9 @@ class World:
     def _remove(self, tag: int) -> None:
         if self.units.pop(tag, None) is not None:
             self.dead.append(tag)
+
+    def _units_of(self, owner: int) -> list[Unit]:
+        return [unit for unit in self.units.values() if unit.owner == owner]
 
     def _foes(self, unit: Unit) -> list[Unit]:
         return [u for u in self.units.values() if u.owner != unit.owner and can_hit(unit, u)]

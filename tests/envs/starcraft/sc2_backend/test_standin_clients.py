@@ -325,3 +325,14 @@ def test_the_players_races(playing: Player) -> None:
     """pysc2 names them at the start of an episode."""
     info = playing.ask(game_info=sc_pb.RequestGameInfo()).game_info
     assert [row.race_requested for row in info.player_info] == [common_pb2.Terran] * 2
+
+
+@pytest.mark.parametrize(("enemy", "comes"), [(MARINE, True), (73, False)])  # 73: a zealot
+def test_the_trigger_names_the_closest_unit_even_if_it_flies(
+    playing: Player, enemy: int, comes: bool
+) -> None:
+    playing.spawn(LEARNERS_MARINE, 1, 4, 16)
+    playing.spawn(LEARNERS_MARINE + 1, 1, 12, 16)  # a medivac
+    playing.spawn(enemy, 2, 28, 16)
+    playing.step(40)
+    assert (max(playing.units(), key=lambda unit: unit.owner).pos.x < 27) == comes
