@@ -39,7 +39,6 @@ from .starcraft.team_view import (
     num_actions,
     num_features,
     reward,
-    team_view,
     won,
 )
 from .starcraft.units import Units
@@ -195,7 +194,9 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     | 6 + k  | a medivac: heal the ally in slot k              | if it is alive, within range and biological |
 
     An action that is not allowed has no effect. "Within range" is nearer than the attack range; on
-    StarCraft II also at exactly that range, as in SMAC. The page docs/starcraft-rules.md lists how
+    StarCraft II also at exactly that range, as in SMAC. With `action_mask="smac"` (`sc2` only) the
+    mask is SMAC's, which also allows what the game refuses: moves over the west and south edge,
+    attacks on medivacs by all types, and healing machines. The page docs/starcraft-rules.md lists how
     the rules differ from those of SMAC, SMACv2 and REFIL.
 
     ### Rewards
@@ -401,7 +402,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     def state(self) -> npt.NDArray[np.float32]:
         """The features of all entities of the battle, [E, D] float32."""
         units, _ = self._battle()
-        return team_view(units).entities
+        return self.settings.view(units).entities
 
     def render(self) -> npt.NDArray[np.uint8] | None:
         """Returns a picture [H, W, 3] uint8 (``rgb_array``), or shows it (``human``)."""
@@ -457,7 +458,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         )
 
     def _observations(self, units: Units) -> dict[str, Observation]:
-        view = team_view(units)
+        view = self.settings.view(units)
         return {agent: self._observation(view, self._slot[agent]) for agent in self.agents}
 
     def _observation(self, view: TeamView, slot: int) -> Observation:

@@ -17,8 +17,9 @@ from .smax.backend import SMAX
 from .spawn import SPAWNS
 from .tasks import MOST_UNITS, Task, parse_tasks, tasks_by_word
 from .team_frame import wrap_in_team_frame
-from .team_view import MEDIVAC
+from .team_view import MEDIVAC, TeamView, team_view
 from .time_limits import time_limit
+from .units import Units
 
 _SHOWN = 3  # of many tasks, in a message
 
@@ -149,6 +150,10 @@ class EnvSettings(Settings):
         """The number of steps after which an undecided battle of a task ends."""
         step_s = BACKENDS[self.backend].step_seconds(self.backend_settings)
         return time_limit(task, self.time_limit_steps, step_s)
+
+    def view(self, units: Units) -> TeamView:
+        """What the team observes of N battles; see ``team_view.team_view``."""
+        return team_view(units, BACKENDS[self.backend].smac_masks(self.backend_settings))
 
     def check_machine(self) -> None:
         """Checks that this machine has what the backend needs.

@@ -124,6 +124,8 @@ class Backend:
         settings: The settings that this backend alone has.
         unit_types: The unit types that it knows.
         step_seconds: Takes the backend's own settings, and returns the game time of a step.
+        smac_masks: Takes the backend's own settings, and returns whether action masks are SMAC's
+            (see ``team_view``).
         make_battles: Starts battles.
         check_machine: Takes the backend's own settings, and raises InputError if this machine
             lacks something that it needs.
@@ -132,5 +134,6 @@ class Backend:
     settings: type[Settings]
     unit_types: frozenset[str]
     step_seconds: Callable[[Any], float]
+    smac_masks: Callable[[Any], bool]
     make_battles: MakeBattles
     check_machine: Callable[[Any], None]

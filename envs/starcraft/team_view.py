@@ -85,17 +85,23 @@ def num_features(max_allies: int, max_enemies: int) -> int:
     return sum(feature_widths(max_allies, max_enemies).values())
 
 
-def team_view(units: Units) -> TeamView:
-    """The team's view of N battles at one time step."""
+def team_view(units: Units, smac_masks: bool = False) -> TeamView:
+    """The team's view of N battles at one time step.
+
+    Args:
+        units: N battles.
+        smac_masks: SMAC's action masks, which also allow what the game refuses: attacks on
+            medivacs by units that cannot shoot up, and healing machines.
+    """
     distance, both_alive = _pairwise(units)
     visible = both_alive & (distance < units.sight_range[..., : units.max_allies, None])
-    action_mask = _action_mask(units, distance, both_alive)
+    action_mask = _action_mask(units, distance, both_alive, smac_masks)
     return TeamView(_entities(units, action_mask), units.present, visible, action_mask)
 
 
-def allowed_actions(units: Units) -> BoolArray:
+def allowed_actions(units: Units, smac_masks: bool = False) -> BoolArray:
     """[N, A, U] bool, the ``action_mask`` of ``team_view`` alone."""
-    return _action_mask(units, *_pairwise(units))
+    return _action_mask(units, *_pairwise(units), smac_masks)
 
 
 def targets(units: Units, actions: IntArray) -> IntArray:
@@ -118,15 +124,18 @@ def _pairwise(units: Units) -> tuple[FloatArray, BoolArray]:
     return distance, alive[..., :allies, None] & alive[..., None, :]
 
 
-def _action_mask(units: Units, distance: FloatArray, both_alive: BoolArray) -> BoolArray:
+def _action_mask(
+    units: Units, distance: FloatArray, both_alive: BoolArray, smac_masks: bool
+) -> BoolArray:
     """[N, A, U] from the distances and who is alive, both [N, A, E]."""
     living = units.alive[..., : units.max_allies, None]
     in_range = both_alive & (distance < units.attack_range[..., : units.max_allies, None])
-    columns = [~living, living, units.can_move & living, _target_mask(units, in_range)]
+    target_mask = _target_mask(units, in_range, smac_masks)
+    columns = [~living, living, units.can_move & living, target_mask]
     return np.concatenate(columns, axis=-1)
 
 
-def _target_mask(units: Units, in_range: BoolArray) -> BoolArray:
+def _target_mask(units: Units, in_range: BoolArray, smac_masks: bool) -> BoolArray:
     """[N, A, F], True = 6 + k has a legal target, from who is alive and in range [N, A, E]."""
     allies = units.max_allies
     attack = in_range[..., allies:]
@@ -135,9 +144,13 @@ def _target_mask(units: Units, in_range: BoolArray) -> BoolArray:
         return attack
     ally_type = units.unit_type[..., :allies]
     heals = flies[..., :allies, None]
-    reaches = ATTACKS_AIR[ally_type][..., None] | ~flies[..., None, allies:]
-    attack = attack & reaches & ~heals
-    heal = in_range[..., :allies] & heals & BIOLOGICAL[ally_type][..., None, :]
+    attack = attack & ~heals
+    if smac_masks:
+        patients = ~flies[..., :allies]
+    else:
+        attack &= ATTACKS_AIR[ally_type][..., None] | ~flies[..., None, allies:]
+        patients = BIOLOGICAL[ally_type]
+    heal = in_range[..., :allies] & heals & patients[..., None, :]
     slots = min(allies, attack.shape[-1])
     attack[..., :slots] |= heal[..., :slots]
     return attack

@@ -42,7 +42,6 @@ from rllib_ptm.envs.starcraft.team_view import (
     feature_widths,
     num_actions,
     reward,
-    team_view,
     won,
 )
 from rllib_ptm.envs.starcraft.units import Units
@@ -115,7 +114,7 @@ class StarCraftGame:
 
     def view(self, record: Mapping[str, np.ndarray]) -> TeamView:
         """What the policy sees of the units; see ``contract.TeamGame.view``."""
-        return TeamView(*team_view(Units(**record)))
+        return TeamView(*self.settings.view(Units(**record)))
 
     def check_machine(self) -> None:
         """Checks that this machine has what the backend needs.

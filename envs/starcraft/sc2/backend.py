@@ -47,6 +47,7 @@ SC2 = Backend(
     settings=GameSettings,
     unit_types=frozenset(UNIT_TYPES),
     step_seconds=lambda settings: settings.step_mul / LOOPS_PER_SECOND,
+    smac_masks=lambda settings: settings.smac_masks,
     make_battles=_make_battles,
     check_machine=_check_machine,
 )

@@ -106,7 +106,8 @@ class Sc2Battles:
     def step(self, actions: IntArray) -> Units:
         """Plays ``step_mul`` game loops of every battle; see ``Battles.step``."""
         before = self._units
-        allowed = np.take_along_axis(allowed_actions(before), actions[..., None], -1)[..., 0]
+        mask = allowed_actions(before, self._settings.smac_masks)
+        allowed = np.take_along_axis(mask, actions[..., None], -1)[..., 0]
         no_effect = np.where(before.alive[:, : self.max_allies], STOP, NO_OP)
         executed = np.where(allowed, actions, no_effect)
         units = before.map(np.copy)

@@ -121,6 +121,9 @@ class Game:
     async def step(self, actions: IntArray, into: Units) -> None:
         """Sends the team's orders and plays one step.
 
+        An order that the game refuses has no effect, as in SMAC: the unit goes on with the one
+        before.
+
         Args:
             actions: [A], all of them allowed.
             into: The battle, without a leading shape. Its arrays are overwritten.
@@ -236,7 +239,8 @@ class Game:
     def _write(self, shown: list[raw_pb2.Unit], into: Units) -> None:
         write_units(shown, self._slot_of_tag, self._centre, into)
         allies = slice(into.max_allies)
-        free = can_move(into.position[allies], self._pathing, self._centre)
+        masks = self._settings.smac_masks
+        free = can_move(into.position[allies], self._pathing, self._centre, masks)
         into.can_move[:] = free & into.present[allies, None]
 
     async def _save_replay(self) -> None:

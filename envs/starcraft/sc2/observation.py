@@ -47,16 +47,20 @@ def write_units(
     into.cooldown[slots] = np.clip(cooldown / LONGEST_COOLDOWN[kind], 0.0, 1.0)
 
 
-def can_move(position: FloatArray, pathing: BoolArray, centre: FloatArray) -> BoolArray:
+def can_move(
+    position: FloatArray, pathing: BoolArray, centre: FloatArray, smac_masks: bool = False
+) -> BoolArray:
     """[A, 4] bool, True = the cell half a move ahead is inside the map and pathable.
 
     Args:
         position: [A, 2] map units from the centre.
         pathing: [W, H] bool.
         centre: [2], the map's centre in the game's coordinates.
+        smac_masks: Round coordinates towards 0, as SMAC does. A point less than 1 beyond the west
+            or south edge then counts as in the outermost cell.
     """
     ahead = position[:, None] + centre + HALF_MOVE * np.array(MOVES)
-    cell = np.floor(ahead).astype(np.int64)
+    cell = (np.trunc if smac_masks else np.floor)(ahead).astype(np.int64)
     inside = ((cell >= 0) & (cell < pathing.shape)).all(-1)
     x, y = np.moveaxis(np.clip(cell, 0, np.array(pathing.shape) - 1), -1, 0)
     return inside & pathing[x, y]

@@ -11,6 +11,7 @@ from ....checks.settings import Settings, one_of
 # SMAC's names of the computer player's levels, VeryEasy to CheatInsane.
 DIFFICULTIES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "A")
 ENEMY_ORDERS = ("map", "attack_move")
+ACTION_MASKS = ("game", "smac")
 
 
 class GameSettings(Settings):
@@ -29,6 +30,12 @@ class GameSettings(Settings):
         description="map = the map orders each idle enemy to attack the closest unit, as in "
         "SMACv2; attack_move = one order to attack on the way to the team's starting point, as in "
         "REFIL",
+    )
+    action_mask: Annotated[str, one_of(ACTION_MASKS)] = Field(
+        "game",
+        description="game = only what the game accepts; smac = SMAC's masks, which also allow "
+        "moves over the west and south edge, attacks on medivacs by units that cannot shoot up, "
+        "and healing machines",
     )
     step_mul: int = Field(
         8,
@@ -52,3 +59,8 @@ class GameSettings(Settings):
     save_replay_dir: str | None = Field(
         None, description="folder for a replay of each game; null = no replays"
     )
+
+    @property
+    def smac_masks(self) -> bool:
+        """Whether action masks are SMAC's."""
+        return self.action_mask == "smac"

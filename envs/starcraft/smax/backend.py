@@ -40,6 +40,7 @@ SMAX = Backend(
     settings=SmaxSettings,
     unit_types=frozenset({"marine", "marauder", "stalker", "zealot", "zergling", "hydralisk"}),
     step_seconds=lambda settings: 0.5,
+    smac_masks=lambda settings: False,
     make_battles=_make_battles,
     check_machine=_check_machine,
 )

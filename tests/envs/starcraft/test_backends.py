@@ -80,6 +80,8 @@ def test_slots_are_what_the_tasks_need_or_more(
         ({"uniform_ranges": 1}, ["env_config.uniform_ranges: expected bool, found 1"]),
         ({"step_mul": 11}, ["env_config.step_mul: only backend 'sc2' has this setting", "'smax'"]),
         ({"difficulty": "5"}, ["env_config.difficulty: only backend 'sc2'"]),
+        ({"action_mask": "smac"}, ["env_config.action_mask: only backend 'sc2'"]),
+        ({"backend": "sc2", "action_mask": "smax"}, ["action_mask: 'smax'", "mean 'smac'?"]),
         ({"save_replay_dir": "replays"}, ["env_config.save_replay_dir: only backend 'sc2'"]),
         ({"backend": "sc2", "difficulty": "a"}, ["env_config.difficulty: 'a' is unknown", "A"]),
         ({"backend": "sc2", "difficulty": 7}, ["env_config.difficulty: expected str, found 7"]),
@@ -171,6 +173,7 @@ def test_a_new_backend_is_a_row_of_the_table(monkeypatch: pytest.MonkeyPatch) ->
         settings=BoardSettings,
         unit_types=frozenset({"marine"}),
         step_seconds=lambda settings: 0.5,
+        smac_masks=lambda settings: False,
         make_battles=lambda *arguments: made.append(arguments),  # type: ignore[arg-type]
         check_machine=made.append,
     )

@@ -14,7 +14,6 @@ import numpy as np
 from rllib_ptm.envs.starcraft.sc2.observation import can_move
 from rllib_ptm.envs.starcraft.sc2.unit_types import ranges
 from rllib_ptm.envs.starcraft.team_view import (
-    ATTACKS_AIR,
     FIRST_ATTACK,
     FIRST_MOVE,
     MAX_RETURN,
@@ -28,7 +27,6 @@ from rllib_ptm.envs.starcraft.team_view import (
 )
 from rllib_ptm.envs.starcraft.units import (
     HALF_MAP,
-    HALF_MOVE,
     UNIT_TYPES,
     BoolArray,
     FloatArray,
@@ -38,9 +36,6 @@ from rllib_ptm.envs.starcraft.units import (
 
 OWN = "_RL"
 MISSPELT = {"colosus": "colossus"}
-# The kinds that we have chosen: SMAC allows these actions, although they do nothing.
-OVER_EDGE, AT_AIR = "move over the edge", "attack at air"
-CHOSEN = {OVER_EDGE, AT_AIR}
 State = dict[str, Any]
 
 
@@ -69,12 +64,12 @@ def units_of(episode: list[State], uniform_ranges: bool) -> Units:
         sight_range=sight[kinds],
         attack_range=attack[kinds],
         position=position,
-        can_move=np.stack([can_move(row[:allies], everywhere, centre) for row in position]),
+        can_move=np.stack([can_move(row[:allies], everywhere, centre, True) for row in position]),
     )
 
 
 def differences(episode: list[State], uniform_ranges: bool) -> Counter[str]:
-    """How many answers of each kind differ, and ``states``, the number of states.
+    """How many answers of each kind differ with SMAC's masks, and ``states``, their number.
 
     Args:
         episode: The states of a battle.
@@ -82,20 +77,16 @@ def differences(episode: list[State], uniform_ranges: bool) -> Counter[str]:
     """
     units = units_of(episode, uniform_ranges)
     allies = units.max_allies
-    view = team_view(units)
+    view = team_view(units, smac_masks=True)
     differs = view.action_mask != np.array([state["allowed"] for state in episode], bool)
     sees = view.visible != np.array([state["visible"] for state in episode], bool)
     # SMAC lets two agents see each other if the first of them sees the second.
     pairs = np.triu(np.ones((allies, allies), bool), 1)
     heals = (units.unit_type[:, :allies] == MEDIVAC)[..., None]
-    moves, attacks = differs[..., FIRST_MOVE:FIRST_ATTACK], differs[..., FIRST_ATTACK:] & ~heals
-    over_edge, at_air = _over_edge(units), _at_air(units)
     found = {
         "stop": differs[..., :FIRST_MOVE],
-        OVER_EDGE: moves & over_edge,
-        "move": moves & ~over_edge,
-        AT_AIR: attacks & at_air,
-        "attack": attacks & ~at_air,
+        "move": differs[..., FIRST_MOVE:FIRST_ATTACK],
+        "attack": differs[..., FIRST_ATTACK:] & ~heals,
         "heal": differs[..., FIRST_ATTACK:] & heals,
         "sees an ally": sees[..., :allies] & pairs,
         "sees an enemy": sees[..., allies:],
@@ -104,21 +95,6 @@ def differences(episode: list[State], uniform_ranges: bool) -> Counter[str]:
         "over": decided(units) != _is_over(episode),
     }
     return Counter(states=len(episode), **{kind: int(cases.sum()) for kind, cases in found.items()})
-
-
-def _over_edge(units: Units) -> BoolArray:
-    """[T, A, 4] bool, True = half a move leads out of the map by less than one, west or south."""
-    at = units.position[:, : units.max_allies] + HALF_MAP
-    is_close = at < HALF_MOVE
-    east, north = is_close[..., 0], is_close[..., 1]
-    nowhere = np.zeros_like(east)
-    return np.stack([nowhere, north, nowhere, east], axis=-1)
-
-
-def _at_air(units: Units) -> BoolArray:
-    """[T, A, F] bool, True = the agent's weapon cannot hit the enemy, which flies."""
-    kind, allies = units.unit_type, units.max_allies
-    return ~ATTACKS_AIR[kind[:, :allies, None]] & (kind[:, None, allies:] == MEDIVAC)
 
 
 def _points(units: Units) -> FloatArray:

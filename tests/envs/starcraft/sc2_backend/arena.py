@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -42,10 +43,15 @@ def by_hand(allies: Army, enemies: Army, max_allies: int, max_enemies: int) -> S
     return Spawn(present, unit_type, position)
 
 
+def staged(allies: Army, enemies: Army, max_allies: int, max_enemies: int) -> Any:
+    """Within it, every reset of a battle creates these units."""
+    spawn = by_hand(allies, enemies, max_allies, max_enemies)
+    return mock.patch.object(battles_module, "draw_spawn", return_value=spawn)
+
+
 def stage(battles: Sc2Battles, allies: Army, enemies: Army, battle: int = 0) -> Units:
     """Resets one battle with these units."""
-    spawn = by_hand(allies, enemies, battles.max_allies, battles.max_enemies)
-    with mock.patch.object(battles_module, "draw_spawn", return_value=spawn):
+    with staged(allies, enemies, battles.max_allies, battles.max_enemies):
         no_units = Task("none", Fixed(Composition((), ())))
         return battles.reset(np.array([battle]), [no_units], [0])
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from compass import ATTACK, DIRECTIONS, EAST, MAP_EDGES, NORTH, SOUTH, STOP, WEST
 
 from rllib_ptm.checks.errors import InputError
+from rllib_ptm.environment.starcraft import StarCraftGame
+from rllib_ptm.envs.multi_task_sc2_v0 import parallel_env
 from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
 from rllib_ptm.envs.starcraft.tasks import parse_task, parse_tasks
 from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view, won
 from rllib_ptm.envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES, Units
-from sc2_backend.arena import STEP_S, Policy, approach, change, do, stage
+from sc2_backend.arena import STEP_S, Policy, approach, change, do, stage, staged
 from sc2_backend.conftest import MakeBattles
 
 ENEMY = 6  # the first enemy's entity slot in the arena
@@ -309,6 +312,35 @@ def test_only_what_shoots_up_may_attack_what_flies(arena: Sc2Battles) -> None:
     np.testing.assert_array_equal(mask[:3, :2], [[True, True], [False, True], [False, False]])
     after = arena.step(do(units, 0, ATTACK))
     assert after.health[0, ENEMY] == 150.0 - (6.0 - 1.0)  # minus its armour
+
+
+def test_smac_masks_allow_what_the_game_refuses(installation: Path) -> None:
+    """The game refuses these orders and goes on. Play and a batch see the same masks."""
+    environment = parallel_env("1M1md1s1m_vs_1md1m", "sc2", action_mask="smac")
+    game = StarCraftGame(environment.settings)
+    allies = [("marauder", 0.0, 0.0), ("medivac", 0.0, 2.0), ("stalker", 0.0, 4.0)]
+    allies.append(("marine", -15.3, 4.0))
+    with staged(
+        allies, [("medivac", 2.0, 0.0), ("marine", 14.0, 14.0)], max_allies=4, max_enemies=4
+    ):
+        observed, _ = environment.reset(seed=0)
+    before, _ = environment._battle()
+    masks = np.stack([observed[agent]["action_mask"] for agent in environment.agents])
+    drawn = game.view({name: array[None] for name, array in vars(before).items()})
+    np.testing.assert_array_equal(masks, drawn.action_mask[0])
+    np.testing.assert_array_equal(environment.state(), drawn.entities[0])
+    assert masks[0, ATTACK:].tolist() == [1, 0, 0, 0]
+    assert masks[1, ATTACK:].tolist() == [1, 0, 1, 0]
+    assert masks[3, NORTH:ATTACK].tolist() == [1, 1, 1, 1]
+    orders = [ATTACK, ATTACK + 2, STOP, WEST]
+    environment.step(dict(zip(environment.agents, orders, strict=True)))
+    after, _ = environment._battle()
+    assert environment._battles.num_game_restarts == 0
+    np.testing.assert_array_equal(after.health, before.health)
+    np.testing.assert_array_equal(after.last_action, orders)
+    np.testing.assert_allclose(after.position[:3], before.position[:3], atol=1e-4)
+    assert after.position[3, 0] == -16.0  # the map's edge stops it
+    environment.close()
 
 
 def test_an_enemy_medivac_heals_its_own(arena: Sc2Battles) -> None:

@@ -1,6 +1,7 @@
 """Our rules and those of SMAC, SMACv2 and REFIL on equal battles.
 
-They differ only as ``smac_rules.DIFFERENCES`` says, and each of these differences appears.
+They differ only as ``smac_rules.DIFFERENCES`` says, and each of these differences appears. With
+``action_mask: smac`` no difference in actions is left.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import smac_rules as smac
 from situations import units_by_hand
 from smac_rules import RULES, Battle, Rules, Unit
 
+from rllib_ptm.environment.starcraft import StarCraftGame
 from rllib_ptm.envs.starcraft.sc2.observation import can_move
 from rllib_ptm.envs.starcraft.sc2.unit_types import ranges
 from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view, won
@@ -69,7 +71,9 @@ def next_battle(battle: Battle, rng: np.random.Generator) -> Battle:
     return Battle(*(tuple(map(later, army)) for army in (battle.allies, battle.enemies)))
 
 
-def our_units(battle: Battle, uniform_ranges: bool, pathable: BoolArray) -> Units:
+def our_units(
+    battle: Battle, uniform_ranges: bool, pathable: BoolArray, smac_masks: bool = False
+) -> Units:
     """The battle as StarCraft II's backend writes it, [1, ...]."""
     units = battle.allies + battle.enemies
     kinds = np.array([[UNIT_TYPES.index(unit.kind) for unit in units]], np.int8)
@@ -86,7 +90,7 @@ def our_units(battle: Battle, uniform_ranges: bool, pathable: BoolArray) -> Unit
         health=np.array([[unit.health for unit in units]], np.float32),
         shield=np.array([[unit.shield for unit in units]], np.float32),
         position=place,
-        can_move=can_move(place[0, :ALLIES], pathable, CENTRE)[None],
+        can_move=can_move(place[0, :ALLIES], pathable, CENTRE, smac_masks)[None],
     )
 
 
@@ -113,10 +117,13 @@ def why_actions_differ(battle: Battle, agent: int, action: int) -> str:
     return smac.AIR if is_air else "unknown"
 
 
-def compare_views(rules: Rules, battle: Battle, pathable: BoolArray) -> Counter[str]:
+def compare_views(
+    rules: Rules, battle: Battle, pathable: BoolArray, smac_masks: bool
+) -> Counter[str]:
     """Why our actions and what our agents see differ from theirs."""
     found: Counter[str] = Counter()
-    view = team_view(our_units(battle, not rules.own_ranges, pathable))
+    units = our_units(battle, not rules.own_ranges, pathable, smac_masks)
+    view = team_view(units, smac_masks)
     grid = pathable.tolist()
     for agent, unit in enumerate(battle.allies):
         ours = set(np.flatnonzero(view.action_mask[0, agent]).tolist())
@@ -162,21 +169,30 @@ def compare_rewards(
     return Counter([smac.REGAINED if is_regained else "unknown"])
 
 
-# What differs from each of them, besides the reward.
-VIEWS = {
-    "SMAC": {smac.EDGE, smac.AIR, smac.MACHINES},
-    "SMACv2": {smac.EDGE, smac.AIR, smac.MACHINES},
-    "SMACv2, use_unit_ranges": {smac.EDGE, smac.AIR, smac.MACHINES},
-    "REFIL": {smac.EDGE, smac.AIR, smac.MACHINES, smac.SIGHT, smac.DEAD},
+# What differs in actions, which ``action_mask: smac`` removes, and in sight.
+ACTIONS = {smac.EDGE, smac.AIR, smac.MACHINES}
+SIGHTS = {
+    "SMAC": set(),
+    "SMACv2": set(),
+    "SMACv2, use_unit_ranges": set(),
+    "REFIL": {smac.SIGHT, smac.DEAD},
 }
 
 
+@pytest.mark.parametrize("smac_masks", [False, True])
 @pytest.mark.parametrize("name", RULES)
-def test_actions_and_sight_differ_only_as_declared(name: str) -> None:
+def test_actions_and_sight_differ_only_as_declared(name: str, smac_masks: bool) -> None:
     found: Counter[str] = Counter()
     for battle, _, pathable in battles():
-        found += compare_views(RULES[name], battle, pathable)
-    assert set(found) == VIEWS[name]
+        found += compare_views(RULES[name], battle, pathable, smac_masks)
+    assert set(found) == (SIGHTS[name] if smac_masks else SIGHTS[name] | ACTIONS)
+
+
+def test_a_policy_can_play_with_the_other_masks() -> None:
+    trained = StarCraftGame.read({"tasks": "3m", "backend": "sc2", "action_mask": "smac"})
+    assert trained.with_settings({}).plain()["action_mask"] == "smac"
+    assert trained.with_settings({"action_mask": "game"}).plain()["action_mask"] == "game"
+    assert "action_mask" not in trained.with_settings({"backend": "smax"}).plain()
 
 
 @pytest.mark.parametrize(("name", "different"), [("SMAC", {smac.SEVERAL}), ("SMACv2", set())])
@@ -209,4 +225,4 @@ def test_the_reward_differs_only_as_declared(
 
 def test_every_declared_difference_is_one() -> None:
     rest = {smac.SEVERAL, smac.REGAINED, smac.LEFT_OVER}
-    assert set.union(*VIEWS.values()) | rest == set(smac.DIFFERENCES)
+    assert set.union(ACTIONS, *SIGHTS.values()) | rest == set(smac.DIFFERENCES)
