@@ -85,7 +85,7 @@ def differences(episode: list[State], uniform_ranges: bool) -> Counter[str]:
     heals = (units.unit_type[:, :allies] == MEDIVAC)[..., None]
     found = {
         "stop": differs[..., :FIRST_MOVE],
-        "move": differs[..., FIRST_MOVE:FIRST_ATTACK],
+        "move": differs[..., FIRST_MOVE:FIRST_ATTACK] & ~_beside_a_line(episode, allies),
         "attack": differs[..., FIRST_ATTACK:] & ~heals,
         "heal": differs[..., FIRST_ATTACK:] & heals,
         "sees an ally": sees[..., :allies] & pairs,
@@ -95,6 +95,17 @@ def differences(episode: list[State], uniform_ranges: bool) -> Counter[str]:
         "over": decided(units) != _is_over(episode),
     }
     return Counter(states=len(episode), **{kind: int(cases.sum()) for kind, cases in found.items()})
+
+
+def _beside_a_line(episode: list[State], allies: int) -> BoolArray:
+    """[T, A, 1] bool, True = only our rounding puts the agent on the line between two cells.
+
+    The game's coordinates are multiples of 1/4096, which ``Units`` keeps exactly. Those of the
+    stand-in are any numbers.
+    """
+    theirs = np.array([state["position"][:allies] for state in episode])
+    ours = (theirs.astype(np.float32) - np.float32(HALF_MAP)) + np.float32(HALF_MAP)
+    return ((theirs % 1 == 0) != (ours % 1 == 0)).any(-1, keepdims=True)
 
 
 def _points(units: Units) -> FloatArray:
