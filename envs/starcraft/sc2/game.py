@@ -248,7 +248,13 @@ class Game:
         if self._replay is None:
             return
         (response,) = await self._ask(sc_pb.Request(save_replay=sc_pb.RequestSaveReplay()))
-        self._replay.write_bytes(response.save_replay.data)
+        unfinished = self._replay.with_suffix(".new")  # the last whole replay stays until then
+        try:
+            unfinished.write_bytes(response.save_replay.data)
+            unfinished.replace(self._replay)
+        except OSError as error:  # for example a full disk
+            logger.warning("the replay lacks the last battle: %s", error)
+            unfinished.unlink(missing_ok=True)
 
     async def _ask(
         self, *requests: sc_pb.Request, time_limit_s: float | None = None

@@ -22,6 +22,7 @@ PORT_TRIES = 100
 END_TIME_LIMIT_S = 10.0
 NOTICE_SECONDS = 0.5  # for the watchdog to remove the game's folder
 LISTENING = "0A"  # a socket's state in /proc/net/tcp
+UNKNOWN = "0"  # a socket's inode, in sandboxes that do not number them
 # The addresses at which a socket would take connections to HOST, as /proc/net/tcp writes them.
 HOST_AND_ANY = ("0100007F", "0" * 8, "0" * 32, "0000000000000000FFFF00000100007F")
 WATCHDOG = Path(__file__).with_name("watchdog.py")
@@ -157,17 +158,20 @@ def reserve_port() -> tuple[socket.socket, int]:
 
 
 def _listening_sockets(port: int) -> set[str]:
-    """The inodes of the sockets that take connections to ``HOST`` at a TCP port."""
+    """The inodes of the sockets that take connections to ``HOST`` at a TCP port, if known."""
     found = set()
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
-        content = table.read_text() if table.exists() else ""  # a machine may have no IPv6
+        try:
+            content = table.read_text()
+        except OSError:  # a machine may have no IPv6, or hide the table: then nobody can tell
+            continue
         if f":{port:04X} " in content:  # far faster than to read the lines of many sockets
             for line in content.splitlines()[1:]:
                 _, local, _, state, *_, inode = line.split()[:10]
                 address, _, number = local.partition(":")
                 if state == LISTENING and int(number, 16) == port and address in HOST_AND_ANY:
                     found.add(inode)
-    return found
+    return found - {UNKNOWN}
 
 
 def _session(process: int) -> int | None:

@@ -5,6 +5,8 @@ Source: SMACv2, ``starcraft2.py`` (ids, ranges, longest cooldowns).
 
 from __future__ import annotations
 
+import difflib
+import logging
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,6 +15,8 @@ from s2clientprotocol.data_pb2 import UnitTypeData
 
 from ....checks.errors import InputError
 from ..units import UNIFORM_ATTACK_RANGE, UNIFORM_SIGHT_RANGE, UNIT_TYPES, FloatArray
+
+logger = logging.getLogger(__name__)
 
 MIN_ATTACK_RANGE = 2.0  # of allies; with less, melee units would rarely be allowed to attack
 
@@ -83,6 +87,9 @@ def learner_ids(num_types: int) -> np.ndarray:
 def check_learner_types(types: Iterable[UnitTypeData]) -> None:
     """Checks that the map is the one that has the learning side's types.
 
+    Versions of the map may spell a name in another way, as REFIL spells ``Colossus_RL``. So a name
+    only has to be closest to the expected one. A type without a name may be the expected one.
+
     Args:
         types: All unit types of the game with this map, in the order of their ids.
 
@@ -90,11 +97,21 @@ def check_learner_types(types: Iterable[UnitTypeData]) -> None:
         InputError: Its last types are others.
     """
     found = tuple(unit.name for unit in types)[-NUM_LEARNER_TYPES:]
-    if found != LEARNER_NAMES:
+    pairs = zip(found, LEARNER_NAMES, strict=False)
+    if len(found) < NUM_LEARNER_TYPES or not all(_may_mean(*pair) for pair in pairs):
         raise InputError(
             f"the last unit types of the map are {', '.join(found) or 'none'}; expected "
             f"{', '.join(LEARNER_NAMES)}"
         )
+    if not all(found):
+        logger.warning("the game does not name all unit types of the map, so any map is taken")
+
+
+def _may_mean(found: str, expected: str) -> bool:
+    """Whether a name is empty, or more like the expected name than like the other eight."""
+    lower = {name.lower(): name for name in LEARNER_NAMES}
+    closest = difflib.get_close_matches(found.lower(), lower, n=1)
+    return not found or [lower[name] for name in closest] == [expected]
 
 
 def ranges(uniform: bool) -> tuple[FloatArray, FloatArray]:

@@ -143,6 +143,22 @@ def test_the_learning_sides_types_are_known_by_their_names() -> None:
             check_learner_types(types(*wrong))
 
 
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        [name.replace("Colosus", "Colossus") for name in LEARNER_NAMES],
+        [name.removesuffix("_RL") for name in LEARNER_NAMES],
+        [f"RL {name.removesuffix('_RL').lower()}" for name in LEARNER_NAMES],
+        [""] * len(LEARNER_NAMES),
+    ],
+)
+def test_the_learning_sides_types_may_be_spelt_otherwise(
+    spelt: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    check_learner_types(data_pb2.UnitTypeData(name=name) for name in ["SCV", *spelt])
+    assert ("does not name" in caplog.text) == (not spelt[0])
+
+
 def test_the_answer_to_a_debug_request_may_have_no_body(
     make: MakeBattles, installation: Path
 ) -> None:
@@ -221,6 +237,28 @@ def test_a_port_that_another_process_has_taken_is_not_played_on(
     finally:
         silent.close()
         battles._event_loop.run_all([foreign.end()])
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_where_sockets_are_not_known_a_game_is_taken_as_our_own(
+    make: MakeBattles, monkeypatch: pytest.MonkeyPatch, hidden: bool
+) -> None:
+    """Some containers hide the kernel's table, others show no inodes in it."""
+    read = Path.read_text
+
+    def read_text(path: Path) -> str:
+        if not str(path).startswith("/proc/net/tcp"):
+            return read(path)
+        if hidden:
+            raise PermissionError(13, "Permission denied", str(path))
+        head, *rows = read(path).splitlines()
+        fields = [row.split() for row in rows]
+        return "\n".join([head, *(" ".join([*row[:9], "0", *row[10:]]) for row in fields)])
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    battles = make("1m")
+    assert begin(battles) == 2
+    assert battles.num_game_restarts == 0
 
 
 def test_the_enemy_attacks_the_teams_starting_point_if_that_is_asked_for(

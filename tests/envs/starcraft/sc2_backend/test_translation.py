@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,32 @@ def test_a_replay_that_cannot_be_saved_is_only_a_warning(
     assert battles.failed.all()
     assert "the replay lacks the last battle" in caplog.text
     battles.reset(np.zeros(1, int), [parse_task("2m")], [0])
+
+
+def test_a_full_disk_costs_the_replay_only(
+    make: MakeBattles,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = tmp_path / "replays"
+    battles = make("2m", save_replay_dir=str(folder))
+    for _ in range(2):
+        battles.reset(np.zeros(1, int), [parse_task("2m")], [0])
+    (replay,) = folder.iterdir()
+    whole = replay.read_bytes()
+
+    def write_bytes(path: Path, data: bytes) -> int:
+        path.touch()  # what a full disk leaves of a file
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    battles.reset(np.zeros(1, int), [parse_task("2m")], [0])
+    battles.close()
+    assert caplog.text.count("the replay lacks the last battle: [Errno 28]") == 2
+    assert battles.num_game_restarts == 0
+    assert [path.name for path in folder.iterdir()] == [replay.name]
+    assert replay.read_bytes() == whole
 
 
 def test_a_folder_that_cannot_hold_replays_is_refused(make: MakeBattles, tmp_path: Path) -> None:
