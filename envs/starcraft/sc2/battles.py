@@ -25,13 +25,14 @@ from .errors import GameError, NotListeningError
 from .event_loop import EventLoop
 from .game import Game
 from .game_process import HOST
-from .installation import Installation, find_installation
+from .installation import GET_THE_MAP, Installation, find_installation
 from .settings import GameSettings
 from .unit_types import ranges
 
 START_ATTEMPTS = 3
 # In the output of a game that found the data of another build, or none.
 OTHER_DATA, NO_DATA = "!= Exe", "NGDP"
+NO_MAP = "InvalidMap"  # what the game says of a file that is no map
 
 logger = logging.getLogger(__name__)
 
@@ -193,6 +194,8 @@ def _cannot_start(installation: Installation, error: GameError) -> InputError:
     elif OTHER_DATA in str(error) and installation.labels and not installation.data_version:
         names = " or ".join(map(repr, installation.labels))
         remedy = f"set env_config.game_version to {names}, so that it finds its own data"
+    elif NO_MAP in str(error):
+        remedy = GET_THE_MAP
     elif NO_DATA in str(error):
         remedy = "its data are missing: unpack it again, with the hidden file .build.info"
     else:

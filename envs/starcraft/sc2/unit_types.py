@@ -88,7 +88,7 @@ def check_learner_types(types: Iterable[UnitTypeData]) -> None:
     """Checks that the map is the one that has the learning side's types.
 
     Versions of the map may spell a name in another way, as REFIL spells ``Colossus_RL``. So a name
-    only has to be closest to the expected one. A type without a name may be the expected one.
+    only has to be closest to the expected one. If the game names none, any map is taken.
 
     Args:
         types: All unit types of the game with this map, in the order of their ids.
@@ -97,21 +97,20 @@ def check_learner_types(types: Iterable[UnitTypeData]) -> None:
         InputError: Its last types are others.
     """
     found = tuple(unit.name for unit in types)[-NUM_LEARNER_TYPES:]
-    pairs = zip(found, LEARNER_NAMES, strict=False)
-    if len(found) < NUM_LEARNER_TYPES or not all(_may_mean(*pair) for pair in pairs):
+    if len(found) == NUM_LEARNER_TYPES and not any(found):
+        logger.warning("the game does not name the map's unit types, so they are not checked")
+    elif tuple(map(_closest, found)) != LEARNER_NAMES:
         raise InputError(
-            f"the last unit types of the map are {', '.join(found) or 'none'}; expected "
-            f"{', '.join(LEARNER_NAMES)}"
+            f"the last unit types of the map are {', '.join(filter(None, found)) or 'none'}; "
+            f"expected {', '.join(LEARNER_NAMES)}"
         )
-    if not all(found):
-        logger.warning("the game does not name all unit types of the map, so any map is taken")
 
 
-def _may_mean(found: str, expected: str) -> bool:
-    """Whether a name is empty, or more like the expected name than like the other eight."""
-    lower = {name.lower(): name for name in LEARNER_NAMES}
-    closest = difflib.get_close_matches(found.lower(), lower, n=1)
-    return not found or [lower[name] for name in closest] == [expected]
+def _closest(name: str) -> str | None:
+    """The name of a type of the learning side that is spelt most alike, if any is."""
+    lower = {known.lower(): known for known in LEARNER_NAMES}
+    closest = difflib.get_close_matches(name.lower(), lower, n=1)
+    return lower[closest[0]] if closest else None
 
 
 def ranges(uniform: bool) -> tuple[FloatArray, FloatArray]:

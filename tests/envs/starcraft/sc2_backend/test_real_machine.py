@@ -128,6 +128,15 @@ def test_another_map_is_one_clear_message(make: MakeBattles, installation: Path)
     assert battles.num_game_restarts == 0  # another game would have the same map
 
 
+def test_a_file_that_is_no_map_is_one_clear_message(
+    make: MakeBattles, installation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(battles_module, "START_ATTEMPTS", 1)
+    (installation / MAP).write_bytes(b"<html>404</html>")
+    with pytest.raises(InputError, match=r"32x32_flat.SC2Map' is no map; copy the folder"):
+        begin(make("1m"))
+
+
 def test_the_learning_sides_types_are_known_by_their_names() -> None:
     def types(*names: str) -> list[data_pb2.UnitTypeData]:
         return [data_pb2.UnitTypeData(unit_id=i, name=name) for i, name in enumerate(names)]
@@ -136,6 +145,7 @@ def test_the_learning_sides_types_are_known_by_their_names() -> None:
     for wrong in (
         ["Marine", *LEARNER_NAMES[:-1]],  # one is missing
         [*LEARNER_NAMES, "Late"],  # a type follows them
+        ["", *LEARNER_NAMES[1:]],  # a type of another map
         [*LEARNER_NAMES[:3], LEARNER_NAMES[4], LEARNER_NAMES[3], *LEARNER_NAMES[5:]],
         [],
     ):
@@ -156,7 +166,7 @@ def test_the_learning_sides_types_may_be_spelt_otherwise(
     spelt: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     check_learner_types(data_pb2.UnitTypeData(name=name) for name in ["SCV", *spelt])
-    assert ("does not name" in caplog.text) == (not spelt[0])
+    assert ("does not name" in caplog.text) == (not any(spelt))
 
 
 def test_the_answer_to_a_debug_request_may_have_no_body(
