@@ -196,8 +196,10 @@ def _message(
         return (f"{place}: expected {rules}, found {shown(value)}",)
     if "finite_number" in types:
         return (f"{place}: expected a finite number, found {value!r}",)
-    names = " or ".join(dict.fromkeys(name for name, _ in members))
-    return (f"{place}: expected {names}, found {shown(value)}",)
+    names = list(dict.fromkeys(name for name, _ in members))
+    # YAML reads the version 4.10 as the number 4.1.
+    remedy = "; write it in quotes" if "str" in names and isinstance(value, float) else ""
+    return (f"{place}: expected {' or '.join(names)}, found {shown(value)}{remedy}",)
 
 
 def _raised(place: str, value: Any, errors: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

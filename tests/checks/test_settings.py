@@ -34,6 +34,7 @@ def test_values_are_taken_as_the_types_ask_for_them() -> None:
     [
         ({"dish": "soop"}, "meal.dish: 'soop' is unknown; did you mean 'soup'? legal: salad, soup"),
         ({"dish": 3}, "meal.dish: expected str, found 3"),
+        ({"dish": 4.1}, "meal.dish: expected str, found 4.1; write it in quotes"),
         ({"dish": None}, "meal.dish: expected str, found None"),
         ({"guests": 9}, "meal.guests: expected at least 1 and at most 8, found 9"),
         ({"guests": True}, "meal.guests: expected int, found True"),
