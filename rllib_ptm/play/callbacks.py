@@ -21,6 +21,7 @@ from ray.rllib.utils import force_list
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.environment.contract import (
+    Composed,
     FailingEnvironmentError,
     FloatArray,
     IntArray,
@@ -175,12 +176,13 @@ class EpisodeCallbacks:
     ) -> None:
         self._callbacks = callbacks
         self._view = game.view
+        self._compose = game.composition if isinstance(game, Composed) else None
         self._arguments = {"env": env, "rl_module": rl_module}
         self._episodes: dict[int, LiveEpisode] = {}
 
     def created(self, env: int, task: str, seed: int) -> None:
         """An episode is about to start."""
-        self._episodes[env] = LiveEpisode(task, seed, self._view)
+        self._episodes[env] = LiveEpisode(task, seed, self._view, self._compose)
         self._call("on_episode_created", env)
 
     def started(self, env: int, record: Record, actions: np.ndarray, rewards: FloatArray) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,12 +26,16 @@ class LiveEpisode:
         task: The task's name.
         seed: The episode's seed.
         view: What the policy sees of a record; see ``TeamGame.view``.
+        compose: What a record of a task is played with; see ``contract.Composed``. None if the
+            environment does not tell.
 
     Attributes:
         id_: A name of this episode that no other one has.
         task: The task's name.
         seed: The episode's seed.
         custom_data: A dict for the callbacks' own data. No checkpoint and no batch has it.
+        composition: What is played, such as ``2s1z``, once the episode has started; None if the
+            environment does not tell.
         success: From 0 to 1; None until the episode is over.
         is_terminated: Whether the environment has ended it.
         is_truncated: Whether the time limit ended it.
@@ -39,16 +43,24 @@ class LiveEpisode:
             ``get_observations``.
     """
 
-    def __init__(self, task: str, seed: int, view: View) -> None:
+    def __init__(
+        self,
+        task: str,
+        seed: int,
+        view: View,
+        compose: Callable[[Record, str], str] | None = None,
+    ) -> None:
         self.id_ = uuid.uuid4().hex
         self.task = task
         self.seed = seed
         self.custom_data: dict[Any, Any] = {}
+        self.composition: str | None = None
         self.success: float | None = None
         self.is_terminated = False
         self.is_truncated = False
         self.records: list[Record] = []
         self._view = view
+        self._compose = compose
         self._actions: list[np.ndarray] = []
         self._rewards: list[float] = []
 
@@ -63,6 +75,8 @@ class LiveEpisode:
         self.records = [record_at(record, t) for t in range(len(rewards) + 1)]
         self._actions = list(actions)
         self._rewards = rewards.tolist()
+        if self._compose is not None:
+            self.composition = self._compose(self.records[0], self.task)
 
     def add(self, record: Record, actions: np.ndarray, reward: float) -> None:
         """Adds a step.
@@ -126,8 +140,15 @@ class LiveEpisode:
         return [self._view(record)._asdict() for record in chosen]
 
     def get_infos(self, indices: Indices = None) -> Any:
-        """The T + 1 infos: the ``task``, and at the end ``is_success``, as in PettingZoo."""
-        infos: list[dict[str, Any]] = [{"task": self.task} for _ in self.records]
+        """The T + 1 infos of the team, with keys as in PettingZoo.
+
+        They are the ``task``, its ``composition`` if the environment tells, and at the end
+        ``is_success``.
+        """
+        played = {"task": self.task}
+        if self.composition is not None:
+            played["composition"] = self.composition
+        infos: list[dict[str, Any]] = [dict(played) for _ in self.records]
         if infos and self.success is not None:
             infos[-1]["is_success"] = self.success
         return _at(infos, indices)

@@ -99,13 +99,14 @@ def test_what_an_episode_tells_at_each_event(
     seen: list[str] = []
 
     def created(*, episode: LiveEpisode, **kwargs: Any) -> None:
-        assert not episode.is_reset
+        assert (episode.is_reset, episode.composition) == (False, None)
         assert episode.task in ("2m_vs_2m", "3m_vs_3m", "2m_vs_3m")
         episode.custom_data["steps"] = 0
 
     def started(*, episode: LiveEpisode, **kwargs: Any) -> None:
         assert (episode.is_reset, episode.t, episode.get_return()) == (True, 0, 0.0)
         assert len(episode.get_observations()) == 1
+        assert episode.composition == episode.task
 
     def stepped(*, episode: LiveEpisode, **kwargs: Any) -> None:
         episode.custom_data["steps"] += 1
@@ -114,13 +115,16 @@ def test_what_an_episode_tells_at_each_event(
         assert episode.get_actions(-1).shape == (3,)
         (row,) = episode.get_observations([-1])
         assert row["entities"].shape[0] == 6
-        assert episode.get_infos(0) == {"task": episode.task}
+        assert episode.get_infos(0) == {"task": episode.task, "composition": episode.composition}
         np.testing.assert_array_equal(episode.records[-1]["last_action"], episode.get_actions(-1))
 
     def ended(*, episode: LiveEpisode, metrics_logger: Any, **kwargs: Any) -> None:
         assert episode.is_done
         assert episode.is_terminated != episode.is_truncated
-        assert episode.get_infos(-1) == {"task": episode.task, "is_success": episode.success}
+        assert episode.get_infos(-1) == {
+            **episode.get_infos(0),
+            "is_success": episode.success,
+        }
         assert len(episode.get_observations(slice(-2, None))) == 2
         assert len(episode.records) == len(episode.get_rewards()) + 1 == episode.env_steps() + 1
         metrics_logger.log_value("my_return", episode.get_return(), window=100)
@@ -137,6 +141,23 @@ def test_what_an_episode_tells_at_each_event(
     assert len(seen) == len(set(seen)) == len(samples)
     mean = np.mean([episode.get_return() for episode in samples])
     assert runner.get_metrics()["my_return"].peek() == pytest.approx(mean)
+
+
+def test_infos_name_the_composition_that_a_family_has_drawn(
+    make_runner: MakeRunner, make_config: MakeConfig
+) -> None:
+    drawn: dict[int, str] = {}
+
+    def ended(*, episode: LiveEpisode, **kwargs: Any) -> None:
+        (composition,) = {info["composition"] for info in episode.get_infos()}
+        allies = episode.get_observations(0)["present"][:3].sum()
+        assert composition == f"{allies}m"
+        drawn[episode.seed] = composition
+
+    config = make_config().callbacks(on_episode_end=ended)
+    config.environment(env_config={"tasks": "2-3m"})
+    make_runner(config).sample(num_episodes=8, epsilon=1.0)
+    assert set(drawn.values()) == {"2m", "3m"}
 
 
 def test_callbacks_change_no_episode_and_cost_nothing_where_there_are_none(

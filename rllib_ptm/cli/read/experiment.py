@@ -19,7 +19,7 @@ from rllib_ptm.checks.errors import InputError, Problems, located, unknown_name
 from rllib_ptm.checks.settings import Settings, one_of, read_settings
 from rllib_ptm.cli.read.limits import MOST_TRIALS
 from rllib_ptm.cli.read.python_file import read_python_experiment
-from rllib_ptm.cli.read.result_keys import check_stop, reported_keys
+from rllib_ptm.cli.read.result_keys import check_stop, reported_keys, unknown_result_key
 from rllib_ptm.cli.read.sample_seeds import with_sample_seeds
 from rllib_ptm.cli.read.scheduler_settings import (
     SCHEDULERS,
@@ -143,7 +143,8 @@ class ExperimentSettings(Settings):
         score = settings.checkpoint_score_attribute
         if score is not None and info.data.keys() >= _ENVIRONMENT_KEYS:
             results = reported_keys(*played_tasks(info.data["config"]))
-            _known_name(f"{place}.checkpoint_score_attribute", score, tuple(results))
+            if score not in results:
+                raise unknown_result_key(f"{place}.checkpoint_score_attribute", score, results)
         return settings
 
     @field_validator("scheduler")

@@ -6,7 +6,7 @@ reported. So a stop key must stand in the table ``RESULT_KEYS``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from rllib_ptm.checks.settings import check_value
 from rllib_ptm.tasks import metrics
 
 _LARGEST_COUNT = 1e12
+_MOST_LISTED = 64  # keys in a message
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,26 @@ def reported_keys(tasks: Iterable[str], evaluated: Iterable[str]) -> dict[str, R
     }
 
 
+def unknown_result_key(place: str, key: str, legal: Collection[str]) -> InputError:
+    """Builds the error for a key that a run does not report.
+
+    Args:
+        place: Where the key stands.
+        key: The key.
+        legal: The legal keys.
+    """
+    return unknown_name(place, key, _listed(legal), legal)
+
+
+def _listed(keys: Collection[str]) -> set[str]:
+    """The keys, for a message. Of many, those of tasks stand once, with ``<task>`` for the name."""
+    if len(keys) <= _MOST_LISTED:
+        return set(keys)
+    of_tasks = [path.removesuffix(metrics.TASK) for path in metrics.METRICS if metrics.TASK in path]
+    starts = {key: start for key in keys for start in of_tasks if key.startswith(start)}
+    return {f"{starts[key]}{metrics.TASK}" if key in starts else key for key in keys}
+
+
 def check_stop(stop: Any, results: Mapping[str, ResultKey], place: str) -> dict[str, float]:
     """Returns the stop conditions as numbers.
 
@@ -87,7 +108,7 @@ def check_stop(stop: Any, results: Mapping[str, ResultKey], place: str) -> dict[
     """
     if not isinstance(stop, Mapping) or not stop:
         raise InputError(
-            f"{place}: expected a mapping of at least one of {', '.join(sorted(results))} "
+            f"{place}: expected a mapping of at least one of {', '.join(sorted(_listed(results)))} "
             f"to a number, found {stop!r}"
         )
     problems = Problems()
@@ -95,7 +116,7 @@ def check_stop(stop: Any, results: Mapping[str, ResultKey], place: str) -> dict[
     for key, value in stop.items():
         with problems.collect():
             if key not in results:
-                raise unknown_name(f"{place}.{key}", key, results)
+                raise unknown_result_key(f"{place}.{key}", key, results)
             number = Annotated[float, Field(gt=0, le=results[key].at_most)]
             checked[key] = check_value(f"{place}.{key}", value, number)
     problems.raise_if_any()

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from rllib_ptm.checks.errors import InputError, Problems, unknown_name
 from rllib_ptm.checks.settings import Settings, one_of
-from rllib_ptm.cli.read.result_keys import ResultKey
+from rllib_ptm.cli.read.result_keys import ResultKey, unknown_result_key
 from rllib_ptm.cli.read.search_space import extremes, is_space, read_space
 from rllib_ptm.tasks.metrics import WIN_RATE_MEAN_PATH
 
@@ -149,5 +149,5 @@ def check_compared_keys(
         key = getattr(settings, attribute)
         with problems.collect():
             if key not in legal:
-                raise unknown_name(f"{place}.{attribute}", key, legal)
+                raise unknown_result_key(f"{place}.{attribute}", key, legal)
     problems.raise_if_any()

@@ -36,7 +36,8 @@ _LEARNER_COLUMNS: Mapping[str, str] = {
     "q_taken_mean": "Q",
     "grad_norm": "gradient",
 }
-_BAR_WIDTH = 24
+_BAR_WIDTH, _LEAST_BAR_WIDTH = 24, 8
+_NAME_AND_BAR_WIDTH = 38  # what the numbers leave in a terminal of 80 columns
 _PANEL_WIDTH = 88
 _MOST_TASKS = 16  # of more tasks, those that are won least are shown: a terminal has few rows
 
@@ -77,8 +78,8 @@ def _panel(trial: TrialProgress) -> Panel:
     )
 
 
-def _columns(values: Mapping[str, str]) -> Table:
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim", pad_edge=False)
+def _columns(values: Mapping[str, str], gap: int = 3) -> Table:
+    table = Table(box=None, padding=(0, gap, 0, 0), header_style="dim", pad_edge=False)
     for name in values:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_row(*values.values())
@@ -103,20 +104,22 @@ def _counters(trial: TrialProgress) -> Table:
 def _tasks(trial: TrialProgress) -> Table:
     win_rates, priorities = trial.numbers_under(WIN_RATE_PATH), trial.numbers_under(PRIORITY_PATH)
     truncated = trial.numbers_under(TRUNCATED_SHARE_PATH)
+    tasks, others = _least_won({**dict.fromkeys(priorities), **win_rates})
+    width = _NAME_AND_BAR_WIDTH - max(map(len, tasks), default=0)  # long names shorten the bars
+    width = min(max(width, _LEAST_BAR_WIDTH), _BAR_WIDTH)
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("task", overflow="fold")
     table.add_column("win rate", justify="right")
-    table.add_column("", width=_BAR_WIDTH)
+    table.add_column("", width=width)
     table.add_column("timeout", justify="right")
     table.add_column("priority", justify="right")
-    tasks, others = _least_won({**dict.fromkeys(priorities), **win_rates})
     for task, rate in tasks.items():
         cells = _percent(truncated.get(task)), _decimal(priorities.get(task))
-        table.add_row(task, _percent(rate), _bar(rate), *cells)
+        table.add_row(task, _percent(rate), _bar(rate, width), *cells)
     if others:
         table.add_row(f"{others} won more", style="dim")
     mean = trial.number(WIN_RATE_MEAN_PATH)
-    table.add_row("mean", _percent(mean), _bar(mean), "", "", style="bold")
+    table.add_row("mean", _percent(mean), _bar(mean, width), "", "", style="bold")
     return table
 
 
@@ -132,14 +135,15 @@ def _learner(trial: TrialProgress) -> RenderableType:
     others = [key for key in values if key.startswith("loss_") and key not in _LEARNER_COLUMNS]
     headings = {**_LEARNER_COLUMNS, **{key: key for key in others}}
     known = {name: _decimal(values[key], 3) for key, name in headings.items() if key in values}
-    return _columns(known) if known else Text("collecting episodes to learn from", style="dim")
+    gap = 3 if len(known) < len(_LEARNER_COLUMNS) else 2  # all of them fit in 80 columns
+    return _columns(known, gap) if known else Text("collecting episodes to learn from", style="dim")
 
 
-def _bar(rate: float | None) -> ProgressBar:
+def _bar(rate: float | None, width: int) -> ProgressBar:
     return ProgressBar(
         total=1.0,
         completed=rate or 0.0,
-        width=_BAR_WIDTH,
+        width=width,
         complete_style="green",
         finished_style="bold green",
     )

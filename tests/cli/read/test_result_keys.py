@@ -111,3 +111,29 @@ def test_the_metrics_of_a_run() -> None:
     assert "evaluation/env_runners/return_mean/2m_vs_2m" in reported_metrics(
         experiment(config=EVALUATED)
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"stop": {"env_runners/win_rate/2z1s": 0.5}}, "stop.env_runners/win_rate/2z1s"),
+        ({"stop": {}}, "stop"),
+        (
+            {"checkpoint_config": {"checkpoint_score_attribute": "env_runners/win_rate/2z1s"}},
+            "checkpoint_config.checkpoint_score_attribute",
+        ),
+        (
+            {**PBT, "scheduler_config": {**PBT["scheduler_config"], "metric": "win_rate/2z1s"}},
+            "scheduler_config.metric",
+        ),
+    ],
+)
+def test_the_keys_of_many_tasks_are_listed_once(changes: dict[str, Any], place: str) -> None:
+    config = {**EVALUATED, "env_config": {"tasks": "refil_3-8sz"}}
+    with pytest.raises(InputError) as error:
+        experiment(**{"config": config, **changes})
+    (line,) = [line for line in error.value.lines if place in line]
+    assert len(line) < 1500
+    assert "env_runners/truncated_share/<task>, env_runners/win_rate/<task>, " in line
+    assert "evaluation/env_runners/win_rate/<task>" in line
+    assert ("did you mean 'env_runners/win_rate/" in line) == ("2z1s" in line)

@@ -185,6 +185,21 @@ def test_the_table_fits_a_narrow_terminal() -> None:
     assert all(len(line) <= 80 for line in drawn([progress], width=80).splitlines())
 
 
+def test_headings_and_names_of_families_are_whole_in_a_narrow_terminal() -> None:
+    progress, _ = trained({"training_iteration": 20}, 10)
+    names = ("smacv2_protoss_10_vs_10", "3-8csz_symmetric", "smacv2_20_units")
+    losses = dict.fromkeys(("total_loss", "loss_ori", "loss_exp", "loss_task", "grad_norm"), 20.125)
+    losses |= {"td_error_abs": 2.5, "q_taken_mean": -0.125}
+    for name in names:
+        progress.latest[f"env_runners/win_rate/{name}"] = 0.5
+    for name, loss in losses.items():
+        progress.latest[f"learners/default_policy/{name}"] = loss
+    text = drawn([progress], width=80)
+    for word in (*names, "exploration", "exploitation", "|TD error|", "gradient", "-0.125"):
+        assert f" {word} " in text
+    assert "\u2026" not in text
+
+
 def test_a_log_gets_one_plain_line() -> None:
     progress, _ = trained({"training_iteration": 20}, 10)
     assert plain_line(progress) == (
