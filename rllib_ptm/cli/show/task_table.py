@@ -31,7 +31,7 @@ def task_table(results: Sequence[TaskResult], title: str | None = None) -> Table
             wins_text(row),
             percent(row.win_rate),
             interval_text(row.interval),
-            f"{row.return_mean:.2f}",
+            f"{row.return_mean:z.2f}",  # z: a rounding error is no "-0.00"
             f"{row.length_mean:.1f}",
             f"{100 * row.truncated_share:.0f} %",
         )

@@ -46,6 +46,14 @@ def test_the_table_fits_a_narrow_terminal(capsys: pytest.CaptureFixture[str]) ->
         assert text in printed
 
 
+def test_a_return_that_is_a_rounding_error_has_no_sign(capsys: pytest.CaptureFixture[str]) -> None:
+    """The rewards of a battle whose enemies regain what they lose sum to 0, as far as float32."""
+    Console(width=80).print(task_table([replace(RESULTS[0], return_mean=-1e-7)]))
+    printed = capsys.readouterr().out
+    assert " 0.00 " in printed
+    assert "-0.00" not in printed
+
+
 BY_COMPOSITION = [
     TaskResult("2-3m", 4, 2, 0.5, (0.2, 0.8), 10.0, 20.0, 0.25),
     TaskResult("2-3m", 3, 1, 1 / 3, (0.1, 0.8), 8.0, 22.0, 1 / 3, "2m"),
