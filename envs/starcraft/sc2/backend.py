@@ -27,7 +27,7 @@ def _make_battles(
 
 
 def _check_machine(settings: GameSettings) -> None:
-    _module().find_installation(settings.game_version)
+    _module().check_machine(settings)
 
 
 def _module() -> ModuleType:

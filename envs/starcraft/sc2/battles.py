@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import shlex
 import weakref
 from collections.abc import Sequence
@@ -73,9 +74,7 @@ class Sc2Battles:
         self.last_error: Exception | None = None
         self._spawn = spawn
         self._settings = settings
-        self._installation = find_installation(settings.game_version)
-        if settings.save_replay_dir is not None:
-            _make_folder(settings.save_replay_dir)
+        self._installation = check_machine(settings)
         self._sight, self._reach = ranges(uniform_ranges)
         self._units = empty_units(num_battles, self.max_allies, self.max_enemies)
         self._games: list[Game | None] = [None] * num_battles
@@ -179,11 +178,22 @@ class Sc2Battles:
             await game.end()
 
 
-def _make_folder(replays: str) -> None:
-    try:
-        Path(replays).expanduser().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"env_config.save_replay_dir: {error}") from error
+def check_machine(settings: GameSettings) -> Installation:
+    """Finds the game, and makes the folder of the replays.
+
+    Raises:
+        InputError: The game or the map is not installed, or replays cannot be written.
+    """
+    installation = find_installation(settings.game_version)
+    if settings.save_replay_dir is not None:
+        replays = Path(settings.save_replay_dir).expanduser()
+        try:
+            replays.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"env_config.save_replay_dir: {error}") from error
+        if not os.access(replays, os.W_OK | os.X_OK):
+            raise InputError(f"env_config.save_replay_dir: {replays} may not be written to")
+    return installation
 
 
 def _cannot_start(installation: Installation, error: GameError) -> InputError:

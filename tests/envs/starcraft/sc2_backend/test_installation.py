@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -105,6 +106,20 @@ def test_it_is_said_before_ray_starts(tmp_path: Path, monkeypatch: pytest.Monkey
     config = PTMConfig().environment(env_config={"tasks": "3m", "backend": "sc2"})
     with pytest.raises(InputError, match="no StarCraft II in"):
         config.validate()
+
+
+def test_replays_that_cannot_be_written_are_refused_before_ray_starts(
+    installation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        keys = {"tasks": "3m", "backend": "sc2", "save_replay_dir": str(folder)}
+        with pytest.raises(InputError, match="save_replay_dir: .*" + folder.name):
+            PTMConfig().environment(env_config=keys).validate()
+
+    refuse(installation / "Versions" / "Base75689" / "SC2_x64" / "replays")
+    access = os.access  # the superuser may write everywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: mode & os.W_OK == 0 and access(path, mode))
+    refuse(installation / "replays")
 
 
 def test_the_version_that_was_asked_for_plays(make: MakeBattles, installation: Path) -> None:
