@@ -25,7 +25,7 @@ from rllib_ptm.cli.run.cluster import (
     ray_cluster,
 )
 from rllib_ptm.cli.run.exit_codes import EXIT_FAILED, sigterm_as_exception
-from rllib_ptm.cli.show.messages import working
+from rllib_ptm.cli.show.messages import some_of, working
 from rllib_ptm.cli.show.trial_report import report_interrupted, report_trial
 from rllib_ptm.cli.show.trial_table import best_first, trial_table, trials_compete
 from rllib_ptm.ray_private import kept_registrations
@@ -220,7 +220,7 @@ def _announce(run: Run, console: Console) -> None:
     experiment = run.experiment
     until = " or ".join(f"{key} {value:,g}" for key, value in experiment.stop.items())
     lines = [
-        f"[bold]{experiment.name}[/bold]: {experiment.algorithm} on {', '.join(experiment.tasks)}, "
+        f"[bold]{experiment.name}[/bold]: {experiment.algorithm} on {some_of(experiment.tasks)}, "
         f"until {until}; results in {run.folder}"
     ]
     if run.left is not None:

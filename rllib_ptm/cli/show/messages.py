@@ -6,7 +6,7 @@ import codecs
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TextIO, cast
 
@@ -14,6 +14,7 @@ from rich.console import Console
 
 _MOST_LINES = 50
 _LONGEST_LINE = 4_000
+_MOST_NAMED = 16
 _READABLE = "rllib_readable"  # the name of a handler of encoding errors
 _IN_ASCII = {"…": ".", "α": "a", "ε": "e", "λ": "lambda"}  # in a framed table as wide as before
 
@@ -111,3 +112,9 @@ def _shortened(line: str) -> str:
 def _printable(line: str) -> str:
     """A control character could change what the terminal shows."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Names for a line: all, or the first of many and the number of the others."""
+    others = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {others} others" if others > 0 else "")

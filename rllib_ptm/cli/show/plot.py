@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rllib_ptm.tasks.metrics import ENV_STEPS, WIN_RATE_PATH
+from rllib_ptm.tasks.metrics import ENV_STEPS, WIN_RATE_MEAN_PATH, WIN_RATE_PATH
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+_MOST_NAMED = 16  # the legend has no room for more; of more tasks the mean has a name
 
 
 def plot_win_rates(
@@ -51,24 +53,18 @@ def _draw(axes: Axes, table: pd.DataFrame, final_win_rates: Mapping[str, float])
     trained = [c.removeprefix(WIN_RATE_PATH) for c in table.columns if c.startswith(WIN_RATE_PATH)]
     tasks = [*trained, *(task for task in final_win_rates if task not in trained)]
     colours = mpl.color_sequences["petroff10"]  # colour-blind readers can tell them apart
-    steps = table[ENV_STEPS]
-    for index, task in enumerate(tasks):
-        colour, label = colours[index % len(colours)], task
-        if task in final_win_rates:
-            label = f"{task}   {final_win_rates[task]:.0%}"
-            axes.plot(
-                steps.iloc[-1],
-                final_win_rates[task],
-                marker="D",
-                markersize=8,
-                color=colour,
-                markeredgecolor="white",
-                clip_on=False,
-                zorder=3,
-                linestyle="none",
-            )
-        curve = table.get(WIN_RATE_PATH + task, steps * float("nan"))
-        axes.plot(steps, curve, color=colour, linewidth=2, label=label)
+    if len(tasks) <= _MOST_NAMED:
+        for index, task in enumerate(tasks):
+            final = final_win_rates.get(task)
+            colour = colours[index % len(colours)]
+            _curve(axes, table, WIN_RATE_PATH + task, final, label=task, color=colour)
+    else:
+        for task in tasks:
+            final = final_win_rates.get(task)
+            _curve(axes, table, WIN_RATE_PATH + task, final, color="#bbbbbb", linewidth=1)
+        mean = sum(final_win_rates.values()) / len(final_win_rates) if final_win_rates else None
+        label = f"mean of {len(tasks)} tasks"
+        _curve(axes, table, WIN_RATE_MEAN_PATH, mean, label=label, color=colours[0], zorder=4)
     axes.set_xlabel("environment steps")
     axes.set_ylabel("win rate")
     axes.set_ylim(0, 1)
@@ -82,3 +78,33 @@ def _draw(axes: Axes, table: pd.DataFrame, final_win_rates: Mapping[str, float])
         frameon=False,
         alignment="left",
     )
+
+
+def _curve(
+    axes: Axes,
+    table: pd.DataFrame,
+    key: str,
+    final: float | None,
+    *,
+    color: Any,
+    label: str = "",
+    linewidth: float = 2,
+    zorder: float = 3,
+) -> None:
+    """A line while training and a mark at the end; the legend has those with a label."""
+    steps = table[ENV_STEPS]
+    if final is not None:
+        axes.plot(
+            steps.iloc[-1],
+            final,
+            marker="D",
+            markersize=4 * linewidth,
+            color=color,
+            markeredgecolor="white",
+            clip_on=False,
+            zorder=zorder,
+            linestyle="none",
+        )
+    shown = f"{label}   {final:.0%}" if label and final is not None else label or None
+    curve = table.get(key, steps * float("nan"))
+    axes.plot(steps, curve, color=color, linewidth=linewidth, label=shown, zorder=zorder - 1)

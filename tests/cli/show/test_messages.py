@@ -19,7 +19,7 @@ from rllib_ptm.cli.main import main
 from rllib_ptm.cli.read.text import check_path
 from rllib_ptm.cli.run.storage_faults import StorageFaultError, explained
 from rllib_ptm.cli.show.live_table import live_table
-from rllib_ptm.cli.show.messages import OutputLostError, never_fail_to_encode, working
+from rllib_ptm.cli.show.messages import OutputLostError, never_fail_to_encode, some_of, working
 from rllib_ptm.cli.show.task_table import task_table
 from rllib_ptm.play.evaluation_episodes import TaskResult
 from rllib_ptm.ray_private import STORAGE_MARKER
@@ -170,3 +170,10 @@ def test_a_file_that_fails_while_tune_runs_is_named(
 def test_another_error_of_tune_stays_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(TuneError), explained("tiny", tmp_path):
         raise TuneError("Traceback")
+
+
+def test_of_many_names_a_line_has_the_first() -> None:
+    assert some_of(["3-8sz", "3m"]) == "3-8sz, 3m"
+    line = some_of([f"{number}m" for number in range(1, 121)])
+    assert line.startswith("1m, 2m, ")
+    assert line.endswith(", 16m and 104 others")

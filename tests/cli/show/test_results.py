@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from ray.tune import Checkpoint, Result
@@ -17,6 +18,7 @@ from rllib_ptm.cli.read.experiment import CheckpointSettings
 from rllib_ptm.cli.show.plot import plot_win_rates
 from rllib_ptm.cli.show.task_table import mean_win_rate, task_table, write_results
 from rllib_ptm.cli.show.trial_report import checkpoint_to_play, read_progress
+from rllib_ptm.envs.starcraft.tasks import TASK_SETS
 from rllib_ptm.play.evaluation_episodes import TaskResult
 
 RESULTS = [
@@ -140,6 +142,20 @@ def test_the_picture_shows_a_curve_and_a_marker_per_task(tmp_path: Path) -> None
     for colour in (first, second):  # the markers
         with_marker, without = ((p == colour).all(1).sum() for p in drawn.values())
         assert with_marker > without + 50
+
+
+@pytest.mark.filterwarnings("error")  # such as that of a legend that leaves no room
+def test_of_many_tasks_the_plot_names_their_mean(tmp_path: Path) -> None:
+    tasks = TASK_SETS["refil_3-8sz"]
+    curves = {f"env_runners/win_rate/{task}": [0.1, 0.2] for task in tasks}
+    steps = {"num_env_steps_sampled_lifetime": [100, 200]}
+    table = pd.DataFrame({**steps, **curves, "env_runners/win_rate_mean": [0.5, 0.6]})
+    plot_win_rates(table, dict.fromkeys(tasks, 0.3), "many", tmp_path / "x.png")
+    with Image.open(tmp_path / "x.png") as picture:
+        colours = [colour for _, colour in picture.convert("RGB").getcolors(1 << 20) or ()]
+    first, second, grey = (63, 144, 218), (255, 169, 14), (187, 187, 187)
+    assert {first, grey} <= set(colours)
+    assert second not in colours
 
 
 @pytest.mark.parametrize(
