@@ -47,6 +47,8 @@ def parse_task(name: str) -> Task:
 
 def _unreadable(name: str, why: str) -> InputError:
     where = f"task {name!r:.{_LONGEST}} cannot be read"
+    if "," in name:
+        return InputError(f"{where}: several tasks are a list, such as [small_mt, 3-8sz]")
     if nearest := nearest_name(name[:_LONGEST]):
         return InputError(f"{where}: did you mean {nearest!r}? {why}")
     letters = ", ".join(f"{letter} {unit}" for letter, unit in UNIT_LETTERS.items())
@@ -67,7 +69,7 @@ def parse_tasks(tasks: str | Sequence[str]) -> tuple[Task, ...]:
     Raises:
         InputError: A name cannot be parsed, or adds nothing to the list, or the list is empty.
     """
-    if isinstance(tasks, str) and tasks not in KNOWN_NAMES and not re.search(r"\d", tasks):
+    if isinstance(tasks, str) and tasks not in KNOWN_NAMES and not re.search(r"[\d,]", tasks):
         raise unknown_name("tasks", tasks, [*TASK_SETS, EXAMPLE], KNOWN_NAMES)
     names = task_names(tasks, TASK_SETS, EXAMPLE)
     written = {tasks} if isinstance(tasks, str) else {*tasks}
