@@ -22,7 +22,6 @@ from gymnasium.spaces import Box, Discrete, MultiBinary, Space
 from pettingzoo import ParallelEnv
 from pettingzoo.utils.conversions import aec_wrapper_fn
 
-from ..checks.errors import unknown_name
 from ..checks.settings import read_settings
 from .foraging.features import COLUMNS, LARGEST_FEATURE, NUM_FEATURES, features
 from .foraging.field import (
@@ -39,6 +38,7 @@ from .foraging.game import Game, check_machine
 from .foraging.render import picture
 from .foraging.settings import RENDER_MODES, ForagingSettings
 from .parallel_actions import action_array
+from .task_names import task_to_play
 
 Observation = dict[str, np.ndarray]
 
@@ -247,14 +247,12 @@ class MultiTaskForaging(ParallelEnv[str, Observation, int]):
             options: ``{"task": name}`` chooses the episode's task.
 
         Raises:
-            InputError: The task is not one of the environment's tasks.
+            InputError: The options are no dict, or the task is not one of the environment's tasks.
         """
         if seed is not None or self._rng is None:
             self._rng = np.random.default_rng(seed)
         drawn = self.tasks[self._rng.integers(len(self.tasks))]
-        name = (options or {}).get("task", drawn)
-        if name not in self._games:
-            raise unknown_name("reset(options={'task': ...})", name, self.tasks)
+        name = task_to_play(options, self.tasks, drawn)
         self._start(self._games[name].reset(self._rng))
         return self._observations(), {agent: {"task": name} for agent in self.agents}
 

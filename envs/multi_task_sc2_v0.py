@@ -42,6 +42,7 @@ from .starcraft.team_view import (
     won,
 )
 from .starcraft.units import Units
+from .task_names import task_to_play
 
 Observation = dict[str, np.ndarray] | np.ndarray
 RENDER_MODES = ("human", "rgb_array")
@@ -338,11 +339,12 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
             options: ``{"task": name}`` chooses the battle's task.
 
         Raises:
-            InputError: The task is not one of the environment's tasks.
+            InputError: The options are no dict, or the task is not one of the environment's tasks.
         """
         if seed is not None or self._rng is None:
             self._rng = np.random.default_rng(seed)
-        self._task = self._next_task(self._rng, options or {})
+        drawn = self.tasks[self._rng.integers(len(self.tasks))]
+        self._task = self._tasks[task_to_play(options, self.tasks, drawn)]
         self._time_limit = self.settings.time_limit(self._task)
         battle_seed = int(self._rng.integers(2**63))
         units = self._battles.reset(np.zeros(1, np.int64), [self._task], [battle_seed])[0]
@@ -435,13 +437,6 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         """What ``infos`` say of the battle in progress at every step."""
         units, task = self._battle()
         return {"task": task.name, "composition": task.composition_of(units)}
-
-    def _next_task(self, rng: np.random.Generator, options: Mapping[str, Any]) -> Task:
-        drawn = list(self._tasks)[rng.integers(len(self._tasks))]
-        name = options.get("task", drawn)
-        if name not in self._tasks:
-            raise unknown_name("reset(options={'task': ...})", name, self._tasks)
-        return self._tasks[name]
 
     def _is_truncated(self, units: Units) -> bool:
         """Whether the time limit is reached or the game process died."""

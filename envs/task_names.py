@@ -1,7 +1,12 @@
-"""Reads what users write as ``tasks``: the name of a task or of a set, or a list of such names."""
+"""Reads the names of tasks that users write.
+
+As ``tasks``: the name of a task or of a set, or a list of such names. As ``options`` of ``reset``:
+the name of one task.
+"""
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, product
@@ -9,7 +14,7 @@ from typing import Any
 
 from pydantic import AfterValidator
 
-from ..checks.errors import InputError
+from ..checks.errors import InputError, unknown_name
 
 
 def readable_by(parse: Callable[[Any], object]) -> AfterValidator:
@@ -55,6 +60,31 @@ def task_names(
             raise InputError(f"tasks: expected task names, found {name!r}")
     _check_each_adds(names, sets)
     return tuple(dict.fromkeys(chain.from_iterable(sets.get(name, (name,)) for name in names)))
+
+
+def task_to_play(options: Mapping[str, Any] | None, tasks: Sequence[str], drawn: str) -> str:
+    """The task that the ``options`` of ``reset`` name, else the one that was drawn.
+
+    Other options are ignored, as wrappers may have some of their own.
+
+    Raises:
+        InputError: The options are no dict, a key is probably a misspelt ``task``, or the task is
+            none of ``tasks``.
+    """
+    if options is None:
+        return drawn
+    if not isinstance(options, Mapping):
+        raise InputError(
+            f"reset(options=...): expected a dict such as {{'task': {drawn!r}}}, "
+            f"found {options!r:.100}"
+        )
+    for key in options:
+        if key != "task" and difflib.get_close_matches(str(key).lower(), ["task"], cutoff=0.75):
+            raise InputError(f"reset(options=...): unknown key {key!r}; did you mean 'task'?")
+    name = options.get("task", drawn)
+    if name not in tasks:
+        raise unknown_name("reset(options={'task': ...})", name, tasks)
+    return name
 
 
 def _check_each_adds(names: Sequence[str], sets: Mapping[str, Sequence[str]]) -> None:

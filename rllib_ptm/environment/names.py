@@ -31,9 +31,17 @@ _HOW_TO_NAME = (
 
 
 def make_parallel_env(name: str, env_config: Mapping[str, Any]) -> Any:
-    """Makes the PettingZoo environment of a built-in name."""
+    """Makes the PettingZoo environment of a built-in name.
+
+    Raises:
+        InputError: A line for each unknown key or wrong value; it names the key as users write it.
+    """
     module = importlib.import_module(f"rllib_ptm.envs.{name}_v0")
-    return module.parallel_env(**env_config)
+    try:
+        return module.parallel_env(**env_config)
+    except InputError as error:
+        lines = (re.sub("^parallel_env[.]", "env_config.", line) for line in error.lines)
+        raise InputError(*lines) from None
 
 
 def make_for_rllib(name: str, env_config: Mapping[str, Any]) -> Any:

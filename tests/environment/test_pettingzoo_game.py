@@ -16,6 +16,7 @@ from odd_env import AGENTS, SWITCH, TASKS, OddEnv
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.environment.contract import Column
+from rllib_ptm.environment.names import game_of
 from rllib_ptm.environment.pettingzoo_game import PettingZooGame
 
 
@@ -239,3 +240,10 @@ def test_what_json_does_not_have_is_refused(value: Any, said: str) -> None:
     odd = PettingZooGame("odd", lambda config: OddEnv(), {"x": value})
     with pytest.raises(InputError, match=said):
         odd.plain()
+
+
+def test_keys_of_a_built_in_environment_are_named_as_users_write_them() -> None:
+    with pytest.raises(InputError) as error:
+        game_of("multi_task_foraging", {"spawn": "ends", "sight": 0})
+    keys = sorted(word for word in str(error.value).split() if "env" in word and "." in word)
+    assert keys == ["env_config.sight:", "env_config.spawn:"]
