@@ -38,6 +38,7 @@ class LiveDisplay(Callback):
         self._running: dict[str, TrialProgress] = {}
         self._last_line = 0.0
         self._notified = False
+        self._any_ended = False
         self._live: Live | None = None
 
     def setup(self, *, total_num_samples: int | None = None, **info: Any) -> None:
@@ -52,7 +53,8 @@ class LiveDisplay(Callback):
 
     def _render(self) -> Any:
         notice = _STOPPING_NOTICE if INTERRUPTED.is_set() else ""
-        return live_table(list(self._running.values()), notice)
+        idle = "Saving the results" if self._any_ended else "Starting the trial"
+        return live_table(list(self._running.values()), notice, idle)
 
     def on_trial_start(self, *, trial: Trial, **info: Any) -> None:
         """Called by Tune when a trial's process has started."""
@@ -86,6 +88,7 @@ class LiveDisplay(Callback):
     def on_trial_complete(self, *, trial: Trial, **info: Any) -> None:
         """Called by Tune when a trial has met a stop condition."""
         self._running.pop(trial.trial_id, None)
+        self._any_ended = True
 
     on_trial_error = on_trial_complete  # called by Tune when a trial has failed
 

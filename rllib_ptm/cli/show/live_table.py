@@ -42,16 +42,19 @@ _PANEL_WIDTH = 88
 _MOST_TASKS = 16  # of more tasks, those that are won least are shown: a terminal has few rows
 
 
-def live_table(trials: Iterable[TrialProgress], notice: str = "") -> RenderableType:
+def live_table(
+    trials: Iterable[TrialProgress], notice: str = "", idle: str = "Starting the trial"
+) -> RenderableType:
     """A panel for each running trial.
 
     Args:
         trials: The running trials.
         notice: A line below the panels, if not empty.
+        idle: What happens while no trial runs.
     """
     panels: list[RenderableType] = [_panel(trial) for trial in trials]
     if not panels:
-        panels.append(Text("Starting the trial", style="dim"))
+        panels.append(Text(idle, style="dim"))
     if notice:
         panels.append(Text(notice, style="yellow"))
     return Group(*panels)

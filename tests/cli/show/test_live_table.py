@@ -156,6 +156,19 @@ def test_a_warning_is_printed_once(
     assert printed.count(f"quick: {line}") == 1
 
 
+def test_a_trial_that_has_ended_does_not_start_again() -> None:
+    trial: Any = SimpleNamespace(trial_id="a", experiment_tag="0")
+    display = LiveDisplay("quick", {}, plain=True)
+    display.setup(total_num_samples=1)
+    console = Console(file=io.StringIO())
+    console.print(display._render())
+    display.on_trial_start(trial=trial)
+    display.on_trial_complete(trial=trial)
+    console.print(display._render())
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines() == ["Starting the trial", "Saving the results"]
+
+
 def test_failures_of_the_environment_are_shown() -> None:
     progress, _ = trained({"training_iteration": 20}, 10)
     progress.latest["env_runners/num_game_restarts"] = 0
