@@ -27,7 +27,7 @@ from rllib_ptm.envs.starcraft.battles import Resumable
 from rllib_ptm.envs.starcraft.smax import battles as smax_battles
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
 from rllib_ptm.envs.starcraft.smax.import_smax import SMAX
-from rllib_ptm.envs.starcraft.smax.program import SmaxProgram
+from rllib_ptm.envs.starcraft.smax.program import SmaxProgram, smax_program
 from rllib_ptm.envs.starcraft.tasks import parse_tasks
 from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view, won
 from rllib_ptm.envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES, Units
@@ -328,15 +328,19 @@ def test_a_team_larger_than_the_slots_is_refused(name: str) -> None:
 
 
 def test_one_program_serves_all_battles_of_equal_slots() -> None:
-    # No other test has 2 against 2 slots, so all programs counted here belong to this test.
+    # A program of its own: that of other tests may be compiled for several numbers of battles.
+    smax_program.cache_clear()
+    programs = set()
     for names in (["1m", "2m"], ["2z", "1m_vs_2m"]):
         battles, units = start(names, slots=2)
+        programs.add(battles._program)
         for _ in range(3):
             units = battles.step(do(units))
         restart(battles, names, first_seed=9)
         program = battles._program
         for compiled in (program.start, program.restart, program.step):
             assert compiled.__wrapped__._cache_size() == 1  # type: ignore[attr-defined]
+    assert len(programs) == 1
 
 
 # JAX's switch -> what a program around ours may have set it to.
