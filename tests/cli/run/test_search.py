@@ -98,14 +98,24 @@ def rows_of(folder: Path) -> list[list[dict[str, Any]]]:
 
 @pytest.mark.slow
 def test_asha_stops_what_is_worse(tmp_path: Path) -> None:
-    config = {**TINY["config"], "lr": {"loguniform": [1e-4, 1e-2]}, "seed": {"grid_search": [1, 2]}}
-    spec = {**TINY, "config": config, "max_concurrent_trials": 2, "num_samples": 2}
-    settings = {"metric": "env_runners/episode_return_mean", "max_t": 4, "reduction_factor": 2}
+    # Played one after the other, so that it is known which are worse: those with fewer steps.
+    steps = {"grid_search": [400, 100]}
+    config = {
+        **TINY["config"],
+        "lr": {"loguniform": [1e-4, 1e-2]},
+        "min_sample_timesteps_per_iteration": steps,
+    }
+    spec = {**TINY, "config": config, "max_concurrent_trials": 1, "num_samples": 2}
+    settings = {
+        "metric": "env_runners/num_env_steps_sampled_lifetime",
+        "max_t": 4,
+        "reduction_factor": 2,
+    }
     output = run_search(tmp_path, {**spec, "scheduler": "asha", "scheduler_config": settings})
     lengths = [len(rows) for rows in rows_of(tmp_path)]
     assert len(lengths) == 4
-    assert max(lengths) == 4
-    assert min(lengths) < 4
+    assert lengths[0] == 4
+    assert lengths[1] < 4
     assert "search: 4 trials" in output
     assert output.count("greedy episodes of the last checkpoint") == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,4 +92,5 @@ def test_it_trains_resumes_and_is_evaluated(folder: Path, file: str) -> None:
     newest = str(max(trial.glob("checkpoint_*")))
     env = {"x.yaml": "pond:make_env", "x.py": "experiments/x.py"}[file]
     words = ["evaluate", newest, "--env", env, "--tasks", "long", "--episodes", "2"]
-    assert "│ long │        2 │" in run(*words, PYTHONPATH=f"{os.environ['PYTHONPATH']}:{folder}")
+    table = run(*words, PYTHONPATH=f"{os.environ['PYTHONPATH']}:{folder}")
+    assert re.search(r"│ long │ +[0-9.]+/2 │", table)
