@@ -18,7 +18,7 @@ import pyarrow.fs
 from rllib_ptm.checks.errors import InputError
 
 CONTENTS_FILE = "contents.json"
-FORMAT, VERSION = "rllib_ptm checkpoint", 3
+FORMAT, VERSION = "rllib_ptm checkpoint", 4
 _CHUNK_BYTES = 1 << 22
 
 # What RLlib and PTM look for in a checkpoint's folder, without the ending. A user's own file or

@@ -84,8 +84,8 @@ class RunnerCalls:
             function: Its argument is the runner.
 
         Returns:
-            The results. First come those of late runners since the last call, then the others in
-            the order of the runners.
+            The results: first those that late runners have sent since the last call, then those of
+            this call in the order of the runners.
         """
         answers = self.collect()
         runners = self.idle()

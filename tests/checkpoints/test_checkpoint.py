@@ -215,7 +215,7 @@ def _come_from_the_future(folder: pathlib.Path) -> None:
 
 
 def _come_from_before(folder: pathlib.Path) -> None:
-    _have_version(2, folder)
+    _have_version(3, folder)
 
 
 def _have_version(version: int, folder: pathlib.Path) -> None:
@@ -232,8 +232,8 @@ def _have_version(version: int, folder: pathlib.Path) -> None:
         (_lose_contents, r"expected a checkpoint of PTM, but contents\.json is missing"),
         (_alter_contents, r"damaged: contents\.json was altered"),
         (_garble_contents, r"contents\.json cannot be read"),
-        (_come_from_the_future, r"of version 3, found 'rllib_ptm checkpoint' of version 9"),
-        (_come_from_before, r"of version 3, found 'rllib_ptm checkpoint' of version 2"),
+        (_come_from_the_future, r"of version 4, found 'rllib_ptm checkpoint' of version 9"),
+        (_come_from_before, r"of version 4, found 'rllib_ptm checkpoint' of version 3"),
     ],
 )
 def test_what_is_not_whole_is_refused(

@@ -104,7 +104,10 @@ class GameProcess:
             await asyncio.sleep(0.01)
 
     def _may_own(self, sockets: set[str]) -> bool:
-        """Whether one of the sockets (inodes) belongs to the game or one of its children."""
+        """Whether one of the sockets (inodes) belongs to the game or one of its children.
+
+        True if that cannot be read: the check must not keep a game from being played.
+        """
         self._has_ended()  # reads the process id, which is also the session's
         session = self._output.partition(b"\n")[0]
         if not session:  # the game does not run yet
@@ -116,7 +119,7 @@ class GameProcess:
         ]
         try:
             return any(sockets & _sockets_of(process) for process in ours)
-        except PermissionError:  # a machine may hide even the user's own; then nobody can tell
+        except PermissionError:  # some sandboxes hide the sockets of the user's own processes
             return True
 
     def _has_ended(self) -> bool:
@@ -163,7 +166,7 @@ def _listening_sockets(port: int) -> set[str]:
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         try:
             content = table.read_text()
-        except OSError:  # a machine may have no IPv6, or hide the table: then nobody can tell
+        except OSError:  # the machine has no IPv6, or hides the table
             continue
         if f":{port:04X} " in content:  # far faster than to read the lines of many sockets
             for line in content.splitlines()[1:]:

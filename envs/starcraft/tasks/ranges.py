@@ -131,7 +131,7 @@ class Ranged:
 
     @property
     def key(self) -> object:
-        """Equal for armies that are drawn equally."""
+        """Equal for equal battles, whatever their names."""
         return self
 
     def draw(self, rng: np.random.Generator) -> Composition:

@@ -62,7 +62,7 @@ class Armies(Protocol):
         ally_types: The unit types that an ally may have, as indices into ``UNIT_TYPES``.
         enemy_types: The unit types that an enemy may have, likewise.
         is_family: Whether battles differ.
-        key: Equal for armies that are drawn equally, whatever their names.
+        key: Two tasks are the same battles if and only if their keys are equal.
     """
 
     @property
@@ -87,7 +87,7 @@ class Armies(Protocol):
 
     @property
     def key(self) -> object:
-        """Equal for armies that are drawn equally."""
+        """Equal for equal battles, whatever their names."""
 
     def draw(self, rng: np.random.Generator) -> Composition:
         """Draws the armies of a battle."""

@@ -57,7 +57,7 @@ class Weighted:
 
     @property
     def key(self) -> object:
-        """Equal for armies that are drawn equally."""
+        """Equal for equal battles, whatever their names."""
         return self
 
     def draw(self, rng: np.random.Generator) -> Composition:
