@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ from rllib_ptm.tasks.metrics import (
     ENV_RUNNERS,
     EVALUATION,
     METRICS,
+    PROCESSOR_TIME,
     SCHEDULES,
     TIME_LIMIT_WARNINGS,
     metric_paths,
@@ -75,7 +77,7 @@ from rllib_ptm.tasks.results import (
     first_level,
     python_numbers,
 )
-from rllib_ptm.tasks.success_rates import TaskSuccess
+from rllib_ptm.tasks.success_rates import MINING_WEIGHTS, TaskSuccess
 from rllib_ptm.tasks.time_limits import TimeLimits, new_warnings
 
 # Components of a checkpoint.
@@ -168,7 +170,9 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         refuse_forked_child()
         self._view = self.config.game.view
         self.task_success = TaskSuccess(
-            self.config.game.tasks, self.config.win_rate_window_episodes
+            self.config.game.tasks,
+            self.config.win_rate_window_episodes,
+            self.config.task_priority,
         )
         self.time_limits = TimeLimits(self.config.game.tasks, self.config.win_rate_window_episodes)
         self.replay_buffer = ReplayBuffer(self.config.buffer_capacity_episodes)
@@ -250,7 +254,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         Plays episodes, stores them in the replay buffer, takes the gradient steps that are due, and
         sends the new weights to the env runners.
         """
-        config = self.config
+        config, started = self.config, process_time()
         epsilon = exploration_epsilon(self.env_steps, config)
         episodes = self._play(epsilon)
         self._sampling_timeout.check(len(episodes))
@@ -262,6 +266,9 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
             self._learn(alpha)
         if updates:
             self._sync_weights(self.env_runner_group)
+        self.metrics.log_value(
+            (TIMERS, PROCESSOR_TIME), process_time() - started, reduce="lifetime_sum"
+        )
 
     def _play(self, epsilon: float) -> list[TeamEpisode]:
         """Lets every env runner play its share of the episodes, and collects their metrics."""
@@ -328,7 +335,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         tasks = [episode.task for episode in episodes]
         return learner_batches(
             episodes,
-            self.task_success.weights(tasks),
+            MINING_WEIGHTS[self.config.mining_weights](self.task_success, tasks),
             self.task_success.numbers(tasks),
             alpha,
             self._group_generator,

@@ -33,6 +33,11 @@ def _uses_alpha(method: Method) -> bool:
     return method.shares(0.0) != method.shares(1.0)
 
 
+def _uses_priorities(config: Any) -> bool:
+    mines = _uses_lambda(METHODS[config.method]) and config.mining_weights == "priority"
+    return mines or config.task_draw == "priority"
+
+
 def _methods(uses: Callable[[Method], bool]) -> str:
     return " or ".join(name for name, method in METHODS.items() if uses(method))
 
@@ -46,7 +51,12 @@ NEEDS = (
     Need(
         f"method: {_methods(_uses_lambda)}",
         lambda config: _uses_lambda(METHODS[config.method]),
-        ("mining_lambda",),
+        ("mining_lambda", "mining_weights"),
+    ),
+    Need(
+        "task_draw: priority or mining_weights: priority (in a method that mines by priority)",
+        _uses_priorities,
+        ("task_priority",),
     ),
     Need(
         f"method: {_methods(_uses_alpha)}",

@@ -18,6 +18,8 @@ from rllib_ptm.model.mixer import MIXERS
 from rllib_ptm.model.precision import PRECISIONS
 from rllib_ptm.model.sizes import NetworkSizes
 from rllib_ptm.tasks.draws import TASK_DRAWS
+from rllib_ptm.tasks.priorities import TASK_PRIORITIES
+from rllib_ptm.tasks.success_rates import MINING_WEIGHTS
 
 # Ends of ranges: what is beyond them fails much later, with errors of memory or of timers.
 _WIDEST = 4096
@@ -40,6 +42,16 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
     )
     mining_lambda: float = Field(
         10.0, ge=0.0, le=10**6, description="λ, the weight of the mining loss"
+    )
+    mining_weights: Annotated[str, one_of(MINING_WEIGHTS)] = Field(
+        "priority",
+        description="weights of a batch's episodes in the mining loss: by the priority of their "
+        "tasks, or uniform",
+    )
+    task_priority: Annotated[str, one_of(TASK_PRIORITIES)] = Field(
+        "win_rate",
+        description="what gives a task its priority: win_rate: a low success rate, as in the "
+        "paper; learning_progress: a change of its success within the window; uniform: nothing",
     )
     alpha_anneal_steps: int = Field(
         2_000_000,

@@ -20,8 +20,13 @@ PRIORITIES, SCHEDULES = "priorities", "schedules"
 EVALUATION_AT_START = "evaluation_at_start"  # built as EVALUATION; in the first result alone
 TIME_LIMIT_WARNINGS = "time_limit_warnings"  # lines by task, in the result that first has one
 
+# Among RLlib's timers: seconds that the driver's process has computed in training steps so far.
+# Other programs on the machine change it less than the time on the clock.
+PROCESSOR_TIME = "processor_time_s_lifetime"
+
 # RLlib's names
 ENV_RUNNERS, EVALUATION, LEARNERS = "env_runners", "evaluation", "learners"
+TIMERS = "timers"
 ENV_STEPS = "num_env_steps_sampled_lifetime"
 NUM_EPISODES = "num_episodes_lifetime"
 RETURN_MEAN, LENGTH_MEAN = "episode_return_mean", "episode_len_mean"
@@ -67,6 +72,7 @@ METRICS = (
     f"{LEARNER_PATH}td_error_abs",
     f"{LEARNER_PATH}q_taken_mean",
     f"{LEARNER_PATH}grad_norm",
+    f"{TIMERS}/{PROCESSOR_TIME}",
 )
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
 from rllib_ptm.checks.errors import InputError, Problems, unknown_name
-from rllib_ptm.model.losses import task_priorities
+from rllib_ptm.tasks.priorities import TASK_PRIORITIES
 
 
 class TaskSuccess:
@@ -24,9 +24,13 @@ class TaskSuccess:
     Args:
         tasks: The names of the trained tasks.
         window_episodes: How many of a task's last episodes count.
+        priority: A row of ``TASK_PRIORITIES``: what makes a task's episodes weigh more.
     """
 
-    def __init__(self, tasks: Sequence[str], window_episodes: int) -> None:
+    def __init__(
+        self, tasks: Sequence[str], window_episodes: int, priority: str = "win_rate"
+    ) -> None:
+        self._priority = TASK_PRIORITIES[priority]
         self._outcomes: dict[str, deque[float]] = {
             task: deque(maxlen=window_episodes) for task in tasks
         }
@@ -56,9 +60,9 @@ class TaskSuccess:
             successes: The sum of their successes.
             episodes: How many episodes were played.
         """
-        outcomes, whole = self._outcomes[task], int(successes)
-        shares = [1.0] * whole + [successes - whole] * (successes > whole)
-        outcomes.extend(shares + [0.0] * (episodes - len(shares)))
+        outcomes = self._outcomes[task]
+        # The order of these episodes is unknown, so each gets their mean.
+        outcomes.extend([successes / max(episodes, 1)] * episodes)
         self._rates[task] = _mean(outcomes)
 
     def set_rates(self, rates: Mapping[str, float]) -> None:
@@ -79,20 +83,29 @@ class TaskSuccess:
         problems.raise_if_any()
         self._rates |= {task: float(rate) for task, rate in rates.items()}
 
-    def priorities(self) -> dict[str, float]:
-        """ω over the trained tasks; a lower success rate gives a higher priority."""
-        rates = self.rates
-        shares = task_priorities(torch.tensor(list(rates.values()), dtype=torch.float64))
-        return dict(zip(rates, shares.tolist(), strict=True))
+    @property
+    def progress(self) -> dict[str, float]:
+        """How much the mean success of each trained task has changed within its window.
 
-    def weights(self, tasks: Sequence[str]) -> np.ndarray:
-        """ω over the episodes of a batch; [B] float32.
+        It is the absolute difference between the later half of the window and the earlier one.
+        """
+        return {task: _change(list(outcomes)) for task, outcomes in self._outcomes.items()}
+
+    def priorities(self) -> dict[str, float]:
+        """ω over the trained tasks."""
+        shares = self.weights(self.tasks, np.float64)
+        return dict(zip(self.tasks, shares.tolist(), strict=True))
+
+    def weights(self, tasks: Sequence[str], dtype: npt.DTypeLike = np.float32) -> np.ndarray:
+        """ω over the episodes of a batch; [B], sums to 1.
 
         Args:
             tasks: B names, the task of each episode.
+            dtype: The type of the numbers.
         """
-        rates = torch.tensor([self._rates[task] for task in tasks], dtype=torch.float32)
-        return task_priorities(rates).numpy()
+        progress = self.progress
+        rates = np.array([self._rates[task] for task in tasks], dtype)
+        return self._priority(rates, np.array([progress.get(task, 0.0) for task in tasks], dtype))
 
     def numbers(self, tasks: Sequence[str]) -> np.ndarray:
         """The number of each episode's task; [B] int64. Trained tasks come first, in their order.
@@ -122,3 +135,15 @@ class TaskSuccess:
 
 def _mean(successes: Sequence[float]) -> float:
     return sum(successes) / max(len(successes), 1)
+
+
+def _change(successes: Sequence[float]) -> float:
+    half = len(successes) // 2
+    return abs(_mean(successes[half:]) - _mean(successes[:half])) if half else 0.0
+
+
+# What weighs the episodes of a batch in the mining loss: a function of their tasks.
+MINING_WEIGHTS: dict[str, Callable[[TaskSuccess, Sequence[str]], np.ndarray]] = {
+    "priority": lambda success, tasks: success.weights(tasks),
+    "uniform": lambda success, tasks: np.full(len(tasks), 1.0 / len(tasks), np.float32),
+}

@@ -14,6 +14,7 @@ def test_rllibs_names_are_rllibs() -> None:
         rllib.EVALUATION_RESULTS,
         rllib.LEARNER_RESULTS,
     )
+    assert metrics.TIMERS == rllib.TIMERS
     assert metrics.ENV_STEPS == rllib.NUM_ENV_STEPS_SAMPLED_LIFETIME
     assert metrics.NUM_EPISODES == rllib.NUM_EPISODES_LIFETIME
     assert metrics.RETURN_MEAN == rllib.EPISODE_RETURN_MEAN

@@ -8,7 +8,7 @@ import pytest
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.learn.schedules import interpolate
-from rllib_ptm.tasks.success_rates import TaskSuccess
+from rllib_ptm.tasks.success_rates import MINING_WEIGHTS, TaskSuccess
 
 
 def test_a_win_rate_is_that_of_the_last_episodes() -> None:
@@ -16,10 +16,51 @@ def test_a_win_rate_is_that_of_the_last_episodes() -> None:
     assert rates.rates == {"a": 0.0, "b": 0.0}
     rates.record("a", successes=1, episodes=2)
     assert rates.rates == {"a": 0.5, "b": 0.0}
-    rates.record("a", successes=0, episodes=3)  # the first win falls out of the window
+    rates.record("a", successes=0, episodes=4)  # the win falls out of the window
     assert rates.rates["a"] == 0.0
     rates.record("a", successes=4, episodes=4)
     assert rates.rates["a"] == 1.0
+
+
+@pytest.mark.parametrize("episodes", [3, 4, 8, 40])
+def test_a_rate_does_not_depend_on_how_many_episodes_an_iteration_has(episodes: int) -> None:
+    rates = TaskSuccess(["a"], window_episodes=4)
+    rates.record("a", successes=episodes / 4, episodes=episodes)
+    assert rates.rates["a"] == pytest.approx(0.25)
+
+
+def _with_halves(priority: str) -> TaskSuccess:
+    """Successes of 4 earlier and of 4 later episodes: progress .75, .25, 0 and 0."""
+    halves = {"rises": (0, 3), "falls": (2, 1), "won": (4, 4), "lost": (0, 0)}
+    success = TaskSuccess(list(halves), 8, priority)
+    for task, (earlier, later) in halves.items():
+        success.record(task, earlier, 4)
+        success.record(task, later, 4)
+    return success
+
+
+def test_learning_progress_favours_tasks_whose_success_changes() -> None:
+    success = _with_halves("learning_progress")
+    assert success.progress == {"rises": 0.75, "falls": 0.25, "won": 0.0, "lost": 0.0}
+    shares = {"rises": 0.05 + 0.8 * 0.75, "falls": 0.05 + 0.8 * 0.25, "won": 0.05, "lost": 0.05}
+    assert success.priorities() == pytest.approx(shares)
+    of_episodes = success.weights(["won", "rises", "rises"])
+    assert of_episodes == pytest.approx([0.2 / 3, 0.2 / 3 + 0.4, 0.2 / 3 + 0.4])
+    assert success.weights(["won", "lost"]) == pytest.approx([0.5, 0.5])
+
+
+def test_priorities_may_be_uniform() -> None:
+    success = _with_halves("uniform")
+    assert set(success.priorities().values()) == {0.25}
+    assert success.weights(["won", "lost", "lost"]) == pytest.approx([1 / 3] * 3)
+
+
+def test_mining_weights_may_be_uniform_where_priorities_are_not() -> None:
+    success = _with_halves("win_rate")
+    tasks = ["won", "lost", "lost"]
+    assert MINING_WEIGHTS["uniform"](success, tasks) == pytest.approx([1 / 3] * 3)
+    assert MINING_WEIGHTS["priority"](success, tasks) == pytest.approx(success.weights(tasks))
+    assert success.weights(tasks)[1] / success.weights(tasks)[0] == pytest.approx(math.e)
 
 
 def test_what_is_won_less_has_the_higher_priority() -> None:
