@@ -55,7 +55,7 @@ ROOMS = (
     ("tasks", "replay"),
     ("learn",),
     ("play",),
-    ("checkpoints", "evaluate", "config", "deploy"),
+    ("checkpoints", "evaluate", "config", "deploy", "results"),
     ("algorithm",),
     ("rllib_ptm",),  # the public names, in __init__.py
     ("cli.read",),

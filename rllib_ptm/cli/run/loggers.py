@@ -22,8 +22,8 @@ from ray.tune.logger import (
     TBXLoggerCallback,
 )
 
-from rllib_ptm.cli.show.result_files import RESULTS_CSV, RESULTS_JSON
-from rllib_ptm.cli.show.trial_progress import flatten
+from rllib_ptm.results.flat import flatten
+from rllib_ptm.results.trial_files import RESULTS_CSV, RESULTS_JSON
 
 
 class _StoredTrial:

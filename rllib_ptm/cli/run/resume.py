@@ -30,7 +30,7 @@ from rllib_ptm.cli.run.run_folder import (
 )
 from rllib_ptm.cli.run.saved_trials import STATE_FILES, SavedTrial, free_keys, read_trials
 from rllib_ptm.cli.run.schedulers import stop_conditions
-from rllib_ptm.cli.show.result_files import mend_rows, mend_table
+from rllib_ptm.results.trial_files import mend_rows, mend_table
 
 _SEARCH_FILES = "basic-variant-state-*.json"  # Tune's name
 _CALLBACK_FILES = "callback-states-*.pkl"

@@ -35,14 +35,14 @@ from rllib_ptm.cli.run.run_folder import (
     setting_differences,
 )
 from rllib_ptm.cli.run.schedulers import stop_conditions
-from rllib_ptm.cli.show.result_files import broken_rows_text, stored_results
-from rllib_ptm.cli.show.trial_progress import flatten
 from rllib_ptm.ray_private import (
     set_checkpoint_config,
     set_checkpoints,
     trial_storage,
     tune_state,
 )
+from rllib_ptm.results.flat import flatten
+from rllib_ptm.results.trial_files import broken_rows_text, stored_results
 
 STATE_FILES = "experiment_state-*.json"  # Tune's name
 _CHECKPOINT = re.compile(r"checkpoint_[0-9]+")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -10,29 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rllib_ptm.cli.read.result_keys import RESULT_KEYS
+from rllib_ptm.results.flat import flatten, number_in
 from rllib_ptm.tasks.metrics import ENV_STEPS
 
 # A speed is that of the last minute, because training slows down when learning starts.
 _WINDOW_S = 60.0
-
-
-def flatten(result: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns a nested result with keys joined by ``/``, as Tune names them."""
-    flat: dict[str, Any] = {}
-    for key, value in result.items():
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{key}/"))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def number_in(result: Mapping[str, Any], key: str) -> float | None:
-    """The value of a key of a flat result; None if it is missing or not a finite number."""
-    value = result.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return float(value)
 
 
 @dataclass

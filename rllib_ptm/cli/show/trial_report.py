@@ -12,9 +12,9 @@ from rich.markup import escape
 from rllib_ptm.cli.read.experiment import CheckpointSettings, Experiment
 from rllib_ptm.cli.show.messages import working
 from rllib_ptm.cli.show.plot import plot_win_rates
-from rllib_ptm.cli.show.result_files import RESULTS_CSV, broken_rows_text, mend_table, read_rows
 from rllib_ptm.cli.show.task_table import task_table, write_results
-from rllib_ptm.cli.show.trial_progress import flatten, number_in
+from rllib_ptm.results.flat import flatten, number_in
+from rllib_ptm.results.trial_files import RESULTS_CSV, broken_rows_text, mend_table, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd

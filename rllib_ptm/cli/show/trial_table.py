@@ -11,8 +11,8 @@ from rich.table import Table
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings
 from rllib_ptm.cli.read.search_space import searched_keys
-from rllib_ptm.cli.show.result_files import last_number
-from rllib_ptm.cli.show.trial_progress import flatten
+from rllib_ptm.results.flat import flatten
+from rllib_ptm.results.trial_files import last_number
 from rllib_ptm.tasks.metrics import WIN_RATE_MEAN_PATH
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from rllib_ptm.cli.run.run_folder import (
     write_record,
 )
 from rllib_ptm.cli.run.storage_faults import WatchStorage
-from rllib_ptm.cli.show.result_files import mend_table
+from rllib_ptm.results.trial_files import mend_table
 
 OTHER_TRIAL = "PTM_multi_task_sc2_0a1b2_00001_1_2026-01-02_03-04-05"
 Damage = Callable[[Path], object]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rllib_ptm.cli.show.trial_progress import flatten, number_in
+from rllib_ptm.results.flat import flatten, number_in
 
 TRAINING_ITERATION = "training_iteration"  # Tune's name
 RESULTS_JSON, RESULTS_CSV = "result.json", "progress.csv"
