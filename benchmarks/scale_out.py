@@ -44,10 +44,10 @@ class TimedPTM(PTM):
     update_seconds = 0.0
     updates = 0
 
-    def _learn(self, alpha: float) -> None:
+    def _learn(self) -> None:
         if self.updates_enabled:
             start = time.perf_counter()
-            super()._learn(alpha)
+            super()._learn()
             self.update_seconds += time.perf_counter() - start
             self.updates += 1
 

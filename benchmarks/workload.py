@@ -78,7 +78,7 @@ def draw_batch(shape: Shape, seed: int = 0, device: str = "cpu") -> TeamBatch:
         terminated=torch.arange(1, steps + 1) == lengths[:, None],
         valid=valid,
         episode_weight=torch.full((episodes,), 1.0 / episodes),
-        alpha=torch.tensor(ALPHA),
+        alpha=torch.full((episodes,), ALPHA),
         num_steps=valid.sum(),
         explore_group=draw_group(present, rng),
         exploit_group=draw_group(present, rng),
@@ -135,7 +135,7 @@ class Update:
     def forward(self, batch: TeamBatch) -> tuple[QValues, Tensor]:
         """Returns the Q-values of the batch, and the targets [B, T]."""
         with autocast_for(self._precision, self._device):
-            q = q_values(self.online, self.target, batch, self.method.mined(batch.alpha.item()))
+            q = q_values(self.online, self.target, batch, self.method.mined(batch.alpha))
         return q, regression_targets(batch, q.next_q_tot, GAMMA)
 
     def loss(self, batch: TeamBatch) -> MethodLoss:

@@ -51,7 +51,7 @@ from rllib_ptm.evaluate.during_training import GreedyEvaluation
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout
 from rllib_ptm.learn.non_finite import save_failed_batch
-from rllib_ptm.learn.schedules import exploration_epsilon, mining_alpha
+from rllib_ptm.learn.schedules import MINING_ALPHAS, exploration_epsilon
 from rllib_ptm.play.callbacks import report_errors
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.runner_calls import RunnerCalls, goes_on_without_runners, stop_runners
@@ -173,6 +173,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
             self.config.game.tasks,
             self.config.win_rate_window_episodes,
             self.config.task_priority,
+            self.config.priority_temperature,
         )
         self.time_limits = TimeLimits(self.config.game.tasks, self.config.win_rate_window_episodes)
         self.replay_buffer = ReplayBuffer(self.config.buffer_capacity_episodes)
@@ -259,11 +260,11 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         episodes = self._play(epsilon)
         self._sampling_timeout.check(len(episodes))
         self.replay_buffer.add(episodes)
-        alpha = mining_alpha(self.env_steps, config)
+        alpha = float(np.mean(self._alpha(self.task_success.tasks)))
         self.metrics.log_dict({"epsilon": epsilon, "alpha": alpha}, key=SCHEDULES, window=1)
         updates = self._count_updates(len(episodes))
         for _ in range(updates):
-            self._learn(alpha)
+            self._learn()
         if updates:
             self._sync_weights(self.env_runner_group)
         self.metrics.log_value(
@@ -302,15 +303,16 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         self._pending_updates -= updates
         return updates
 
-    def _learn(self, alpha: float) -> None:
-        """Samples episodes, weighs them, and takes one gradient step.
+    def _alpha(self, tasks: Sequence[str]) -> float | np.ndarray:
+        """α of episodes of these tasks, [B], or one for all."""
+        rates = self.task_success.rates_of(tasks)
+        return MINING_ALPHAS[self.config.mining_alpha](self.env_steps, self.config, rates)
 
-        Args:
-            alpha: α.
-        """
+    def _learn(self) -> None:
+        """Samples episodes, weighs them, and takes one gradient step."""
         with self.metrics.log_time((TIMERS, REPLAY_BUFFER_SAMPLE_TIMER)):
             episodes = self.replay_buffer.sample(self.config.batch_size_episodes, self._rng)
-            batches = self._weigh(episodes, alpha)
+            batches = self._weigh(episodes)
         tasks = [episode.task for episode in episodes]
         with (
             self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)),
@@ -325,19 +327,18 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
             )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
 
-    def _weigh(self, episodes: Sequence[TeamEpisode], alpha: float) -> list[MultiAgentBatch]:
-        """Makes one batch per learner, with ω of each episode and α.
+    def _weigh(self, episodes: Sequence[TeamEpisode]) -> list[MultiAgentBatch]:
+        """Makes one batch per learner, with ω and α of each episode.
 
         Args:
             episodes: B episodes.
-            alpha: α.
         """
         tasks = [episode.task for episode in episodes]
         return learner_batches(
             episodes,
             MINING_WEIGHTS[self.config.mining_weights](self.task_success, tasks),
             self.task_success.numbers(tasks),
-            alpha,
+            self._alpha(tasks),
             self._group_generator,
             self._view,
             max(self.config.num_learners, 1),

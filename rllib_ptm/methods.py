@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from rllib_ptm.model.batch import TeamBatch
@@ -51,9 +52,14 @@ class Method:
         """All terms that this method mines at some α."""
         return tuple(self.shares(0.5))
 
-    def mined(self, alpha: float) -> tuple[str, ...]:
-        """The terms whose share at this α is not zero; only these are evaluated."""
-        return tuple(term for term, share in self.shares(alpha).items() if share)
+    def mined(self, alpha: Tensor) -> tuple[str, ...]:
+        """The terms whose share is not zero in all episodes; only these are evaluated.
+
+        Args:
+            alpha: [B] α of each episode.
+        """
+        shares = self.shares(alpha).items()
+        return tuple(term for term, share in shares if torch.as_tensor(share).any())
 
 
 METHODS: dict[str, Method] = {
@@ -99,7 +105,12 @@ class MethodLoss(NamedTuple):
 
 
 def method_loss(
-    method: Method, q: QValues, targets: Tensor, batch: TeamBatch, mining_lambda: float
+    method: Method,
+    q: QValues,
+    targets: Tensor,
+    batch: TeamBatch,
+    mining_lambda: float,
+    mining_scale: str = "none",
 ) -> MethodLoss:
     """Computes the loss of a method.
 
@@ -109,6 +120,7 @@ def method_loss(
         targets: [B, T] y.
         batch: B episodes, with α and ω.
         mining_lambda: λ.
+        mining_scale: A row of ``MINING_SCALES``.
     """
     squared = {
         term: squared_td_error(q_tot, targets, batch.valid, q.scale)
@@ -120,7 +132,7 @@ def method_loss(
     if method.by_priority and shares:
         of_episode = {term: episode_mean(squared[term], batch.valid) for term in shares}
         mining = mining_loss(of_episode, shares)
-        total = total_loss(original, mining, batch.episode_weight, mining_lambda)
+        total = total_loss(original, mining, batch.episode_weight, mining_lambda, mining_scale)
     else:
         total = original + sum(share * mean[term] for term, share in shares.items())
     return MethodLoss(total, {term: m.detach() for term, m in mean.items()})

@@ -51,17 +51,27 @@ NEEDS = (
     Need(
         f"method: {_methods(_uses_lambda)}",
         lambda config: _uses_lambda(METHODS[config.method]),
-        ("mining_lambda", "mining_weights"),
+        ("mining_lambda", "mining_scale", "mining_weights"),
     ),
     Need(
         "task_draw: priority or mining_weights: priority (in a method that mines by priority)",
         _uses_priorities,
-        ("task_priority",),
+        ("task_priority", "priority_temperature"),
+    ),
+    Need(
+        "task_priority: win_rate",
+        lambda config: config.task_priority == "win_rate",
+        ("priority_temperature",),
+    ),
+    Need(
+        "mining_alpha: schedule",
+        lambda config: config.mining_alpha == "schedule",
+        ("alpha_anneal_steps",),
     ),
     Need(
         f"method: {_methods(_uses_alpha)}",
         lambda config: _uses_alpha(METHODS[config.method]),
-        ("alpha_anneal_steps",),
+        ("alpha_anneal_steps", "mining_alpha"),
     ),
     Need(
         "joint_exploration above 0",

@@ -12,8 +12,10 @@ from pydantic import Field, create_model
 
 from rllib_ptm.checks.settings import Settings, one_of
 from rllib_ptm.learn.optimizers import OPTIMIZERS
+from rllib_ptm.learn.schedules import MINING_ALPHAS
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.losses import MINING_SCALES
 from rllib_ptm.model.mixer import MIXERS
 from rllib_ptm.model.precision import PRECISIONS
 from rllib_ptm.model.sizes import NetworkSizes
@@ -43,6 +45,11 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
     mining_lambda: float = Field(
         10.0, ge=0.0, le=10**6, description="λ, the weight of the mining loss"
     )
+    mining_scale: Annotated[str, one_of(MINING_SCALES)] = Field(
+        "none",
+        description="what the mining loss is scaled to before λ: none: nothing, as in the paper; "
+        "original: the original loss, so that λ is the ratio of the two losses",
+    )
     mining_weights: Annotated[str, one_of(MINING_WEIGHTS)] = Field(
         "priority",
         description="weights of a batch's episodes in the mining loss: by the priority of their "
@@ -52,6 +59,18 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         "win_rate",
         description="what gives a task its priority: win_rate: a low success rate, as in the "
         "paper; learning_progress: a change of its success within the window; uniform: nothing",
+    )
+    priority_temperature: float = Field(
+        1.0,
+        ge=1e-6,
+        le=1e6,
+        description="softmax temperature of the priorities by win_rate; 1 as in the paper; below "
+        "1 they differ more",
+    )
+    mining_alpha: Annotated[str, one_of(MINING_ALPHAS)] = Field(
+        "schedule",
+        description="α, the share of exploration in the mining loss: schedule: falls with the env "
+        "steps, as in the paper; success: 1 - the win rate of each episode's task",
     )
     alpha_anneal_steps: int = Field(
         2_000_000,

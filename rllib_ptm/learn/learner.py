@@ -57,7 +57,8 @@ class PTMLearner(TorchLearner):
     ) -> Tensor:
         """Computes the method's loss; see ``rllib_ptm.methods``."""
         team, q, targets = fwd_out[BATCH], fwd_out[Q_VALUES], fwd_out[TARGETS]
-        loss = method_loss(METHODS[config.method], q, targets, team, config.mining_lambda)
+        method, scale = METHODS[config.method], config.mining_scale
+        loss = method_loss(method, q, targets, team, config.mining_lambda, scale)
         losses = {f"loss_{term}": mean for term, mean in loss.mean.items()}
         check_finite({"total_loss": loss.total, **losses})
         self.metrics.log_dict(losses | diagnostics(q, targets, team), key=module_id, window=1)

@@ -155,7 +155,7 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
 
     def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, Any]:
         config, team = self.model_config, team_batch(batch)
-        terms = METHODS[config["method"]].mined(team.alpha.item())
+        terms = METHODS[config["method"]].mined(team.alpha.cpu())
         with autocast_for(config["learner_precision"], team.entities.device.type):
             q = q_values(self.online_team(), self.target_team(), team, terms)
         targets = regression_targets(team, q.next_q_tot, config["gamma"], config["td_lambda"])
@@ -163,6 +163,6 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
 
 
 def team_batch(columns: dict[str, Tensor]) -> TeamBatch:
-    """Makes the batch of RLlib's columns, which have a row per episode, also for scalars."""
+    """Makes the batch of RLlib's columns, which have a row per episode, also for a scalar."""
     batch = TeamBatch(**{name: columns[name] for name in TeamBatch._fields})
-    return batch._replace(alpha=batch.alpha[0], num_steps=batch.num_steps[0])
+    return batch._replace(num_steps=batch.num_steps[0])

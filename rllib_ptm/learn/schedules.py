@@ -1,8 +1,11 @@
-"""Values that change linearly with the env steps: ε of exploration and α of the mining loss."""
+"""Values that change while a run trains: ε of exploration and α of the mining loss."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 
 def interpolate(steps: float, start: float, end: float, duration_steps: float) -> float:
@@ -29,3 +32,11 @@ def mining_alpha(env_steps: float, config: Any) -> float:
         config: A ``PTMConfig``.
     """
     return interpolate(env_steps, 1.0, 0.0, config.alpha_anneal_steps)
+
+
+# What gives the episodes of a batch their α: a function of the env steps, the config and the
+# success rates c of the episodes' tasks, [B]. It returns one α for all, or [B].
+MINING_ALPHAS: dict[str, Callable[[float, Any, np.ndarray], float | np.ndarray]] = {
+    "schedule": lambda env_steps, config, win_rate: mining_alpha(env_steps, config),
+    "success": lambda env_steps, config, win_rate: 1.0 - win_rate,
+}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -28,7 +29,7 @@ class TeamBatch(NamedTuple):
         valid: [B, T] bool; False = padding.
         episode_weight: [B] ω; sums to 1. With several learners, the weights of all their batches
             sum to the number of learners.
-        alpha: [] α, the share of exploration in the mining loss.
+        alpha: [B] α, the share of exploration in the mining loss of each episode.
         num_steps: [] valid steps of the batch. With several learners, the valid steps of all their
             batches, divided by the number of learners.
         explore_group: [B, E] bool; the entities in the group of m_D.
@@ -55,3 +56,10 @@ class TeamBatch(NamedTuple):
     def num_agents(self) -> int:
         """A, the number of agent slots."""
         return self.visible.shape[2]
+
+
+def sum_over_learners(own: Tensor) -> Tensor:
+    """The sum of this learner's tensor and those of all others; without others its own."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(own)
+    return own

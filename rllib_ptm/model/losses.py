@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.batch import TeamBatch, sum_over_learners
 
 
-def task_priorities(win_rate: Tensor) -> Tensor:
-    """Eq. 3: ω, a softmax of 1 - c over tasks, or over the episodes of a batch.
+def task_priorities(win_rate: Tensor, temperature: float = 1.0) -> Tensor:
+    """Eq. 3: ω, a softmax of (1 - c) / τ over tasks, or over the episodes of a batch.
 
     Args:
         win_rate: [B] the success rate c of each task, or of each episode's task.
+        temperature: τ; 1 in the paper.
 
     Returns:
         [B], sums to 1; a lower success rate gives a higher weight.
     """
-    return torch.softmax(1.0 - win_rate, dim=0)
+    return torch.softmax((1.0 - win_rate) / temperature, dim=0)
 
 
 def td_targets(rewards: Tensor, terminated: Tensor, next_q_tot: Tensor, gamma: float) -> Tensor:
@@ -97,12 +98,32 @@ def mining_loss(
 
     Args:
         loss_of_episode: [B] by term.
-        shares: Each term's share, for PTM α and 1 - α; at least one term.
+        shares: Each term's share, for PTM α and 1 - α, as a number or [B]; at least one term.
     """
     return torch.stack([share * loss_of_episode[term] for term, share in shares.items()]).sum(0)
 
 
-def total_loss(original: Tensor, mining: Tensor, weight: Tensor, mining_lambda: float) -> Tensor:
+def _scaled_to_original(mined: Tensor, original: Tensor) -> Tensor:
+    both = sum_over_learners(torch.stack([original, mined]).detach())
+    return mined * torch.where(both[1] > 0, both[0] / both[1], 0.0)
+
+
+# A scale maps the weighted mining loss [] and the original loss [] to the mining loss that λ
+# multiplies. With "original" it is as large as the original loss, so λ is the ratio of the two; the
+# factor passes no gradient.
+MINING_SCALES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "none": lambda mined, original: mined,
+    "original": _scaled_to_original,
+}
+
+
+def total_loss(
+    original: Tensor,
+    mining: Tensor,
+    weight: Tensor,
+    mining_lambda: float,
+    mining_scale: str = "none",
+) -> Tensor:
     """Eq. 15: Loss_ori + λ Σ_b ω_b Loss_hpt^b; [].
 
     Args:
@@ -110,5 +131,7 @@ def total_loss(original: Tensor, mining: Tensor, weight: Tensor, mining_lambda: 
         mining: [B] Loss_hpt^b.
         weight: [B] ω.
         mining_lambda: λ.
+        mining_scale: A row of ``MINING_SCALES``; "none" in the paper.
     """
-    return original + mining_lambda * (weight * mining).sum()
+    mined = MINING_SCALES[mining_scale]((weight * mining).sum(), original)
+    return original + mining_lambda * mined

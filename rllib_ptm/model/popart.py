@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rllib_ptm.model.batch import sum_over_learners
 from rllib_ptm.model.precision import WEIGHT_DTYPE
 
 STEP = 3e-4  # step size of the running statistics, per update
@@ -98,9 +99,7 @@ class PopArt(TaskOutput):
         y = targets.double().masked_fill(~valid, 0.0)
         by_episode = torch.stack([valid.sum(1).double(), y.sum(1), y.square().sum(1)])  # 3,B
         sums = by_episode.new_zeros((3, len(self.mean))).index_add_(1, task, by_episode)
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(sums)
-        return sums
+        return sum_over_learners(sums)
 
     def _rescale(self, mean: Tensor, variance: Tensor) -> None:
         """Sets μ' and σ', with w' and b' such that σ' (w' z + b') + μ' = σ (w z + b) + μ."""

@@ -17,7 +17,7 @@ def learner_batches(
     episodes: Sequence[TeamEpisode],
     weights: np.ndarray,
     task_numbers: np.ndarray,
-    alpha: float,
+    alpha: float | np.ndarray,
     generator: torch.Generator,
     view: View,
     num_learners: int = 1,
@@ -33,7 +33,7 @@ def learner_batches(
         episodes: B episodes, at least one per learner.
         weights: [B] ω.
         task_numbers: [B] the number of each episode's task.
-        alpha: α.
+        alpha: α of each episode, [B], or one for all.
         generator: Draws the groups.
         view: See ``collate``.
         num_learners: How many batches to make.

@@ -12,30 +12,32 @@ from rllib_ptm.model.losses import task_priorities
 _EXPLORED = 0.2  # the share of ω that all episodes have alike, however little their tasks progress
 
 
-def by_win_rate(win_rate: np.ndarray, progress: np.ndarray) -> np.ndarray:
-    """Eq. 3: a softmax of 1 - c."""
-    return task_priorities(torch.from_numpy(win_rate)).numpy()
+def by_win_rate(win_rate: np.ndarray, progress: np.ndarray, temperature: float) -> np.ndarray:
+    """Eq. 3: a softmax of (1 - c) / τ."""
+    return task_priorities(torch.from_numpy(win_rate), temperature).numpy()
 
 
-def by_progress(win_rate: np.ndarray, progress: np.ndarray) -> np.ndarray:
+def by_progress(win_rate: np.ndarray, progress: np.ndarray, temperature: float) -> np.ndarray:
     """In proportion to absolute learning progress, with a fifth spread over all.
 
     As ALP-GMM draws tasks (Portelas et al., 2020). A task that is always or never won has none.
     """
     total = progress.sum()
     if not total:
-        return uniform(win_rate, progress)
-    return _EXPLORED * uniform(win_rate, progress) + (1.0 - _EXPLORED) * progress / total
+        return uniform(win_rate, progress, temperature)
+    explored = _EXPLORED * uniform(win_rate, progress, temperature)
+    return explored + (1.0 - _EXPLORED) * progress / total
 
 
-def uniform(win_rate: np.ndarray, progress: np.ndarray) -> np.ndarray:
+def uniform(win_rate: np.ndarray, progress: np.ndarray, temperature: float) -> np.ndarray:
     """All alike."""
     return np.full_like(win_rate, 1.0 / len(win_rate))
 
 
-# A task priority maps the success rate and the progress of each episode's task, [B] each, to ω [B],
-# which sums to 1. Of the trained tasks, each taken once, it gives their priorities.
-TASK_PRIORITIES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+# A task priority maps the success rate and the progress of each episode's task, [B] each, and the
+# temperature τ to ω [B], which sums to 1. Of the trained tasks, each taken once, it gives their
+# priorities.
+TASK_PRIORITIES: dict[str, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
     "win_rate": by_win_rate,
     "learning_progress": by_progress,
     "uniform": uniform,

@@ -25,12 +25,18 @@ class TaskSuccess:
         tasks: The names of the trained tasks.
         window_episodes: How many of a task's last episodes count.
         priority: A row of ``TASK_PRIORITIES``: what makes a task's episodes weigh more.
+        temperature: τ of the priorities.
     """
 
     def __init__(
-        self, tasks: Sequence[str], window_episodes: int, priority: str = "win_rate"
+        self,
+        tasks: Sequence[str],
+        window_episodes: int,
+        priority: str = "win_rate",
+        temperature: float = 1.0,
     ) -> None:
         self._priority = TASK_PRIORITIES[priority]
+        self._temperature = temperature
         self._outcomes: dict[str, deque[float]] = {
             task: deque(maxlen=window_episodes) for task in tasks
         }
@@ -104,8 +110,17 @@ class TaskSuccess:
             dtype: The type of the numbers.
         """
         progress = self.progress
-        rates = np.array([self._rates[task] for task in tasks], dtype)
-        return self._priority(rates, np.array([progress.get(task, 0.0) for task in tasks], dtype))
+        of_tasks = np.array([progress.get(task, 0.0) for task in tasks], dtype)
+        return self._priority(self.rates_of(tasks, dtype), of_tasks, self._temperature)
+
+    def rates_of(self, tasks: Sequence[str], dtype: npt.DTypeLike = np.float32) -> np.ndarray:
+        """The success rate c of the task of each episode; [B].
+
+        Args:
+            tasks: B names, the task of each episode.
+            dtype: The type of the numbers.
+        """
+        return np.array([self._rates[task] for task in tasks], dtype)
 
     def numbers(self, tasks: Sequence[str]) -> np.ndarray:
         """The number of each episode's task; [B] int64. Trained tasks come first, in their order.

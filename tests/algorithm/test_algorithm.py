@@ -222,7 +222,8 @@ def test_rates_that_a_callback_sets_decide_weights_draws_and_reports(
     odds = {task: np.exp(1.0 - rate) for task, rate in SET_RATES.items()}
     expected = pytest.approx({task: odd / sum(odds.values()) for task, odd in odds.items()})
 
-    algorithm = make_config(task_draw="priority").callbacks(Fixed).build_algo()
+    config = make_config(task_draw="priority", mining_alpha="success")
+    algorithm = config.callbacks(Fixed).build_algo()
     result = algorithm.train()
     assert drawn_by[-1] == pytest.approx(dict.fromkeys(SET_RATES, 1 / 3))  # nothing was set yet
     assert result["priorities"] == expected
@@ -234,11 +235,13 @@ def test_rates_that_a_callback_sets_decide_weights_draws_and_reports(
     for each in (algorithm, restored):
         assert each.task_success.rates == SET_RATES
         episodes = each.replay_buffer.sample(8, np.random.default_rng(0))
-        (batch,) = each._weigh(episodes, alpha=1.0)
+        (batch,) = each._weigh(episodes)
         weight = np.array([odds[episode.task] for episode in episodes])
         np.testing.assert_allclose(
             batch[DEFAULT_MODULE_ID]["episode_weight"], weight / weight.sum(), rtol=1e-5
         )
+        alpha = np.array([1.0 - SET_RATES[episode.task] for episode in episodes], np.float32)
+        np.testing.assert_array_equal(batch[DEFAULT_MODULE_ID]["alpha"], alpha)
         drawn_by.clear()
         each.train()
         assert drawn_by[-1] == expected

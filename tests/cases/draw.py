@@ -176,7 +176,7 @@ def batch(sizes: Sizes, seed: int) -> TeamBatch:
         terminated=terminated,
         valid=valid,
         episode_weight=dice.normal(episodes).softmax(0),
-        alpha=torch.tensor(0.5, dtype=torch.float64),
+        alpha=torch.full((episodes,), 0.5, dtype=torch.float64),
         num_steps=valid.sum(),
         explore_group=dice.coin(episodes, sizes.entities) & present,
         exploit_group=dice.coin(episodes, sizes.entities) & present,

@@ -95,7 +95,7 @@ def test_total_loss_and_gradients(
     mining_lambda: float,
 ) -> None:
     batch, row = draw.batch(sizes, seed), METHODS[method]
-    batch = batch._replace(alpha=torch.tensor(alpha, dtype=torch.float64))
+    batch = batch._replace(alpha=torch.full_like(batch.alpha, alpha))
     online, target = (
         draw.networks(sizes, seed + i, action_head, mixer, row.output) for i in range(2)
     )

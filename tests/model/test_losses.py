@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
-from rllib_ptm.model.losses import lambda_targets, regression_targets, task_priorities, td_targets
+from rllib_ptm.model.losses import (
+    lambda_targets,
+    regression_targets,
+    task_priorities,
+    td_targets,
+    total_loss,
+)
 from rllib_ptm.model.mixer import MIXERS, VDNMixer
 from rllib_ptm.model.popart import PopArt, TaskOutput
 from rllib_ptm.model.q_values import (
@@ -51,6 +57,14 @@ def test_equal_win_rates_weigh_equally() -> None:
 def test_a_task_never_won_weighs_e_times_one_always_won() -> None:
     never, always = task_priorities(torch.tensor([0.0, 1.0])).tolist()
     assert never / always == pytest.approx(math.e)
+
+
+@pytest.mark.parametrize(("temperature", "ratio"), [(1.0, math.exp(0.5)), (0.1, math.exp(5.0))])
+def test_a_low_temperature_makes_priorities_differ_more(temperature: float, ratio: float) -> None:
+    """Their ratio is exp((c' - c) / τ); here c' - c = .5."""
+    hard, easy = task_priorities(torch.tensor([0.25, 0.75]), temperature).tolist()
+    assert hard + easy == pytest.approx(1.0)
+    assert hard / easy == pytest.approx(ratio, rel=1e-5)
 
 
 # Targets (Eq. 8)
@@ -171,7 +185,7 @@ def test_double_q_values_the_online_choice_by_the_target_networks(
         terminated=~yes.expand(1, 1),
         valid=yes.expand(1, 1),
         episode_weight=torch.ones(1),
-        alpha=torch.tensor(1.0),
+        alpha=torch.ones(1),
         num_steps=torch.tensor(1),
         explore_group=yes.expand(1, 1),
         exploit_group=yes.expand(1, 1),
@@ -210,6 +224,68 @@ BY_HAND |= {EXPLOITATION: [[0.0, 4.0], [6.0, 99.0]]}
     ],
 )
 def test_total_loss_by_hand(method: str, expected: float) -> None:
+    assert loss_by_hand(method).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("method", "alpha", "expected"),
+    [
+        # Each episode has its own α: .4 and .9.
+        ("ptm", (0.4, 0.9), 10 * (0.25 * (0.4 * 2 + 0.6 * 8) + 0.75 * (0.9 * 16 + 0.1 * 36))),
+        ("ptm", (1.0, 0.0), 10 * (0.25 * 2 + 0.75 * 36)),
+        ("ptm_without_exploitation", (0.4, 0.9), 10 * (0.25 * 2 + 0.75 * 16)),
+    ],
+)
+def test_each_episode_may_have_its_own_alpha(
+    method: str, alpha: tuple[float, float], expected: float
+) -> None:
+    assert loss_by_hand(method, alpha).item() == pytest.approx(14 / 3 + expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "mined"),
+    [
+        ((1.0, 1.0), (EXPLORATION,)),
+        ((0.0, 0.0), (EXPLOITATION,)),
+        ((1.0, 0.5), (EXPLORATION, EXPLOITATION)),
+        ((1.0, 0.0), (EXPLORATION, EXPLOITATION)),
+    ],
+)
+def test_a_term_is_mined_if_some_episode_has_a_share_of_it(
+    alpha: tuple[float, float], mined: tuple[str, ...]
+) -> None:
+    assert METHODS["ptm"].mined(torch.tensor(alpha)) == mined
+    assert METHODS["refil"].mined(torch.tensor(alpha)) == (EXPLOITATION,)
+    assert METHODS["qmix_atten"].mined(torch.tensor(alpha)) == ()
+
+
+@pytest.mark.parametrize("method", ["ptm", "ptm_without_exploration", "ptm_without_exploitation"])
+def test_a_mining_loss_scaled_to_the_original_is_lambda_times_it(method: str) -> None:
+    assert loss_by_hand(method, scale="original").item() == pytest.approx(11 * 14 / 3, rel=1e-6)
+
+
+def test_the_scale_of_the_mining_loss_passes_no_gradient() -> None:
+    """L = o^2 + λ s m^2 with s = o^2 / m^2 as a number: dL/do = 2 o, dL/dm = 2 λ s m."""
+    o, m = (torch.tensor(value, requires_grad=True) for value in (3.0, 4.0))
+    total_loss(o.square(), m.square()[None], torch.ones(1), 10.0, "original").backward()
+    assert o.grad is not None
+    assert m.grad is not None
+    assert o.grad.item() == pytest.approx(6.0)
+    assert m.grad.item() == pytest.approx(2 * 10 * 9 / 16 * 4)
+
+
+def test_a_mining_loss_of_zero_is_not_scaled() -> None:
+    m = torch.zeros(2, requires_grad=True)
+    total = total_loss(torch.tensor(3.0), m.square(), torch.ones(2), 10.0, "original")
+    total.backward()
+    assert total.item() == 3.0
+    assert m.grad is not None
+    assert not m.grad.any()
+
+
+def loss_by_hand(
+    method: str, alpha: tuple[float, float] = (0.4, 0.4), scale: str = "none"
+) -> Tensor:
     row = METHODS[method]
     zero = torch.zeros(2, 2)
     valid = torch.tensor([[True, True], [True, False]])
@@ -218,16 +294,15 @@ def test_total_loss_by_hand(method: str, expected: float) -> None:
         terminated=~valid,
         valid=valid,
         episode_weight=torch.tensor([0.25, 0.75]),
-        alpha=torch.tensor(0.4),
+        alpha=torch.tensor(alpha),
         num_steps=valid.sum(),
     )
     wanted = {ORIGINAL, *row.terms}
     q_tot = {term: torch.tensor(q) for term, q in BY_HAND.items() if term in wanted}
-    scale = torch.tensor([[2.0], [0.5]]) if row.output is PopArt else torch.ones(2, 1)
-    q = QValues(q_tot, next_q_tot=zero, chosen=zero[..., None], scale=scale)
+    sigma = torch.tensor([[2.0], [0.5]]) if row.output is PopArt else torch.ones(2, 1)
+    q = QValues(q_tot, next_q_tot=zero, chosen=zero[..., None], scale=sigma)
     targets = regression_targets(batch, q.next_q_tot, gamma=0.9)
-    loss = method_loss(row, q, targets, batch, mining_lambda=10.0)
-    assert loss.total.item() == pytest.approx(expected, rel=1e-6)
+    return method_loss(row, q, targets, batch, 10.0, scale).total
 
 
 def test_the_targets_pass_no_gradient() -> None:

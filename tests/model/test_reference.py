@@ -98,7 +98,7 @@ def load_batch(arrays: Mapping[str, Tensor]) -> TeamBatch:
         terminated=terminated[:, :-1],
         valid=valid,
         episode_weight=torch.full((len(valid),), 1.0 / len(valid)),
-        alpha=torch.tensor(0.3),
+        alpha=torch.full((len(valid),), 0.3),
         num_steps=valid.sum(),
         explore_group=arrays["group"].bool(),
         exploit_group=arrays["group"].bool(),

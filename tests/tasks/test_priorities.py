@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.learn.schedules import interpolate
+from rllib_ptm.learn.schedules import MINING_ALPHAS, interpolate
 from rllib_ptm.tasks.success_rates import MINING_WEIGHTS, TaskSuccess
 
 
@@ -71,6 +72,23 @@ def test_what_is_won_less_has_the_higher_priority() -> None:
     assert sum(priorities.values()) == pytest.approx(1.0)
     assert priorities["lost"] / priorities["won"] == pytest.approx(math.e)
     assert priorities["lost"] == priorities["unplayed"]
+
+
+def test_a_temperature_makes_priorities_differ_more_or_less() -> None:
+    success = TaskSuccess(["a", "b"], window_episodes=4, temperature=0.25)
+    success.set_rates({"a": 0.5})
+    priorities, weights = success.priorities(), success.weights(["a", "b"])
+    assert priorities["b"] / priorities["a"] == pytest.approx(math.exp(0.5 / 0.25))
+    assert weights[1] / weights[0] == pytest.approx(math.exp(0.5 / 0.25))
+
+
+def test_alpha_falls_by_the_schedule_or_with_the_success_of_each_task() -> None:
+    success = TaskSuccess(["a", "b"], window_episodes=4)
+    success.set_rates({"a": 0.75})
+    rates, config = success.rates_of(["a", "b", "a"]), SimpleNamespace(alpha_anneal_steps=100)
+    assert MINING_ALPHAS["schedule"](25, config, rates) == 0.75
+    of_success = MINING_ALPHAS["success"](25, config, rates)
+    assert np.asarray(of_success).tolist() == [0.25, 1.0, 0.25]
 
 
 def test_win_rates_survive_a_checkpoint() -> None:
