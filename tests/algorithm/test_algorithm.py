@@ -138,8 +138,8 @@ def test_wilson_interval(wins: int, episodes: int, low: float, high: float) -> N
 
 @pytest.mark.parametrize("learners", [1, 2])
 def test_what_the_driver_adds_to_a_batch(make_config: MakeConfig, learners: int) -> None:
-    """Weights by win rate, α, tasks by number, and groups that no two updates share."""
-    algorithm = make_config().build_algo()
+    """Weights and α by win rate, tasks by number, and groups that no two updates share."""
+    algorithm = make_config(mining_alpha="success").build_algo()
     episodes = algorithm.env_runner.sample(num_episodes=8, epsilon=1.0)
     algorithm.config = algorithm.config.copy(copy_frozen=False).learners(num_learners=learners)
     win_rate = {"2m_vs_3m": 0.0, "3m_vs_3m": 0.5, "2m_vs_2m": 1.0}  # in another order
@@ -149,7 +149,7 @@ def test_what_the_driver_adds_to_a_batch(make_config: MakeConfig, learners: int)
             key: np.concatenate([shard[DEFAULT_MODULE_ID][key] for shard in shards])
             for key in shards[0][DEFAULT_MODULE_ID]
         }
-        for shards in (algorithm._weigh(episodes, alpha=0.25) for _ in range(2))
+        for shards in (algorithm._weigh(episodes) for _ in range(2))
     )
     played = [episode.task for episode in episodes]
     names = list(algorithm.config.game.tasks)
@@ -157,7 +157,7 @@ def test_what_the_driver_adds_to_a_batch(make_config: MakeConfig, learners: int)
     np.testing.assert_allclose(first["episode_weight"], learners * weight / weight.sum(), rtol=1e-5)
     steps = sum(len(episode) for episode in episodes)
     np.testing.assert_allclose(first["num_steps"], steps / learners)
-    np.testing.assert_array_equal(first["alpha"], np.full(len(episodes), 0.25))
+    np.testing.assert_array_equal(first["alpha"], [1.0 - win_rate[task] for task in played])
     assert first["task"].tolist() == [names.index(task) for task in played]
     drawn = [batch[key] for batch in (first, again) for key in ("explore_group", "exploit_group")]
     for one, other in itertools.combinations(drawn, 2):
@@ -170,12 +170,12 @@ def test_a_batch_with_a_bad_episode_changes_no_weight(make_config: MakeConfig) -
     algorithm = make_config(batch_size_episodes=5).build_algo()
     good = algorithm.env_runner.sample(num_episodes=4, epsilon=1.0)[:4]
     algorithm.replay_buffer.add(good)
-    algorithm._learn(alpha=1.0)
+    algorithm._learn()
     before = weights_of_learner(algorithm)
     spoilt = replace(good[0], seed=77, rewards=np.full_like(good[0].rewards, np.nan))
     algorithm.replay_buffer.add([spoilt])
     with pytest.raises(BadEpisodeError, match=f"'{spoilt.task}'.*seed 77.*nan"):
-        algorithm._learn(alpha=1.0)
+        algorithm._learn()
     assert_all_equal([before, weights_of_learner(algorithm)])
     algorithm.stop()
 
@@ -222,8 +222,7 @@ def test_rates_that_a_callback_sets_decide_weights_draws_and_reports(
     odds = {task: np.exp(1.0 - rate) for task, rate in SET_RATES.items()}
     expected = pytest.approx({task: odd / sum(odds.values()) for task, odd in odds.items()})
 
-    config = make_config(task_draw="priority", mining_alpha="success")
-    algorithm = config.callbacks(Fixed).build_algo()
+    algorithm = make_config(task_draw="priority").callbacks(Fixed).build_algo()
     result = algorithm.train()
     assert drawn_by[-1] == pytest.approx(dict.fromkeys(SET_RATES, 1 / 3))  # nothing was set yet
     assert result["priorities"] == expected
@@ -240,8 +239,6 @@ def test_rates_that_a_callback_sets_decide_weights_draws_and_reports(
         np.testing.assert_allclose(
             batch[DEFAULT_MODULE_ID]["episode_weight"], weight / weight.sum(), rtol=1e-5
         )
-        alpha = np.array([1.0 - SET_RATES[episode.task] for episode in episodes], np.float32)
-        np.testing.assert_array_equal(batch[DEFAULT_MODULE_ID]["alpha"], alpha)
         drawn_by.clear()
         each.train()
         assert drawn_by[-1] == expected
@@ -337,7 +334,7 @@ def test_two_learners_take_the_step_of_one(make_config: MakeConfig, method: str)
         algorithm = make_config(method=method).learners(num_learners=learners).build_algo()
         algorithm.replay_buffer.add(algorithm.env_runner.sample(num_episodes=6, epsilon=1.0)[:6])
         for _ in range(2):
-            algorithm._learn(alpha=1.0)
+            algorithm._learn()
         steps.append(weights_of_learner(algorithm))
         algorithm.stop()
     for key, value in steps[0].items():

@@ -50,20 +50,28 @@ def ragged(algorithm: PTM, episodes: int) -> list[TeamEpisode]:
 
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "learners"), [("ptm", 2), ("ptm", 3), ("refil", 2)])
+@pytest.mark.parametrize(
+    ("training", "learners"),
+    [
+        ({"method": "ptm"}, 2),
+        ({"method": "ptm"}, 3),
+        ({"method": "ptm", "mining_scale": "original", "mining_alpha": "success"}, 2),
+        ({"method": "refil"}, 2),
+    ],
+)
 def test_learners_take_the_steps_of_one(
-    make_config: MakeConfig, method: str, learners: int
+    make_config: MakeConfig, training: dict[str, str], learners: int
 ) -> None:
     """With an odd number of episodes of different lengths, and other priorities in each shard."""
     losses: list[float] = []
     steps: list[dict[str, np.ndarray]] = []
     for num_learners in (0, learners):
-        config = make_config(method=method, batch_size_episodes=7)
+        config = make_config(**training, batch_size_episodes=7)
         algorithm = config.learners(num_learners=num_learners).build_algo()
         algorithm.set_win_rates({"2m_vs_2m": 1.0, "3m_vs_3m": 0.5, "2m_vs_3m": 0.0})
         algorithm.replay_buffer.add(ragged(algorithm, episodes=7))
         for _ in range(3):
-            algorithm._learn(alpha=1.0)
+            algorithm._learn()
         reported = algorithm.metrics.compile()["learners"][DEFAULT_MODULE_ID]
         losses.append(reported["total_loss"])
         steps.append(algorithm.learner_group.get_state()["learner"]["rl_module"][DEFAULT_MODULE_ID])
