@@ -60,6 +60,7 @@ ROOMS = (
     ("rllib_ptm",),  # the public names, in __init__.py
     ("cli.read",),
     ("cli.show",),
+    ("cli.resume",),
     ("cli.run",),
     ("cli",),  # main.py
 )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from ray.tune.schedulers import TrialScheduler
 
-from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.scheduler_settings import AshaSettings, PbtSettings, SchedulerSettings
 from rllib_ptm.cli.read.search_space import SPACES, extremes, is_space, tune_space
 from rllib_ptm.cli.run.interrupt import PausingASHA, PausingFIFO, PausingPBT
@@ -25,24 +23,6 @@ def make_scheduler(settings: SchedulerSettings) -> TrialScheduler:
             return PausingPBT(custom_explore_fn=WithinBounds(_bounds(mutations)), **arguments)
         case _:
             return PausingFIFO()
-
-
-def stop_conditions(
-    experiment: Experiment, stop: Mapping[str, float] | None = None
-) -> dict[str, float]:
-    """The stop conditions, the end of successive halving among them.
-
-    Tune's scheduler ends a trial only in an iteration that reports the metric.
-
-    Args:
-        experiment: What is trained.
-        stop: Stop conditions in place of the experiment's.
-    """
-    settings, conditions = experiment.scheduler_settings, dict(stop or experiment.stop)
-    if isinstance(settings, AshaSettings):
-        end = conditions.get(settings.time_attr, math.inf)
-        conditions[settings.time_attr] = min(end, settings.max_t)
-    return conditions
 
 
 class WithinBounds:

@@ -33,7 +33,7 @@ from rllib_ptm.ray_private import kept_registrations
 if TYPE_CHECKING:
     from ray.tune import ResultGrid
 
-    from rllib_ptm.cli.run.resume import Resumable
+    from rllib_ptm.cli.resume.resume import Resumable
 
 
 def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
@@ -190,8 +190,8 @@ def _left(experiment: Experiment, storage: Path, chosen: str | None) -> Resumabl
     Raises:
         InputError: The run cannot go on as the experiment says.
     """
-    from rllib_ptm.cli.run.resume import NothingLeftError, check_resumable
-    from rllib_ptm.cli.run.run_folder import newest_run_folder
+    from rllib_ptm.cli.resume.resume import NothingLeftError, check_resumable
+    from rllib_ptm.cli.resume.run_folder import newest_run_folder
 
     folder = storage / chosen if chosen else newest_run_folder(storage, experiment.name)
     if folder is None or not folder.is_dir():
@@ -204,7 +204,7 @@ def _left(experiment: Experiment, storage: Path, chosen: str | None) -> Resumabl
 
 
 def _new_folder(experiment: Experiment, storage: Path, chosen: str | None) -> Path:
-    from rllib_ptm.cli.run.run_folder import new_run_folder
+    from rllib_ptm.cli.resume.run_folder import new_run_folder
 
     try:
         folder = new_run_folder(storage, chosen or experiment.name)

@@ -18,13 +18,14 @@ from ray.tune import (
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.rllib_check import reported_metrics
 from rllib_ptm.cli.read.search_space import tune_space
+from rllib_ptm.cli.resume.resume import OnlyRestored, Resumable, write_states
+from rllib_ptm.cli.resume.run_folder import write_record
+from rllib_ptm.cli.resume.stop_conditions import stop_conditions
 from rllib_ptm.cli.run.interrupt import InterruptCallback, signals_of_a_run
 from rllib_ptm.cli.run.kept_checkpoints import ShortenOlderResults
 from rllib_ptm.cli.run.live_display import LiveDisplay
 from rllib_ptm.cli.run.loggers import ProgressCsv, ResultJson, TensorBoard
-from rllib_ptm.cli.run.resume import OnlyRestored, Resumable, write_states
-from rllib_ptm.cli.run.run_folder import write_record
-from rllib_ptm.cli.run.schedulers import make_scheduler, stop_conditions
+from rllib_ptm.cli.run.schedulers import make_scheduler
 from rllib_ptm.cli.run.storage_faults import WatchStorage
 
 

@@ -18,14 +18,14 @@ from rllib_ptm.checkpoints.folder import CheckpointError, whole_checkpoint
 from rllib_ptm.checkpoints.saved_policy import saved_settings
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.run.resume import (
+from rllib_ptm.cli.resume.resume import (
     NothingLeftError,
     OnlyRestored,
     Resumable,
     check_resumable,
     write_states,
 )
-from rllib_ptm.cli.run.run_folder import (
+from rllib_ptm.cli.resume.run_folder import (
     RECORD_FILE,
     new_run_folder,
     newest_run_folder,
@@ -47,7 +47,7 @@ def checkpoints_of_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
             raise CheckpointError(f"{path}: the checkpoint is incomplete: weights is missing")
         return dict.fromkeys(read, (path / "weights").read_bytes())
 
-    monkeypatch.setattr("rllib_ptm.cli.run.saved_trials.check_algorithm", check)
+    monkeypatch.setattr("rllib_ptm.cli.resume.saved_trials.check_algorithm", check)
     rllib_ptm.register()
 
 

@@ -16,8 +16,9 @@ import yaml
 from ray.tune.schedulers import TrialScheduler
 from searches import PBT, TINY, experiment
 
+from rllib_ptm.cli.resume.stop_conditions import stop_conditions
 from rllib_ptm.cli.run.interrupt import PausingASHA, PausingFIFO, PausingPBT
-from rllib_ptm.cli.run.schedulers import WithinBounds, make_scheduler, stop_conditions
+from rllib_ptm.cli.run.schedulers import WithinBounds, make_scheduler
 from rllib_ptm.cli.show.trial_table import trials_compete
 
 

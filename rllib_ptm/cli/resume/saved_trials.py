@@ -29,12 +29,12 @@ from rllib_ptm.checkpoints.saved_policy import CONFIG_FILE, check_algorithm, sav
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings, SchedulerSettings
 from rllib_ptm.cli.read.search_space import grid_size, searched_keys
-from rllib_ptm.cli.run.run_folder import (
+from rllib_ptm.cli.resume.run_folder import (
     CHANGEABLE_CONFIG,
     config_differences,
     setting_differences,
 )
-from rllib_ptm.cli.run.schedulers import stop_conditions
+from rllib_ptm.cli.resume.stop_conditions import stop_conditions
 from rllib_ptm.ray_private import (
     set_checkpoint_config,
     set_checkpoints,

@@ -22,14 +22,14 @@ from ray.tune.search import BasicVariantGenerator
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.search_space import tune_space
-from rllib_ptm.cli.run.run_folder import (
+from rllib_ptm.cli.resume.run_folder import (
     changes,
     config_differences,
     read_record,
     write_record,
 )
-from rllib_ptm.cli.run.saved_trials import STATE_FILES, SavedTrial, free_keys, read_trials
-from rllib_ptm.cli.run.schedulers import stop_conditions
+from rllib_ptm.cli.resume.saved_trials import STATE_FILES, SavedTrial, free_keys, read_trials
+from rllib_ptm.cli.resume.stop_conditions import stop_conditions
 from rllib_ptm.results.trial_files import mend_rows, mend_table
 
 _SEARCH_FILES = "basic-variant-state-*.json"  # Tune's name

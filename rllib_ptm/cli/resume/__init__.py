@@ -1,0 +1,1 @@
+"""A run that goes on: its folder, its record, its trials as Tune has saved them."""
