@@ -1,0 +1,201 @@
+"""Runs in CSV files: ``curves.csv``, a row per evaluation, and ``final.csv``, a row per task.
+
+Both begin with the columns of ``RUN_COLUMNS``, then a column for each key that an experiment
+searched, empty where a run has none. Rates have four decimals.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rllib_ptm.checks.errors import InputError
+from rllib_ptm.results.runs import Run
+from rllib_ptm.results.trials import ENV_STEPS, OF_TASK, PROCESSOR_TIME, PROGRESS, TIME, UPDATES
+from rllib_ptm.tasks.metrics import WIN_RATE_MEAN
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CURVES, FINAL = "curves.csv", "final.csv"
+# What tells one run from another. The words "yes" and "no" say whether a run is finished.
+RUN_COLUMNS = ("experiment", "variant", "method", "seed", "settings", "finished")
+_FINAL_COLUMNS = (
+    "task",
+    "episodes",
+    "wins",
+    "win_rate",
+    "return_mean",
+    "length_mean",
+    "truncated_share",
+    "win_rate_low",
+    "win_rate_high",
+)
+_DECIMALS = {ENV_STEPS: 0, UPDATES: 0, TIME: 1, PROCESSOR_TIME: 1}
+_RATE_DECIMALS = 4
+
+
+def curves_table(runs: Iterable[Run]) -> pd.DataFrame:
+    """All evaluations of some runs, a row each; the cells are texts as the CSV file has them."""
+    found = list(runs)
+    tasks = sorted({f"{OF_TASK}{task}" for run in found for task in run.tasks})
+    values = [*PROGRESS, WIN_RATE_MEAN, *tasks]
+    rows = [
+        (run, [_number_text(column, row.get(column)) for column in values])
+        for run in found
+        for row in run.curve.to_dict("records")
+    ]
+    return _table(found, rows, values)
+
+
+def final_table(runs: Iterable[Run]) -> pd.DataFrame:
+    """The greedy episodes after training, a row per run and task, as texts."""
+    found = list(runs)
+    rows = [
+        (run, [_number_text(column, record.get(column)) for column in _FINAL_COLUMNS])
+        for run in found
+        for record in run.final
+    ]
+    return _table(found, rows, _FINAL_COLUMNS)
+
+
+def write_curves(runs: Iterable[Run], file: Path) -> None:
+    """Writes ``curves.csv``, whole or not at all."""
+    _write(curves_table(runs), file)
+
+
+def write_final(runs: Iterable[Run], file: Path) -> None:
+    """Writes ``final.csv``, whole or not at all."""
+    _write(final_table(runs), file)
+
+
+def read_csv(file: Path) -> list[Run]:
+    """Reads the runs of ``curves.csv``, with what a ``final.csv`` beside it knows of them.
+
+    Raises:
+        InputError: The file is not such a table.
+    """
+    table = _read(file, (*RUN_COLUMNS, *PROGRESS, WIN_RATE_MEAN))
+    beside = file.with_name(FINAL)
+    finals = {}
+    if beside.is_file() and beside != file:
+        final = _read(beside, (*RUN_COLUMNS, *_FINAL_COLUMNS))
+        finals = {key: _records(group) for key, group in _by_run(final) if key[-1]}
+    columns = list(table.columns)
+    rates = [c for c in columns if c == WIN_RATE_MEAN or c.startswith(OF_TASK)]
+    keys = [c for c in columns if c not in (*RUN_COLUMNS, *PROGRESS, *rates)]
+    return [
+        _run(file, rows, keys, rates, finals.get(identity, [])) for identity, rows in _by_run(table)
+    ]
+
+
+def _table(
+    runs: Sequence[Run], rows: Sequence[tuple[Run, list[str]]], values: Sequence[str]
+) -> pd.DataFrame:
+    import pandas as pd
+
+    keys = sorted({key for run in runs for key in run.grid})
+    lines = [[*_run_cells(run), *(_key_text(run, key) for key in keys), *row] for run, row in rows]
+    return pd.DataFrame(lines, columns=[*RUN_COLUMNS, *keys, *values], dtype=str)
+
+
+def _run_cells(run: Run) -> list[str]:
+    seed = "" if run.seed is None else str(run.seed)
+    finished = "yes" if run.finished else "no"
+    return [run.experiment, run.variant, run.method, seed, run.settings, finished]
+
+
+def _key_text(run: Run, key: str) -> str:
+    return json.dumps(run.grid[key], default=str) if key in run.grid else ""
+
+
+def _number_text(column: str, value: Any) -> str:
+    if value is None or value != value:  # NaN
+        return ""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.{_DECIMALS.get(column, _RATE_DECIMALS)}f}"
+
+
+def _write(table: pd.DataFrame, file: Path) -> None:
+    draft = file.with_name(f".{file.name}.draft")
+    try:
+        table.to_csv(draft, index=False, lineterminator="\n")
+        draft.replace(file)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def _read(file: Path, needed: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:  # pandas' own errors are of these
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{file}: cannot be read: {reason}") from None
+    if missing := [column for column in needed if column not in table.columns]:
+        raise InputError(
+            f"{file}: expected a table of evaluations, as rllib plot --export writes it; it has no "
+            f"column {', '.join(missing)}"
+        )
+    return table
+
+
+def _by_run(table: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
+    """The rows of each run, in the order of the file.
+
+    Runs without a seed look alike, so a new one begins where the steps begin anew.
+    """
+    identity = [table[column] for column in ("experiment", "variant", "settings", "seed")]
+    if ENV_STEPS in table.columns:
+        steps = table[ENV_STEPS].replace("", "nan").astype(float)
+        identity.append(((steps.diff() < 0) & (table["seed"] == "")).cumsum())
+    return [(key[:4], rows) for key, rows in table.groupby(identity, sort=False)]
+
+
+def _run(
+    file: Path,
+    table: pd.DataFrame,
+    keys: Sequence[str],
+    rates: Sequence[str],
+    final: Sequence[dict[str, Any]],
+) -> Run:
+    import pandas as pd
+
+    first = table.iloc[0]
+    try:
+        curve = table[[*PROGRESS, *rates]].replace("", "nan").astype(float)
+        seed = int(first["seed"]) if first["seed"] else None
+        grid = {key: json.loads(first[key]) for key in keys if first[key]}
+    except ValueError as error:
+        name = f"{first['experiment']}: {first['variant']}, seed {first['seed']}"
+        raise InputError(f"{file}: {name}: {error}") from None
+    played = [column for column in curve.columns if not curve[column].isna().all()]
+    kept = [column for column in curve.columns if column in PROGRESS or column in played]
+    return Run(
+        experiment=first["experiment"],
+        variant=first["variant"],
+        method=first["method"],
+        seed=seed,
+        grid=grid,
+        settings=first["settings"],
+        finished=first["finished"] == "yes",
+        curve=pd.DataFrame(curve[kept]).reset_index(drop=True),
+        final=final,
+    )
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The final episodes of a run as ``final.json`` has them."""
+    records = []
+    for row in table[list(_FINAL_COLUMNS)].to_dict("records"):
+        numbers = {key: _number(value) for key, value in row.items() if key != "task" and value}
+        records.append({"task": row["task"], **numbers})
+    return records
+
+
+def _number(text: str) -> float:
+    return int(text) if text.isdecimal() else float(text)
