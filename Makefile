@@ -5,9 +5,11 @@
 
 PYTHON ?= python3
 EXAMPLE ?= tuned_examples/ptm_small_mt_quick.yaml
+EXPERIMENT ?=
+ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help install train test test-slow clean
+.PHONY: help install train results test test-slow clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -16,6 +18,9 @@ install: .venv/installed ## create .venv and install everything, once
 
 train: .venv/installed ## train the quick example; for another one: make train EXAMPLE=file.yaml
 	$(BIN)/rllib train file $(EXAMPLE)
+
+results: .venv/installed ## reproduce docs/results: make results EXPERIMENT=small_mt; without EXPERIMENT list all
+	$(BIN)/python benchmarks/paper/reproduce.py $(EXPERIMENT) $(ARGS)
 
 # The files run in the order of their names: those that start Ray come early, so no process is left alone
 # with a long one at the end. The type checker uses the time in which the tests wait for processes.

@@ -1,0 +1,53 @@
+"""What the experiments of ``tuned_examples/paper/`` are for: a row each, beside the YAML files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an experiment asks.
+
+    Attributes:
+        title: The question, a heading of ``docs/results/README.md``.
+        beside: Variants of other experiments that its figures and tables show, too.
+        further_tasks: Tasks that the trained policies play at the end, without training.
+        episodes: Greedy episodes of each task after training.
+    """
+
+    title: str
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    further_tasks: tuple[str, ...] = ()
+    episodes: int = 100
+
+
+_UNSEEN = ("3m_vs_3m", "5m_vs_5m", "8m_vs_9m")
+_LARGER = ("12m_vs_12m", "15m_vs_15m", "20m_vs_20m")
+# A row that is missing: the experiment's name, and none of the rest.
+QUESTIONS: dict[str, Question] = {
+    "search_small_mt": Question("Which settings suit each method?"),
+    "small_mt": Question("Is PTM better on small_mt?"),
+    "medium_mt": Question(
+        "Is PTM better on medium_mt, and does it generalise?", further_tasks=(*_UNSEEN, *_LARGER)
+    ),
+    "large_mt": Question("Is PTM better on large_mt?"),
+    "refil_3-8sz": Question("Is PTM better on mixed teams of 3 to 8?", episodes=20),
+    "refil_3-8sz_plain": Question("The same without the aids to fast learning", episodes=20),
+    "refil_5-11sz": Question("Is PTM better on mixed teams of 5 to 11?", episodes=20),
+    "parts_small_mt": Question(
+        "What do PTM's parts do on small_mt?", beside={"small_mt": ("ptm", "refil", "qmix_atten")}
+    ),
+    "parts_large_mt": Question(
+        "What do PTM's parts do on large_mt?", beside={"large_mt": ("ptm", "refil", "qmix_atten")}
+    ),
+    "lambda_small_mt": Question("How much mining is best?"),
+    "paper_small_mt": Question("Is PTM better in the paper's own regime?"),
+    "priorities": Question("What does priority change?"),
+}
+
+
+def question(experiment: str) -> Question:
+    """The row of an experiment."""
+    return QUESTIONS.get(experiment, Question(experiment))

@@ -1,0 +1,187 @@
+"""Reproduces the results in ``docs/results/``: trains what is missing, plays, draws.
+
+    make results EXPERIMENT=small_mt
+    make results EXPERIMENT="small_mt large_mt" ARGS="--jobs 4"
+    make results EXPERIMENT=small_mt ARGS=--status
+    make results                                      # lists the experiments
+
+Finished runs are in the CSV files of ``docs/results/NAME/`` and are never trained again. Each run
+is added there as soon as it has ended. Interrupted runs continue from their checkpoints in
+``results/``. ``--import`` takes what ``rllib train file tuned_examples/paper/NAME.yaml`` has
+trained, also while it still trains.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from drawing import draw
+from final_episodes import play, unplayed
+from page import update_page
+from planned_runs import experiment_files, read_experiment_file
+from questions import question
+from rich.console import Console
+from run_store import RunStore
+from status import list_experiments, show_status
+from training import names, next_call, run_command
+from trial_folders import finished_runs, other_settings
+from typer.exceptions import TyperException
+
+from rllib_ptm.checks.errors import InputError
+from rllib_ptm.cli.run.exit_codes import (
+    EXIT_INPUT_ERROR,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    Terminated,
+    sigterm_as_exception,
+)
+from rllib_ptm.process import set_environment_variables
+
+ROOT = Path(__file__).resolve().parents[2]
+CONSOLE = Console(highlight=False, soft_wrap=True)
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command(help=__doc__)
+def main(
+    experiment: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names of experiments, or all; without a name they are listed."),
+    ] = None,
+    results: Annotated[
+        Path, typer.Option(help="The results folder of rllib train, with the checkpoints.")
+    ] = Path("results"),
+    jobs: Annotated[int, typer.Option(min=1, help="How many runs train at once.")] = 2,
+    status: Annotated[
+        bool, typer.Option("--status", help="Show what is finished and what is missing.")
+    ] = False,
+    draw_only: Annotated[
+        bool, typer.Option("--draw-only", help="Draw what the CSV files hold; train nothing.")
+    ] = False,
+    imports: Annotated[
+        bool,
+        typer.Option("--import", help="Add what has finished in --results, and draw it."),
+    ] = False,
+    forget: Annotated[
+        str | None, typer.Option(metavar="VARIANT", help="Remove the rows of this variant.")
+    ] = None,
+    yaml_folder: Annotated[
+        Path, typer.Option("--experiments", help="The folder of the experiments' YAML files.")
+    ] = ROOT / "tuned_examples" / "paper",
+    docs: Annotated[Path, typer.Option(help="The folder of the CSV files and figures.")] = ROOT
+    / "docs"
+    / "results",
+) -> None:
+    """Reproduces experiments."""
+    known = experiment_files(yaml_folder)
+    if not experiment:
+        list_experiments([read_experiment_file(yaml_folder, name) for name in known], docs, CONSOLE)
+        return
+    chosen = list(known) if experiment == ["all"] else experiment
+    stores = [RunStore.load(read_experiment_file(yaml_folder, name), docs) for name in chosen]
+    if status:
+        show_status(stores, results, CONSOLE)
+        return
+    for store in stores:
+        if forget is not None:
+            _forget(store, forget)
+            continue
+        store.check()
+        if not draw_only:
+            _import(store, results)
+        if not draw_only and not imports:
+            _train_missing(store, results, jobs)
+        if not draw_only:
+            _play_missing(store, results)
+    if forget is None:
+        _draw(docs, yaml_folder, stores)
+
+
+def _import(store: RunStore, results: Path, *, says_what_is_left_out: bool = True) -> None:
+    """Adds the runs that have finished in the results folder."""
+    known = [key for key, run in store.runs.items() if run.run.final]
+    new = store.add(finished_runs(store.experiment, results, known))
+    for run in new:
+        CONSOLE.print(f"{store.experiment.name}: {run.run.variant}, seed {run.run.seed}: finished")
+    if says_what_is_left_out:
+        for line in other_settings(store.experiment, results):
+            CONSOLE.print(line)
+
+
+def _train_missing(store: RunStore, results: Path, jobs: int) -> None:
+    """Trains what is missing, call by call.
+
+    Raises:
+        Exit: A call was interrupted or has failed, or its runs have not finished.
+    """
+    name = store.experiment.name
+    while missing := store.missing():
+        call = next_call(store.experiment, missing, results, jobs)
+        verb = f"continues {results / call.resumed}" if call.resumed else "trains"
+        CONSOLE.print(f"{name}: {len(missing)} runs are missing; {verb}: {names(call.runs)}")
+        code = run_command(
+            call.command(results.absolute(), question(name).episodes),
+            lambda: _import(store, results, says_what_is_left_out=False),
+        )
+        if code:
+            raise typer.Exit(code)
+        if len(store.missing()) == len(missing):
+            raise InputError(f"{name}: rllib train has ended, but none of these runs has finished")
+
+
+def _play_missing(store: RunStore, results: Path) -> None:
+    for trained, checkpoint in unplayed(store, results):
+        variant, seed = trained.key
+        CONSOLE.print(f"{store.experiment.name}: the policy of {variant}, seed {seed} plays")
+        store.add([play(store, trained, checkpoint)])
+
+
+def _forget(store: RunStore, variant: str) -> None:
+    count = sum(key[0] == variant for key in store.runs)
+    if not count:
+        raise InputError(
+            f"--forget: {store.experiment.name} has no finished run of {variant!r}; it has "
+            f"{', '.join(sorted({key[0] for key in store.runs})) or 'none'}"
+        )
+    store.forget(variant)
+    CONSOLE.print(f"{store.experiment.name}: removed the rows of {count} runs of {variant}")
+
+
+def _draw(docs: Path, yaml_folder: Path, stores: Sequence[RunStore]) -> None:
+    """Draws the experiments that have finished runs."""
+    blocks = {}
+    for store in stores:
+        name = store.experiment.name
+        if store.runs:
+            blocks[name] = draw(store, docs, partial(read_experiment_file, yaml_folder))
+        else:
+            CONSOLE.print(f"{name}: no run has finished; there is nothing to draw")
+    if blocks:
+        update_page(docs, blocks, {name: question(name).title for name in blocks})
+        CONSOLE.print(f"Written to {docs}: {', '.join(blocks)}")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the command, and returns its exit code."""
+    try:
+        with sigterm_as_exception():
+            return app(args=list(arguments), prog_name="reproduce.py", standalone_mode=False) or 0
+    except (InputError, TyperException) as error:
+        lines = error.lines if isinstance(error, InputError) else (error.format_message(),)
+        print("\n".join(lines), file=sys.stderr)
+        return EXIT_INPUT_ERROR
+    except (KeyboardInterrupt, typer.Abort):
+        return EXIT_INTERRUPTED
+    except Terminated:
+        return EXIT_TERMINATED
+
+
+if __name__ == "__main__":
+    set_environment_variables()
+    sys.exit(run(sys.argv[1:]))

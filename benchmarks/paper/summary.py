@@ -1,0 +1,131 @@
+"""What the runs of each variant reach, in numbers: ``summary.csv``, and tables for the page.
+
+A run's score is the mean of its last three evaluations. Over the runs of a variant there are the
+median with the range from 25 to 75 %, and the interquartile mean over runs and tasks with its 95 %
+interval by stratified bootstrap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from csv_files import write_table
+from run_store import TrainedRun
+
+from rllib_ptm.results import statistics
+
+_RATES = ("median", "low", "high", "iqm", "iqm_low", "iqm_high")
+COLUMNS = ("experiment", "variant", "runs", *_RATES, "hours")
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs of one variant.
+
+    Attributes:
+        experiment: The experiment that trained them.
+        variant: The variant.
+        runs: How many have finished.
+        planned: How many the experiment's file has.
+        rates: ``median`` with ``low`` and ``high`` at 25 and 75 %; ``iqm`` with ``iqm_low`` and
+            ``iqm_high``, NaN if there are too few runs for an interval.
+        hours: Hours of training of all runs together.
+    """
+
+    experiment: str
+    variant: str
+    runs: int
+    planned: int
+    rates: Mapping[str, float]
+    hours: float
+
+
+def summarise(experiment: str, variant: str, trained: Sequence[TrainedRun], planned: int) -> Row:
+    """Summarises the finished runs of a variant."""
+    scores = statistics.final_scores([one.run for one in trained])
+    median = statistics.estimate(scores, statistics.MEDIAN)
+    iqm = statistics.estimate(scores, statistics.IQM)
+    values = (median.value, median.low, median.high, iqm.value, iqm.low, iqm.high)
+    rates = dict(zip(_RATES, map(float, values), strict=True))
+    hours = sum(one.end["time_s"] for one in trained) / 3600
+    return Row(experiment, variant, len(trained), planned, rates, hours)
+
+
+def write_summary(rows: Sequence[Row], file: Path) -> None:
+    """Writes ``summary.csv``."""
+    write_table(
+        file,
+        COLUMNS,
+        (
+            {
+                "experiment": row.experiment,
+                "variant": row.variant,
+                "runs": str(row.runs),
+                **{key: f"{rate:.4f}" for key, rate in row.rates.items()},
+                "hours": f"{row.hours:.2f}",
+            }
+            for row in rows
+        ),
+    )
+
+
+def summary_table(rows: Sequence[Row], experiment: str) -> str:
+    """The rows as a Markdown table; rows of other experiments say so."""
+    lines = [
+        "| variant | runs | median | 25 to 75 % | IQM | 95 % interval | hours |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        other = "" if row.experiment == experiment else f" (of {row.experiment})"
+        runs = str(row.runs) if row.runs == row.planned else f"{row.runs} of {row.planned}"
+        shown = {key: _rate(rate) for key, rate in row.rates.items()}
+        lines.append(
+            f"| `{row.variant}`{other} | {runs} | {shown['median']} | "
+            f"{shown['low']} to {shown['high']} | {shown['iqm']} | "
+            f"{_interval(shown['iqm_low'], shown['iqm_high'])} | {row.hours:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def further_table(runs: Mapping[str, Sequence[TrainedRun]]) -> str:
+    """The win rates on tasks that were not trained, as a Markdown table; empty if none were played.
+
+    Args:
+        runs: The finished runs by variant.
+    """
+    rates: dict[str, dict[str, list[float]]] = {}
+    for variant, trained in runs.items():
+        for one in trained:
+            for record in one.further:
+                of_task = rates.setdefault(record["task"], {})
+                of_task.setdefault(variant, []).append(record["win_rate"])
+    if not rates:
+        return ""
+    variants = [variant for variant in runs if any(variant in of for of in rates.values())]
+    lines = [
+        f"| task | {' | '.join(f'`{variant}`' for variant in variants)} |",
+        "|---" * (1 + len(variants)) + "|",
+    ]
+    for task, of_task in rates.items():
+        cells = (_median_text(of_task.get(variant, [])) for variant in variants)
+        lines.append(f"| {task} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _median_text(rates: Sequence[float]) -> str:
+    if not rates:
+        return "-"
+    low, median, high = np.percentile(rates, [25, 50, 75])
+    return f"{_rate(median)} ({_rate(low)} to {_rate(high)})"
+
+
+def _rate(rate: float) -> str:
+    """As in the paper, without the zero: ``.82``."""
+    return "-" if np.isnan(rate) else f"{rate:.2f}".removeprefix("0")
+
+
+def _interval(low: str, high: str) -> str:
+    return "-" if low == "-" else f"{low} to {high}"

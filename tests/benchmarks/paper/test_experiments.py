@@ -1,0 +1,121 @@
+"""The experiments in ``tuned_examples/paper/``: all are legal, and compare what they say."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from planned_runs import PaperExperiment, experiment_files, read_experiment_file
+from questions import QUESTIONS, question
+
+from rllib_ptm import PTMConfig
+from rllib_ptm.cli.read.experiment import read_experiments
+
+ROOT = Path(__file__).resolve().parents[3]
+PAPER = ROOT / "tuned_examples" / "paper"
+NAMES = tuple(experiment_files(PAPER))
+# What each search has chosen for a method, and the method.
+OF_METHOD = {"method", "lr", "mining_lambda", "alpha_anneal_steps"}
+OF_PRIORITIES = {"task_draw", "mining_weights", "task_priority"}
+# The regime that all other experiments share; each of these may differ from it in its keys.
+FAST = "large_mt"
+OF_EXPERIMENT = {"seed", "env_config", "evaluation_interval", "evaluation_duration"}
+REFIL = {"win_rate_window_episodes"}
+AIDS = {"action_head", "td_lambda", "joint_exploration", "joint_exploration_temperature"}
+VARIED: dict[str, set[str]] = {
+    "parts_small_mt": OF_METHOD | {"mining_weights"},
+    "parts_large_mt": OF_METHOD | {"mining_weights"},
+    "priorities": OF_PRIORITIES,
+    "search_small_mt": OF_METHOD | {"seed"},
+}
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def experiment(request: pytest.FixtureRequest) -> PaperExperiment:
+    return read_experiment_file(PAPER, request.param)
+
+
+def test_every_run_has_legal_settings(experiment: PaperExperiment) -> None:
+    for run in experiment.variants.values():
+        config = PTMConfig().update_from_dict(dict(run.config))
+        config.validate()
+    for run in experiment.runs:
+        assert set(run.stop) == {"num_env_steps_sampled_lifetime"}
+
+
+def test_what_is_compared_differs_in_the_declared_keys_only(experiment: PaperExperiment) -> None:
+    allowed = VARIED.get(experiment.name, OF_METHOD)
+    runs = list(experiment.variants.values())
+    assert differing(*(dict(run.config) for run in runs)) - {"seed"} <= allowed
+    assert len({tuple(run.stop.items()) for run in runs}) == 1
+
+
+def test_seeds_are_equal_for_all_variants(experiment: PaperExperiment) -> None:
+    if experiment.name.startswith("search"):
+        return
+    seeds = {
+        variant: [run.seed for run in experiment.runs if run.variant == variant]
+        for variant in experiment.variants
+    }
+    assert len(set(map(tuple, seeds.values()))) == 1
+    assert next(iter(seeds.values())) == list(range(len(next(iter(seeds.values())))))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "paper_small_mt"])
+def test_the_regime_is_the_same_in_all_experiments(name: str) -> None:
+    ours = next(iter(read_experiment_file(PAPER, name).runs)).config
+    theirs = next(iter(read_experiment_file(PAPER, FAST).runs)).config
+    allowed = OF_METHOD | OF_EXPERIMENT | OF_PRIORITIES
+    allowed |= REFIL if name.startswith("refil") else set()
+    allowed |= AIDS if name.endswith("_plain") else set()
+    assert differing(dict(ours), dict(theirs)) <= allowed
+
+
+def test_the_plain_experiment_differs_by_the_aids_only() -> None:
+    plain = read_experiment_file(PAPER, "refil_3-8sz_plain").variants
+    aided = read_experiment_file(PAPER, "refil_3-8sz").variants
+    assert plain.keys() == aided.keys()
+    for variant, run in plain.items():
+        assert differing(dict(run.config), dict(aided[variant].config)) == AIDS | {"env_config"}
+        frames = {one.config["env_config"]["team_frame"] for one in (run, aided[variant])}
+        assert frames == {False, True}
+
+
+def test_the_papers_regime_is_that_of_its_example() -> None:
+    (example,) = read_experiments(ROOT / "tuned_examples" / "ptm_small_mt.yaml")
+    run = read_experiment_file(PAPER, "paper_small_mt").variants["ptm"]
+    ours = {key: value for key, value in run.config.items() if key != "env_config"}
+    missing = {"evaluation_interval", "evaluation_duration"}
+    assert {k: v for k, v in ours.items() if example.config.get(k, object()) != v}.keys() == missing
+    for key, value in run.config["env_config"].items():
+        assert example.config["env_config"][key] == value
+
+
+def test_ablations_and_lambdas_have_the_settings_of_ptm() -> None:
+    for suite in ("small_mt", "large_mt"):
+        if suite not in NAMES:
+            continue
+        ptm = read_experiment_file(PAPER, suite).variants["ptm"].config
+        for run in read_experiment_file(PAPER, f"parts_{suite}").runs:
+            for key in {"lr", "mining_lambda", "alpha_anneal_steps"} & run.config.keys():
+                assert run.config[key] == ptm[key], (suite, run.variant, key)
+        if suite == "small_mt":
+            for run in read_experiment_file(PAPER, "lambda_small_mt").runs:
+                assert differing(dict(run.config), dict(ptm)) <= {"mining_lambda", "seed"}
+
+
+def test_every_question_has_its_experiment() -> None:
+    assert set(NAMES) <= set(QUESTIONS)
+    for name in NAMES:
+        asked = question(name)
+        for other, variants in asked.beside.items():
+            if other in NAMES:
+                assert set(variants) <= set(read_experiment_file(PAPER, other).variants)
+        for entry in read_experiment_file(PAPER, name).entries:
+            assert not set(entry.tasks) & set(asked.further_tasks)
+
+
+def differing(*configs: dict[str, Any]) -> set[str]:
+    """The keys in which some configs differ; a key that is missing counts as its default."""
+    defaults = PTMConfig().to_dict()
+    full = [{**{k: defaults.get(k) for k in set().union(*configs)}, **one} for one in configs]
+    return {key for key in full[0] if any(one[key] != full[0][key] for one in full)}

@@ -1,0 +1,278 @@
+"""Which runs are finished, which are missing, and which call trains them."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from planned_runs import PaperExperiment, read_experiment_file
+from reproduce import run
+from results_folder import write_run, write_trial
+from run_store import RunStore
+from training import Call, next_call, run_command
+from trial_folders import finished_runs
+
+CONFIG: dict[str, Any] = {
+    "method": "qmix_atten",
+    "batch_size_episodes": 32,
+    "seed": {"grid_search": [0, 1, 2]},
+    "env_config": {"tasks": "3m_vs_3m"},
+}
+PTM = CONFIG | {"method": "ptm", "mining_lambda": {"grid_search": [0.5, 3.0]}}
+STEPS = 3000
+FINAL = [
+    {
+        **{"task": "3m_vs_3m", "episodes": 4, "wins": 3, "win_rate": 0.75, "return_mean": 15.0},
+        **{"length_mean": 20.0, "truncated_share": 0.0, "win_rate_low": 0.3, "win_rate_high": 0.9},
+    }
+]
+
+
+class Place:
+    """An experiment ``tiny`` with the variants qmix_atten and ptm, and its folders."""
+
+    def __init__(self, folder: Path) -> None:
+        self.experiments, self.docs = folder / "paper", folder / "docs"
+        self.results = folder / "results"
+        self.experiments.mkdir()
+        self.write()
+
+    def write(self, steps: int = STEPS, **changed: Any) -> None:
+        """Writes the YAML file; ``changed`` are keys of all configs."""
+        entries = {
+            f"tiny-{config['method']}": {
+                **{"run": "PTM", "stop": {"num_env_steps_sampled_lifetime": steps}},
+                "config": {"env": "multi_task_sc2", **config, **changed},
+            }
+            for config in (CONFIG, PTM)
+        }
+        (self.experiments / "tiny.yaml").write_text(yaml.safe_dump(entries, sort_keys=False))
+
+    @property
+    def experiment(self) -> PaperExperiment:
+        return read_experiment_file(self.experiments, "tiny")
+
+    @property
+    def store(self) -> RunStore:
+        return RunStore.load(self.experiment, self.docs)
+
+    def begin(self, entry: str, name: str | None = None, steps: int = STEPS) -> Path:
+        """Writes the folder of a run of an entry."""
+        config = self.experiment.entry(entry).config
+        return write_run(self.results, name or entry, config, steps, entry=entry)
+
+    def train(self, run: Path, variant: str, seed: int, **options: Any) -> None:
+        """Writes the folder of a trial; by default one that has finished."""
+        (planned,) = (one for one in self.experiment.runs if one.key == (variant, seed))
+        write_trial(run, planned.config, options.pop("steps", STEPS), **options)
+
+    def add(self) -> RunStore:
+        store = self.store
+        store.add(finished_runs(self.experiment, self.results))
+        return store
+
+    def command(self, *arguments: str) -> int:
+        """Runs the command on the experiment."""
+        folders = ["--experiments", str(self.experiments), "--docs", str(self.docs)]
+        return run(["tiny", *folders, "--results", str(self.results), *arguments])
+
+    def next_call(self) -> Call:
+        return next_call(self.experiment, self.store.missing(), self.results, jobs=2)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_runs_are_named_by_their_entry_their_grid_and_their_seed(place: Place) -> None:
+    assert [run.key for run in place.experiment.runs] == [
+        *(("qmix_atten", seed) for seed in (0, 1, 2)),
+        *(("ptm mining_lambda=0.5", seed) for seed in (0, 1, 2)),
+        *(("ptm mining_lambda=3", seed) for seed in (0, 1, 2)),
+    ]
+
+
+def test_a_finished_run_is_kept_whole(place: Place) -> None:
+    folder = place.begin("tiny-ptm")
+    place.train(folder, "ptm mining_lambda=3", 1, final=FINAL)
+    place.add()
+
+    (one,) = place.store.runs.values()  # read again from the files
+    assert one.key == ("ptm mining_lambda=3", 1)
+    assert one.run.curve["win_rate_mean"].tolist() == [0.1, 0.2, 0.3]
+    assert one.run.final == FINAL
+    assert one.end == {"env_steps": 3000, "updates": 6, "time_s": 30, "processor_time_s": 27}
+    assert len(place.store.missing()) == 8
+    with (place.docs / "tiny" / "runs.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    settings = json.loads((place.docs / "tiny" / "settings.json").read_text())
+    assert settings[row["settings"]]["mining_lambda"] == 3.0
+
+
+def test_unfinished_runs_and_runs_of_others_do_not_count(place: Place) -> None:
+    folder = place.begin("tiny-ptm")
+    place.train(folder, "ptm mining_lambda=3", 1, steps=2000, done=False)
+    other = place.begin("tiny-qmix_atten", steps=2000)  # stopped earlier than now
+    place.train(other, "qmix_atten", 0, steps=2000)
+    place.write(lr=0.01)  # from now on other settings
+    place.train(place.begin("tiny-qmix_atten", "tiny-qmix_atten-2"), "qmix_atten", 1)
+    place.write()
+    assert not place.add().runs
+
+
+def test_files_do_not_depend_on_the_order_in_which_runs_end(place: Place, tmp_path: Path) -> None:
+    seeds, texts = (0, 1, 2), []
+    for order in (seeds, seeds[::-1]):
+        place.docs = tmp_path / f"docs{order[0]}"
+        for seed in order:
+            place.results = tmp_path / f"results{order[0]}_{seed}"
+            place.train(place.begin("tiny-qmix_atten"), "qmix_atten", seed, final=FINAL)
+            place.add()
+        texts.append({file.name: file.read_text() for file in (place.docs / "tiny").iterdir()})
+    assert texts[0] == texts[1]
+    assert set(texts[0]) == {"curves.csv", "final.csv", "runs.csv", "settings.json"}
+
+
+def test_episodes_that_come_later_are_added(place: Place) -> None:
+    folder = place.begin("tiny-ptm")
+    place.train(folder, "ptm mining_lambda=3", 1)
+    place.add()
+    assert not next(iter(place.store.runs.values())).run.final
+    (trial,) = (inner for inner in folder.iterdir() if inner.is_dir())
+    (trial / "final.json").write_text(json.dumps(FINAL))
+    place.add()
+    assert next(iter(place.store.runs.values())).run.final == FINAL
+
+
+def test_the_first_call_trains_the_whole_entry(place: Place) -> None:
+    call = place.next_call()
+    assert (call.entry, call.resumed) == ("tiny-qmix_atten", None)
+    assert call.spec["config"]["seed"] == {"grid_search": [0, 1, 2]}
+    assert call.spec["max_concurrent_trials"] == 2
+
+
+def test_only_missing_seeds_are_trained(place: Place, tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        place.results = tmp_path / f"results{seed}"
+        place.train(place.begin("tiny-qmix_atten"), "qmix_atten", seed)
+        place.add()
+    place.train(place.begin("tiny-ptm"), "ptm mining_lambda=3", 1)
+    place.add()
+
+    place.results = tmp_path / "another machine"
+    call = place.next_call()
+    assert call.spec["config"]["mining_lambda"] == {"grid_search": [0.5]}
+    assert call.spec["config"]["seed"] == {"grid_search": [0, 1, 2]}
+    missing = [one for one in place.store.missing() if one.variant != "ptm mining_lambda=0.5"]
+    call = next_call(place.experiment, missing, place.results, jobs=1)
+    assert call.spec["config"]["mining_lambda"] == {"grid_search": [3.0]}
+    assert call.spec["config"]["seed"] == {"grid_search": [0, 2]}
+    call.command(place.results, 10)
+    written = yaml.safe_load((place.results / "tiny-ptm.yaml").read_text())
+    assert written["tiny-ptm"]["config"]["seed"] == {"grid_search": [0, 2]}
+
+
+def test_an_interrupted_call_goes_on(place: Place) -> None:
+    folder = place.begin("tiny-qmix_atten")
+    place.train(folder, "qmix_atten", 0)
+    place.train(folder, "qmix_atten", 1, steps=2000, done=False)
+    place.add()
+    call = place.next_call()
+    assert call.resumed == "tiny-qmix_atten"
+    assert [one.seed for one in call.runs] == [1, 2]
+    assert call.spec["config"]["seed"] == {"grid_search": [0, 1, 2]}  # as it was begun
+    assert call.command(place.results, 10)[-3:] == ["--resume", "--run-folder", "tiny-qmix_atten"]
+
+
+def test_a_call_that_would_repeat_a_finished_run_is_not_continued(place: Place) -> None:
+    folder = place.begin("tiny-qmix_atten")
+    place.train(folder, "qmix_atten", 0, checkpoint=False)  # its checkpoint has been removed
+    place.train(folder, "qmix_atten", 1, steps=2000, done=False)
+    place.add()
+    call = place.next_call()
+    assert call.resumed is None
+    assert call.spec["config"]["seed"] == {"grid_search": [1, 2]}
+
+
+def test_a_run_without_checkpoint_begins_again(place: Place) -> None:
+    folder = place.begin("tiny-qmix_atten")
+    place.train(folder, "qmix_atten", 0, steps=2000, done=False, checkpoint=False)
+    assert place.next_call().resumed is None
+
+
+def test_other_settings_than_those_of_finished_runs_are_refused(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.train(place.begin("tiny-ptm"), "ptm mining_lambda=3", 1)
+    place.add()
+    place.write(lr=0.01, steps=9000)
+    assert place.command("--draw-only") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "tiny.yaml: ptm mining_lambda=3: lr was not set, is 0.01; stop was" in line
+    assert "=3000, is num_env_steps_sampled_lifetime=9000" in line
+    assert "--forget VARIANT" in line
+    assert place.command("--forget", "ptm mining_lambda=3") == 0
+    assert not place.store.runs
+
+
+def test_names_that_do_not_exist_are_refused(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.command("--forget", "ptm") == 2
+    assert "tiny has no finished run of 'ptm'" in capsys.readouterr().err
+    folders = ["--experiments", str(place.experiments), "--docs", str(place.docs)]
+    assert run(["tyni", *folders]) == 2
+    assert "did you mean 'tiny'?" in capsys.readouterr().err
+
+
+def test_the_status_and_the_list_say_what_is_missing(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = place.begin("tiny-qmix_atten")
+    place.train(folder, "qmix_atten", 0)
+    place.train(folder, "qmix_atten", 1, steps=2000, done=False)
+    place.add()
+    assert place.command("--status") == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if "qmix_atten" in line)
+    assert row.split() == ["qmix_atten", "0", "1", "2", "0.0"]
+    assert run(["--experiments", str(place.experiments), "--docs", str(place.docs)]) == 0
+    assert "1 of 9" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_the_training_once(number: int, tmp_path: Path) -> None:
+    got = tmp_path / "signals"
+    program = (
+        "import signal, sys, time\n"
+        "def note(number, frame):\n"
+        "    print(number, file=open(sys.argv[1], 'a'), flush=True)\n"
+        "signal.signal(signal.SIGINT, note), signal.signal(signal.SIGTERM, note)\n"
+        "open(sys.argv[1], 'w').close()\n"
+        "deadline = time.monotonic() + 20\n"
+        "while not open(sys.argv[1]).read() and time.monotonic() < deadline: time.sleep(0.02)\n"
+        "time.sleep(0.2), sys.exit(128 + int(open(sys.argv[1]).read()))\n"
+    )
+
+    def send() -> None:
+        while not got.exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    looks: list[int] = []
+    sender = threading.Thread(target=send)
+    sender.start()
+    command = [sys.executable, "-c", program, str(got)]
+    assert run_command(command, lambda: looks.append(1)) == 128 + number
+    sender.join()
+    assert got.read_text() == f"{number:d}\n"
+    assert looks
+    assert subprocess.run([sys.executable, "-c", "pass"], check=False).returncode == 0
