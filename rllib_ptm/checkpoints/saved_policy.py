@@ -98,16 +98,17 @@ class SavedPolicy(NamedTuple):
             num_env_runners=0, num_envs_per_env_runner=self.config["num_envs_per_env_runner"]
         )
 
-    def module(self) -> PTMModule:
-        """The policy as an RLModule: what an agent needs to act, without the mixer.
+    def module(self, inference_only: bool = True) -> PTMModule:
+        """The policy as an RLModule. It needs no environment.
 
-        It needs no environment.
+        Args:
+            inference_only: Whether it has only what an agent needs to act, without the mixer.
         """
         observation_space, action_space = team_spaces(self.spec)
         module = PTMModule(
             observation_space=observation_space,
             action_space=action_space,
-            inference_only=True,
+            inference_only=inference_only,
             model_config={
                 **self.config["training"],
                 ENVIRONMENT: self.config["env"],
