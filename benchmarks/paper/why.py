@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from why_checkpoint import Moment, read_moment, weights_of
-from why_gradients import MINED, UPDATE, compare, gradients, part_losses, with_sums
+from why_gradients import CENTRED, MINED, UPDATE, compare, gradients, part_losses, with_sums
 from why_measures import (
     clipped_share,
     mask_change,
@@ -228,6 +228,12 @@ ROWS: dict[str, tuple[str, str]] = {
     "share of the squared loss {task}": ("td_loss_share", "{task}"),
     "variance explained {task}": ("td_explained", "{task}"),
     "step: cosine {task}, {other}": (f"{STEP}_cosine", f"{ORIGINAL}:{{task}}|{ORIGINAL}:{{other}}"),
+    "step: cosine {task}, {other}, without mean errors": (
+        f"{STEP}_cosine",
+        f"{CENTRED}:{{task}}|{CENTRED}:{{other}}",
+    ),
+    "step: norm {task}": (f"{STEP}_norm", f"{ORIGINAL}:{{task}}"),
+    "step: norm {task}, without its mean error": (f"{STEP}_norm", f"{CENTRED}:{{task}}"),
     "step of the agents: cosine {task}, {other}": (
         f"{AGENT_STEP}_cosine",
         f"{ORIGINAL}:{{task}}|{ORIGINAL}:{{other}}",

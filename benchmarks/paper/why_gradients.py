@@ -19,6 +19,8 @@ from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, QValue
 
 # The method's own update, and what mining adds to its original loss.
 UPDATE, MINED = "update", "mined"
+# A task's original loss without its mean TD error.
+CENTRED = "centred"
 
 
 class Values(NamedTuple):
@@ -48,9 +50,13 @@ def part_losses(
     """The parts of the loss, [] each.
 
     Returns:
-        ``ori:K`` for each task number K in the batch: its share of the original loss, which is
-        their sum; ``exp`` and ``task``: the two mined terms, as a mean over all episodes, whether
-        the method mines them or not; ``update``: what the method minimises.
+        - ``ori:K`` for each task number K in the batch: its share of the original loss, which is
+          their sum;
+        - ``centred:K``: the same of the TD errors minus their mean over the task: what is left if
+          the level of the task's values is right;
+        - ``exp`` and ``task``: the two mined terms, as a mean over all episodes, whether the method
+          mines them or not;
+        - ``update``: what the method minimises.
     """
     squared = {
         term: squared_td_error(q_tot, targets, batch.valid, q.scale)
@@ -61,6 +67,11 @@ def part_losses(
         f"{ORIGINAL}:{task}": of_episode[batch.task == task].sum()
         for task in batch.task.unique().tolist()
     }
+    errors = targets.detach() - q.q_tot[ORIGINAL]
+    for task in batch.task.unique().tolist():
+        of_task = (errors / q.scale)[batch.valid & (batch.task == task)[:, None]]
+        centred = of_task - of_task.detach().mean()
+        losses[f"{CENTRED}:{task}"] = centred.square().sum() / batch.num_steps
     for term in (EXPLORATION, EXPLOITATION):
         losses[term] = episode_mean(squared[term], batch.valid).mean()
     total = method_loss(method, q, targets, batch, mining_lambda, mining_scale).total
