@@ -18,7 +18,10 @@ import pyarrow.fs
 from rllib_ptm.checks.errors import InputError
 
 CONTENTS_FILE = "contents.json"
-FORMAT, VERSION = "rllib_ptm checkpoint", 4
+# What a list may be of, and the version of its format.
+CHECKPOINT, POLICY_ALONE = "rllib_ptm checkpoint", "rllib_ptm policy"
+VERSION = 4
+VERSIONS = {CHECKPOINT: VERSION, POLICY_ALONE: 1}
 _CHUNK_BYTES = 1 << 22
 
 # What RLlib and PTM look for in a checkpoint's folder, without the ending. A user's own file or
@@ -52,10 +55,12 @@ class Contents(NamedTuple):
         files: File name -> size in bytes, and checksum (None on an object store, which is slow to
             read).
         progress: How far the training was, by name.
+        kind: ``CHECKPOINT``, or ``POLICY_ALONE``: a policy that was taken out of one.
     """
 
     files: Mapping[str, tuple[int, int | None]]
     progress: Mapping[str, int]
+    kind: str = CHECKPOINT
 
 
 def is_local(filesystem: Any) -> bool:
@@ -64,7 +69,11 @@ def is_local(filesystem: Any) -> bool:
 
 
 def write_contents(
-    filesystem: Any, folder: str, progress: Mapping[str, int], others: Collection[str] = ()
+    filesystem: Any,
+    folder: str,
+    progress: Mapping[str, int],
+    others: Collection[str] = (),
+    kind: str = CHECKPOINT,
 ) -> Contents:
     """Writes the list of files; without checksums on an object store.
 
@@ -73,28 +82,32 @@ def write_contents(
         folder: The checkpoint's folder.
         progress: How far the training is, by name.
         others: Names in this folder that are not part of the checkpoint.
+        kind: What the folder holds.
     """
     files = {
         name: (size, _checksum(filesystem, f"{folder}/{name}") if is_local(filesystem) else None)
         for name, size in _files(filesystem, folder)
         if name.partition("/")[0] not in others
     }
-    contents = Contents(files, dict(progress))
+    contents = Contents(files, dict(progress), kind)
     with filesystem.open_output_stream(f"{folder}/{CONTENTS_FILE}") as stream:
         stream.write(_as_bytes(contents))
     return contents
 
 
-def read_contents(filesystem: Any, folder: str, hint: str = "") -> Contents:
+def read_contents(
+    filesystem: Any, folder: str, hint: str = "", kinds: Collection[str] = (CHECKPOINT,)
+) -> Contents:
     """Reads the list of files.
 
     Args:
         filesystem: The file system.
         folder: The checkpoint's folder.
         hint: What the message adds if there is no list.
+        kinds: What the folder may hold.
 
     Raises:
-        CheckpointError: There is no list, or it was altered.
+        CheckpointError: There is no list, it is one of another kind, or it was altered.
     """
     found = filesystem.get_file_info(folder)
     if found.type == pyarrow.fs.FileType.NotFound:
@@ -108,13 +121,9 @@ def read_contents(filesystem: Any, folder: str, hint: str = "") -> Contents:
         with filesystem.open_input_stream(f"{folder}/{CONTENTS_FILE}") as stream:
             written = stream.read()
         parsed = json.loads(written)
-        if (parsed["format"], parsed["version"]) != (FORMAT, VERSION):
-            raise CheckpointError(
-                f"{folder}: expected a {FORMAT} of version {VERSION}, found "
-                f"{parsed['format']!r} of version {parsed['version']!r}"
-            )
+        kind = _checked_kind(folder, parsed["format"], parsed["version"], kinds)
         files = {name: (int(size), sum_) for name, (size, sum_) in parsed["files"].items()}
-        contents = Contents(files, dict(parsed["progress"]))
+        contents = Contents(files, dict(parsed["progress"]), kind)
     except FileNotFoundError:
         raise CheckpointError(
             f"{folder}: expected a checkpoint of PTM, but {CONTENTS_FILE} is missing: something "
@@ -219,9 +228,26 @@ def read_files(
     return content
 
 
+def _checked_kind(folder: str, found: Any, version: Any, kinds: Collection[str]) -> str:
+    """What the list is of; raises if that is not wanted, or of another version."""
+    if found == POLICY_ALONE and found not in kinds:
+        raise CheckpointError(
+            f"{folder}: expected a whole checkpoint, found a policy alone, which only "
+            f"rllib evaluate, load_policy and warm_start take"
+        )
+    kind = str(found) if found in kinds else CHECKPOINT
+    if (found, version) != (kind, VERSIONS[kind]):
+        raise CheckpointError(
+            f"{folder}: expected a {kind} of version {VERSIONS[kind]}, found "
+            f"{found!r} of version {version!r}"
+        )
+    return kind
+
+
 def _as_bytes(contents: Contents) -> bytes:
     """The file's content: what is read must be this to the byte, so every change is found."""
-    listed = {"format": FORMAT, "version": VERSION, **contents._asdict()}
+    listed = {"format": contents.kind, "version": VERSIONS[contents.kind]}
+    listed |= {"files": contents.files, "progress": contents.progress}
     return json.dumps(
         {**listed, "checksum": zlib.crc32(json.dumps(listed).encode())}, indent=1
     ).encode()

@@ -19,7 +19,9 @@ from typing import Any
 import pyarrow.fs
 
 from rllib_ptm.checkpoints.contents import (
+    CHECKPOINT,
     CONTENTS_FILE,
+    POLICY_ALONE,
     CheckpointError,
     is_local,
     other_files,
@@ -38,6 +40,7 @@ def whole_checkpoint(
     filesystem: Any = None,
     progress: Mapping[str, int] | None = None,
     must_have: Collection[str] = (),
+    kind: str = CHECKPOINT,
 ) -> Iterator[tuple[Any, str, str]]:
     """A context in which a checkpoint is written; it takes its place at the end of the block.
 
@@ -50,6 +53,7 @@ def whole_checkpoint(
         filesystem: The file system; None = the one that ``path`` names.
         progress: How far the training is, by name; see ``saved_progress``.
         must_have: Files without which the checkpoint is not complete; see ``check_checkpoint``.
+        kind: What is written, and what may be at ``path``; see ``Contents``.
 
     Yields:
         The file system, the folder to write into, and the checkpoint's folder.
@@ -62,18 +66,20 @@ def whole_checkpoint(
         path or pathlib.Path(tempfile.gettempdir(), uuid.uuid4().hex), filesystem
     )
     _restore_replaced(filesystem, final)
-    before, kept = _what_is_there(filesystem, final)
+    before, kept = _what_is_there(filesystem, final, kind)
     if not is_local(filesystem):
         _delete(filesystem, final, before)
         yield filesystem, final, final
-        refuse_missing(final, write_contents(filesystem, final, progress or {}, kept), must_have)
+        contents = write_contents(filesystem, final, progress or {}, kept, kind)
+        refuse_missing(final, contents, must_have)
         return
     draft = _beside(final, "draft")
     shutil.rmtree(draft, ignore_errors=True)  # left by a process that was killed
     try:
         yield filesystem, draft, final
-        refuse_missing(final, write_contents(filesystem, draft, progress or {}), must_have)
-        _, kept = _what_is_there(filesystem, final)  # it may be more by now
+        contents = write_contents(filesystem, draft, progress or {}, kind=kind)
+        refuse_missing(final, contents, must_have)
+        _, kept = _what_is_there(filesystem, final, kind)  # it may be more by now
         _keep(kept, final, draft)
         _flush(draft)
         _replace(draft, final)
@@ -86,6 +92,7 @@ def check_checkpoint(
     filesystem: Any = None,
     *,
     must_have: Collection[str] = (),
+    of_policy: Collection[str] = (),
     read: Collection[str] = (),
 ) -> dict[str, bytes]:
     """Checks that a folder holds a complete checkpoint; loads and runs nothing from it.
@@ -95,6 +102,7 @@ def check_checkpoint(
         filesystem: The file system; None = the one that ``path`` names.
         must_have: Files that this kind of checkpoint always has; a name without an ending stands
             for a file with any ending.
+        of_policy: The files of a policy alone, if that may stand in a checkpoint's place.
         read: Names of files whose content is wanted.
 
     Returns:
@@ -106,8 +114,9 @@ def check_checkpoint(
     """
     filesystem, folder = locate(path, filesystem)
     _restore_replaced(filesystem, folder)
-    contents = read_contents(filesystem, folder, _hint(folder))
-    refuse_missing(folder, contents, must_have)
+    kinds = (CHECKPOINT, POLICY_ALONE) if of_policy else (CHECKPOINT,)
+    contents = read_contents(filesystem, folder, _hint(folder), kinds)
+    refuse_missing(folder, contents, must_have if contents.kind == CHECKPOINT else of_policy)
     other_files(filesystem, folder, contents)
     return read_files(filesystem, folder, contents, read)
 
@@ -120,7 +129,9 @@ def saved_progress(folder: pathlib.Path) -> dict[str, int]:
         return {}
 
 
-def _what_is_there(filesystem: Any, folder: str) -> tuple[Collection[str], tuple[str, ...]]:
+def _what_is_there(
+    filesystem: Any, folder: str, kind: str
+) -> tuple[Collection[str], tuple[str, ...]]:
     """The names of the files of the checkpoint in a folder, and of what else is in it."""
     found = filesystem.get_file_info(pyarrow.fs.FileSelector(folder, allow_not_found=True))
     names = sorted(info.base_name for info in found)
@@ -132,7 +143,7 @@ def _what_is_there(filesystem: Any, folder: str) -> tuple[Collection[str], tuple
             f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}; name a folder of its own"
         )
     with located("a checkpoint cannot be saved over one whose files are unknown: "):
-        contents = read_contents(filesystem, folder)
+        contents = read_contents(filesystem, folder, kinds=(kind,))
     return contents.files, other_files(filesystem, folder, contents)
 
 

@@ -5,6 +5,8 @@ instead:
 
 - ``policy/config.json``: the method, the networks and the environment of the training;
 - ``policy/weights.npz``: the weights of all networks but the target networks.
+
+``export_policy`` writes a folder that holds nothing else; the policies of ``pretrained`` are such.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-from rllib_ptm.checkpoints.contents import CheckpointError
-from rllib_ptm.checkpoints.folder import check_checkpoint
+from rllib_ptm.checkpoints.contents import POLICY_ALONE, CheckpointError
+from rllib_ptm.checkpoints.folder import check_checkpoint, saved_progress, whole_checkpoint
 from rllib_ptm.checkpoints.settings_of_state import settings_from
 from rllib_ptm.checks.errors import located
 from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
@@ -32,10 +34,11 @@ from rllib_ptm.learn.rl_module import (
     PTMModule,
     team_spaces,
 )
-from rllib_ptm.replay.array_files import Arrays, parse_arrays, write_arrays
+from rllib_ptm.pretrained import find_policy, name_hint, whole_hint
+from rllib_ptm.replay.array_files import Arrays, local_path, parse_arrays, write_arrays
 
 POLICY = "policy"
-CONFIG_FILE, WEIGHTS_FILE = f"{POLICY}/config.json", f"{POLICY}/weights.npz"
+CONFIG_FILE, WEIGHTS_FILE = POLICY_FILES = (f"{POLICY}/config.json", f"{POLICY}/weights.npz")
 # What a checkpoint of an algorithm has in any case. RLlib writes a state as .pkl or as .msgpack.
 _LEARNER = "learner_group/learner"
 ALGORITHM_MARKER = "rllib_checkpoint.json"
@@ -45,8 +48,7 @@ ALGORITHM_FILES = (
     "algorithm_state",
     f"{_LEARNER}/state",
     f"{_LEARNER}/rl_module/{DEFAULT_MODULE_ID}/module_state",
-    CONFIG_FILE,
-    WEIGHTS_FILE,
+    *POLICY_FILES,
 )
 
 
@@ -139,18 +141,54 @@ def write_policy(
     write_arrays(filesystem, f"{folder}/{WEIGHTS_FILE}", trained)
 
 
+def export_policy(checkpoint: Any, folder: Any) -> str:
+    """Writes the policy of a checkpoint into a folder of its own, without any pickle.
+
+    Args:
+        checkpoint: The checkpoint's folder, on this machine.
+        folder: The folder to write. A policy that it holds is replaced; what else is in it stays.
+
+    Returns:
+        The folder's path.
+
+    Raises:
+        CheckpointError: The checkpoint is incomplete, damaged, or not one of PTM; or the folder
+            holds something else.
+    """
+    content = check_algorithm(checkpoint, read=POLICY_FILES)
+    progress = saved_progress(local_path(checkpoint))
+    with whole_checkpoint(folder, None, progress, POLICY_FILES, POLICY_ALONE) as place:
+        filesystem, draft, final = place
+        filesystem.create_dir(f"{draft}/{POLICY}", recursive=True)
+        for name in POLICY_FILES:
+            with filesystem.open_output_stream(f"{draft}/{name}") as stream:
+                stream.write(content[name])
+    return final
+
+
 def read_policy(checkpoint: Any, filesystem: Any = None) -> SavedPolicy:
     """Reads the policy of an algorithm's checkpoint, and checks the whole checkpoint before.
 
     Args:
-        checkpoint: The checkpoint's folder.
+        checkpoint: The checkpoint's folder, one that ``export_policy`` has written, or the name of
+            a pretrained policy; see ``find_policy``.
         filesystem: The file system; None = the one that ``checkpoint`` names.
 
     Raises:
         CheckpointError: It is incomplete, damaged, not one of PTM, or holds the policy of a class
             that is not PTM's.
     """
-    content = check_algorithm(checkpoint, filesystem, read=(CONFIG_FILE, WEIGHTS_FILE))
+    folder = find_policy(checkpoint) if filesystem is None else checkpoint
+    try:
+        content = check_checkpoint(
+            folder,
+            filesystem,
+            must_have=ALGORITHM_FILES,
+            of_policy=POLICY_FILES,
+            read=POLICY_FILES,
+        )
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{name_hint(checkpoint)}") from None
     with located(f"{checkpoint}: "):
         config = json.loads(content[CONFIG_FILE])
         if config.get("spec", {}).keys() != set(TeamSpec._fields):
@@ -183,7 +221,10 @@ def check_algorithm(
     Raises:
         CheckpointError: See ``check_checkpoint``.
     """
-    return check_checkpoint(checkpoint, filesystem, must_have=ALGORITHM_FILES, read=read)
+    try:
+        return check_checkpoint(checkpoint, filesystem, must_have=ALGORITHM_FILES, read=read)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{whole_hint(checkpoint)}") from None
 
 
 def saved_settings(config: CheckedAlgorithmConfig) -> dict[str, Any]:

@@ -86,12 +86,14 @@ def located(place: str) -> Iterator[None]:
         raise type(error)(*(f"{place}{line}" for line in error.lines)) from None
 
 
-def _closest(word: str, names: list[str]) -> list[str]:
+def nearest_name(word: str, names: Iterable[str]) -> str | None:
     """The nearest name, if one is near; letters may be of the other case."""
+    names, word = list(names), word[:200]
     if found := difflib.get_close_matches(word, names, n=1, cutoff=0.5):
-        return found
+        return found[0]
     lower = {name.lower(): name for name in names}
-    return [lower[name] for name in difflib.get_close_matches(word.lower(), lower, 1, 0.5)]
+    found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
+    return lower[found[0]] if found else None
 
 
 def unknown_name(
@@ -111,8 +113,8 @@ def unknown_name(
     names = sorted(legal)
     more = sorted(set(also) - set(names))
     word = found if isinstance(found, str) else shown(found)
-    nearest = _closest(word[:200], names + more)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    nearest = nearest_name(word, names + more)
+    hint = f"did you mean {nearest!r}? " if nearest else ""
     others = f", and {len(more)} others" if more else ""
     return InputError(
         f"{place}: {shown(found)} is unknown; {hint}legal: {', '.join(names)}{others}"

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.exceptions import TyperException
 
+from rllib_ptm import pretrained
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.examples import description, example, examples, find_experiment_file
 from rllib_ptm.cli.read.option_groups import StrictCommand, StrictGroup, takes_options
@@ -28,6 +29,7 @@ from rllib_ptm.cli.read.options import (
     ExampleName,
     ExperimentFile,
     ExperimentName,
+    PretrainedName,
     TrainOptions,
 )
 from rllib_ptm.cli.read.removed_options import REMOVED_COMMANDS, replacement
@@ -46,6 +48,7 @@ from rllib_ptm.cli.show.messages import (
     print_errors,
     watched_output,
 )
+from rllib_ptm.cli.show.pretrained_table import pretrained_table
 from rllib_ptm.process import make_importable, set_environment_variables
 
 if TYPE_CHECKING:
@@ -60,8 +63,10 @@ app = typer.Typer(
 )
 train_app = typer.Typer(cls=StrictGroup, no_args_is_help=True, help="Train.")
 example_app = typer.Typer(no_args_is_help=True, help="Experiments that come with the package.")
+pretrained_app = typer.Typer(no_args_is_help=True, help="Policies that come with the package.")
 app.add_typer(train_app, name="train")
 app.add_typer(example_app, name="example")
+app.add_typer(pretrained_app, name="pretrained")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -187,6 +192,20 @@ def get(name: ExampleName) -> None:
 def run_example(name: ExampleName, options: TrainOptions) -> None:
     """Train an example. Options replace what it says."""
     _train_file(example(name), options)
+
+
+@pretrained_app.command("list")
+def list_pretrained() -> None:
+    """Show the pretrained policies, and how often they win."""
+    console = Console()
+    console.print(pretrained_table())
+    console.print("\nrllib evaluate NAME plays one, rllib pretrained card NAME tells all about it.")
+
+
+@pretrained_app.command("card")
+def show_card(name: PretrainedName) -> None:
+    """Print a pretrained policy's model card: its training, its results, what it is bad at."""
+    print(pretrained.card(name), end="")
 
 
 def _train_file(path: Path, options: TrainOptions) -> None:

@@ -105,8 +105,8 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
 
     warm_start: str | None = Field(
         None,
-        description="the folder of another run's checkpoint, whose weights a new run begins with; "
-        "null = random weights",
+        description="the folder of another run's checkpoint, or the name of a pretrained policy, "
+        "whose weights a new run begins with; null = random weights",
     )
 
     # The environment

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -26,14 +26,17 @@ from rllib_ptm.checks.forks import refuse_forked_child
 from rllib_ptm.environment.names import acting_rules
 from rllib_ptm.environment.pettingzoo_spec import ONLY_ACTION
 from rllib_ptm.learn.rl_module import ENVIRONMENT, HIDDEN, TRAINED_IN
+from rllib_ptm.pretrained import folder_of
 from rllib_ptm.replay.array_files import local_path
 
 
 def load_policy(checkpoint: str | pathlib.Path) -> RLModule:
-    """Loads the policy of an algorithm's checkpoint; runs no code from it.
+    """Loads the policy of an algorithm's checkpoint, or a pretrained one; runs no code from it.
 
     Args:
-        checkpoint: The checkpoint's folder.
+        checkpoint: The checkpoint's folder, or the name of a pretrained policy, ``"small_mt"``. A
+            folder of that name in the working directory is taken before it, and the log says so.
+            A ``Path`` is always a folder.
 
     Returns:
         What the agents need to act, without the mixer; see ``AgentPolicy``.
@@ -66,7 +69,7 @@ class AgentPolicy:
     not trained for, such as those of other sizes.
 
     Args:
-        module: From ``load_policy(path)`` or
+        module: From ``load_policy(path or name)`` or
             ``RLModule.from_checkpoint(policy_folder(path), inference_only=True)``.
         slot: The agent's place among ``possible_agents``; StarCraft's ``ally_3`` has slot 3.
 
@@ -93,6 +96,23 @@ class AgentPolicy:
         if not 0 <= slot < self._agents:
             raise InputError(f"slot: expected 0 to {self._agents - 1}, found {slot!r}")
         self.reset()
+
+    @classmethod
+    def pretrained(cls, name: str, slot: int = 0) -> Self:
+        """The policy of one agent, from a policy that comes with the package.
+
+        ``rllib pretrained list`` shows their names. For several agents load one module,
+        ``load_policy(name)``, and give it to each agent's ``AgentPolicy``.
+
+        Args:
+            name: The name, such as ``"small_mt"``. Folders of the working directory do not matter.
+            slot: The agent's place among ``possible_agents``.
+
+        Raises:
+            InputError: There is no policy of that name, or it has no such slot.
+            ForkError: This process is a forked child.
+        """
+        return cls(load_policy(folder_of(name)), slot)
 
     def reset(self) -> None:
         """Resets the hidden state; call it when an episode starts."""

@@ -1,4 +1,6 @@
-"""Starts a training from the weights of another run's checkpoint; everything else starts fresh.
+"""Starts a training from the weights of another run, or of a pretrained policy.
+
+Everything else starts fresh.
 
 The other run may have other tasks, another method, optimiser or mixer, and fewer slots. Its agent
 is always taken; its mixer and its statistics of tasks where the new run has the same ones.
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +30,7 @@ from rllib_ptm.deploy.slot_expansion import expand_slots
 from rllib_ptm.learn.rl_module import TARGET
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.popart import TaskOutput
+from rllib_ptm.pretrained import find_policy
 from rllib_ptm.replay.array_files import local_path
 
 # Tune's workers may run in a folder of their own. It tells them the user's by this variable.
@@ -50,12 +54,21 @@ class WarmStart(NamedTuple):
         return {**state, **self.weights, **{k: v for k, v in targets.items() if k in state}}
 
 
-def absolute_checkpoint(path: str) -> str:
-    """A checkpoint's path, from the user's working directory; a URI stays as it is."""
-    if "://" in path:
-        return path
+def absolute_checkpoint(written: str) -> str | Path:
+    """What ``warm_start`` names, wherever the process runs.
+
+    Args:
+        written: A path from the user's working directory, a URI, or a pretrained policy's name.
+
+    Returns:
+        An absolute path, or the URI as it is. A pretrained policy's is a ``Path``.
+    """
+    if "://" in written:
+        return written
     folder = os.environ.get(_USERS_FOLDER, os.getcwd())
-    return str(local_path(os.path.join(folder, os.path.expanduser(path))))
+    if isinstance(found := find_policy(written, folder), Path):
+        return found
+    return str(local_path(os.path.join(folder, os.path.expanduser(written))))
 
 
 def read_warm_start(config: Any) -> WarmStart:
@@ -69,18 +82,19 @@ def read_warm_start(config: Any) -> WarmStart:
             names both sides.
     """
     path = absolute_checkpoint(config.warm_start)
+    source = f"pretrained {config.warm_start}" if isinstance(path, Path) else path
     with located("config.warm_start: "):
         policy = read_policy(path)
         saved, own = policy.settings_of_state(), settings_of_state(config)
         slots = list(config.game.slots)
         _check_widths(saved, own, slots)
-        with located(f"{path}: "):
+        with located(f"{source}: "):
             weights = expand_slots(
                 policy.weights, policy.spec, config.game.spec, own["action_head"]
             )
     parts = {"agent": True, "mixer": saved[MIXER] == own[MIXER], "output": _same_output(saved, own)}
     taken = {k: w for k, w in weights.items() if parts[k.partition(".")[0]]}
-    return WarmStart(taken, f"warm start from {path}: {_report(parts, saved, own, slots)}")
+    return WarmStart(taken, f"warm start from {source}: {_report(parts, saved, own, slots)}")
 
 
 def _check_widths(saved: Mapping[str, Any], own: Mapping[str, Any], slots: Sequence[str]) -> None:

@@ -28,7 +28,8 @@ class CheckpointPlayer:
     """Plays a checkpoint's policy; equal seeds give equal episodes. It runs no code from the files.
 
     Args:
-        checkpoint: A folder written by ``rllib train``, Tune or ``algo.save_to_path``.
+        checkpoint: A folder written by ``rllib train``, Tune or ``algo.save_to_path``, or the name
+            of a pretrained policy; see ``load_policy``.
         tasks: The tasks to play; by default those of the training. Larger teams than those need
             free slots in the policy, ``action_head: entity``, or features and actions that do not
             depend on the size of a team.
@@ -142,7 +143,7 @@ def evaluate_checkpoint(
     """Plays every task with a checkpoint's policy; see ``CheckpointPlayer``.
 
     Args:
-        checkpoint: A checkpoint's folder.
+        checkpoint: A checkpoint's folder, or the name of a pretrained policy.
         tasks: The tasks to play; by default those of the training.
         env: The environment's name in this process; see ``CheckpointPlayer``.
         episodes_per_task: Number of episodes of each task.

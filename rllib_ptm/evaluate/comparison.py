@@ -39,7 +39,7 @@ class Compared:
     """The results of one checkpoint.
 
     Attributes:
-        checkpoint: Its folder.
+        checkpoint: Its folder, or the name of a pretrained policy.
         results: One per task, or per task and composition.
         differences: To the first checkpoint, by task and composition; none for the first itself.
         difference: To the first checkpoint, over all episodes.
@@ -78,7 +78,7 @@ class Comparison:
     """Players of several checkpoints, under the rules of the first one's environment.
 
     Args:
-        checkpoints: Their folders.
+        checkpoints: Their folders, or names of pretrained policies.
         tasks: The tasks to play; by default those that all were trained on.
         env: The environment's name in this process; by default as in training. A function that a
             checkpoint names, ``module:function``, is only called if it is named here too.
@@ -117,12 +117,12 @@ class Comparison:
         rules = {k: v for k, v in first.plain().items() if k not in first.policy_settings}
         self._note_rules(policies, rules)
         self._players = []
-        for folder, policy in zip(self._folders, policies, strict=True):
+        for checkpoint, policy in zip(checkpoints, policies, strict=True):
             # Only a policy that can be expanded gets the slots of the largest one.
             expands = policy.config["training"]["action_head"] == "entity"
-            with located(f"{folder}: "):
+            with located(f"{checkpoint}: "):
                 player = CheckpointPlayer(
-                    folder,
+                    checkpoint,
                     tasks=self._tasks,
                     env=env,
                     env_config=rules,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import json
 import os
 import shutil
 import subprocess
@@ -49,7 +50,7 @@ FLOORS = {
 ROOMS = (
     ("checks",),
     ("envs",),
-    ("model", "process", "ray_private"),
+    ("model", "process", "ray_private", "pretrained"),
     ("environment",),
     ("methods", "resources"),
     ("tasks", "replay"),
@@ -295,8 +296,11 @@ def test_a_later_import_of_jaxmarl_is_complete(imports: str) -> None:
     assert done.stdout.splitlines()[-1:] == ["True"], done.stderr
 
 
-def test_a_wheel_works_from_any_folder(tmp_path: Path) -> None:
-    source = tmp_path / "source"  # a copy, because building leaves files behind
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder without the repository; its environment ``empty`` has the package as a wheel."""
+    folder = tmp_path_factory.mktemp("installed")
+    source = folder / "source"  # a copy, because building leaves files behind
     source.mkdir()
     for name in ("envs", "rllib_ptm", "tuned_examples"):
         shutil.copytree(ROOT / name, source / name, symlinks=True)
@@ -304,23 +308,49 @@ def test_a_wheel_works_from_any_folder(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, source)
     # The requirements come from this environment by a path file, which does not read the path files
     # there: an editable installation of the project stays out of sight.
-    venv.create(tmp_path / "empty", symlinks=True)
-    (site,) = (tmp_path / "empty").glob("lib/*/site-packages")
+    venv.create(folder / "empty", symlinks=True)
+    (site,) = (folder / "empty").glob("lib/*/site-packages")
     (site / "requirements.pth").write_text(sysconfig.get_path("purelib"))
-    pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(tmp_path / "empty/bin/python")]
+    pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(folder / "empty/bin/python")]
     offline = ["--no-index", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "install", *offline, str(source)], check=True)
-
     shutil.rmtree(source)
+    return folder
+
+
+def output_of(installed: Path, *command: str) -> str:
+    """What a command of the installation prints, far from the repository."""
+    program, *words = command
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    # The folder has a package `envs` of its own, which stays importable.
-    (tmp_path / "envs").mkdir()
-    (tmp_path / "envs/__init__.py").write_text("mine = True")
-    both = "import envs, rllib_ptm.envs.multi_task_sc2_v0; assert envs.mine"
-    python = str(tmp_path / "empty/bin/python")
-    subprocess.run([python, "-c", both], cwd=tmp_path, env=clean, check=True)
-    command = [str(tmp_path / "empty/bin/rllib"), "example", "list"]
-    listed = subprocess.run(
-        command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=True
+    done = subprocess.run(
+        [str(installed / "empty/bin" / program), *words],
+        cwd=installed,
+        env=clean,
+        capture_output=True,
+        text=True,
     )
-    assert QUICK_EXAMPLE.removesuffix(".yaml") in listed.stdout
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_wheel_works_from_any_folder(installed: Path) -> None:
+    # The folder has a package `envs` of its own, which stays importable.
+    (installed / "envs").mkdir()
+    (installed / "envs/__init__.py").write_text("mine = True")
+    both = "import envs, rllib_ptm.envs.multi_task_sc2_v0; assert envs.mine"
+    output_of(installed, "python", "-c", both)
+    listed = output_of(installed, "rllib", "example", "list")
+    assert QUICK_EXAMPLE.removesuffix(".yaml") in listed
+    card = (ROOT / "rllib_ptm/pretrained/small_mt/card.md").read_text()
+    assert output_of(installed, "rllib", "pretrained", "card", "small_mt") == card
+
+
+@pytest.mark.slow
+def test_a_wheel_plays_a_pretrained_policy(installed: Path) -> None:
+    words = ["small_mt", "--episodes", "2", "--render", "film.gif", "--out", "result.json"]
+    output_of(installed, "rllib", "evaluate", *words)
+    rows = json.loads((installed / "result.json").read_text())
+    assert [row["task"] for row in rows] == ["5m_vs_5m", "6m_vs_6m", "5m_vs_6m"]
+    assert (installed / "film.gif").stat().st_size > 0
+    both = "from rllib_ptm import AgentPolicy; AgentPolicy.pretrained('large_mt', slot=9)"
+    output_of(installed, "python", "-c", both)

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from rllib_ptm import pretrained
 from rllib_ptm.checks.errors import InputError, Problems, located, unknown_name
 from rllib_ptm.checks.settings import Settings, one_of, read_settings
 from rllib_ptm.cli.read.limits import MOST_TRIALS
@@ -300,7 +301,8 @@ def read_experiment(
 
 def _experiment(name: str, source: str, keys: ExperimentSettings) -> Experiment:
     config = dict(keys.config or {})
-    if isinstance(path := config.get("warm_start"), str) and "://" not in path:
+    path = config.get("warm_start")
+    if isinstance(path, str) and "://" not in path and path not in pretrained.names():
         config["warm_start"] = str(Path(path).expanduser().absolute())
     tasks, _ = played_tasks(config)
     return Experiment(

@@ -27,11 +27,13 @@ ExperimentFile = Annotated[
     ),
 ]
 ExampleName = Annotated[str, Argument(help="See rllib example list.", show_default=False)]
+PretrainedName = Annotated[str, Argument(help="See rllib pretrained list.", show_default=False)]
 CheckpointFolders = Annotated[
-    list[Path],
+    list[str],  # a Path would drop the "./" that tells a folder from a name
     Argument(
         metavar="CHECKPOINT...",
-        help="A checkpoint's folder. Several are compared with the first, on the same episodes.",
+        help="A checkpoint's folder, or a pretrained policy (see rllib pretrained list). Several "
+        "are compared with the first, on the same episodes.",
         show_default=False,
     ),
 ]
@@ -92,7 +94,10 @@ class TrainOptions:
     ] = False
     warm_start: Annotated[
         str | None,
-        Option(metavar="CHECKPOINT", help="Begin with the weights of another run's checkpoint."),
+        Option(
+            metavar="CHECKPOINT",
+            help="Begin with the weights of another run's checkpoint, or of a pretrained policy.",
+        ),
     ] = None
     num_samples: Annotated[
         int | None,

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from typer import Exit
 
+from rllib_ptm import pretrained
 from rllib_ptm.checks.errors import InputError, located, unknown_name
 from rllib_ptm.cli.read.options import BY_COMPOSITION, BY_TASK, EvaluateOptions
 from rllib_ptm.cli.read.python_file import run_python_file
@@ -50,11 +51,16 @@ _OPTIONS = {"tasks": "--tasks", "backend": "--backend", "save_replay_dir": "--sa
 _OF_STARCRAFT = {"backend", "save_replay_dir"}
 
 
-def evaluate(checkpoints: Sequence[Path], options: EvaluateOptions) -> None:
+# A checkpoint's folder, or the name of a pretrained policy: what plays it takes both.
+Played = Path | str
+
+
+def evaluate(checkpoints: Sequence[str], options: EvaluateOptions) -> None:
     """Plays checkpoints, shows a table, and writes the files that the options name.
 
     Args:
-        checkpoints: A checkpoint's folder, or those of several, which are compared.
+        checkpoints: A checkpoint's folder or a pretrained policy's name, or several of them, which
+            are compared.
         options: The options of the command.
 
     Raises:
@@ -63,35 +69,53 @@ def evaluate(checkpoints: Sequence[Path], options: EvaluateOptions) -> None:
     """
     if options.by not in (BY_TASK, BY_COMPOSITION):
         raise unknown_name("--by", options.by, (BY_TASK, BY_COMPOSITION))
-    folders = [local_path(checkpoint) for checkpoint in checkpoints]
-    for checkpoint, folder in zip(checkpoints, folders, strict=True):
-        if not os.path.isfile(folder / _MARKER):  # Path.is_file() raises if a name is too long
-            raise _not_a_checkpoint(checkpoint, folder)
+    played = [_played(checkpoint) for checkpoint in checkpoints]
+    notes = filter(None, map(pretrained.shadowed, dict.fromkeys(checkpoints)))
     _check_files(options)
     changes = _changes(options)
     env = _environment(options.env)
-    for folder in folders:
-        _check_settings(folder, env, changes, options.by)
+    for one in played:
+        _check_settings(one, env, changes, options.by)
+    console = Console()
+    for note in notes:
+        console.print(note, soft_wrap=True, highlight=False, markup=False)
     try:
-        if len(folders) == 1:
-            _evaluate_one(folders[0], env, changes, options)
+        if len(played) == 1:
+            _evaluate_one(console, played[0], env, changes, options)
         else:
-            _compare(folders, env, changes, options)
+            _compare(console, played, env, changes, options)
     except FailingEnvironmentError as error:
         print_errors([str(error)])
         raise Exit(EXIT_FAILED) from error
 
 
+def _played(written: str) -> Played:
+    """The folder or the name that a user means.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if pretrained.is_name(written):
+        return written
+    folder = local_path(written)
+    if not any(os.path.isfile(folder / file) for file in (_MARKER, _POLICY_CONFIG)):
+        raise _not_a_checkpoint(written, folder)
+    return folder
+
+
 def _evaluate_one(
-    folder: Path, env: str | None, changes: Mapping[str, Any], options: EvaluateOptions
+    console: Console,
+    played: Played,
+    env: str | None,
+    changes: Mapping[str, Any],
+    options: EvaluateOptions,
 ) -> None:
-    console = Console()
     with working(console, f"Playing {options.episodes} episodes of each task"):
         import_ray()
         from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer  # imports torch and JAX
 
         with _options_named():
-            player = CheckpointPlayer(folder, env=env, env_config=changes)
+            player = CheckpointPlayer(played, env=env, env_config=changes)
         try:
             if options.render is not None:  # first, as some environments have no pictures
                 with located("--render: "):
@@ -108,31 +132,29 @@ def _evaluate_one(
 
 
 def _compare(
-    folders: Sequence[Path],
+    console: Console,
+    played: Sequence[Played],
     env: str | None,
     changes: Mapping[str, Any],
     options: EvaluateOptions,
 ) -> None:
-    check_number(folders)
+    check_number(played)
     for option, value in (("--render", options.render), ("--save-replay", options.save_replay)):
         if value is not None:
-            raise InputError(f"{option}: expected one checkpoint, found {len(folders)}")
-    console = Console()
-    with working(
-        console, f"Playing {options.episodes} episodes of each task, {len(folders)} times"
-    ):
+            raise InputError(f"{option}: expected one checkpoint, found {len(played)}")
+    with working(console, f"Playing {options.episodes} episodes of each task, {len(played)} times"):
         import_ray()
         from rllib_ptm.evaluate.comparison import Comparison  # imports torch and JAX
 
         others = {key: value for key, value in changes.items() if key != "tasks"}
         with _options_named():
-            comparison = Comparison(folders, tasks=changes.get("tasks"), env=env, env_config=others)
+            comparison = Comparison(played, tasks=changes.get("tasks"), env=env, env_config=others)
         try:
             by_composition = options.by == BY_COMPOSITION
             compared = comparison.play(options.episodes, options.seed, by_composition)
         finally:
             comparison.close()
-    names = [f"{name}  {folder}" for name, folder in zip(NAMES, folders, strict=False)]
+    names = [f"{name}  {one}" for name, one in zip(NAMES, played, strict=False)]
     for line in (*names, *comparison.notes):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     console.print(comparison_table(compared))
@@ -199,17 +221,18 @@ def _environment(named: str | None) -> str | None:
     return None
 
 
-def _check_settings(folder: Path, named: str | None, changes: Mapping[str, Any], by: str) -> None:
+def _check_settings(played: Played, named: str | None, changes: Mapping[str, Any], by: str) -> None:
     """Checks the options before Ray is loaded, which takes seconds.
 
     It reads one file of the checkpoint, and leaves one that is damaged to the check of them all.
 
     Args:
-        folder: The checkpoint.
+        played: The checkpoint, or the pretrained policy.
         named: The environment that the user names; None = the checkpoint's.
         changes: The keys of ``env_config`` that the options replace.
         by: What has a row of its own.
     """
+    folder = pretrained.find_policy(played)
     try:
         config = json.loads((folder / _POLICY_CONFIG).read_text())
         trained_in, env_config = str(config["env"]), config["env_config"]
@@ -246,7 +269,7 @@ def _check_files(options: EvaluateOptions) -> None:
             raise InputError(f"{option}: {str(file)!r} cannot be written to")
 
 
-def _not_a_checkpoint(written: Path, path: Path) -> InputError:
+def _not_a_checkpoint(written: str, path: Path) -> InputError:
     is_folder, exists = os.path.isdir(path), os.path.lexists(path)
     files = path.glob(f"**/{_MARKER}") if is_folder else ()
     inside = sorted(files, key=lambda p: p.stat().st_mtime)
@@ -254,6 +277,14 @@ def _not_a_checkpoint(written: Path, path: Path) -> InputError:
     outermost = [p.parent for p in inside if not (p.parent.parent / _MARKER).is_file()]
     hint = f"; did you mean {str(outermost[-1])!r}?" if outermost else ""
     found = "a folder without it" if is_folder else "a file" if exists else "nothing"
+    hint = hint or pretrained.name_hint(written, _checkpoints_here())
+    other = pretrained.shadowed(written)
     return InputError(
-        f"checkpoint {str(written)!r}: expected a folder that holds {_MARKER}, found {found}{hint}"
+        f"checkpoint {written!r}: expected a folder that holds {_MARKER}, found {found}{hint}"
+        f"{'; ' if other else ''}{other}"
     )
+
+
+def _checkpoints_here() -> list[str]:
+    """The names of the checkpoints in the working directory."""
+    return [file.parent.name for file in Path().glob(f"*/{_MARKER}")]
