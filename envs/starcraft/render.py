@@ -2,8 +2,8 @@
 
 A picture shows every unit with its tag, its health as a ring and its shield as a second ring. Dead
 units are crosses, and a line connects each attacker with its target. The header shows both armies'
-health, the task, the step and, at the end, the result. The view is the middle of the map, or the
-whole map if a unit has left the middle.
+health, the task, the step and, at the end, the result. A single picture shows the middle of the
+map, or the whole map if a unit has left the middle. A film shows the part where its battle is.
 
 Units here are those of one battle, without the leading ``N``: ``E = A + F`` entity slots, ``A``
 of them allies. Pictures are [H, W, 3] uint8.
@@ -29,6 +29,7 @@ MIDDLE = (
     9.5  # map units from the centre to the side of the view; armies at both ends start within 8
 )
 WHOLE_MAP = HALF_MAP + 1.0
+MARGIN = 1.5  # map units between the outermost unit of a battle and the edge of its film
 LINES_IN_HEADER = 4.4  # the header's height in lines of text
 LINES_IN_WIDTH = 36.0  # the picture's width in heights of a line
 
@@ -44,6 +45,14 @@ ALLY: Colour = (66, 146, 238)
 ENEMY: Colour = (226, 82, 80)
 SHOT: Colour = (255, 214, 120)
 HEALTH: tuple[Colour, Colour, Colour] = ((238, 84, 74), (245, 190, 75), (110, 214, 130))
+
+
+class View(NamedTuple):
+    """The square part of the map that is shown: from its centre (x, y) to a side, in map units."""
+
+    half: float
+    x: float = 0.0
+    y: float = 0.0
 
 
 class Shape(NamedTuple):
@@ -77,25 +86,33 @@ def picture(units: Units, task_name: str, width: int = 720) -> npt.NDArray[np.ui
     Returns:
         [H, W, 3] uint8.
     """
-    return np.asarray(_Canvas(width, _view([units])).draw(units, task_name))
+    return np.asarray(_Canvas(width, _view(units)).draw(units, task_name))
 
 
 def video_frames(steps: Sequence[Units], task_name: str, width: int) -> list[Image.Image]:
-    """A picture of each step of one battle, all with the same view.
+    """A picture of each step of one battle, all of the part of the map where it takes place.
 
     Args:
         steps: The battle at each step; arrays without the leading ``N``.
         task_name: Shown above the map.
         width: W in pixels.
     """
-    view = _view(steps)
+    view = _view_of_battle(steps)
     return [_Canvas(width, view).draw(units, task_name) for units in steps]
 
 
-def _view(steps: Sequence[Units]) -> float:
-    """Map units from the centre to the side of the smallest view that contains all units."""
-    farthest = max(np.abs(units.position).max() for units in steps)
-    return MIDDLE if farthest < MIDDLE - 0.5 else WHOLE_MAP
+def _view(units: Units) -> View:
+    """The middle of the map if it contains all units, else the whole map."""
+    farthest = np.abs(units.position).max()
+    return View(MIDDLE if farthest < MIDDLE - 0.5 else WHOLE_MAP)
+
+
+def _view_of_battle(steps: Sequence[Units]) -> View:
+    """The smallest view that contains all units at every step."""
+    positions = np.concatenate([units.position[units.present] for units in steps])
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    x, y = ((low + high) / 2).tolist()
+    return View(float((high - low).max()) / 2 + MARGIN, x, y)
 
 
 class _Canvas:
@@ -103,12 +120,12 @@ class _Canvas:
 
     Args:
         width: Of the finished picture, in pixels.
-        view: Map units from the centre to the side of the picture.
+        view: The part of the map.
     """
 
-    def __init__(self, width: int, view: float) -> None:
+    def __init__(self, width: int, view: View) -> None:
         self.view = view
-        self.unit = width * SUPERSAMPLING / (2 * view)  # a map unit in pixels
+        self.unit = width * SUPERSAMPLING / (2 * view.half)  # a map unit in pixels
         self.line = width * SUPERSAMPLING / LINES_IN_WIDTH  # a line of text in pixels
         self.size = width, round(width * (1 + LINES_IN_HEADER / LINES_IN_WIDTH))
         large = self.size[0] * SUPERSAMPLING, self.size[1] * SUPERSAMPLING
@@ -127,7 +144,8 @@ class _Canvas:
     def _pixel(self, x: float, y: float) -> Point:
         """The pixel of a point, given in map units east and north of the centre."""
         top = LINES_IN_HEADER * self.line
-        return float((self.view + x) * self.unit), float(top + (self.view - y) * self.unit)
+        east, south = self.view.half + x - self.view.x, self.view.half - y + self.view.y
+        return float(east * self.unit), float(top + south * self.unit)
 
     def _stroke(self, start: Point, end: Point, width: float, colour: Colour) -> None:
         self.pen.line([start, end], colour, max(1, round(width * self.unit)))

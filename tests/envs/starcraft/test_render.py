@@ -13,6 +13,7 @@ from rllib_ptm.envs.starcraft.render import (
     HEALTH,
     LINES_IN_HEADER,
     LINES_IN_WIDTH,
+    MARGIN,
     MIDDLE,
     SHAPES,
     SHIELD,
@@ -21,6 +22,7 @@ from rllib_ptm.envs.starcraft.render import (
     Colour,
     _progress,
     picture,
+    video_frames,
 )
 from rllib_ptm.envs.starcraft.units import UNIT_TYPES, Units
 
@@ -135,6 +137,17 @@ def test_the_view_widens_to_the_whole_map_when_a_unit_leaves_the_middle(units: U
     image = picture(far, "2m", WIDTH)
     assert share(image, EDGE, 10) > 0.005
     assert share(around(image, -15, 3, 0.3, WHOLE_MAP), ALLY) > 0.3
+
+
+def test_a_film_shows_the_part_of_the_map_where_its_battle_is(units: Units) -> None:
+    """From 12 to 4 map units west of the centre, in every picture."""
+    position = {0: (-12.0, 3.0), 1: (-12.0, -3.0), 3: (-4.0, 3.0), 4: (-4.0, -3.0)}
+    near = changed(units, position=position)
+    nearer = changed(near, position={3: (-6.0, 3.0)})
+    for frame, enemy in zip(video_frames([near, nearer], "2m", WIDTH), (-4, -6), strict=True):
+        image, half = np.asarray(frame), 4 + MARGIN
+        assert share(around(image, -12 + 8, 3, 0.3, half), ALLY) > 0.3
+        assert share(around(image, enemy + 8, 3, 0.3, half), ENEMY) > 0.3
 
 
 def test_the_header_shows_task_step_and_both_armies(units: Units) -> None:
