@@ -34,9 +34,10 @@ from rllib_ptm.checkpoints.contents import CONTENTS_FILE  # noqa: E402
 from rllib_ptm.checkpoints.folder import saved_progress  # noqa: E402
 from rllib_ptm.checkpoints.saved_policy import export_policy, read_policy  # noqa: E402
 from rllib_ptm.cli.main import main as rllib  # noqa: E402
-from rllib_ptm.cli.show.result_files import stored_results  # noqa: E402
 from rllib_ptm.cli.show.task_table import mean_win_rate, percent  # noqa: E402
 from rllib_ptm.evaluate.checkpoint_player import evaluate_checkpoint  # noqa: E402
+from rllib_ptm.results.trial_files import stored_results  # noqa: E402
+from rllib_ptm.results.trials import PARAMS  # noqa: E402
 
 STEPS, ITERATION = "num_env_steps_sampled_lifetime", "training_iteration"  # RLlib's names
 # The seeds of the battles that choose a policy, and of those on its card. Evaluations in a training
@@ -128,7 +129,7 @@ def training_facts(name: str, checkpoint: Path) -> dict[str, Any]:
     if not until:
         raise InputError(f"{checkpoint}: its trial's results do not have its iteration")
     result = until[-1]
-    settings = json.loads((checkpoint.resolve().parent / "params.json").read_text())
+    settings = json.loads((checkpoint.resolve().parent / PARAMS).read_text())
     settings.pop("num_cpus_for_main_process", None)  # the command sets it
     experiment = {
         "run": "PTM",
