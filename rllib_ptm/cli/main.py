@@ -29,7 +29,9 @@ from rllib_ptm.cli.read.options import (
     ExampleName,
     ExperimentFile,
     ExperimentName,
+    PlotOptions,
     PretrainedName,
+    ResultsFolders,
     TrainOptions,
 )
 from rllib_ptm.cli.read.removed_options import REMOVED_COMMANDS, replacement
@@ -166,6 +168,15 @@ def evaluate(checkpoints: CheckpointFolders, options: EvaluateOptions) -> None:
     from rllib_ptm.cli.run.evaluate import evaluate as play
 
     play(checkpoints, options)
+
+
+@app.command(cls=StrictCommand)
+@takes_options(PlotOptions)
+def plot(results: ResultsFolders, options: PlotOptions) -> None:
+    """Summarise runs by group, with intervals over seeds; draw and export them."""
+    from rllib_ptm.cli.run.plot import plot as show
+
+    show(results, options)
 
 
 @example_app.command("list")

@@ -32,9 +32,7 @@ class Curve:
         value: The statistic.
         low: The lower end of its range; NaN where too few runs are left.
         high: The upper end.
-        count: How many runs have come so far. Where they are fewer than ``runs``, the statistic
-            is of these alone.
-        runs: How many runs the group has.
+        count: How many runs have come so far; the statistic is of these alone.
     """
 
     x: np.ndarray
@@ -42,7 +40,6 @@ class Curve:
     low: np.ndarray
     high: np.ndarray
     count: np.ndarray
-    runs: int
 
 
 def axis_column(runs: Sequence[Run], axis: str) -> str:
@@ -83,7 +80,7 @@ def group_curve(runs: Sequence[Run], metric: str, column: str, statistic: str) -
     value, low, high = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("value", "low", "high")
     )
-    return Curve(x, value, low, high, present.sum(axis=0), len(runs))
+    return Curve(x, value, low, high, present.sum(axis=0))
 
 
 def _table(run: Run, columns: Sequence[str], axis: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,11 @@ def rliable() -> Any:
             f"pip install 'rllib-ptm[plot]'"
         ) from None
     return library
+
+
+def is_installed() -> bool:
+    """Whether intervals can be computed."""
+    return importlib.util.find_spec("rliable") is not None
 
 
 @contextlib.contextmanager

@@ -187,9 +187,15 @@ def performance_profiles(
     library = rliable()
     with fixed_draws():
         values, intervals = library.create_performance_profile(
-            dict(scores), thresholds, reps=_REPEATS
+            dict(scores), thresholds, custom_profile_func=_shares_above, reps=_REPEATS
         )
     return {name: Estimate(values[name], *intervals[name]) for name in scores}
+
+
+def _shares_above(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """[points]; as rliable's own function, which takes one threshold at a time."""
+    ordered = np.sort(scores, axis=None)
+    return 1 - np.searchsorted(ordered, thresholds, side="right") / ordered.size
 
 
 def _nothing(shape: tuple[int, ...]) -> Estimate:

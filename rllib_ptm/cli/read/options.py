@@ -37,6 +37,14 @@ CheckpointFolders = Annotated[
         show_default=False,
     ),
 ]
+ResultsFolders = Annotated[
+    list[Path],
+    Argument(
+        metavar="RESULTS...",
+        help="Results folders of rllib train, single trials, or CSV files of --export.",
+        show_default=False,
+    ),
+]
 
 Algorithm = Annotated[str | None, Option("--algo", "--run", "-a", "-r", help="The algorithm: PTM.")]
 Environment = Annotated[
@@ -227,6 +235,51 @@ class EvaluateOptions:
     save_replay: Annotated[Path | None, Option(help="A folder for StarCraft II's own replays.")] = (
         None
     )
+
+
+@dataclass(frozen=True)
+class PlotOptions:
+    """The options of ``rllib plot``."""
+
+    by: Annotated[
+        str,
+        Option(
+            metavar="KEY,...",
+            help="What makes a group of runs: variant (the entry of the file and the values of "
+            "its grid), method, or searched keys.",
+        ),
+    ] = "variant"
+    figure: Annotated[
+        str, Option(help="curves, tasks (bars by task), profiles, or improvement.")
+    ] = "curves"
+    statistic: Annotated[
+        str, Option(help="median with 25-75 %, or iqm: interquartile mean with a 95 % interval.")
+    ] = "median"
+    metric: Annotated[
+        str,
+        Option(
+            metavar="KEY",
+            help="win_rate_mean or win_rate/TASK, of the evaluations; or any result key.",
+        ),
+    ] = "win_rate_mean"
+    x: Annotated[str, Option("--x", help="The axis of curves: steps, time or updates.")] = "steps"
+    out: Annotated[
+        Path | None,
+        Option(help="The figure's file: .png, .svg or .pdf (default: a summary is printed)."),
+    ] = None
+    theme: Annotated[str, Option(help="The figure's background: light or dark.")] = "light"
+    title: Annotated[
+        str | None, Option(help="The figure's title (default: the experiment's name).")
+    ] = None
+    join: Annotated[
+        bool, Option("--join", help="Draw the runs of different experiments in one panel.")
+    ] = False
+    export: Annotated[
+        Path | None, Option(help="A .csv file to which all evaluations are written.")
+    ] = None
+    marl_eval: Annotated[
+        Path | None, Option(help="A .json file for marl-eval, with all evaluations.")
+    ] = None
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

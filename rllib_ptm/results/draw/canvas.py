@@ -1,0 +1,247 @@
+"""The sheet of a figure: its size, its titles, its legend, and the file."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rllib_ptm.checks.errors import InputError
+from rllib_ptm.results.draw.style import THEMES, Look, rc_settings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+# Without dates and versions, equal data give equal files.
+_METADATA: dict[str, dict[str, None]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+POINTS = 72.0  # in an inch
+_DPI = 200
+_TITLE_SIZE, _SUBTITLE_SIZE, _SUBTITLE_LINE = 12.0, 9.5, 13.0
+_TOP = 14.0  # points above the title
+_LOW = 0.38  # an axis of rates that are all lower has more ticks
+
+
+def check_figure_file(file: Path) -> None:
+    """Checks before the work that the figure can be written after it.
+
+    Raises:
+        InputError: The file's ending is unknown, or there is no such folder.
+    """
+    if file.suffix not in _METADATA:
+        raise InputError(
+            f"--out: expected a file name that ends in {', '.join(_METADATA)}, found {str(file)!r}"
+        )
+    if not file.absolute().parent.is_dir():
+        raise InputError(f"--out: there is no folder {str(file.parent)!r}")
+
+
+@dataclass
+class Sheet:
+    """An empty figure with a theme. All lengths are in points.
+
+    Attributes:
+        figure: The figure of matplotlib.
+        theme: The name of the theme.
+        width: Of the whole figure.
+        height: Of the whole figure.
+    """
+
+    figure: Figure
+    theme: str
+    width: float
+    height: float
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Axes at a place, which is measured from the upper left corner."""
+        bottom = self.height - top - height
+        box = (left / self.width, bottom / self.height, width / self.width, height / self.height)
+        return self.figure.add_axes(box)
+
+    def text(self, left: float, top: float, text: str, **how: Any) -> None:
+        """Text whose upper left corner is at a place."""
+        x, y = left / self.width, 1 - top / self.height
+        self.figure.text(x, y, text, va="top", ha="left", **how)
+
+    def titles(self, title: str, subtitle: str, left: float = 14.0) -> None:
+        """The title, and what the figure shows below it."""
+        self.text(left, _TOP, title, fontsize=_TITLE_SIZE, fontweight="bold")
+        muted = THEMES[self.theme].muted
+        for number, line in enumerate(subtitle.split("\n")):
+            below = _TOP + 1.6 * _TITLE_SIZE + number * _SUBTITLE_LINE
+            self.text(left, below, line, fontsize=_SUBTITLE_SIZE, color=muted)
+
+
+def titles_height(subtitle: str) -> float:
+    """The height in points that the titles take."""
+    lines = subtitle.count("\n") + 1
+    return _TOP + 1.6 * _TITLE_SIZE + lines * _SUBTITLE_LINE + 12
+
+
+@contextmanager
+def styled(theme: str) -> Iterator[None]:
+    """A context in which matplotlib has a theme's settings, and none of the user's own."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(rc_settings(theme))
+        yield
+
+
+def empty_sheet(theme: str, width: float, height: float) -> Sheet:
+    """An empty figure.
+
+    Args:
+        theme: A key of ``THEMES``.
+        width: In points.
+        height: In points.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width / POINTS, height / POINTS), dpi=_DPI)
+    return Sheet(figure, theme, width, height)
+
+
+def save(sheet: Sheet, file: Path) -> None:
+    """Writes a figure, in the format of the file's ending; equal figures give equal bytes.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    try:
+        sheet.figure.savefig(file, metadata=_METADATA[file.suffix])
+    except OSError as error:
+        raise InputError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def text_width(text: str, size: float) -> float:
+    """The width of a text's longest line, in points."""
+    from matplotlib.textpath import TextPath
+
+    lines = [line for line in text.split("\n") if line.strip()]
+    return max((TextPath((0, 0), line, size=size).get_extents().width for line in lines), default=0)
+
+
+def wrapped(text: str, longest: int) -> str:
+    """The text with line breaks at blanks, so that lines have about ``longest`` letters.
+
+    There are none around ``=``, nor before ``%``.
+    """
+    words = re.split(r"(?<!=) (?![=%])", text)
+    lines = [words[0]]
+    for word in words[1:]:
+        if len(lines[-1]) + 1 + len(word) > longest:
+            lines.append(word)
+        else:
+            lines[-1] += f" {word}"
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Legend:
+    """The groups of a figure in rows below its titles.
+
+    Attributes:
+        rows: For each row the group, its label, and the label's left end in points.
+        height: In points.
+    """
+
+    rows: Sequence[Sequence[tuple[str, str, float]]]
+    height: float
+
+
+_SAMPLE, _GAP, _ROW, _LEGEND_SIZE = 26.0, 16.0, 17.0, 10.0
+
+
+def legend_of(labels: Mapping[str, str], left: float, width: float) -> Legend:
+    """Arranges labels in rows that fit a width.
+
+    Args:
+        labels: The label of each group.
+        left: Where a row begins, in points.
+        width: Where it must end.
+    """
+    rows: list[list[tuple[str, str, float]]] = [[]]
+    x = left
+    for group, label in labels.items():
+        needed = _SAMPLE + 5 + text_width(label, _LEGEND_SIZE)
+        if rows[-1] and x + needed > width:
+            rows.append([])
+            x = left
+        rows[-1].append((group, label, x))
+        x += needed + _GAP
+    return Legend(rows, len(rows) * _ROW + 8)
+
+
+def draw_legend(
+    sheet: Sheet, legend: Legend, looks: Mapping[str, Look], top: float, *, bars: bool = False
+) -> None:
+    """Draws samples of the lines, or of the bars, and the labels."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Rectangle
+
+    for number, row in enumerate(legend.rows):
+        y = 1 - (top + (number + 0.5) * _ROW) / sheet.height
+        for group, label, x in row:
+            look, colour = looks[group], looks[group].colour(sheet.theme)
+            left, right = x / sheet.width, (x + _SAMPLE) / sheet.width
+            if bars:
+                height = 9 / sheet.height
+                fill = bar_style(look, sheet.theme)
+                box = Rectangle((left, y - height / 2), 18 / sheet.width, height, **fill)
+                sheet.figure.add_artist(box)
+                right = (x + 18) / sheet.width
+            else:
+                line = Line2D(
+                    [left, (left + right) / 2, right],
+                    [y] * 3,
+                    color=colour,
+                    linestyle=look.dash,
+                    linewidth=2,
+                    marker=look.marker,
+                    markevery=[1],
+                    markersize=6,
+                    markeredgecolor=THEMES[sheet.theme].background,
+                    markeredgewidth=0.8,
+                )
+                sheet.figure.add_artist(line)
+            end = right + 5 / sheet.width
+            sheet.figure.text(end, y, label, va="center_baseline", ha="left", fontsize=_LEGEND_SIZE)
+
+
+def bar_style(look: Look, theme: str) -> dict[str, Any]:
+    """How a group's bars are filled. Hatches are drawn in the colour of the background."""
+    return {
+        "facecolor": look.colour(theme),
+        "edgecolor": THEMES[theme].background,
+        "hatch": look.hatch,
+        "linewidth": 0,
+    }
+
+
+def draw_rates(axis: Axis, largest: float) -> float:
+    """Gives an axis of rates its ticks, in per cent.
+
+    Args:
+        axis: The x or the y axis.
+        largest: The largest rate that is drawn.
+
+    Returns:
+        Where the axis should end: at 100 %, or at a tick above the largest rate.
+    """
+    from matplotlib.ticker import MultipleLocator, PercentFormatter
+
+    step = 0.1 if largest < _LOW else 0.2
+    axis.set_major_locator(MultipleLocator(step))
+    axis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+    return min(1.0, step * math.ceil(1.03 * largest / step))

@@ -1,0 +1,113 @@
+"""``rllib plot`` as a user types it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from run_folders import row, seeds_of, write_run
+
+from rllib_ptm.cli.main import main
+from rllib_ptm.results.summary import summarise
+
+RATES = [(0.1, 0.0), (0.4, 0.2), (0.6, 0.5)]
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    folder = tmp_path / "results"
+    for method in ("refil", "ptm"):
+        rates = {s: [(a, b + s / 10) for a, b in RATES] for s in range(3)}
+        seeds_of(folder, f"small_mt-{method}", rates, method=method)
+    return folder
+
+
+def cells(printed: str) -> list[list[str]]:
+    lines = [line for line in printed.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+def test_without_a_file_a_summary_is_printed(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run's value is the mean of its last three evaluations: .3, .35 and .4; of the fourth .6.
+
+    The six win rates of refil are .233, .333, .367 (thrice) and .433; the IQM leaves the first and
+    the last out.
+    """
+    params = {"method": "ptm", "seed": 3}
+    rows = [row(n, params, (0.6, 0.6)) for n in (2, 4)]
+    write_run(results, "small_mt-ptm-2", params, {"PTM_3": (params, rows)})
+    (results / "small_mt-ptm-2/experiment.json").unlink()
+    (results / "small_mt-ptm-2/PTM_3").rename(results / "small_mt-ptm/PTM_3")
+    assert main(["plot", str(results / "small_mt-ptm"), str(results / "small_mt-refil")]) == 0
+    printed = capsys.readouterr().out
+    assert "small_mt: ptm, seed 3: unfinished, at 4,000 steps" in printed
+    assert "small_mt: win_rate_mean, in per cent" in printed
+    first, second = cells(printed)
+    assert first[:4] == ["ptm", "4 *", "37.5", "33.8 - 45.0"]
+    assert second[:5] == ["refil", "3", "35.0", "32.5 - 37.5", "35.8"]
+    assert second[6:] == ["35.0", "0.0"]  # the area of the middle run: (.1 + 2 * .35 + .6) / 4
+
+
+def test_files_are_written_and_read_again(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    csv, figure, marl = (tmp_path / name for name in ("curves.csv", "a.svg", "m.json"))
+    exports = ["--export", str(csv), "--marl-eval", str(marl)]
+    assert main(["plot", str(results), *exports, "--out", str(figure)]) == 0
+    written = [line for line in capsys.readouterr().out.splitlines() if "Written" in line]
+    assert written == [f"Written to {file}" for file in (figure, csv, marl)]
+    again = tmp_path / "b.svg"
+    assert main(["plot", str(csv), "--out", str(again)]) == 0
+    assert again.read_bytes() == figure.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "nothing: there is no such file or folder; expected a results folder of"),
+        ([".", "--figure", "bars"], "--figure: 'bars' is unknown; "),
+        ([".", "--out", "a.bmp"], "--out: expected a file name that ends in .png, .svg, .pdf"),
+        ([".", "--export", "a.xls"], "--export: expected a file name that ends in .csv, found"),
+        ([".", "--marl-eval", "none/a.json"], "--marl-eval: there is no folder 'none'"),
+        ([".", "--export", "folder.csv"], "--export: expected a file, found the folder"),
+        (["."], ".: it holds no runs; expected a results folder of rllib train"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.csv").mkdir()
+    assert main(["plot", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"rllib: {message}")
+
+
+def test_without_rliable_the_summary_has_the_median_alone(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rllib_ptm.cli.run.plot.is_installed", lambda: False)
+    assert main(["plot", str(results)]) == 0
+    printed = capsys.readouterr().out
+    assert cells(printed)[0] == ["ptm", "3", "35.0", "32.5 - 37.5", "35.0", "0.0"]
+    assert "need rliable: pip install 'rllib-ptm[plot]'" in printed
+
+
+def test_groups_are_summarised_by_any_key_and_metric(results: Path) -> None:
+    from rllib_ptm.results import read_runs
+
+    runs = read_runs([results])
+    (ptm, refil) = summarise(runs, "method", "learners/default_policy/grad_norm", intervals=False)
+    assert (ptm.group, refil.group, ptm.runs) == ("ptm", "refil", 3)
+    assert ptm.median.value == pytest.approx((10 / 4 + 10 / 5 + 10 / 6) / 3)
