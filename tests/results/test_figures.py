@@ -71,7 +71,9 @@ def test_text_and_lines_stand_out_from_the_background(theme: str) -> None:
     background = THEMES[theme].background
     assert contrast(THEMES[theme].text, background) > 7
     assert contrast(THEMES[theme].muted, background) > 4.5
+    by_value = looks_of([f"lr={value}" for value in range(7)]).values()
     assert all(contrast(look.colour(theme), background) > 4.5 for look in LOOKS.values())
+    assert all(contrast(look.colour(theme), background) > 4.0 for look in by_value)
 
 
 def test_groups_are_ordered_and_named_for_readers() -> None:

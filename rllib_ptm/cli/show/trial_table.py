@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.table import Table
 
 from rllib_ptm.cli.read.experiment import Experiment
+from rllib_ptm.cli.read.sample_seeds import SEED
 from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings
 from rllib_ptm.cli.read.search_space import searched_keys
 from rllib_ptm.results.flat import flatten
@@ -37,27 +39,66 @@ def best_first(experiment: Experiment, results: Sequence[Result]) -> list[Result
 
 
 def trial_table(experiment: Experiment, results: Sequence[Result]) -> Table:
-    """A row per trial: its settings, its iterations, and its metric."""
+    """A row per trial: its settings, its iterations, and its metric.
+
+    In a grid over seeds, trials that differ in the seed alone stand together, and a row below them
+    has their median and the range from 25 to 75 %.
+    """
     metric, _ = _ranked_by(experiment)
-    config, _ = experiment.samples()
-    keys = searched_keys(config)
-    if isinstance(experiment.scheduler_settings, PbtSettings):
-        keys += [k for k in experiment.scheduler_settings.mutated() if k not in keys]
+    keys = _shown_keys(experiment)
     table = Table(
         title=f"{experiment.name}: {len(results)} trials", title_justify="left", title_style="bold"
     )
     for name in (*keys, "iterations", metric, ""):
         table.add_column(name, justify="right", overflow="fold")
-    for result in results:
-        used = flatten(result.config or {})
-        iterations, score = _number(result, "training_iteration"), _number(result, metric)
-        table.add_row(
-            *(_text(used.get(key)) for key in keys),
-            "-" if iterations is None else f"{iterations:.0f}",
-            "-" if score is None else f"{score:.3f}",
-            "failed" if result.error is not None else "",
-        )
+    for group in _groups(experiment, results, keys):
+        for result in group:
+            used = flatten(result.config or {})
+            iterations = _number(result, "training_iteration")
+            score = _number(result, metric)
+            table.add_row(
+                *(_text(used.get(key)) for key in keys),
+                "-" if iterations is None else f"{iterations:.0f}",
+                "-" if score is None else f"{score:.3f}",
+                "failed" if result.error is not None else "",
+            )
+        if len(group) > 1:
+            table.add_row(*_summary(group, keys, metric), style="bold")
+            table.add_section()
     return table
+
+
+def _shown_keys(experiment: Experiment) -> list[str]:
+    config, _ = experiment.samples()
+    keys = searched_keys(config)
+    if isinstance(experiment.scheduler_settings, PbtSettings):
+        keys += [k for k in experiment.scheduler_settings.mutated() if k not in keys]
+    return keys
+
+
+def _groups(
+    experiment: Experiment, results: Sequence[Result], keys: Sequence[str]
+) -> list[list[Result]]:
+    """The trials whose settings are equal but for the seed; each alone if trials compete."""
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for number, result in enumerate(results):
+        used = flatten(result.config or {}) if SEED in keys else {}
+        values = tuple(_text(used.get(key)) for key in keys if key != SEED)
+        alone = trials_compete(experiment) or SEED not in keys
+        groups.setdefault((str(number),) if alone else values, []).append(result)
+    return list(groups.values())
+
+
+def _summary(group: Sequence[Result], keys: Sequence[str], metric: str) -> list[str]:
+    """The cells of the row below a group's trials."""
+    scores = [_number(result, metric) for result in group if result.error is None]
+    known = [score for score in scores if score is not None]
+    used = flatten(group[0].config or {})
+    cells = [_seeds_text(len(known)) if key == SEED else _text(used.get(key)) for key in keys]
+    if not known:
+        return [*cells, "", "-", ""]
+    low, median, high = np.percentile(known, [25, 50, 75])
+    return [*cells, "median", f"{median:.3f}", f"25-75 %: {low:.3f}-{high:.3f}"]
 
 
 def _ranked_by(experiment: Experiment) -> tuple[str, str]:
@@ -74,3 +115,7 @@ def _number(result: Result, key: str) -> float | None:
 
 def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _seeds_text(number: int) -> str:
+    return "1 seed" if number == 1 else f"{number} seeds"

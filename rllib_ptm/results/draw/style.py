@@ -83,7 +83,8 @@ _NAMES = {
     "qmix_atten_reweighted": "QMIX-Atten reweighted",
 }
 _KEY_NAMES = {"mining_lambda": "λ", "alpha_anneal_steps": "α-steps"}
-_SCALE_LIGHT, _SCALE_DARK = (0.05, 0.78), (0.25, 0.95)  # of the map of colours for ordered values
+# Parts of a map of colours, for ordered values: those that stand out from the background.
+_SCALE_LIGHT, _SCALE_DARK = (0.0, 0.5), (0.52, 1.0)
 
 
 def check_theme(theme: str) -> None:
@@ -159,7 +160,7 @@ def _looks_by_value(values: Mapping[str, float]) -> dict[str, Look]:
     import matplotlib as mpl
     from matplotlib.colors import to_hex
 
-    colours = mpl.colormaps["viridis"]
+    colours = mpl.colormaps["plasma"]
     ordered = sorted(values, key=lambda group: values[group])
     patterns = itertools.cycle([*LOOKS.values(), *_OTHERS])
     looks = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -50,3 +51,45 @@ def test_a_trial_is_ranked_by_the_last_value_that_it_reported(tmp_path: Path) ->
         line.split("│")[-3].strip() for line in console.export_text().splitlines() if "│ " in line
     ]
     assert shown == ["0.500", "0.400", "0.200", "-"]
+
+
+def of_seed(seed: int, lr: float, score: float | None, error: Exception | None = None) -> Any:
+    result: Any = FakeResult(score, error)
+    result.config = {"seed": seed, "lr": lr}
+    result.metrics["training_iteration"] = 9
+    return result
+
+
+def printed_rows(searched: Any, results: list[Any]) -> list[list[str]]:
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(trial_table(searched, results))
+    lines = [line for line in console.export_text().splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+def test_trials_of_a_grid_over_seeds_are_summarised_by_group() -> None:
+    config = {**TINY["config"], "lr": {"grid_search": [0.1, 0.2]}, "seed": {"grid_search": [1, 2]}}
+    results = [
+        of_seed(1, 0.2, 0.9),
+        of_seed(2, 0.1, 0.5),
+        of_seed(2, 0.2, 0.3),
+        of_seed(1, 0.1, 0.2, RuntimeError()),
+    ]
+    assert printed_rows(experiment(config=config), results) == [
+        ["0.2", "1", "9", "0.900", ""],
+        ["0.2", "2", "9", "0.300", ""],
+        ["0.2", "2 seeds", "median", "0.600", "25-75 %: 0.450-0.750"],
+        ["0.1", "2", "9", "0.500", ""],
+        ["0.1", "1", "9", "0.200", "failed"],
+        ["0.1", "1 seed", "median", "0.500", "25-75 %: 0.500-0.500"],
+    ]
+
+
+def test_competing_trials_and_those_without_seeds_stand_alone() -> None:
+    results = [of_seed(1, 0.2, 0.9), of_seed(2, 0.2, 0.3)]
+    grid = {**TINY["config"], "seed": {"grid_search": [1, 2]}}
+    asha = {"metric": "env_runners/win_rate_mean", "max_t": 9}
+    searched = experiment(config=grid, scheduler="asha", scheduler_config=asha)
+    assert len(printed_rows(searched, results)) == 2
+    without_seed = {**TINY["config"], "lr": {"grid_search": [0.1, 0.2]}}
+    assert len(printed_rows(experiment(config=without_seed), results)) == 2
