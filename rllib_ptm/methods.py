@@ -22,7 +22,7 @@ from rllib_ptm.model.losses import (
     step_mean,
     total_loss,
 )
-from rllib_ptm.model.popart import PopArt, TaskOutput
+from rllib_ptm.model.popart import TASK_BASELINES, PopArt, TaskOutput
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, QValues
 
 Share = float | Tensor
@@ -90,6 +90,17 @@ METHODS: dict[str, Method] = {
         output=PopArt,
     ),
 }
+
+
+def task_output(method: str, task_baseline: str) -> type[TaskOutput]:
+    """The layer between the mixer and Q_tot: the method's own, or else that of a baseline.
+
+    Args:
+        method: A row of ``METHODS``.
+        task_baseline: A row of ``TASK_BASELINES``.
+    """
+    own = METHODS[method].output
+    return TASK_BASELINES[task_baseline] if own is TaskOutput else own
 
 
 class MethodLoss(NamedTuple):

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.methods import METHODS
+from rllib_ptm.learn.rl_module import NO_BASELINE, TASK_BASELINE
+from rllib_ptm.methods import METHODS, task_output
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.sizes import NetworkSizes
 
@@ -15,7 +16,8 @@ TASKS = "env_config.tasks"
 # The settings without which not even the weights fit; the last ones concern the mixer alone.
 OF_MIXER = ("hypernet_dim", "mixing_dim")
 OF_WEIGHTS = ("action_head", *NetworkSizes.names())
-OF_STATE = (METHOD, OPTIMIZER, MIXER, *OF_WEIGHTS)
+OF_STATE = (METHOD, TASK_BASELINE, OPTIMIZER, MIXER, *OF_WEIGHTS)
+_MISSING = {TASK_BASELINE: NO_BASELINE}  # in settings that were saved before there was this key
 
 
 def settings_of_state(config: Any) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def settings_from(
         slots: Its numbers of slots; see ``TeamGame.slots``.
         tasks: The names of the tasks.
     """
-    own = {key: training[key] for key in OF_STATE}
+    own = {key: (_MISSING | dict(training))[key] for key in OF_STATE}
     return {ENVIRONMENT: env, **own, **slots, TASKS: list(tasks)}
 
 
@@ -54,6 +56,7 @@ def check_settings(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     Raises:
         InputError: It does not fit; one line that names both sides of each difference.
     """
+    saved = _MISSING | dict(saved)
     differ = [key for key in own if not _fit(key, saved, own)]
     if not differ:
         return
@@ -70,9 +73,9 @@ def differences(keys: list[str], saved: Mapping[str, Any], own: Mapping[str, Any
 
 
 def _fit(key: str, saved: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
-    output = METHODS[own[METHOD]].output
     if key == METHOD and saved.get(key) in METHODS:  # only the layer after the mixer differs
-        return METHODS[saved[key]].output is output
+        return METHODS[saved[key]].output is METHODS[own[key]].output
+    output = task_output(own[METHOD], own[TASK_BASELINE])
     if key == TASKS and output is TaskOutput:  # it has no statistics of tasks
         return True
     return bool(saved.get(key) == own[key])

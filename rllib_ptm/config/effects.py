@@ -8,6 +8,7 @@ from typing import Any
 
 from rllib_ptm.config.keys import attribute_of
 from rllib_ptm.methods import METHODS, Method
+from rllib_ptm.model.popart import TaskOutput
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ def _uses_alpha(method: Method) -> bool:
 def _uses_priorities(config: Any) -> bool:
     mines = _uses_lambda(METHODS[config.method]) and config.mining_weights == "priority"
     return mines or config.task_draw == "priority"
+
+
+def _takes_baseline(method: Method) -> bool:
+    return method.output is TaskOutput
 
 
 def _methods(uses: Callable[[Method], bool]) -> str:
@@ -72,6 +77,11 @@ NEEDS = (
         f"method: {_methods(_uses_alpha)}",
         lambda config: _uses_alpha(METHODS[config.method]),
         ("alpha_anneal_steps", "mining_alpha"),
+    ),
+    Need(
+        f"method: {_methods(_takes_baseline)}",
+        lambda config: _takes_baseline(METHODS[config.method]),
+        ("task_baseline",),
     ),
     Need(
         "joint_exploration above 0",

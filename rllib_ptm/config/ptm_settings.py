@@ -17,6 +17,7 @@ from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.losses import MINING_SCALES
 from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.popart import TASK_BASELINES
 from rllib_ptm.model.precision import PRECISIONS
 from rllib_ptm.model.sizes import NetworkSizes
 from rllib_ptm.tasks.draws import TASK_DRAWS
@@ -97,6 +98,12 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
 
     # The networks
     mixer: Annotated[str, one_of(MIXERS)] = Field("qmix", description="computes Q_tot")
+    task_baseline: Annotated[str, one_of(TASK_BASELINES)] = Field(
+        "none",
+        description="what is added to the Q_tot of each task while training: none: nothing, as in "
+        "the paper; mean: a running mean of the task's targets, so that tasks with other returns "
+        "do not compete for the level of all values",
+    )
     action_head: Annotated[str, one_of(ACTION_HEADS)] = Field(
         "slot",
         description="slot: one output per action, as in the paper; entity: an attack's value is "

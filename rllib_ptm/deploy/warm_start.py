@@ -27,8 +27,8 @@ from rllib_ptm.checkpoints.settings_of_state import (
 )
 from rllib_ptm.checks.errors import InputError, located
 from rllib_ptm.deploy.slot_expansion import expand_slots
-from rllib_ptm.learn.rl_module import TARGET
-from rllib_ptm.methods import METHODS
+from rllib_ptm.learn.rl_module import TARGET, TASK_BASELINE
+from rllib_ptm.methods import task_output
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.pretrained import find_policy
 from rllib_ptm.replay.array_files import local_path
@@ -115,7 +115,7 @@ def _check_widths(saved: Mapping[str, Any], own: Mapping[str, Any], slots: Seque
 
 
 def _same_output(saved: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
-    outputs = [METHODS[settings[METHOD]].output for settings in (saved, own)]
+    outputs = [task_output(each[METHOD], each[TASK_BASELINE]) for each in (saved, own)]
     return outputs[0] is outputs[1] and (outputs[0] is TaskOutput or saved[TASKS] == own[TASKS])
 
 
@@ -130,7 +130,8 @@ def _report(
     if not parts["mixer"]:
         new.insert(0, f"mixer {own[MIXER]!r} (the checkpoint has {saved[MIXER]!r})")
     if not parts["output"]:
-        new.insert(0, f"statistics of tasks (method {own[METHOD]!r}, was {saved[METHOD]!r})")
+        key = METHOD if saved[TASK_BASELINE] == own[TASK_BASELINE] else TASK_BASELINE
+        new.insert(0, f"statistics of tasks ({key} {own[key]!r}, was {saved[key]!r})")
     other = {key: (saved.get(key), own[key]) for key in slots if saved.get(key) != own[key]}
     wider = "".join(f"; {key} from {old} to {now}" for key, (old, now) in other.items())
     return f"takes {' and '.join(taken)}; starts fresh: {', '.join(new)}{wider}"

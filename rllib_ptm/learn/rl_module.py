@@ -20,7 +20,7 @@ from torch import Tensor
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.environment.contract import TeamSpec
-from rllib_ptm.methods import METHODS
+from rllib_ptm.methods import METHODS, task_output
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import regression_targets
@@ -30,6 +30,8 @@ from rllib_ptm.model.q_values import TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes
 
 HIDDEN = "hidden"
+# A key of model_config, and its value in policies that were saved before there was this key
+TASK_BASELINE, NO_BASELINE = "task_baseline", "none"
 # Keys of model_config: the environment that the policy is trained in, all its settings, and the
 # entity slot that each action aims at.
 ENVIRONMENT, TRAINED_IN, AIMS = "environment", "trained_in", "aims"
@@ -85,7 +87,8 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         self.agent = Agent(entity_dim, agents, actions, sizes, config["action_head"], config[AIMS])
         if not self.inference_only:
             self.mixer = MIXERS[config["mixer"]](entity_dim, agents, sizes)
-            self.output = METHODS[config["method"]].output(config["num_tasks"])
+            output = task_output(config["method"], config.get(TASK_BASELINE, NO_BASELINE))
+            self.output = output(config["num_tasks"])
 
     def make_target_networks(self) -> None:
         """Copies the online networks; the Learner calls this once."""

@@ -1,7 +1,7 @@
-"""The layer between the mixer and Q_tot: none, or PopArt with statistics for each task.
+"""The layer between the mixer and Q_tot: none, the mean of each task's targets, or PopArt.
 
-Source: van Hasselt et al., *Learning values across many orders of magnitude*, 2016; for several
-tasks Hessel et al., *Multi-task deep reinforcement learning with PopArt*, 2019. Shapes: see
+Source of PopArt: van Hasselt et al., *Learning values across many orders of magnitude*, 2016; for
+several tasks Hessel et al., *Multi-task deep reinforcement learning with PopArt*, 2019. Shapes: see
 ``batch``; ``K`` tasks.
 """
 
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from rllib_ptm.model.batch import sum_over_learners
 from rllib_ptm.model.precision import WEIGHT_DTYPE
 
-STEP = 3e-4  # step size of the running statistics, per update
+STEP = 3e-4  # step size of PopArt's running statistics, per update
+MEAN_STEP = 0.05  # the same of a mean alone; it must follow within a run of some hundred updates
 SMALLEST_SCALE = 1e-4  # lower bound of σ, for tasks whose targets are all equal
 
 
@@ -37,6 +38,35 @@ class TaskOutput(nn.Module):
 
     def adapt(self, targets: Tensor, valid: Tensor, task: Tensor) -> None:
         """Updates statistics by the targets of a batch; the gradient is not involved."""
+
+
+class TaskMean(TaskOutput):
+    """Q_tot = z + μ, where z is the mixer's output and μ a running mean of the task's targets.
+
+    The networks learn differences from the mean of each task. Without it, tasks with other returns
+    pull the level of all values in opposite directions; not in the paper. It does not change which
+    actions are greedy: μ is equal for all of them.
+
+    Args:
+        num_tasks: K.
+    """
+
+    mean: Tensor
+
+    def __init__(self, num_tasks: int) -> None:
+        super().__init__(num_tasks)
+        self.register_buffer("mean", torch.zeros(num_tasks, dtype=WEIGHT_DTYPE))
+
+    def forward(self, mixed: Tensor, task: Tensor) -> Tensor:
+        """See ``TaskOutput.forward``."""
+        return mixed + self.mean[task, None]
+
+    @torch.no_grad()
+    def adapt(self, targets: Tensor, valid: Tensor, task: Tensor) -> None:
+        """Moves the means of the tasks in the batch towards those of their targets [B, T]."""
+        count, total, _ = target_sums(targets, valid, task, len(self.mean))
+        towards = total / count.clamp(min=1.0) - self.mean
+        self.mean += (MEAN_STEP * towards.masked_fill(count == 0, 0.0)).to(self.mean.dtype)
 
 
 class PopArt(TaskOutput):
@@ -82,7 +112,7 @@ class PopArt(TaskOutput):
             valid: [B, T] bool.
             task: [B] int64.
         """
-        count, total, squares = self._sums(targets, valid, task)
+        count, total, squares = target_sums(targets, valid, task, len(self.mean))
         divisor = count.clamp(min=1.0)
         batch_mean = total / divisor
         batch_variance = (squares / divisor - batch_mean.square()).clamp(min=0.0)
@@ -93,13 +123,6 @@ class PopArt(TaskOutput):
             self.mean + step * distance,
             (1.0 - step) * (self.variance + step * distance.square()) + step * batch_variance,
         )
-
-    def _sums(self, targets: Tensor, valid: Tensor, task: Tensor) -> Tensor:
-        """Number, sum and sum of squares of each task's targets, over all learners; [3, K]."""
-        y = targets.double().masked_fill(~valid, 0.0)
-        by_episode = torch.stack([valid.sum(1).double(), y.sum(1), y.square().sum(1)])  # 3,B
-        sums = by_episode.new_zeros((3, len(self.mean))).index_add_(1, task, by_episode)
-        return sum_over_learners(sums)
 
     def _rescale(self, mean: Tensor, variance: Tensor) -> None:
         """Sets μ' and σ', with w' and b' such that σ' (w' z + b') + μ' = σ (w z + b) + μ."""
@@ -113,5 +136,24 @@ class PopArt(TaskOutput):
         self.variance.copy_(variance)
 
 
+def target_sums(targets: Tensor, valid: Tensor, task: Tensor, num_tasks: int) -> Tensor:
+    """Number, sum and sum of squares of each task's targets, over all learners; [3, K].
+
+    Args:
+        targets: [B, T] y.
+        valid: [B, T] bool.
+        task: [B] int64.
+        num_tasks: K.
+    """
+    y = targets.double().masked_fill(~valid, 0.0)
+    by_episode = torch.stack([valid.sum(1).double(), y.sum(1), y.square().sum(1)])  # 3,B
+    sums = by_episode.new_zeros((3, num_tasks)).index_add_(1, task, by_episode)
+    return sum_over_learners(sums)
+
+
 def _scale(variance: Tensor) -> Tensor:
     return variance.sqrt().clamp(min=SMALLEST_SCALE)
+
+
+# What is added to the Q_tot of each task while training, where the method has no layer of its own.
+TASK_BASELINES: dict[str, type[TaskOutput]] = {"none": TaskOutput, "mean": TaskMean}

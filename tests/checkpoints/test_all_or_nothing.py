@@ -137,6 +137,7 @@ def test_the_config_of_from_checkpoint_is_checked_before_anything_starts(
         ({"optimizer_name": "adam"}, "optimizer_name: {} 'rmsprop', {} 'adam'"),
         ({"mixer": "vdn"}, "mixer: {} 'qmix', {} 'vdn'"),
         ({"method": "qmix_atten_popart"}, "method: {} 'ptm', {} 'qmix_atten_popart'"),
+        ({"task_baseline": "mean"}, "task_baseline: {} 'none', {} 'mean'"),
         ({"recurrent_dim": 16}, "recurrent_dim: {} 8, {} 16"),
         ({"attention_heads": 4, "mixer": "vdn"}, "attention_heads: {} 2, {} 4"),
         ({"action_head": "entity"}, "action_head: {} 'slot', {} 'entity'"),

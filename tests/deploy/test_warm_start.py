@@ -104,6 +104,11 @@ def test_the_mixer_gets_columns_as_the_agent_does() -> None:
             "agent mixer",
             "starts fresh: statistics of tasks (method 'qmix_atten_popart', was 'ptm'), optimiser",
         ),
+        (
+            {"task_baseline": "mean"},
+            "agent mixer",
+            "starts fresh: statistics of tasks (task_baseline 'mean', was 'none'), optimiser",
+        ),
         ({"tasks": ["4m_vs_3m"]}, "agent mixer", "buffer; env_config.max_allies from 3 to 4"),
     ],
 )

@@ -25,7 +25,7 @@ from rllib_ptm.methods import METHODS, Method
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.mixer import MIXERS
-from rllib_ptm.model.popart import STEP, PopArt, TaskOutput
+from rllib_ptm.model.popart import MEAN_STEP, STEP, PopArt, TaskMean, TaskOutput
 from rllib_ptm.model.q_values import EXPLORATION, TERMS
 
 SIDE = 2  # slots of either side
@@ -167,6 +167,23 @@ def test_the_statistics_move_by_the_targets_of_each_update() -> None:
     assert not all(of_task)
     mean = [STEP * torch.cat(y).mean().item() if y else 0.0 for y in of_task]
     assert popart_of(learner).mean.tolist() == pytest.approx(mean, rel=1e-4)
+
+
+def test_a_baseline_follows_the_targets_of_each_task() -> None:
+    """The first update has no means yet, so its targets are those without a baseline."""
+    learner, without = build("ptm", task_baseline="mean"), build("ptm")
+    seed = 3  # plays two of the three tasks
+    module, batch = module_of(without), rounded(draw.batch(SIZES, seed))
+    teams = plain_team(module), plain_team(module, "target_")
+    of_task: list[list[Tensor]] = [[] for _ in range(draw.TASKS)]
+    for episode in plain.episodes(batch):
+        of_task[episode.task].append(plain.targets(*teams, episode, GAMMA))
+    assert update(learner, seed)["total_loss"] == update(without, seed)["total_loss"]
+    mean = [MEAN_STEP * torch.cat(y).mean().item() if y else 0.0 for y in of_task]
+    output = module_of(learner).output
+    assert isinstance(output, TaskMean)
+    assert output.mean.tolist() == pytest.approx(mean, rel=1e-4)
+    assert update(learner, seed)["total_loss"] != update(without, seed)["total_loss"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rllib_ptm.model import popart
 from rllib_ptm.model.mixer import MIXERS
-from rllib_ptm.model.popart import STEP, PopArt
+from rllib_ptm.model.popart import MEAN_STEP, STEP, PopArt, TaskMean
 from rllib_ptm.model.q_values import ORIGINAL, q_values
 
 TASKS = 4
@@ -126,3 +126,16 @@ def test_the_output_rises_with_that_of_the_mixer(log_weight: float) -> None:
     mixed = torch.tensor([[-4.0, 0.0, 9.0]], requires_grad=True)
     (slope,) = torch.autograd.grad(output(mixed, task).sum(), mixed)
     assert (slope > 0).all()
+
+
+def test_the_mean_of_a_tasks_targets_is_added_to_its_q_tot() -> None:
+    output, updates = TaskMean(TASKS), 30
+    mixed = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert output(mixed, torch.tensor([2, 0])).tolist() == mixed.tolist()
+    for _ in range(updates):
+        output.adapt(*targets_of(2, [3.0, 7.0, 11.0]))
+    mean = (1 - (1 - MEAN_STEP) ** updates) * 7.0
+    assert output.mean.tolist() == pytest.approx([0.0, 0.0, mean, 0.0], rel=1e-4)
+    expected = torch.tensor([[1.0 + mean, 2.0 + mean], [3.0, 4.0]])
+    assert_equal(output(mixed, torch.tensor([2, 0])), expected)
+    assert output.scale(torch.tensor([2, 0])).tolist() == [[1.0], [1.0]]

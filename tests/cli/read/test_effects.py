@@ -32,6 +32,7 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     ({"method": "refil", "mining_scale": "original"}, "mining_scale"),
     ({"task_priority": "uniform", "priority_temperature": 0.1}, "priority_temperature"),
     ({"mining_weights": "uniform", "priority_temperature": 0.1}, "priority_temperature"),
+    ({"method": "qmix_atten_popart", "task_baseline": "mean"}, "task_baseline"),
     ({"joint_exploration_steps": 3}, "joint_exploration_steps"),
     ({"joint_exploration_temperature": 1.0}, "joint_exploration_temperature"),
     ({"explore": False, "epsilon_final": 0.1}, "epsilon_final"),
