@@ -15,27 +15,36 @@ class Question:
         beside: Variants of other experiments that its figures and tables show, too.
         further_tasks: Tasks that the trained policies play at the end, without training.
         episodes: Greedy episodes of each task after training.
+        figures: Keys of ``FIGURES``, the figures that are drawn.
     """
 
     title: str
     beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     further_tasks: tuple[str, ...] = ()
     episodes: int = 100
+    figures: tuple[str, ...] = ("curves", "time", "tasks", "improvement")
 
 
 _UNSEEN = ("3m_vs_3m", "5m_vs_5m", "8m_vs_9m")
+_OF_MANY_TASKS = ("curves", "time", "profiles", "improvement")
 _LARGER = ("12m_vs_12m", "15m_vs_15m", "20m_vs_20m")
 # A row that is missing: the experiment's name, and none of the rest.
 QUESTIONS: dict[str, Question] = {
-    "search_small_mt": Question("Which settings suit each method?"),
+    "search_small_mt": Question("Which settings suit each method?", figures=()),
     "small_mt": Question("Is PTM better on small_mt?"),
     "medium_mt": Question(
         "Is PTM better on medium_mt, and does it generalise?", further_tasks=(*_UNSEEN, *_LARGER)
     ),
     "large_mt": Question("Is PTM better on large_mt?"),
-    "refil_3-8sz": Question("Is PTM better on mixed teams of 3 to 8?", episodes=20),
-    "refil_3-8sz_plain": Question("The same without the aids to fast learning", episodes=20),
-    "refil_5-11sz": Question("Is PTM better on mixed teams of 5 to 11?", episodes=20),
+    "refil_3-8sz": Question(
+        "Is PTM better on mixed teams of 3 to 8?", episodes=20, figures=_OF_MANY_TASKS
+    ),
+    "refil_3-8sz_plain": Question(
+        "Is it without the aids to fast learning?", episodes=20, figures=_OF_MANY_TASKS
+    ),
+    "refil_5-11sz": Question(
+        "Is PTM better on mixed teams of 5 to 11?", episodes=20, figures=_OF_MANY_TASKS
+    ),
     "parts_small_mt": Question(
         "What do PTM's parts do on small_mt?", beside={"small_mt": ("ptm", "refil", "qmix_atten")}
     ),

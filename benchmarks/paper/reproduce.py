@@ -68,6 +68,9 @@ def main(
         bool,
         typer.Option("--import", help="Add what has finished in --results, and draw it."),
     ] = False,
+    plays: Annotated[
+        bool, typer.Option("--play/--no-play", help="Whether final policies play what is missing.")
+    ] = True,
     forget: Annotated[
         str | None, typer.Option(metavar="VARIANT", help="Remove the rows of this variant.")
     ] = None,
@@ -88,19 +91,19 @@ def main(
     if status:
         show_status(stores, results, CONSOLE)
         return
-    for store in stores:
-        if forget is not None:
+    if forget is not None:
+        for store in stores:
             _forget(store, forget)
-            continue
+        return
+    for store in stores:
         store.check()
-        if not draw_only:
-            _import(store, results)
-        if not draw_only and not imports:
+    for store in stores if not draw_only else ():
+        _import(store, results)
+        if not imports:
             _train_missing(store, results, jobs)
-        if not draw_only:
+        if plays:
             _play_missing(store, results)
-    if forget is None:
-        _draw(docs, yaml_folder, stores)
+    _draw(docs, yaml_folder, stores)
 
 
 def _import(store: RunStore, results: Path, *, says_what_is_left_out: bool = True) -> None:

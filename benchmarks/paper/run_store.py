@@ -15,7 +15,8 @@ Whoever has these files has the results: no finished run is trained again, on no
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -90,17 +91,21 @@ class RunStore:
         if not (store.folder / RUNS).is_file():
             return store
         curves = {(run.variant, run.seed): run for run in read_runs([store.folder / CURVES])}
-        further = _records_by_run(store.folder / GENERALISATION)
+        with _readable(store.folder / GENERALISATION):
+            further = _records_by_run(store.folder / GENERALISATION)
         for row in read_table(store.folder / RUNS, _COLUMNS):
-            key = row["variant"], int(row["seed"])
+            with _readable(store.folder / RUNS):
+                key = row["variant"], int(row["seed"])
             if key not in curves:
                 raise InputError(
                     f"{store.folder / RUNS}: {_name(key)} has no evaluations in {CURVES}"
                 )
-            end = {column: float(row[column]) for column in _COLUMNS[-4:]}
-            run = TrainedRun(curves[key], _stop_of(row["stop"]), end, further.get(key, ()))
-            store.runs[key] = run
-        store._settings = json.loads((store.folder / SETTINGS).read_text(encoding="utf-8"))
+            with _readable(store.folder / RUNS):
+                end = {column: float(row[column]) for column in _COLUMNS[-4:]}
+                stop = _stop_of(row["stop"])
+            store.runs[key] = TrainedRun(curves[key], stop, end, further.get(key, ()))
+        with _readable(store.folder / SETTINGS):
+            store._settings = json.loads((store.folder / SETTINGS).read_text(encoding="utf-8"))
         return store
 
     def missing(self) -> list[PlannedRun]:
@@ -187,6 +192,17 @@ class RunStore:
         else:
             (self.folder / GENERALISATION).unlink(missing_ok=True)
         write_table(self.folder / RUNS, _COLUMNS, map(_row, runs))
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Names the file if something in it cannot be read."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{file}: cannot be read: {error}") from None
 
 
 def _settings_of(run: PlannedRun) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """What the runs of each variant reach, in numbers: ``summary.csv``, and tables for the page.
 
-A run's score is the mean of its last three evaluations. Over the runs of a variant there are the
-median with the range from 25 to 75 %, and the interquartile mean over runs and tasks with its 95 %
-interval by stratified bootstrap.
+A run's score is the mean of its last three evaluations; see ``rllib_ptm.results.summary``.
 """
 
 from __future__ import annotations
@@ -15,9 +13,10 @@ import numpy as np
 from csv_files import write_table
 from run_store import TrainedRun
 
-from rllib_ptm.results import statistics
+from rllib_ptm.results.runs import Runs
+from rllib_ptm.results.summary import summarise
 
-_RATES = ("median", "low", "high", "iqm", "iqm_low", "iqm_high")
+_RATES = ("median", "low", "high", "iqm", "iqm_low", "iqm_high", "area")
 COLUMNS = ("experiment", "variant", "runs", *_RATES, "hours")
 
 
@@ -30,8 +29,10 @@ class Row:
         variant: The variant.
         runs: How many have finished.
         planned: How many the experiment's file has.
-        rates: ``median`` with ``low`` and ``high`` at 25 and 75 %; ``iqm`` with ``iqm_low`` and
-            ``iqm_high``, NaN if there are too few runs for an interval.
+        rates: ``median`` over runs with ``low`` and ``high`` at 25 and 75 %; ``iqm``, the
+            interquartile mean over runs and tasks, with its 95 % interval from ``iqm_low`` to
+            ``iqm_high``, which are NaN for a single run; ``area``, the median of the runs' means
+            over environment steps.
         hours: Hours of training of all runs together.
     """
 
@@ -43,50 +44,49 @@ class Row:
     hours: float
 
 
-def summarise(experiment: str, variant: str, trained: Sequence[TrainedRun], planned: int) -> Row:
+def row_of(experiment: str, variant: str, trained: Sequence[TrainedRun], planned: int) -> Row:
     """Summarises the finished runs of a variant."""
-    scores = statistics.final_scores([one.run for one in trained])
-    median = statistics.estimate(scores, statistics.MEDIAN)
-    iqm = statistics.estimate(scores, statistics.IQM)
-    values = (median.value, median.low, median.high, iqm.value, iqm.low, iqm.high)
-    rates = dict(zip(_RATES, map(float, values), strict=True))
+    (group,) = summarise(Runs(tuple(one.run for one in trained)))
+    assert group.iqm is not None  # rliable is there, or ``summarise`` has raised
+    median, iqm = group.median, group.iqm
+    values = (median.value, median.low, median.high, iqm.value, iqm.low, iqm.high, group.area)
+    rates = dict(zip(_RATES, (float(value) for value in values), strict=True))
     hours = sum(one.end["time_s"] for one in trained) / 3600
     return Row(experiment, variant, len(trained), planned, rates, hours)
 
 
 def write_summary(rows: Sequence[Row], file: Path) -> None:
     """Writes ``summary.csv``."""
-    write_table(
-        file,
-        COLUMNS,
-        (
-            {
-                "experiment": row.experiment,
-                "variant": row.variant,
-                "runs": str(row.runs),
-                **{key: f"{rate:.4f}" for key, rate in row.rates.items()},
-                "hours": f"{row.hours:.2f}",
-            }
-            for row in rows
-        ),
-    )
+    write_table(file, COLUMNS, map(_cells, rows))
+
+
+def _cells(row: Row) -> dict[str, str]:
+    rates = {key: "" if np.isnan(rate) else f"{rate:.4f}" for key, rate in row.rates.items()}
+    own = {"experiment": row.experiment, "variant": row.variant, "runs": str(row.runs)}
+    return {**own, **rates, "hours": f"{row.hours:.2f}"}
 
 
 def summary_table(rows: Sequence[Row], experiment: str) -> str:
     """The rows as a Markdown table; rows of other experiments say so."""
     lines = [
-        "| variant | runs | median | 25 to 75 % | IQM | 95 % interval | hours |",
-        "|---|---|---|---|---|---|---|",
+        "| variant | runs | median | 25 to 75 % | IQM | 95 % interval | area | hours |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         other = "" if row.experiment == experiment else f" (of {row.experiment})"
         runs = str(row.runs) if row.runs == row.planned else f"{row.runs} of {row.planned}"
         shown = {key: _rate(rate) for key, rate in row.rates.items()}
-        lines.append(
-            f"| `{row.variant}`{other} | {runs} | {shown['median']} | "
-            f"{shown['low']} to {shown['high']} | {shown['iqm']} | "
-            f"{_interval(shown['iqm_low'], shown['iqm_high'])} | {row.hours:.1f} |"
+        cells = (
+            f"`{row.variant}`{other}",
+            runs,
+            shown["median"],
+            _interval(shown["low"], shown["high"]),
+            shown["iqm"],
+            _interval(shown["iqm_low"], shown["iqm_high"]),
+            shown["area"],
+            f"{row.hours:.2f}",
         )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -1,0 +1,162 @@
+"""Figures and tables of ``docs/results/``: they follow from the CSV files there alone."""
+
+import csv
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from drawing import FIGURES
+from page import PAGE
+from planned_runs import experiment_files
+from questions import QUESTIONS, Question
+from reproduce import run
+from results_folder import write_run
+from results_place import FINAL, STEPS, Place
+from run_store import RUNS
+
+ROOT = Path(__file__).resolve().parents[3]
+RESULTS = ROOT / "docs" / "results"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Two runs of two variants have finished."""
+    place = Place(tmp_path)
+    for entry, variant in (
+        ("tiny-qmix_atten", "qmix_atten"),
+        ("tiny-ptm", "ptm mining_lambda=3"),
+    ):
+        folder = place.begin(entry)
+        for seed, steps in ((0, 3000), (1, 4000)):
+            place.train(folder, variant, seed, steps=steps, final=FINAL)
+    place.add()
+    return place
+
+
+@pytest.fixture
+def empty_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are empty files, which takes no time."""
+    monkeypatch.setattr("drawing.draw_figure", lambda runs, out, settings: out.write_text(""))
+
+
+@pytest.mark.usefixtures("empty_figures")
+def test_the_page_has_the_tables_and_keeps_what_is_written_by_hand(place: Place) -> None:
+    assert place.command("--draw-only") == 0
+    page = (place.docs / PAGE).read_text()
+    assert "## tiny\n\n<!-- generated: tiny -->\n4 of 9 runs" in page
+    row = next(line for line in page.splitlines() if line.startswith("| `ptm mining_lambda=3`"))
+    # The last three evaluations: .1 .2 .3, and .2 .3 .4.
+    assert row.startswith(
+        "| `ptm mining_lambda=3` | 2 of 3 | .25 | .23 to .28 | .25 | .20 to .30 |"
+    )
+    with (place.docs / "tiny" / "summary.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["variant"] for row in rows] == ["qmix_atten", "ptm mining_lambda=3"]
+    assert {row["median"] for row in rows} == {"0.2500"}
+    assert {row["hours"] for row in rows} == {"0.02"}
+    for theme in ("light", "dark"):
+        assert f"tiny/curves-{theme}.svg" in page
+        assert (place.docs / "tiny" / f"curves-{theme}.svg").is_file()
+
+    by_hand = page.replace("# Results\n", "# Results\n\nAn introduction.\n") + "\nA last word.\n"
+    (place.docs / PAGE).write_text(by_hand.replace("4 of 9", "0 of 9"))
+    assert place.command("--draw-only") == 0
+    assert (place.docs / PAGE).read_text() == by_hand
+
+
+@pytest.mark.usefixtures("empty_figures")
+def test_an_unfinished_part_of_the_page_is_refused(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place.docs / PAGE).write_text("# Results\n<!-- generated: tiny -->\nhalf of it\n")
+    assert place.command("--draw-only") == 2
+    assert "<!-- generated: tiny --> without <!-- end: tiny -->" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("empty_figures")
+def test_runs_of_other_experiments_and_further_tasks_are_shown(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (place.experiments / "tiny.yaml").read_text().replace("tiny-", "more-")
+    (place.experiments / "more.yaml").write_text(text)
+    config = place.experiment.entry("tiny-qmix_atten").config
+    folder = write_run(place.results, "more-qmix_atten", config, STEPS)
+    place.train(folder, "qmix_atten", 2, final=FINAL)
+    beside = {"tiny": ("ptm mining_lambda=3",)}
+    monkeypatch.setitem(QUESTIONS, "more", Question("What more?", beside=beside))
+    monkeypatch.setitem(QUESTIONS, "tiny", Question("What?", further_tasks=("2m_vs_2m",)))
+    store = place.store
+    for key, one in store.runs.items():
+        store.runs[key] = replace(one, further=[{**FINAL[0], "task": "2m_vs_2m"}])
+    store.write()
+
+    folders = ["--experiments", str(place.experiments), "--docs", str(place.docs)]
+    assert run(["more", "tiny", *folders, "--results", str(place.results), "--import"]) == 0
+    page = (place.docs / PAGE).read_text()
+    more, tiny = page.split("## What?")
+    assert "## What more?" in more
+    assert "| `ptm mining_lambda=3` (of tiny) | 2 of 3 |" in more
+    assert "| `qmix_atten` | 1 of 3 |" in more
+    assert "| task | `qmix_atten` | `ptm mining_lambda=3` |" in tiny
+    assert "| 2m_vs_2m | .75 (.75 to .75) | .75 (.75 to .75) |" in tiny
+
+
+def test_figures_are_drawn_for_light_and_dark_pages(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(QUESTIONS, "tiny", Question("What?", figures=("curves",)))
+    assert place.command("--draw-only") == 0
+    light, dark = (place.docs / "tiny" / f"curves-{theme}.svg" for theme in ("light", "dark"))
+    assert light.read_text().startswith("<?xml")
+    assert light.read_text() != dark.read_text()
+
+
+def test_every_figure_that_is_asked_for_exists() -> None:
+    for asked in QUESTIONS.values():
+        assert set(asked.figures) <= FIGURES.keys()
+
+
+@pytest.mark.usefixtures("empty_figures")
+def test_committed_tables_follow_from_the_committed_runs(tmp_path: Path) -> None:
+    docs = tmp_path / "results"
+    drawn = draw_again(docs)
+    for file in sorted(path for path in docs.rglob("*") if path.suffix in (".csv", ".md", ".json")):
+        assert file.read_bytes() == (RESULTS / file.relative_to(docs)).read_bytes(), file
+    for name in drawn:
+        assert {file.name for file in (docs / name).iterdir()} == {
+            file.name for file in (RESULTS / name).iterdir()
+        }
+
+
+@pytest.mark.slow
+def test_committed_figures_follow_from_the_committed_runs(tmp_path: Path) -> None:
+    docs = tmp_path / "results"
+    for name in draw_again(docs):
+        for file in (docs / name).iterdir():
+            assert file.read_bytes() == (RESULTS / name / file.name).read_bytes(), file
+
+
+def draw_again(docs: Path) -> list[str]:
+    """Draws the committed runs in another folder; returns the names of the experiments.
+
+    Only the runs and the page are there before.
+    """
+    folders = [file.parent for file in sorted(RESULTS.glob(f"*/{RUNS}"))]
+    for folder in folders:
+        shutil.copytree(
+            folder, docs / folder.name, ignore=shutil.ignore_patterns("*.svg", "summary*")
+        )
+    docs.mkdir(exist_ok=True)
+    shutil.copy(RESULTS / PAGE, docs)
+    names = [folder.name for folder in folders]
+    assert set(names) <= set(experiment_files(ROOT / "tuned_examples" / "paper"))
+    if names:
+        assert run([*names, "--docs", str(docs), "--draw-only"]) == 0
+    return names
+
+
+def test_the_page_shows_every_experiment_that_has_runs() -> None:
+    shown = re.findall(r"<!-- generated: (.*?) -->", (RESULTS / PAGE).read_text())
+    assert sorted(shown) == sorted(file.parent.name for file in RESULTS.glob(f"*/{RUNS}"))
