@@ -18,6 +18,8 @@ from rllib_ptm.envs.starcraft.units import UNIT_TYPES
 
 Row = dict[str, Any]
 
+MANY_TIMEOUTS = 0.1  # the share of a task's battles from which on a card names it
+
 CARD = """\
 # {name}
 
@@ -128,10 +130,14 @@ def _weaknesses(trained: Sequence[str], own: Sequence[Row], others: Sequence[Row
     if lost:
         rates = [f"{row['task']} ({percent(row['win_rate'])} won)" for row in lost]
         lines.append(f"It loses most battles of {_listed(rates)}.")
+    undecided = [row for row in (*own, *others) if row["truncated_share"] > MANY_TIMEOUTS]
+    if undecided:
+        shares = [f"{row['task']} ({percent(row['truncated_share'])})" for row in undecided]
+        lines.append(f"The time limit often ends its battles of {_listed(shares)}.")
     units = set().union(*map(_units, trained))
     if foreign := [row["task"] for row in others if _units(row["task"]) - units]:
         lines.append(
-            f"It has seen no unit types but {_listed(sorted(units))}, so it was not made for "
+            f"It has seen no unit type but {_listed(sorted(units))}, so it was not made for "
             f"{_listed(foreign)}."
         )
     lines.append(

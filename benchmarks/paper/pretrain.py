@@ -80,7 +80,7 @@ def _options() -> argparse.Namespace:
         default=Path(pretrained.__file__).parent,
         help="where the policy's folder is (the package)",
     )
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()  # options may stand before the folders, too
     if options.card_only == bool(options.results):
         parser.error("expected either folders of finished runs, or --card-only")
     return options

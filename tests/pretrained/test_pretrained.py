@@ -6,13 +6,15 @@ import json
 import logging
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import small_config
+from conftest import TASKS, small_config
+from PIL import Image
 from ray.rllib.core import DEFAULT_MODULE_ID
 
 from rllib_ptm import AgentPolicy, InputError, PTMConfig, load_policy, policy_folder, pretrained
@@ -284,6 +286,29 @@ def test_facts_of_a_training_come_from_its_trial(trial: Path) -> None:
     assert pretrain.candidates([checkpoint]) == [checkpoint]
     with pytest.raises(InputError, match="nowhere: there is no checkpoint"):
         pretrain.candidates([trial / "nowhere"])
+
+
+@pytest.mark.slow
+def test_one_command_makes_policy_and_card_from_a_run(trial: Path, tmp_path: Path) -> None:
+    script, folder = ROOT / "benchmarks/paper/pretrain.py", tmp_path / "mine"
+    numbers = ["--choice-episodes", "2", "--episodes", "3", "--episodes-of-others", "1"]
+    command = [sys.executable, str(script), "mine", "--folder", str(tmp_path)]
+    subprocess.run([*command, str(trial), *numbers], check=True, cwd=ROOT)
+    assert read_policy(folder).config["tasks"] == TASKS
+    results = json.loads((folder / pretrained.RESULTS).read_text())
+    assert [(row["task"], row["episodes"]) for row in results] == [(task, 3) for task in TASKS]
+    card = (folder / pretrained.CARD).read_text()
+    assert "Of 2 checkpoints it is the one that won most of 2 battles of each of its tasks" in card
+    (folder / pretrained.CARD).unlink()
+    subprocess.run([*command, "--card-only"], check=True, cwd=ROOT)
+    assert (folder / pretrained.CARD).read_text() == card
+
+
+def test_the_film_of_the_readme_is_small() -> None:
+    with Image.open(film := ROOT / "docs/small_mt.gif") as opened:
+        assert opened.format == "GIF"
+        assert getattr(opened, "n_frames", 0) > 50
+    assert film.stat().st_size <= 1_500_000
 
 
 @pytest.mark.slow

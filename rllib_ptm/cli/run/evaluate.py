@@ -70,7 +70,7 @@ def evaluate(checkpoints: Sequence[str], options: EvaluateOptions) -> None:
     if options.by not in (BY_TASK, BY_COMPOSITION):
         raise unknown_name("--by", options.by, (BY_TASK, BY_COMPOSITION))
     played = [_played(checkpoint) for checkpoint in checkpoints]
-    notes = filter(None, map(pretrained.shadowed, dict.fromkeys(checkpoints)))
+    notes = [*filter(None, map(pretrained.shadowed, dict.fromkeys(checkpoints)))]
     _check_files(options)
     changes = _changes(options)
     env = _environment(options.env)
