@@ -87,7 +87,7 @@ def _table(run: Run, columns: Sequence[str], axis: str) -> np.ndarray:
     """[evaluations, 1 + columns]: the axis, then the values; rows without a value left out."""
     if all(column in run.curve for column in columns):
         rows = run.curve[[axis, *columns]].to_numpy(float)
-    elif len(run.curve.columns) and len(columns) > 1:
+    elif not len(run.curve) and len(columns) > 1:
         rows = np.empty((0, 1 + len(columns)))
     else:
         rows = run.values(columns[0])[[axis, "value"]].to_numpy(float)

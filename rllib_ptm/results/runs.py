@@ -83,10 +83,12 @@ class Run:
                 the run's results, such as ``learners/default_policy/grad_norm``.
 
         Raises:
-            InputError: The run has no such metric.
+            InputError: The run has no such metric. A run without any evaluation has empty ones.
         """
-        if metric in self.curve:
-            values = self.curve[[*PROGRESS, metric]].rename(columns={metric: "value"})
+        of_evaluations = metric == WIN_RATE_MEAN or metric.startswith(OF_TASK)
+        if metric in self.curve or (of_evaluations and not len(self.curve)):
+            values = self.curve.reindex(columns=[*PROGRESS, metric])
+            values = values.rename(columns={metric: "value"})
             return values.dropna(subset="value", ignore_index=True)
         return self._values_of_results(metric)
 

@@ -73,7 +73,9 @@ def final_scores(runs: Sequence[Run], metric: str = WIN_RATE_MEAN) -> np.ndarray
     """
     columns = columns_of(runs, metric)
     scores = np.array([[_last(run, column) for column in columns] for run in runs])
-    return scores[~np.isnan(scores).any(axis=1)] if scores.size else np.empty((0, len(columns)))
+    if not scores.size:
+        return np.empty((0, max(len(columns), 1)))
+    return scores[~np.isnan(scores).any(axis=1)]
 
 
 def _last(run: Run, column: str) -> float:

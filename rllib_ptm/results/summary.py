@@ -68,9 +68,8 @@ def _in_order(groups: Mapping[str, list[Run]]) -> list[tuple[str, list[Run]]]:
 def _summary(
     experiment: str, group: str, runs: Sequence[Run], metric: str, intervals: bool
 ) -> GroupSummary:
-    evaluated = [run for run in runs if len(run.curve)] if metric == WIN_RATE_MEAN else list(runs)
-    scores = final_scores(evaluated, metric)
-    areas = [mean_over_steps(run, metric) for run in evaluated]
+    scores = final_scores(runs, metric)
+    areas = [mean_over_steps(run, metric) for run in runs]
     whole = [area for area in areas if not np.isnan(area)]
     return GroupSummary(
         experiment=experiment,

@@ -111,3 +111,21 @@ def test_groups_are_summarised_by_any_key_and_metric(results: Path) -> None:
     (ptm, refil) = summarise(runs, "method", "learners/default_policy/grad_norm", intervals=False)
     assert (ptm.group, refil.group, ptm.runs) == ("ptm", "refil", 3)
     assert ptm.median.value == pytest.approx((10 / 4 + 10 / 5 + 10 / 6) / 3)
+
+
+@pytest.mark.parametrize("metric", ["win_rate_mean", "win_rate/5m_vs_5m"])
+def test_a_run_that_is_not_evaluated_yet_counts_for_nothing(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], metric: str
+) -> None:
+    params = {"method": "ptm", "seed": 9}
+    rows = [row(n, params, None) for n in (1, 2)]
+    begun = write_run(tmp_path / "begun", "small_mt-ptm", params, {"PTM_9": (params, rows)})
+    assert main(["plot", str(begun), "--metric", metric]) == 0
+    assert cells(capsys.readouterr().out) == [["ptm", "0 *", "-", "-", "-", "-", "-", "0.0"]]
+    figure = ["--out", str(tmp_path / "a.svg"), "--metric", metric]
+    assert main(["plot", str(begun), *figure]) == 2
+    message = f"rllib: --metric {metric}: no run has two values of it yet, so there is no curve\n"
+    assert capsys.readouterr().err == message
+    assert main(["plot", str(begun), str(results), *figure]) == 0
+    assert main(["plot", str(begun), "--metric", "env_runners/win_rate_mean"]) == 0
+    assert cells(capsys.readouterr().out)[0][:3] == ["ptm", "1 *", "15.0"]
