@@ -54,6 +54,9 @@ QUESTIONS: dict[str, Question] = {
     "lambda_small_mt": Question("How much mining is best?"),
     "paper_small_mt": Question("Is PTM better in the paper's own regime?"),
     "priorities": Question("What does priority change?"),
+    "changes_small_mt": Question(
+        "Which changes help?", beside={"small_mt": ("ptm", "qmix_atten", "qmix_atten_popart")}
+    ),
 }
 
 

@@ -15,6 +15,7 @@ PAPER = ROOT / "tuned_examples" / "paper"
 NAMES = tuple(experiment_files(PAPER))
 # What each search has chosen for a method, and the method.
 OF_METHOD = {"method", "lr", "mining_lambda", "alpha_anneal_steps"}
+OF_CHANGES = {"mining_scale", "priority_temperature", "mining_alpha", "task_baseline"}
 OF_PRIORITIES = {"task_draw", "mining_weights", "task_priority"}
 # The regime that all other experiments share; each of these may differ from it in its keys.
 FAST = "large_mt"
@@ -26,6 +27,7 @@ VARIED: dict[str, set[str]] = {
     "parts_large_mt": OF_METHOD | {"mining_weights"},
     "priorities": OF_PRIORITIES,
     "search_small_mt": OF_METHOD | {"seed"},
+    "changes_small_mt": OF_METHOD | OF_CHANGES,
 }
 
 
@@ -64,7 +66,7 @@ def test_seeds_are_equal_for_all_variants(experiment: PaperExperiment) -> None:
 def test_the_regime_is_the_same_in_all_experiments(name: str) -> None:
     ours = next(iter(read_experiment_file(PAPER, name).runs)).config
     theirs = next(iter(read_experiment_file(PAPER, FAST).runs)).config
-    allowed = OF_METHOD | OF_EXPERIMENT | OF_PRIORITIES
+    allowed = OF_METHOD | OF_EXPERIMENT | OF_PRIORITIES | OF_CHANGES
     allowed |= REFIL if name.startswith("refil") else set()
     allowed |= AIDS if name.endswith("_plain") else set()
     assert differing(dict(ours), dict(theirs)) <= allowed
