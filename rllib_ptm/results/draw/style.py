@@ -42,7 +42,7 @@ class Look:
         dark: Its colour on a dark one.
         dash: The pattern of its lines, as matplotlib's ``linestyle``.
         marker: The marker of its points.
-        hatch: The pattern of its bars.
+        hatch: The pattern of its bars, of lines alone: circles make large SVG files.
     """
 
     light: str
@@ -59,19 +59,19 @@ class Look:
 LOOKS: dict[str, Look] = {
     "ptm": Look("#0b5cad", "#6cb6ff", "-", "o", ""),
     "refil": Look("#c2410c", "#ff9d5c", (0, (5.5, 1.8)), "s", "////"),
-    "qmix_atten": Look("#15803d", "#4ade80", (0, (5, 1.5, 1.2, 1.5)), "^", "...."),
+    "qmix_atten": Look("#15803d", "#4ade80", (0, (5, 1.5, 1.2, 1.5)), "^", "----"),
     "qmix_atten_popart": Look("#a21caf", "#f0a0f5", (0, (1.4, 1.4)), "D", "xxxx"),
     "ptm_without_exploration": Look(
         "#a16207", "#facc15", (0, (7, 1.5, 1.2, 1.5, 1.2, 1.5)), "v", "\\\\\\\\"
     ),
-    "ptm_without_exploitation": Look("#0e7490", "#5eead4", (0, (3, 1.5)), "P", "----"),
+    "ptm_without_exploitation": Look("#0e7490", "#5eead4", (0, (3, 1.5)), "P", "++++"),
     "qmix_atten_reweighted": Look("#57534e", "#c8c2bd", (0, (9, 2)), "X", "||||"),
 }
 # For groups that are no method, in this order after the methods that the figure does not use.
 _OTHERS = (
-    Look("#be123c", "#fb7185", (0, (2, 1, 1, 1)), "<", "++++"),
-    Look("#4338ca", "#a5b4fc", (0, (4, 1, 4, 2)), ">", "oooo"),
-    Look("#4d7c0f", "#bef264", (0, (1, 2)), "h", "OOOO"),
+    Look("#be123c", "#fb7185", (0, (2, 1, 1, 1)), "<", "//--"),
+    Look("#4338ca", "#a5b4fc", (0, (4, 1, 4, 2)), ">", "//||"),
+    Look("#4d7c0f", "#bef264", (0, (1, 2)), "h", "\\\\--"),
 )
 _NAMES = {
     "ptm": "PTM",
