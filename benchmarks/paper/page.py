@@ -1,4 +1,4 @@
-"""The page ``docs/results/README.md``: what is generated stands between two comments.
+"""Pages such as ``docs/results/README.md``: what is generated stands between two comments.
 
     <!-- generated: small_mt -->
     tables and figures
@@ -19,21 +19,25 @@ from rllib_ptm.checks.errors import InputError
 PAGE = "README.md"
 
 
-def update_page(docs: Path, blocks: Mapping[str, str], headings: Mapping[str, str]) -> None:
-    """Writes the generated parts of the page.
+def begins(name: str) -> str:
+    """The comment after which a generated part begins."""
+    return f"<!-- generated: {name} -->"
+
+
+def update_page(file: Path, blocks: Mapping[str, str], headings: Mapping[str, str]) -> None:
+    """Writes the generated parts of a page.
 
     Args:
-        docs: The folder of the page.
+        file: The page; a new one begins with a title.
         blocks: What is generated for each experiment, in Markdown.
         headings: The heading under which the part of an experiment begins, if the page has none.
 
     Raises:
         InputError: A part begins, but does not end.
     """
-    file = docs / PAGE
     text = file.read_text(encoding="utf-8") if file.is_file() else "# Results\n"
     for name, block in blocks.items():
-        start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
+        start, end = begins(name), f"<!-- end: {name} -->"
         part = f"{start}\n{block}\n{end}"
         before, begun, rest = text.partition(start)
         _, ended, after = rest.partition(end)

@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from drawing import draw
+from drawing import SUMMARY, draw
 from final_episodes import play, unplayed
-from page import update_page
+from front_page import NAME as METHODS_BLOCK
+from front_page import methods_table
+from page import PAGE, begins, update_page
 from planned_runs import experiment_files, read_experiment_file
-from questions import question
+from questions import QUESTIONS, question
 from rich.console import Console
 from run_store import RunStore
 from status import list_experiments, show_status
@@ -166,8 +168,17 @@ def _draw(docs: Path, yaml_folder: Path, stores: Sequence[RunStore]) -> None:
         else:
             CONSOLE.print(f"{name}: no run has finished; there is nothing to draw")
     if blocks:
-        update_page(docs, blocks, {name: question(name).title for name in blocks})
+        update_page(docs / PAGE, blocks, {name: question(name).title for name in blocks})
+        _update_front_page(docs)
         CONSOLE.print(f"Written to {docs}: {', '.join(blocks)}")
+
+
+def _update_front_page(docs: Path) -> None:
+    """Writes the methods' table to the page above ``docs``, if it has a place for it."""
+    page = docs.parents[1] / PAGE
+    table = methods_table(docs, list(QUESTIONS), SUMMARY)
+    if table and page.is_file() and begins(METHODS_BLOCK) in page.read_text(encoding="utf-8"):
+        update_page(page, {METHODS_BLOCK: table}, {})
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -16,8 +16,8 @@ from run_store import TrainedRun
 from rllib_ptm.results.runs import Runs
 from rllib_ptm.results.summary import summarise
 
-_RATES = ("median", "low", "high", "iqm", "iqm_low", "iqm_high", "area")
-COLUMNS = ("experiment", "variant", "runs", *_RATES, "hours")
+_RATES = ("median", "low", "high", "iqm", "iqm_low", "iqm_high", "area", "last")
+COLUMNS = ("experiment", "variant", "runs", *_RATES, "minutes", "hours")
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,10 @@ class Row:
         rates: ``median`` over runs with ``low`` and ``high`` at 25 and 75 %; ``iqm``, the
             interquartile mean over runs and tasks, with its 95 % interval from ``iqm_low`` to
             ``iqm_high``, which are NaN for a single run; ``area``, the median of the runs' means
-            over environment steps.
-        hours: Hours of training of all runs together.
+            over environment steps; ``last``, the median of the win rates of the policies at the
+            end, NaN if they have not played.
+        minutes: Minutes of the processor that a run's training takes; the median.
+        hours: Hours of training on the clock, all runs together.
     """
 
     experiment: str
@@ -41,6 +43,7 @@ class Row:
     runs: int
     planned: int
     rates: Mapping[str, float]
+    minutes: float
     hours: float
 
 
@@ -49,10 +52,21 @@ def row_of(experiment: str, variant: str, trained: Sequence[TrainedRun], planned
     (group,) = summarise(Runs(tuple(one.run for one in trained)))
     assert group.iqm is not None  # rliable is there, or ``summarise`` has raised
     median, iqm = group.median, group.iqm
-    values = (median.value, median.low, median.high, iqm.value, iqm.low, iqm.high, group.area)
+    played = [
+        np.mean([task["win_rate"] for task in one.run.final]) for one in trained if one.run.final
+    ]
+    last = np.median(played) if played else np.nan
+    values = (median.value, median.low, median.high, iqm.value, iqm.low, iqm.high, group.area, last)
     rates = dict(zip(_RATES, (float(value) for value in values), strict=True))
+    minutes = float(np.median([one.end["processor_time_s"] for one in trained])) / 60
     hours = sum(one.end["time_s"] for one in trained) / 3600
-    return Row(experiment, variant, len(trained), planned, rates, hours)
+    return Row(experiment, variant, len(trained), planned, rates, minutes, hours)
+
+
+def _last_policies(trained: Sequence[TrainedRun]) -> float:
+    played = [one.run.final for one in trained if one.run.final]
+    rates = [np.mean([task["win_rate"] for task in final]) for final in played]
+    return float(np.median(rates)) if rates else np.nan
 
 
 def write_summary(rows: Sequence[Row], file: Path) -> None:
@@ -63,19 +77,26 @@ def write_summary(rows: Sequence[Row], file: Path) -> None:
 def _cells(row: Row) -> dict[str, str]:
     rates = {key: "" if np.isnan(rate) else f"{rate:.4f}" for key, rate in row.rates.items()}
     own = {"experiment": row.experiment, "variant": row.variant, "runs": str(row.runs)}
-    return {**own, **rates, "hours": f"{row.hours:.2f}"}
+    return {**own, **rates, "minutes": f"{row.minutes:.2f}", "hours": f"{row.hours:.2f}"}
 
 
 def summary_table(rows: Sequence[Row], experiment: str) -> str:
     """The rows as a Markdown table; rows of other experiments say so."""
-    lines = [
-        "| variant | runs | median | 25 to 75 % | IQM | 95 % interval | area | hours |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    names = (
+        "runs",
+        "median",
+        "25 to 75 %",
+        "IQM",
+        "95 % interval",
+        "area",
+        "last policy",
+        "minutes",
+    )
+    lines = [f"| variant | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
     for row in rows:
         other = "" if row.experiment == experiment else f" (of {row.experiment})"
         runs = str(row.runs) if row.runs == row.planned else f"{row.runs} of {row.planned}"
-        shown = {key: _rate(rate) for key, rate in row.rates.items()}
+        shown = {key: rate_text(rate) for key, rate in row.rates.items()}
         cells = (
             f"`{row.variant}`{other}",
             runs,
@@ -84,7 +105,8 @@ def summary_table(rows: Sequence[Row], experiment: str) -> str:
             shown["iqm"],
             _interval(shown["iqm_low"], shown["iqm_high"]),
             shown["area"],
-            f"{row.hours:.2f}",
+            shown["last"],
+            f"{row.minutes:.1f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -119,10 +141,10 @@ def _median_text(rates: Sequence[float]) -> str:
     if not rates:
         return "-"
     low, median, high = np.percentile(rates, [25, 50, 75])
-    return f"{_rate(median)} ({_rate(low)} to {_rate(high)})"
+    return f"{rate_text(median)} ({rate_text(low)} to {rate_text(high)})"
 
 
-def _rate(rate: float) -> str:
+def rate_text(rate: float) -> str:
     """As in the paper, without the zero: ``.82``."""
     return "-" if np.isnan(rate) else f"{rate:.2f}".removeprefix("0")
 

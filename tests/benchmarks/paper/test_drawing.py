@@ -9,14 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from csv_files import write_table
 from drawing import FIGURES, SUMMARY
-from page import PAGE
+from front_page import NAME as METHODS
+from front_page import methods_table
+from page import PAGE, begins
 from planned_runs import experiment_files, read_experiment_file
 from questions import QUESTIONS, Question
 from reproduce import run
 from results_folder import write_run
 from results_place import FINAL, STEPS, Place
 from run_store import RUNS, RunStore
+from summary import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS, EXPERIMENTS = ROOT / "docs" / "results", ROOT / "tuned_examples" / "paper"
@@ -76,6 +80,32 @@ def test_an_unfinished_part_of_the_page_is_refused(
     (place.docs / PAGE).write_text("# Results\n<!-- generated: tiny -->\nhalf of it\n")
     assert place.command("--draw-only") == 2
     assert "<!-- generated: tiny --> without <!-- end: tiny -->" in capsys.readouterr().err
+
+
+def test_the_front_page_has_a_row_for_each_comparison_of_methods(tmp_path: Path) -> None:
+    numbers = dict.fromkeys(COLUMNS, "0.5") | {"runs": "6", "median": "0.816", "low": "0.7"}
+    methods = [{**numbers, "experiment": "tiny", "variant": v} for v in ("ptm", "qmix_atten")]
+    beside = {**numbers, "experiment": "tiny", "variant": "refil"}  # shown in another's table
+    for name, rows in (("tiny", methods), ("parts", [beside]), ("search", [methods[0]])):
+        (tmp_path / name).mkdir()
+        write_table(tmp_path / name / SUMMARY, COLUMNS, rows)
+    *_, row = methods_table(tmp_path, ["tiny", "parts", "search", "planned"], SUMMARY).splitlines()
+    cell = ".82 (.70 to .50)"
+    assert row == f"| [tiny](docs/results/README.md) | 6 | {cell} | - | {cell} | - |"
+    assert methods_table(tmp_path, ["parts", "planned"], SUMMARY) == ""
+
+
+def test_the_projects_page_gets_the_table(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reproduce.methods_table", lambda *_: "the table")
+    monkeypatch.setitem(QUESTIONS, "tiny", Question("What?", figures=()))
+    front = tmp_path / "project" / PAGE
+    place.docs = Path(shutil.copytree(place.docs, front.parent / "docs" / "results"))
+    for text in ("# Project\n", f"# Project\n{begins(METHODS)}\nold\n<!-- end: {METHODS} -->\n"):
+        front.write_text(text)
+        assert place.command("--draw-only") == 0
+        assert front.read_text() == text.replace("old", "the table")
 
 
 @pytest.mark.usefixtures("empty_figures")
