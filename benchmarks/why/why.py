@@ -1,6 +1,6 @@
 """Why mining pays or does not: measures the parts of the loss at checkpoints of any method.
 
-    python benchmarks/paper/why.py results/small_mt-ptm/*/checkpoint_* --out why.csv
+    python benchmarks/why/why.py results/small_mt-ptm/*/checkpoint_* --out why.csv
 
 For each checkpoint, on batches of its own replay buffer:
 
