@@ -228,6 +228,9 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
     def set_win_rates(self, win_rate: Mapping[str, float]) -> None:
         """Sets the success rates c of tasks; weights, task draws and reports follow them.
 
+        Weights and draws do so with ``task_priority: win_rate`` only: learning progress is
+        measured, not set.
+
         ``TaskPriorityCallback`` measures each task's rate once per iteration. A subclass of it
         calls its ``on_train_result`` first, and then this method.
 

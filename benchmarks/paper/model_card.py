@@ -168,7 +168,7 @@ def _choice(facts: Row) -> str:
     if facts["candidates"] == 1:
         return "No other checkpoint was tried."
     return (
-        f"Of {facts['candidates']} checkpoints it is the one that won most of "
+        f"Of {facts['candidates']} checkpoints it has the highest mean win rate over "
         f"{facts['choice_episodes']} battles of each of its tasks. The tables above are of other "
         f"battles."
     )

@@ -18,7 +18,7 @@ from rllib_ptm.cli.resume.run_folder import read_record
 from rllib_ptm.results.folders import read_trial
 from rllib_ptm.results.settings import settings_hash
 from rllib_ptm.results.trial_files import RESULTS_JSON
-from rllib_ptm.results.trials import FINAL, PARAMS, folders_in, load_trial
+from rllib_ptm.results.trials import PARAMS, folders_in, load_trial
 
 _CHECKPOINT = re.compile(r"checkpoint_[0-9]+")
 # A result is one line of result.json; with a hundred tasks it has some ten thousand characters.
@@ -149,11 +149,6 @@ def _trained(experiment: PaperExperiment, trial: TrialFolder) -> Iterator[Traine
         named = replace(run, variant=trial.run.variant, grid=trial.run.grid)
         loaded = load_trial(trial.folder)
         yield TrainedRun(named, trial.run.stop, loaded.progress(loaded.rows[-1]))
-
-
-def has_final(trial: TrialFolder) -> bool:
-    """Whether the greedy episodes after training have been played."""
-    return (trial.folder / FINAL).is_file()
 
 
 def _is_done(folder: Path) -> bool:

@@ -27,6 +27,7 @@ from rllib_ptm.checkpoints.settings_of_state import (
 )
 from rllib_ptm.checks.errors import InputError, located
 from rllib_ptm.deploy.slot_expansion import expand_slots
+from rllib_ptm.environment.contract import TeamGame
 from rllib_ptm.learn.rl_module import TARGET, TASK_BASELINE
 from rllib_ptm.methods import task_output
 from rllib_ptm.model.popart import TaskOutput
@@ -94,7 +95,9 @@ def read_warm_start(config: Any) -> WarmStart:
             )
     parts = {"agent": True, "mixer": saved[MIXER] == own[MIXER], "output": _same_output(saved, own)}
     taken = {k: w for k, w in weights.items() if parts[k.partition(".")[0]]}
-    return WarmStart(taken, f"warm start from {source}: {_report(parts, saved, own, slots)}")
+    seen = _seen_otherwise(policy.config["env_config"], config.game, slots)
+    report = f"{_report(parts, saved, own, slots)}{seen}"
+    return WarmStart(taken, f"warm start from {source}: {report}")
 
 
 def _check_widths(saved: Mapping[str, Any], own: Mapping[str, Any], slots: Sequence[str]) -> None:
@@ -117,6 +120,19 @@ def _check_widths(saved: Mapping[str, Any], own: Mapping[str, Any], slots: Seque
 def _same_output(saved: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
     outputs = [task_output(each[METHOD], each[TASK_BASELINE]) for each in (saved, own)]
     return outputs[0] is outputs[1] and (outputs[0] is TaskOutput or saved[TASKS] == own[TASKS])
+
+
+def _seen_otherwise(trained_in: Mapping[str, Any], game: TeamGame, slots: Sequence[str]) -> str:
+    """Settings, slots and tasks apart, by which the policy sees another picture than before."""
+    now = game.plain()
+    keys = [
+        key for key in sorted(game.policy_settings) if f"env_config.{key}" not in (*slots, TASKS)
+    ]
+    return "".join(
+        f"; env_config.{key} from {trained_in[key]} to {now[key]}"
+        for key in keys
+        if key in trained_in and trained_in[key] != now[key]
+    )
 
 
 def _report(

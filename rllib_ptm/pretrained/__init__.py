@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rllib_ptm.checks.errors import nearest_name, unknown_name
+from rllib_ptm.checks.errors import InputError, nearest_name, unknown_name
 
 logger = logging.getLogger(__name__)
 
@@ -43,21 +44,24 @@ def card(name: str) -> str:
     """The model card, as Markdown.
 
     Raises:
-        InputError: There is none of that name.
+        InputError: There is none of that name, or its file is damaged.
     """
-    return (folder_of(name) / CARD).read_text(encoding="utf-8")
+    with _readable(name, CARD) as file:
+        return file.read_text(encoding="utf-8")
 
 
 def training(name: str) -> dict[str, Any]:
-    """The facts of a training: what it played, how and how long."""
-    facts: dict[str, Any] = json.loads((folder_of(name) / TRAINING).read_text(encoding="utf-8"))
-    return facts
+    """The facts of a training: what it played, how and how long; raises as ``card`` does."""
+    with _readable(name, TRAINING) as file:
+        facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return facts
 
 
 def results(name: str) -> list[dict[str, Any]]:
-    """The results on the trained tasks, as ``rllib evaluate --out`` wrote them."""
-    rows: list[dict[str, Any]] = json.loads((folder_of(name) / RESULTS).read_text(encoding="utf-8"))
-    return rows
+    """The results on the trained tasks, as ``rllib evaluate --out`` wrote them; see ``card``."""
+    with _readable(name, RESULTS) as file:
+        rows: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        return rows
 
 
 def find_policy(written: Any, users_folder: str | os.PathLike[str] = ".") -> Any:
@@ -129,6 +133,18 @@ def whole_hint(written: Any) -> str:
     if name not in names() or os.path.lexists(os.path.expanduser(str(written))):
         return ""
     return f"; the pretrained policy {name!r} is no checkpoint: load_policy and warm_start take it"
+
+
+@contextmanager
+def _readable(name: str, file: str) -> Iterator[Path]:
+    """The path of a policy's file; names it if it cannot be read within the block."""
+    folder = folder_of(name)
+    try:
+        yield folder / file
+    except (OSError, ValueError) as error:  # also what JSON and UTF-8 raise
+        raise InputError(
+            f"pretrained policy {name}: {folder / file} cannot be read; install rllib-ptm again"
+        ) from error
 
 
 def _is_word(written: Any) -> bool:

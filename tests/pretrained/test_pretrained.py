@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -192,6 +193,18 @@ def test_the_list_and_the_card(here: Path, capsys: pytest.CaptureFixture[str]) -
     )
 
 
+@pytest.mark.parametrize("file", [pretrained.RESULTS, pretrained.TRAINING, pretrained.CARD])
+def test_a_damaged_file_of_the_package_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    shutil.copytree(pretrained.folder_of("small_mt"), tmp_path / "small_mt")
+    monkeypatch.setattr(pretrained, "_HERE", tmp_path)
+    (tmp_path / "small_mt" / file).write_bytes(b"\xff")
+    words = ["card", "small_mt"] if file == pretrained.CARD else ["list"]
+    line = the_line(capsys, ["pretrained", *words])
+    assert line.startswith(f"rllib: pretrained policy small_mt: {tmp_path}/small_mt/{file} cannot")
+
+
 def test_one_agent_of_a_pretrained_team(here: Path) -> None:
     (here / "small_mt").mkdir()  # it does not matter to `pretrained`
     env = parallel_env("small_mt", team_frame=True)
@@ -208,8 +221,9 @@ def test_one_agent_of_a_pretrained_team(here: Path) -> None:
         observations, _, _, _, _ = env.step(actions)
     with pytest.raises(InputError, match=r"pretrained policy: 'smal_mt' is unknown; did you mean"):
         AgentPolicy.pretrained("smal_mt")
-    with pytest.raises(InputError, match="slot: expected 0 to 5, found 6"):
-        AgentPolicy.pretrained("small_mt", 6)
+    for slot in (6, -1, "ally_3", None):
+        with pytest.raises(InputError, match=f"slot: expected 0 to 5, found {slot!r}"):
+            AgentPolicy.pretrained("small_mt", slot)  # type: ignore[arg-type]
 
 
 def test_what_needs_a_whole_checkpoint_says_what_takes_a_name(here: Path) -> None:
@@ -222,15 +236,17 @@ def test_what_needs_a_whole_checkpoint_says_what_takes_a_name(here: Path) -> Non
         load_policy("smal_mt")
 
 
-def warm_config(name: str) -> PTMConfig:
+def warm_config(name: str, team_frame: bool = True) -> PTMConfig:
     trained = {**read_policy("small_mt").config["training"], "warm_start": name}
-    settings = {"tasks": ["5m_vs_5m", "8m_vs_9m"], "team_frame": True}
+    settings = {"tasks": ["5m_vs_5m", "8m_vs_9m"], "team_frame": team_frame}
     return PTMConfig().environment(env_config=settings).training(**trained)
 
 
 def test_a_run_begins_with_its_weights(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warm = read_warm_start(warm_config("small_mt"))
     assert warm.report.startswith("warm start from pretrained small_mt: takes agent and mixer")
+    other = read_warm_start(warm_config("small_mt", team_frame=False))
+    assert other.report == f"{warm.report}; env_config.team_frame from True to False"
     saved = read_policy("small_mt").weights
     assert all((warm.weights[k] == v).all() for k, v in saved.items() if v.ndim == 1)
     with pytest.raises(InputError, match=r"^config\.warm_start: .*; did you mean 'small_mt'\?$"):
@@ -298,7 +314,7 @@ def test_one_command_makes_policy_and_card_from_a_run(trial: Path, tmp_path: Pat
     results = json.loads((folder / pretrained.RESULTS).read_text())
     assert [(row["task"], row["episodes"]) for row in results] == [(task, 3) for task in TASKS]
     card = (folder / pretrained.CARD).read_text()
-    chosen = "Of 2 checkpoints it is the one that won most of 2 battles of each of its tasks."
+    chosen = "Of 2 checkpoints it has the highest mean win rate over 2 battles of each of its"
     assert chosen in " ".join(card.split())
     (folder / pretrained.CARD).unlink()
     subprocess.run([*command, "--card-only"], check=True, cwd=ROOT)
