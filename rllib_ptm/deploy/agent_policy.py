@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -94,7 +93,7 @@ class AgentPolicy:
             "visible": (entities,),
             "action_mask": module.observation_space["action_mask"].shape[1:],
         }
-        if not isinstance(slot, Integral) or not 0 <= slot < self._agents:
+        if not isinstance(slot, (int, np.integer)) or not 0 <= slot < self._agents:
             raise InputError(f"slot: expected 0 to {self._agents - 1}, found {slot!r}")
         self.reset()
 
