@@ -12,8 +12,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rllib_ptm.checks.errors import InputError
+from rllib_ptm.results.csv_cells import (
+    check_finite,
+    check_json,
+    check_names,
+    check_numbers,
+    check_seeds,
+    check_words,
+    read_cells,
+)
 from rllib_ptm.results.runs import Run
-from rllib_ptm.results.trials import ENV_STEPS, OF_TASK, PROCESSOR_TIME, PROGRESS, TIME, UPDATES
+from rllib_ptm.results.trials import (
+    ENV_STEPS,
+    OF_TASK,
+    PROCESSOR_TIME,
+    PROGRESS,
+    SEED,
+    TIME,
+    UPDATES,
+)
 from rllib_ptm.tasks.metrics import WIN_RATE_MEAN
 
 if TYPE_CHECKING:
@@ -74,21 +91,40 @@ def write_final(runs: Iterable[Run], file: Path) -> None:
 def read_csv(file: Path) -> list[Run]:
     """Reads the runs of ``curves.csv``, with what a ``final.csv`` beside it knows of them.
 
+    The rows of a run with a seed may be in any order, and may be repeated.
+
     Raises:
-        InputError: The file is not such a table.
+        InputError: The file is not such a table, or a cell holds what cannot be there.
     """
-    table = _read(file, (*RUN_COLUMNS, *PROGRESS, WIN_RATE_MEAN))
-    beside = file.with_name(FINAL)
-    finals = {}
-    if beside.is_file() and beside != file:
-        final = _read(beside, (*RUN_COLUMNS, *_FINAL_COLUMNS))
-        finals = {key: _records(group) for key, group in _by_run(final) if key[-1]}
+    table = read_cells(file, (*RUN_COLUMNS, *PROGRESS, WIN_RATE_MEAN))
     columns = list(table.columns)
     rates = [c for c in columns if c == WIN_RATE_MEAN or c.startswith(OF_TASK)]
     keys = [c for c in columns if c not in (*RUN_COLUMNS, *PROGRESS, *rates)]
+    _check_runs(file, table)
+    check_words(file, table, "finished", ("yes", "no"))
+    check_numbers(file, table, PROGRESS)
+    check_numbers(file, table, rates, most=1)
+    check_json(file, table, keys)
+    finals = _read_final(file.with_name(FINAL)) if file.name != FINAL else {}
     return [
         _run(file, rows, keys, rates, finals.get(identity, [])) for identity, rows in _by_run(table)
     ]
+
+
+def _read_final(file: Path) -> dict[Any, list[dict[str, Any]]]:
+    """The final episodes of each run that has a seed; nothing if there is no file."""
+    if not file.is_file():
+        return {}
+    table = read_cells(file, (*RUN_COLUMNS, *_FINAL_COLUMNS))
+    _check_runs(file, table)
+    check_names(file, table, ["task"])
+    check_finite(file, table, _FINAL_COLUMNS[1:])
+    return {key: _records(group) for key, group in _by_run(table) if key[-1]}
+
+
+def _check_runs(file: Path, table: pd.DataFrame) -> None:
+    check_names(file, table, ("experiment", "variant", "method"))
+    check_seeds(file, table, SEED)
 
 
 def _table(
@@ -128,22 +164,6 @@ def _write(table: pd.DataFrame, file: Path) -> None:
         raise InputError(f"{file}: cannot be written: {error.strerror}") from None
 
 
-def _read(file: Path, needed: Sequence[str]) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:  # pandas' own errors are of these
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{file}: cannot be read: {reason}") from None
-    if missing := [column for column in needed if column not in table.columns]:
-        raise InputError(
-            f"{file}: expected a table of evaluations, as rllib plot --export writes it; it has no "
-            f"column {', '.join(missing)}"
-        )
-    return table
-
-
 def _by_run(table: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
     """The rows of each run, in the order of the file.
 
@@ -166,26 +186,43 @@ def _run(
     import pandas as pd
 
     first = table.iloc[0]
-    try:
-        curve = table[[*PROGRESS, *rates]].replace("", "nan").astype(float)
-        seed = int(first["seed"]) if first["seed"] else None
-        grid = {key: json.loads(first[key]) for key in keys if first[key]}
-    except ValueError as error:
-        name = f"{first['experiment']}: {first['variant']}, seed {first['seed']}"
-        raise InputError(f"{file}: {name}: {error}") from None
+    curve = _in_order(file, table[[*PROGRESS, *rates]].replace("", "nan").astype(float))
+    grid = {key: json.loads(first[key]) for key in keys if first[key]}
     played = [column for column in curve.columns if not curve[column].isna().all()]
     kept = [column for column in curve.columns if column in PROGRESS or column in played]
     return Run(
         experiment=first["experiment"],
         variant=first["variant"],
         method=first["method"],
-        seed=seed,
+        seed=int(first[SEED]) if first[SEED] else None,
         grid=grid,
         settings=first["settings"],
-        finished=first["finished"] == "yes",
+        finished=bool((table["finished"] == "yes").all()),
         curve=pd.DataFrame(curve[kept]).reset_index(drop=True),
         final=final,
     )
+
+
+def _in_order(file: Path, curve: pd.DataFrame) -> pd.DataFrame:
+    """A run's evaluations by their steps, each once.
+
+    Raises:
+        InputError: Two evaluations at the same steps differ, or one has no steps.
+    """
+    if curve[ENV_STEPS].isna().all():
+        return curve
+    whole = curve.drop_duplicates().sort_values(ENV_STEPS, kind="stable")
+    if whole[ENV_STEPS].isna().any():
+        line = whole.index[whole[ENV_STEPS].isna()][0]
+        raise InputError(f"{file}: line {line}: {ENV_STEPS}: expected a number, found ''")
+    again = whole[ENV_STEPS].duplicated()
+    if again.any():
+        line = whole.index[again][0]
+        raise InputError(
+            f"{file}: line {line}: another evaluation of this run at {whole[ENV_STEPS][line]:.0f} "
+            f"steps has other values"
+        )
+    return whole
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

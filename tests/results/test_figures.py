@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,16 @@ def test_the_background_is_the_themes(runs: Runs, tmp_path: Path, theme: str) ->
 def test_wrong_settings_are_named(runs: Runs, tmp_path: Path, settings: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         draw_figure(runs, tmp_path / "a.svg", FigureSettings(**settings))
+    assert len(caught.value.lines) == 1
+
+
+@pytest.mark.parametrize("figure", sorted(FIGURES))
+def test_runs_without_an_evaluation_are_refused_in_one_line(
+    runs: Runs, tmp_path: Path, figure: str
+) -> None:
+    empty = Runs(tuple(replace(run, curve=run.curve.iloc[:0, :4]) for run in runs))
+    with pytest.raises(InputError) as caught:
+        draw_figure(empty, tmp_path / "a.svg", FigureSettings(figure=figure, joined=True))
     assert len(caught.value.lines) == 1
 
 

@@ -221,6 +221,83 @@ def test_a_csv_file_holds_the_same_runs(tmp_path: Path) -> None:
     assert lines[2].endswith(",yes,,4000,6,8.0,6.0,0.6667,0.3333,1.0000")
 
 
+def edited_csv(folder: Path) -> tuple[Path, list[str]]:
+    """A file of two runs with three evaluations each, and its lines."""
+    rates = [(0.1, 0.2), (0.3, 0.4), (0.5, 1.0)]
+    seeds_of(folder / "results", "a-ptm", {0: rates, 1: rates[::-1]}, **PTM)
+    file = folder / "curves.csv"
+    write_curves(read_runs([folder / "results"]), file)
+    return file, file.read_text().splitlines()
+
+
+def test_rows_of_a_csv_file_may_have_any_order_and_be_repeated(tmp_path: Path) -> None:
+    file, lines = edited_csv(tmp_path)
+    expected = {run.seed: run.curve for run in read_runs([file])}
+    last_first = [lines[0], *lines[:0:-1]]
+    for edited in (last_first, lines + lines[1:], [lines[0], *sorted(lines[1:] * 2)], [*lines, ""]):
+        file.write_text("\n".join(edited) + "\n")
+        found = {run.seed: run.curve for run in read_runs([file])}
+        for seed, curve in expected.items():
+            pd.testing.assert_frame_equal(found[seed], curve)
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "problem"),
+    [
+        ("env_steps", "abc", "line 3: env_steps: expected a number from 0 upward, found 'abc'"),
+        ("env_steps", "", "line 3: env_steps: expected a number, found ''"),
+        ("env_steps", "2000", "line 3: another evaluation of this run at 2000 steps has other va"),
+        ("time_s", "-1", "line 3: time_s: expected a number from 0 upward, found '-1'"),
+        ("win_rate_mean", "85 %", "line 3: win_rate_mean: expected a number between 0 and 1, fou"),
+        ("win_rate/5m_vs_5m", "85", "line 3: win_rate/5m_vs_5m: expected a number between 0 and"),
+        ("win_rate/5m_vs_5m", "inf", "line 3: win_rate/5m_vs_5m: expected a number between 0 an"),
+        ("seed", "1.5", "line 3: seed: expected a whole number, found '1.5'"),
+        ("finished", "maybe", "line 3: finished: expected yes or no, found 'maybe'"),
+        ("variant", "", "line 3: variant: expected a name, found ''"),
+        ("method", "ptm,x", "line 3: expected 13 cells, found 14"),
+    ],
+)
+def test_a_wrong_cell_of_a_csv_file_is_named(
+    tmp_path: Path, column: str, text: str, problem: str
+) -> None:
+    file, lines = edited_csv(tmp_path)
+    cells = lines[2].split(",")
+    cells[lines[0].split(",").index(column)] = text
+    file.write_text("\n".join([*lines[:2], ",".join(cells), *lines[3:]]) + "\n")
+    with pytest.raises(InputError) as caught:
+        read_runs([file])
+    (line,) = caught.value.lines
+    assert line.startswith(f"{file}: {problem}")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("note", "hello", "line 2: note: expected the value of a searched key, in JSON"),
+        ("time_s", "1", "two columns have one name: time_s"),
+    ],
+)
+def test_a_further_column_of_a_csv_file_is_a_searched_key(
+    tmp_path: Path, name: str, text: str, problem: str
+) -> None:
+    file, (header, *rows) = edited_csv(tmp_path)
+    file.write_text("\n".join([f"{header},{name}", *(f"{row},{text}" for row in rows)]) + "\n")
+    with pytest.raises(InputError, match=problem):
+        read_runs([file])
+
+
+def test_a_wrong_number_in_final_csv_is_named(tmp_path: Path) -> None:
+    file, _ = edited_csv(tmp_path)
+    runs = [replace(run, final=[FINAL]) for run in read_runs([file])]
+    write_final(runs, tmp_path / "final.csv")
+    text = (tmp_path / "final.csv").read_text()
+    (tmp_path / "final.csv").write_text(text.replace("17.25", "many", 1))
+    with pytest.raises(
+        InputError, match=r"final\.csv: line 2: return_mean: expected a number, fou"
+    ):
+        read_runs([file])
+
+
 def test_no_run_counts_twice(tmp_path: Path) -> None:
     """A run that was repeated, and one that stands in a CSV file as well."""
     seeds_of(tmp_path / "x", "a-ptm", {0: [(0.1, 0.2)], 1: [(0.3, 0.4)]}, **PTM)

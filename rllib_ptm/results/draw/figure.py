@@ -146,6 +146,8 @@ def _tasks(runs: Runs, settings: FigureSettings) -> Sheet:
     _only_win_rates(settings)
     groups = _groups_of_one(runs, settings)
     columns = columns_of(runs.runs, WIN_RATE_MEAN)
+    if not columns:
+        raise InputError("--figure tasks: no run has an evaluation with the win rates of tasks yet")
     found = {}
     for name, of in groups.items():
         scores = final_scores(of)
