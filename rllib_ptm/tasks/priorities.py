@@ -13,7 +13,7 @@ _EXPLORED = 0.2  # the share of ω that all episodes have alike, however little 
 
 
 def by_win_rate(win_rate: np.ndarray, progress: np.ndarray, temperature: float) -> np.ndarray:
-    """Eq. 3: a softmax of (1 - c) / τ."""
+    """As in the paper: a softmax of (1 - c) / τ."""
     return task_priorities(torch.from_numpy(win_rate), temperature).numpy()
 
 
