@@ -87,7 +87,7 @@ def _last(run: Run, column: str) -> float:
 
 
 def median(values: np.ndarray) -> Estimate:
-    """The median over runs, and the range from 25 to 75 %.
+    """The median over runs, and the range from 25 to 75 %, which one run alone does not have.
 
     Args:
         values: [runs, ...].
@@ -95,6 +95,8 @@ def median(values: np.ndarray) -> Estimate:
     if not len(values):
         return _nothing(values.shape[1:])
     low, middle, high = np.percentile(values, [25, 50, 75], axis=0)
+    if len(values) == 1:
+        low, high = low * np.nan, high * np.nan
     return Estimate(middle, low, high)
 
 

@@ -162,3 +162,10 @@ def test_the_area_is_a_mean_over_steps(tmp_path: Path) -> None:
     seeds_of(tmp_path, "a", {0: [(0.0, 0.0), (0.4, 0.4), (0.4, 0.4)]}, method="ptm")
     (run,) = read_runs([tmp_path])
     assert mean_over_steps(run, MEAN) == pytest.approx(0.3)
+
+
+def test_one_run_has_no_range() -> None:
+    alone = median(np.array([[0.2, 0.4]]))
+    assert alone.value == pytest.approx([0.2, 0.4])
+    assert np.isnan(alone.low).all()
+    assert np.isnan(alone.high).all()
