@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.checks.partial_imports import empty_packages
 
 _SEED = 0
 
@@ -18,14 +18,11 @@ _SEED = 0
 def rliable() -> Any:
     """The module ``rliable.library``.
 
-    It needs the bootstrap of ``arch`` alone. The rest of that package does not work with pandas 3,
-    so it is not imported.
-
     Raises:
         InputError: rliable is not installed.
     """
     try:
-        with empty_packages("arch"):
+        with _only_submodules_of("arch"):
             from rliable import library
     except ModuleNotFoundError as error:
         raise InputError(
@@ -33,6 +30,23 @@ def rliable() -> Any:
             f"pip install 'rllib-ptm[plot]'"
         ) from None
     return library
+
+
+@contextlib.contextmanager
+def _only_submodules_of(package: str) -> Iterator[None]:
+    """A context in which the package's own ``__init__`` does not run.
+
+    rliable needs ``arch.bootstrap`` alone. The rest of arch does not work with pandas 3.
+    """
+    spec = None if package in sys.modules else importlib.util.find_spec(package)
+    if spec is None:  # it is imported, or not installed
+        yield
+        return
+    sys.modules[package] = importlib.util.module_from_spec(spec)
+    try:
+        yield
+    finally:
+        del sys.modules[package]  # a later import loads the whole package
 
 
 def is_installed() -> bool:

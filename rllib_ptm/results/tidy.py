@@ -167,7 +167,7 @@ def _write(table: pd.DataFrame, file: Path) -> None:
 def _by_run(table: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
     """The rows of each run, in the order of the file.
 
-    Runs without a seed look alike, so a new one begins where the steps begin anew.
+    Runs without a seed have equal columns. Where the number of steps falls, the next run begins.
     """
     identity = [table[column] for column in ("experiment", "variant", "settings", "seed")]
     if ENV_STEPS in table.columns:
