@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.results.draw.style import THEMES, Look, rc_settings
+from rllib_ptm.results.draw.style import THEMES, Look, labels_of, looks_of, rc_settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,7 @@ _METADATA: dict[str, dict[str, None]] = {
 POINTS = 72.0  # in an inch
 _DPI = 200
 _TITLE_SIZE, _SUBTITLE_SIZE, _SUBTITLE_LINE = 12.0, 9.5, 13.0
-_TOP = 14.0  # points above the title
+_TOP, _LEFT = 14.0, 14.0  # points above the title, and beside it
 _LOW = 0.38  # an axis of rates that are all lower has more ticks
 
 
@@ -43,6 +43,34 @@ def check_figure_file(file: Path) -> None:
         )
     if not file.absolute().parent.is_dir():
         raise InputError(f"--out: there is no folder {str(file.parent)!r}")
+
+
+@dataclass(frozen=True)
+class Design:
+    """What all parts of a figure share.
+
+    Attributes:
+        title: The figure's title.
+        subtitle: What it shows, with line breaks.
+        theme: A key of ``THEMES``.
+        labels: The label of each group.
+        looks: The look of each group.
+    """
+
+    title: str
+    subtitle: str
+    theme: str
+    labels: Mapping[str, str]
+    looks: Mapping[str, Look]
+
+    @classmethod
+    def of(cls, groups: Sequence[str], title: str, subtitle: str, theme: str) -> Design:
+        """The design of a figure with these groups."""
+        return cls(title, subtitle, theme, labels_of(groups), looks_of(groups))
+
+    def colour(self, group: str) -> str:
+        """The colour of a group."""
+        return self.looks[group].colour(self.theme)
 
 
 @dataclass
@@ -72,7 +100,7 @@ class Sheet:
         x, y = left / self.width, 1 - top / self.height
         self.figure.text(x, y, text, va="top", ha="left", **how)
 
-    def titles(self, title: str, subtitle: str, left: float = 14.0) -> None:
+    def titles(self, title: str, subtitle: str, left: float = _LEFT) -> None:
         """The title, and what the figure shows below it."""
         self.text(left, _TOP, title, fontsize=_TITLE_SIZE, fontweight="bold")
         muted = THEMES[self.theme].muted
@@ -98,18 +126,44 @@ def styled(theme: str) -> Iterator[None]:
         yield
 
 
-def empty_sheet(theme: str, width: float, height: float) -> Sheet:
-    """An empty figure.
+def titled_sheet(design: Design, width: float, height: float) -> tuple[Sheet, float]:
+    """A figure with its titles alone.
 
     Args:
-        theme: A key of ``THEMES``.
+        design: The figure's design.
         width: In points.
-        height: In points.
+        height: What is needed below the titles, in points.
+
+    Returns:
+        The sheet, and where the titles end.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width / POINTS, height / POINTS), dpi=_DPI)
-    return Sheet(figure, theme, width, height)
+    top = titles_height(design.subtitle)
+    figure = Figure(figsize=(width / POINTS, (top + height) / POINTS), dpi=_DPI)
+    sheet = Sheet(figure, design.theme, width, top + height)
+    sheet.titles(design.title, design.subtitle)
+    return sheet, top
+
+
+def sheet_with_legend(
+    design: Design, width: float, height: float, *, bars: bool = False
+) -> tuple[Sheet, float]:
+    """A figure with its titles and, below them, a legend.
+
+    Args:
+        design: The figure's design.
+        width: In points.
+        height: What is needed below the legend, in points.
+        bars: The legend shows bars, not lines.
+
+    Returns:
+        The sheet, and where the legend ends.
+    """
+    legend = legend_of(design.labels, _LEFT, width - _LEFT)
+    sheet, top = titled_sheet(design, width, legend.height + height)
+    draw_legend(sheet, legend, design.looks, top, bars=bars)
+    return sheet, top + legend.height
 
 
 def save(sheet: Sheet, file: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,16 +13,15 @@ import numpy as np
 from rllib_ptm.results.curves import Curve
 from rllib_ptm.results.draw.canvas import (
     POINTS,
+    Design,
     Sheet,
-    draw_legend,
     draw_rates,
-    empty_sheet,
-    legend_of,
+    sheet_with_legend,
     text_width,
-    titles_height,
+    titled_sheet,
     wrapped,
 )
-from rllib_ptm.results.draw.style import THEMES, Look
+from rllib_ptm.results.draw.style import THEMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,109 +49,74 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Words:
-    """What stands around the curves.
+class Scales:
+    """What the axes show.
 
     Attributes:
-        title: The figure's title.
-        subtitle: What is shown, with line breaks.
-        x: The name of the axis.
-        clock: The axis is a time in seconds.
+        x: The name of the x axis.
+        clock: The x axis is a time in seconds.
         rate: The values are rates between 0 and 1.
     """
 
-    title: str
-    subtitle: str
     x: str
     clock: bool
     rate: bool
 
 
-def draw_curves(
-    panels: Sequence[Panel],
-    labels: Mapping[str, str],
-    looks: Mapping[str, Look],
-    words: Words,
-    theme: str,
-) -> Sheet:
+def draw_curves(panels: Sequence[Panel], scales: Scales, design: Design) -> Sheet:
     """Draws one panel with labels at the ends of its lines, or several below one legend."""
-    draw = _one if len(panels) == 1 else _several
-    return draw(panels, labels, looks, words, theme)
+    if len(panels) == 1:
+        return _one(panels[0], scales, design)
+    return _several(panels, scales, design)
 
 
-def _one(
-    panels: Sequence[Panel],
-    labels: Mapping[str, str],
-    looks: Mapping[str, Look],
-    words: Words,
-    theme: str,
-) -> Sheet:
-    (panel,) = panels
-    shown = {
-        group: wrapped(
-            f"{labels[group]}{':' * ('=' in labels[group])} {_end_text(curve, words.rate)}",
-            _LONGEST,
-        )
-        for group, curve in panel.curves.items()
-    }
+def _one(panel: Panel, scales: Scales, design: Design) -> Sheet:
+    shown = {}
+    for group, curve in panel.curves.items():
+        label = design.labels[group]
+        colon = ":" * ("=" in label)
+        shown[group] = wrapped(f"{label}{colon} {_end_text(curve, scales.rate)}", _LONGEST)
     margin = _LEADER + 2 + max(text_width(label, _LABEL_SIZE) for label in shown.values())
     lines = sum(label.count("\n") + 1 for label in shown.values())
     height = max(_HEIGHT, lines * _LINE + len(shown) * _LINE / 3)
     width = max(_WIDTH, _LEFT + 0.55 * _WIDTH + margin + _RIGHT)
-    top = titles_height(words.subtitle)
-    sheet = empty_sheet(theme, width, top + height + _BELOW)
-    sheet.titles(words.title, words.subtitle)
+    sheet, top = titled_sheet(design, width, height + _BELOW)
     axes = sheet.axes(_LEFT, top, width - _LEFT - margin - _RIGHT, height)
-    _draw_panel(axes, panel, looks, words, theme)
-    _label_ends(axes, panel, shown, looks, theme, height)
+    _draw_panel(axes, panel, scales, design)
+    _label_ends(axes, panel, shown, design, height)
     return sheet
 
 
-def _several(
-    panels: Sequence[Panel],
-    labels: Mapping[str, str],
-    looks: Mapping[str, Look],
-    words: Words,
-    theme: str,
-) -> Sheet:
-    used = {group: labels[group] for panel in panels for group in panel.curves}
-    in_order = {group: label for group, label in labels.items() if group in used}
-    legend = legend_of(in_order, 14.0, _WIDE - _RIGHT)
-    titles = titles_height(words.subtitle)
+def _several(panels: Sequence[Panel], scales: Scales, design: Design) -> Sheet:
     rows = math.ceil(len(panels) / _COLUMNS)
     header, row_height = 22.0, 22.0 + 0.75 * _HEIGHT + _BELOW
-    top = titles + legend.height
-    sheet = empty_sheet(theme, _WIDE, top + rows * row_height)
-    sheet.titles(words.title, words.subtitle)
-    draw_legend(sheet, legend, looks, titles)
+    sheet, top = sheet_with_legend(design, _WIDE, rows * row_height)
     each = _WIDE / _COLUMNS
     for number, panel in enumerate(panels):
         left = number % _COLUMNS * each
         above = top + number // _COLUMNS * row_height
         sheet.text(left + 14, above + 2, panel.title, fontweight="bold")
         axes = sheet.axes(left + _LEFT, above + header, each - _LEFT - _RIGHT, 0.75 * _HEIGHT)
-        _draw_panel(axes, panel, looks, words, theme)
+        _draw_panel(axes, panel, scales, design)
     return sheet
 
 
-def _draw_panel(
-    axes: Axes, panel: Panel, looks: Mapping[str, Look], words: Words, theme: str
-) -> None:
+def _draw_panel(axes: Axes, panel: Panel, scales: Scales, design: Design) -> None:
     from matplotlib.ticker import MaxNLocator
 
     for place, (group, curve) in enumerate(panel.curves.items()):
-        _draw_curve(axes, curve, looks[group], theme, place, len(panel.curves))
+        _draw_curve(axes, curve, design, group, Fraction(place, len(panel.curves)))
     axes.margins(x=0)
     axes.set_xlim(left=0)
     largest = max(float(np.nanmax([*curve.value, *curve.high])) for curve in panel.curves.values())
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    if words.rate:
+    if scales.rate:
         axes.set_ylim(0, draw_rates(axes.yaxis, largest))
-    axes.set_xlabel(words.x, fontsize=9.5)
-    _format(axes, words, max(float(curve.x[-1]) for curve in panel.curves.values()))
+    axes.set_xlabel(scales.x, fontsize=9.5)
+    _format(axes, scales, max(float(curve.x[-1]) for curve in panel.curves.values()))
 
 
-def _format(axes: Axes, words: Words, end: float) -> None:
+def _format(axes: Axes, scales: Scales, end: float) -> None:
     from matplotlib.ticker import (
         EngFormatter,
         FuncFormatter,
@@ -160,12 +125,12 @@ def _format(axes: Axes, words: Words, end: float) -> None:
     )
 
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    if words.clock:
+    if scales.clock:
         unit, name = clock_unit(end)
         step = MaxNLocator(5).tick_values(0, end / unit)[1]
         axes.xaxis.set_major_locator(MultipleLocator(step * unit))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / unit:g}"))
-        axes.set_xlabel(f"{words.x}, {name}", fontsize=9.5)
+        axes.set_xlabel(f"{scales.x}, {name}", fontsize=9.5)
     else:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
@@ -175,15 +140,15 @@ def clock_unit(seconds: float) -> tuple[float, str]:
     return (3600.0, "hours") if seconds > 3 * 3600 else (60.0, "minutes")
 
 
-def _draw_curve(axes: Axes, curve: Curve, look: Look, theme: str, place: int, groups: int) -> None:
-    """The line, the band, and markers that do not stand on those of other lines.
+def _draw_curve(axes: Axes, curve: Curve, design: Design, group: str, shift: Fraction) -> None:
+    """The line, the band, and markers; ``shift`` keeps them off those of other lines.
 
     Where the statistic is of fewer runs than elsewhere, the line is faint.
     """
-    colour, background = look.colour(theme), THEMES[theme].background
+    look, colour = design.looks[group], design.colour(group)
     axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
     every = max(1, round(len(curve.x) / _MARKERS))
-    first = place * every // groups
+    first = int(shift * every)
     whole = curve.count == curve.count.max()
     line: dict[str, Any] = {
         "color": colour,
@@ -200,7 +165,7 @@ def _draw_curve(axes: Axes, curve: Curve, look: Look, theme: str, place: int, gr
         marker=look.marker,
         markevery=(first, every),
         markersize=5.5,
-        markeredgecolor=background,
+        markeredgecolor=THEMES[design.theme].background,
         markeredgewidth=0.8,
         **line,
     )
@@ -216,8 +181,7 @@ def _label_ends(
     axes: Axes,
     panel: Panel,
     labels: Mapping[str, str],
-    looks: Mapping[str, Look],
-    theme: str,
+    design: Design,
     height: float,
 ) -> None:
     """Writes each label at the right, as near to its line's end as the others leave room."""
@@ -231,7 +195,7 @@ def _label_ends(
     places = spread(ends, heights, height)
     right = axes.get_xlim()[1]
     for group, curve in curves.items():
-        colour = looks[group].colour(theme)
+        colour = design.colour(group)
         at = bottom + places[group] / scale
         axes.annotate(
             labels[group],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,10 +11,10 @@ import numpy as np
 
 from rllib_ptm.checks.errors import InputError, unknown_name
 from rllib_ptm.results.curves import STEPS_AXIS, axis_column, group_curve
-from rllib_ptm.results.draw.canvas import Sheet, check_figure_file, save, styled
+from rllib_ptm.results.draw.canvas import Design, Sheet, check_figure_file, save, styled
 from rllib_ptm.results.draw.comparisons import draw_improvements, draw_profiles
-from rllib_ptm.results.draw.curve_panels import Panel, Words, draw_curves
-from rllib_ptm.results.draw.style import LIGHT, check_theme, in_order, labels_of, looks_of
+from rllib_ptm.results.draw.curve_panels import Panel, Scales, draw_curves
+from rllib_ptm.results.draw.style import LIGHT, check_theme, in_order
 from rllib_ptm.results.draw.task_bars import TaskRates, draw_tasks
 from rllib_ptm.results.runs import BY_VARIANT, Run, Runs
 from rllib_ptm.results.statistics import (
@@ -132,14 +132,13 @@ def _curves(runs: Runs, settings: FigureSettings) -> Sheet:
     if len(panels) > 1 and not settings.title:
         title, metric = metric[0].upper() + metric[1:], ""
     lines = [metric, f"{statistic} of {counts}", "faint: not all runs are there" * faint]
-    words = Words(
-        title=title,
-        subtitle="\n".join(filter(None, lines)),
+    scales = Scales(
         x=_AXIS_NAMES[column],
         clock=column in (TIME, PROCESSOR_TIME),
         rate=_is_rate(settings.metric),
     )
-    return draw_curves(panels, labels_of(names), looks_of(names), words, settings.theme)
+    subtitle = "\n".join(filter(None, lines))
+    return draw_curves(panels, scales, Design.of(names, title, subtitle, settings.theme))
 
 
 def _tasks(runs: Runs, settings: FigureSettings) -> Sheet:
@@ -160,22 +159,18 @@ def _tasks(runs: Runs, settings: FigureSettings) -> Sheet:
         )
         found[name] = TaskRates(scores, rates)
     tasks = [column.removeprefix(OF_TASK) for column in columns]
-    names = list(found)
-    titles = _titles(runs, settings, "win rate by task")
-    return draw_tasks(tasks, found, labels_of(names), looks_of(names), titles, settings.theme)
+    how = f"{_STATISTIC_NAMES[settings.statistic]} of the last three evaluations"
+    ranges = _RANGES[settings.statistic]
+    what = f"win rate by task: {how}\nline: {ranges}; circles: {_count(runs)}"
+    return draw_tasks(tasks, found, _design(found, runs, settings, what))
 
 
 def _profiles(runs: Runs, settings: FigureSettings) -> Sheet:
     _only_win_rates(settings)
     scores = _scores(runs, settings)
-    names = list(scores)
     profiles = performance_profiles(scores, _THRESHOLDS)
-    titles = (
-        settings.title or _name(runs),
-        f"share of runs and tasks with a win rate above τ, with 95 % intervals\n{_count(runs)}",
-    )
-    labels, looks = labels_of(names), looks_of(names)
-    return draw_profiles(_THRESHOLDS, profiles, labels, looks, titles, settings.theme)
+    what = f"share of runs and tasks with a win rate above τ, with 95 % intervals\n{_count(runs)}"
+    return draw_profiles(_THRESHOLDS, profiles, _design(scores, runs, settings, what))
 
 
 def _improvement(runs: Runs, settings: FigureSettings) -> Sheet:
@@ -187,11 +182,8 @@ def _improvement(runs: Runs, settings: FigureSettings) -> Sheet:
         (one, other, probability_of_improvement(scores[one], scores[other]))
         for one, other in itertools.combinations(names, 2)
     ]
-    titles = (
-        settings.title or _name(runs),
-        f"probability of improvement, mean over tasks, with 95 % intervals\n{_count(runs)}",
-    )
-    return draw_improvements(pairs, labels_of(names), looks_of(names), titles, settings.theme)
+    what = f"probability of improvement, mean over tasks, with 95 % intervals\n{_count(runs)}"
+    return draw_improvements(pairs, _design(names, runs, settings, what))
 
 
 FIGURES: dict[str, Callable[[Runs, FigureSettings], Sheet]] = {
@@ -239,14 +231,9 @@ def _is_rate(metric: str) -> bool:
     return WIN_RATE in metric
 
 
-def _name(runs: Runs) -> str:
-    return ", ".join(runs.experiments)
-
-
-def _titles(runs: Runs, settings: FigureSettings, what: str) -> tuple[str, str]:
-    how = f"{_STATISTIC_NAMES[settings.statistic]} of the last three evaluations"
-    ranges = _RANGES[settings.statistic]
-    return settings.title or _name(runs), f"{what}: {how}\nline: {ranges}; circles: {_count(runs)}"
+def _design(groups: Iterable[str], runs: Runs, settings: FigureSettings, what: str) -> Design:
+    title = settings.title or ", ".join(runs.experiments)
+    return Design.of(list(groups), title, what, settings.theme)
 
 
 def _metric_text(metric: str) -> str:
