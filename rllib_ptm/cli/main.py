@@ -18,9 +18,7 @@ from typer.exceptions import TyperException
 
 from rllib_ptm import pretrained
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.cli.read.examples import description, example, examples, find_experiment_file
-from rllib_ptm.cli.read.option_groups import StrictCommand, StrictGroup, takes_options
-from rllib_ptm.cli.read.options import (
+from rllib_ptm.cli.options.declared import (
     Algorithm,
     CheckpointFolders,
     Config,
@@ -34,7 +32,9 @@ from rllib_ptm.cli.read.options import (
     ResultsFolders,
     TrainOptions,
 )
-from rllib_ptm.cli.read.removed_options import REMOVED_COMMANDS, replacement
+from rllib_ptm.cli.options.groups import StrictCommand, StrictGroup, takes_options
+from rllib_ptm.cli.options.removed import REMOVED_COMMANDS, replacement
+from rllib_ptm.cli.read.examples import description, example, examples, find_experiment_file
 from rllib_ptm.cli.read.text import read_json_object
 from rllib_ptm.cli.run.exit_codes import (
     EXIT_FAILED,

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from rllib_ptm.cli.read.removed_options import REMOVED_OPTIONS
+from rllib_ptm.cli.options.removed import REMOVED_OPTIONS
 from rllib_ptm.cli.read.search_space import SPACES
 
 VALUES: tuple[Any, ...] = (

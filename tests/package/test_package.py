@@ -60,6 +60,7 @@ ROOMS = (
     ("algorithm",),
     ("rllib_ptm",),  # the public names, in __init__.py
     ("cli.read",),
+    ("cli.options",),
     ("cli.show",),
     ("cli.resume",),
     ("cli.run",),
@@ -198,7 +199,7 @@ def test_no_source_names_a_floor_above(package: str) -> None:
 
 
 def room_of(module: str) -> str:
-    """The room of a module: `rllib_ptm.cli.read.options` -> `cli.read`."""
+    """The room of a module: `rllib_ptm.cli.options.declared` -> `cli.options`."""
     top, *parts = module.split(".")
     if not parts:
         return top

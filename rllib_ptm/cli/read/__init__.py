@@ -1,1 +1,1 @@
-"""Reads what a user typed: options, files, experiments."""
+"""Reads what a user wrote: files, experiments, search spaces."""

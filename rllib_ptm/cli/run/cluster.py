@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.cli.read.options import TrainOptions
+from rllib_ptm.cli.options.declared import TrainOptions
 from rllib_ptm.process import IMPORT_FOLDERS, set_environment_variables
 from rllib_ptm.ray_private import (
     check_ray_head,

@@ -14,7 +14,7 @@ from typer import Exit
 
 from rllib_ptm import pretrained
 from rllib_ptm.checks.errors import InputError, located, unknown_name
-from rllib_ptm.cli.read.options import BY_COMPOSITION, BY_TASK, EvaluateOptions
+from rllib_ptm.cli.options.declared import BY_COMPOSITION, BY_TASK, EvaluateOptions
 from rllib_ptm.cli.read.python_file import run_python_file
 from rllib_ptm.cli.run.cluster import import_ray, set_ray_variables
 from rllib_ptm.cli.run.exit_codes import EXIT_FAILED

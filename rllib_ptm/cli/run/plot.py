@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.cli.read.options import PlotOptions
+from rllib_ptm.cli.options.declared import PlotOptions
 from rllib_ptm.cli.show.messages import working
 from rllib_ptm.cli.show.summary_table import summary_table
 from rllib_ptm.results.draw.canvas import check_figure_file

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from rllib_ptm.checks.errors import InputError
+from rllib_ptm.cli.options.declared import TrainOptions
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.options import TrainOptions
 from rllib_ptm.cli.read.rllib_check import check_warm_start, check_with_rllib
 from rllib_ptm.cli.read.text import check_path
 from rllib_ptm.cli.run.cluster import (

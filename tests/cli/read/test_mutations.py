@@ -20,9 +20,9 @@ from mutations import mutated_command, mutated_file
 
 from rllib_ptm import PTMConfig
 from rllib_ptm.cli.main import main
+from rllib_ptm.cli.options.declared import TrainOptions
 from rllib_ptm.cli.read.examples import examples
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.options import TrainOptions
 from rllib_ptm.cli.run import train
 from rllib_ptm.cli.run.cluster import needed_resources
 from rllib_ptm.environment.contract import TeamGame

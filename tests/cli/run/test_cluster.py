@@ -14,7 +14,7 @@ import pytest
 import ray
 
 from rllib_ptm import InputError
-from rllib_ptm.cli.read.options import TrainOptions
+from rllib_ptm.cli.options.declared import TrainOptions
 from rllib_ptm.cli.run.cluster import (
     _check_size,
     machine_cores,

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.cli.read.option_groups import StrictCommand, StrictGroup, takes_options
+from rllib_ptm.cli.options.groups import StrictCommand, StrictGroup, takes_options
 
 
 @dataclass(frozen=True)

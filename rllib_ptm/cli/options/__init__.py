@@ -1,0 +1,1 @@
+"""The options of the commands: what they take, and how they are shown."""
