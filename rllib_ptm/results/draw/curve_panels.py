@@ -208,20 +208,24 @@ def _label_ends(
             linespacing=1.1,
             annotation_clip=False,
         )
-        # The leader runs from the line's end to the edge of the axes, and on to the label.
-        offset = _points_right(axes, _LEADER - 4)
-        x, y = float(curve.x[-1]), float(curve.value[-1])
-        axes.plot(
-            [x, right, right + offset],
-            [y, y, at],
-            color=colour,
-            linewidth=0.9,
-            linestyle=(0, (1, 2)),
-            clip_on=False,
-            zorder=2,
-        )
+        _draw_leader(axes, curve, at, colour)
     axes.set_xlim(right=right)
     axes.set_ylim(bottom, top)
+
+
+def _draw_leader(axes: Axes, curve: Curve, at: float, colour: str) -> None:
+    """The line from a curve's end to the edge of the axes, and on to the label at a height."""
+    right = axes.get_xlim()[1]
+    x, y = float(curve.x[-1]), float(curve.value[-1])
+    axes.plot(
+        [x, right, right + _points_right(axes, _LEADER - 4)],
+        [y, y, at],
+        color=colour,
+        linewidth=0.9,
+        linestyle=(0, (1, 2)),
+        clip_on=False,
+        zorder=2,
+    )
 
 
 def _points_right(axes: Axes, points: float) -> float:
