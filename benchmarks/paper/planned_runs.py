@@ -45,7 +45,7 @@ class PlannedRun:
 
     @property
     def key(self) -> tuple[str, int]:
-        """What tells it from the other runs of its experiment."""
+        """Its variant and its seed."""
         return self.variant, self.seed
 
     @property

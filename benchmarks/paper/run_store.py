@@ -61,7 +61,7 @@ class TrainedRun:
 
     @property
     def key(self) -> Key:
-        """What tells it from the other runs of its experiment."""
+        """Its variant and its seed."""
         return self.run.variant, int(self.run.seed or 0)
 
 
@@ -137,7 +137,7 @@ class RunStore:
             )
 
     def differences(self, trained: TrainedRun, planned: PlannedRun) -> str:
-        """What the YAML file says other than a finished run was trained with; empty: nothing."""
+        """How the YAML file differs from what a finished run was trained with; empty if equal."""
         lines = []
         if trained.run.settings != planned.settings:
             before = self._settings.get(trained.run.settings, {})

@@ -229,7 +229,7 @@ def read_files(
 
 
 def _checked_kind(folder: str, found: Any, version: Any, kinds: Collection[str]) -> str:
-    """What the list is of; raises if that is not wanted, or of another version."""
+    """The kind of a folder: checkpoint or policy. Raises if it is not wanted, or too old or new."""
     if found == POLICY_ALONE and found not in kinds:
         raise CheckpointError(
             f"{folder}: expected a whole checkpoint, found a policy alone, which only "

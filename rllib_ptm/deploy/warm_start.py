@@ -123,7 +123,7 @@ def _same_output(saved: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
 
 
 def _seen_otherwise(trained_in: Mapping[str, Any], game: TeamGame, slots: Sequence[str]) -> str:
-    """Settings, slots and tasks apart, by which the policy sees another picture than before."""
+    """Names the settings that change what the policy sees, other than slots and tasks."""
     now = game.plain()
     keys = [
         key for key in sorted(game.policy_settings) if f"env_config.{key}" not in (*slots, TASKS)

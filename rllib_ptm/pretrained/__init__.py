@@ -106,7 +106,7 @@ def shadowed(written: Any, users_folder: str | os.PathLike[str] = ".") -> str:
 def name_hint(
     written: Any, others: Iterable[str] = (), users_folder: str | os.PathLike[str] = "."
 ) -> str:
-    """What a message adds where a user's word is no folder, but may mean a name; else empty.
+    """A hint for a message: the policy that the user may mean. Empty if there is none.
 
     Args:
         written: What the user wrote.
@@ -128,7 +128,7 @@ def name_hint(
 
 
 def whole_hint(written: Any) -> str:
-    """What a message adds where a whole checkpoint is missing, but a policy has its name."""
+    """A hint for a message: a pretrained policy has the name, but a checkpoint is needed."""
     name = os.path.basename(str(written).rstrip("/"))
     if name not in names() or os.path.lexists(os.path.expanduser(str(written))):
         return ""

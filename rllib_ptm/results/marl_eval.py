@@ -69,7 +69,7 @@ def _environment(name: str, runs: Runs, by: str, notes: list[str]) -> dict[str, 
 def _equally_many(
     name: str, groups: Mapping[str, Sequence[Run]], notes: list[str]
 ) -> tuple[dict[str, list[Run]], int]:
-    """As many runs of each group, the longest ones, and the number of evaluations that all have."""
+    """An equal number of runs of each group, and how many evaluations all of these have."""
     number = min(map(len, groups.values()))
     chosen = {}
     for group, of in groups.items():

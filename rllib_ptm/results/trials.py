@@ -71,7 +71,7 @@ def is_trial(folder: Path) -> bool:
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Whether a folder holds trials, each in a folder of its own, or is to hold them."""
+    """Whether a folder is one run of ``rllib train``, with or without trials so far."""
     return (folder / RECORD).is_file() or any(is_trial(inner) for inner in folders_in(folder))
 
 
