@@ -28,7 +28,7 @@ class Question:
 _UNSEEN = ("3m_vs_3m", "5m_vs_5m", "8m_vs_9m")
 _OF_MANY_TASKS = ("curves", "time", "profiles", "improvement")
 _LARGER = ("12m_vs_12m", "15m_vs_15m", "20m_vs_20m")
-# A row that is missing: the experiment's name, and none of the rest.
+# An experiment without a row has its name for a title, and plays no further tasks.
 QUESTIONS: dict[str, Question] = {
     "search_small_mt": Question("Which settings suit each method?", figures=()),
     "small_mt": Question("Is PTM better on small_mt?"),

@@ -18,7 +18,7 @@ import pyarrow.fs
 from rllib_ptm.checks.errors import InputError
 
 CONTENTS_FILE = "contents.json"
-# What a list may be of, and the version of its format.
+# The kinds of folders, and the version of each kind's format.
 CHECKPOINT, POLICY_ALONE = "rllib_ptm checkpoint", "rllib_ptm policy"
 VERSION = 4
 VERSIONS = {CHECKPOINT: VERSION, POLICY_ALONE: 1}
