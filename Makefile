@@ -9,7 +9,7 @@ EXPERIMENT ?=
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help install train results test test-slow clean
+.PHONY: help install train results docs test test-slow clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -21,6 +21,10 @@ train: .venv/installed ## train the quick example; for another one: make train E
 
 results: .venv/installed ## reproduce docs/results: make results EXPERIMENT=small_mt; without EXPERIMENT list all
 	$(BIN)/python benchmarks/paper/reproduce.py $(EXPERIMENT) $(ARGS)
+
+docs: .venv/installed ## build the site of docs/ in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open build/site/index.html"
 
 # The files run in the order of their names: those that start Ray come early, so no process is left alone
 # with a long one at the end. The type checker uses the time in which the tests wait for processes.

@@ -197,7 +197,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     An action that is not allowed has no effect. "Within range" is nearer than the attack range; on
     StarCraft II also at exactly that range, as in SMAC. With `action_mask="smac"` (`sc2` only) the
     mask is SMAC's, which also allows what the game refuses: moves over the west and south edge,
-    attacks on medivacs by all types, and healing machines. The page docs/starcraft-rules.md lists how
+    attacks on medivacs by all types, and healing machines. The page docs/tasks/starcraft-rules.md lists how
     the rules differ from those of SMAC, SMACv2 and REFIL.
 
     ### Rewards
@@ -244,7 +244,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
 
     `tasks`: a task set (`small_mt`, `medium_mt`, `large_mt`, `unseen`, `refil_3-8sz`, `smax`, ...),
     a task's name, or a list of both. A task that is in several sets of the list is played once.
-    `docs/tasks.md` has all names and sets.
+    `docs/tasks/tasks.md` has all names and sets.
 
     `backend`: the simulator, `"smax"` or `"sc2"` (StarCraft II itself). Further arguments are the
     backend's own settings, for example `difficulty="5"` of `"sc2"`.

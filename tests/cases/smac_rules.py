@@ -2,7 +2,7 @@
 
 They know nothing of our arrays: a battle is two lists of units on a map of 32 x 32 cells. Ours are
 compared with them, and ``DIFFERENCES`` names every way in which the two may differ. Each name is a
-row of docs/starcraft-rules.md.
+row of docs/tasks/starcraft-rules.md.
 
 The functions of the original classes gave the same answers on 3,000 random battles each.
 """

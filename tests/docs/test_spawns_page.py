@@ -11,7 +11,7 @@ import yaml
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.spawn import ARMY_DISTANCE, EDGE_MARGIN, SPAWNS, SPIRAL_SPACING
 
-PAGE = (Path(__file__).parents[2] / "docs/tasks.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/tasks/tasks.md").read_text()
 SECTION = PAGE.partition("\n## Spawns\n")[2].partition("\n## ")[0]
 
 

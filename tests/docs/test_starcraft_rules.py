@@ -13,7 +13,7 @@ from rllib_ptm.checks.settings import read_settings
 from rllib_ptm.envs.multi_task_sc2_v0 import ViewSettings
 from rllib_ptm.envs.starcraft.backends import BACKENDS, EnvSettings
 
-PAGE = Path(__file__).parents[2] / "docs/starcraft-rules.md"
+PAGE = Path(__file__).parents[2] / "docs/tasks/starcraft-rules.md"
 
 # Keys that change no rule of a battle.
 NO_RULES = {

@@ -17,7 +17,7 @@ from rllib_ptm.envs.starcraft.tasks import (
     parse_task,
 )
 
-PAGE = (Path(__file__).parents[2] / "docs/tasks.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/tasks/tasks.md").read_text()
 SECTIONS = {part.partition("\n")[0]: part for part in PAGE.split("\n## ")}
 
 

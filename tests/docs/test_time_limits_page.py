@@ -16,7 +16,7 @@ from rllib_ptm.envs.starcraft.time_limits import (
     time_limit,
 )
 
-PAGE = Path(__file__).parents[2] / "docs/tasks.md"
+PAGE = Path(__file__).parents[2] / "docs/tasks/tasks.md"
 SECTION = PAGE.read_text().partition("\n## Time limits\n")[2].partition("\n## ")[0]
 SMAC_STEP_S = 8 / 22.4
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import yaml
+from page_blocks import read_blocks
 from small_networks import SMALL
 
 from rllib_ptm import AgentPolicy, PTMConfig, load_policy
@@ -20,11 +20,11 @@ from rllib_ptm.cli.read.rllib_check import check_with_rllib
 from rllib_ptm.environment import check
 from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer
 
-PAGE = Path(__file__).parents[2] / "docs/your-own-environment.md"
+PAGE = Path(__file__).parents[2] / "docs/guides/your-own-environment.md"
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    return [block.text for block in read_blocks(PAGE) if block.language == language]
 
 
 @pytest.fixture(scope="module")

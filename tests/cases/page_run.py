@@ -1,0 +1,74 @@
+"""Runs a page as a reader would: every block in order, in an empty folder.
+
+Run as a script: ``python page_run.py PAGE FOLDER``.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from page_blocks import ROOT, Block, read_blocks
+
+# Links to what a reader of a clone has in the working directory.
+IN_A_CLONE = ("benchmarks", "docs", "tests", "tuned_examples")
+
+
+def run_block(block: Block, page: Path, names: dict[str, Any]) -> None:
+    """Writes the file that a block is, or executes its python code.
+
+    Args:
+        block: One with a title, or in python.
+        page: Its page, for tracebacks.
+        names: The names that the page's code shares.
+    """
+    if block.title is not None:
+        file = Path(block.title)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(block.text, encoding="utf-8")
+    elif block.language == "python":
+        code = "\n" * block.line + block.text  # so that tracebacks have the page's line numbers
+        exec(compile(code, f"<{page.name}>", "exec"), names)
+
+
+def run_page(page: Path) -> None:
+    """Runs all blocks of a page in the working directory, commands included."""
+    for name in IN_A_CLONE:
+        Path(name).symlink_to(ROOT / name)
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in read_blocks(page):
+        if block.mark == "not run":
+            continue
+        run_block(block, page, names)
+        for command in block.commands if block.language == "console" else ():
+            words = f" {block.words}" if block.mark == "run with" else ""
+            line = re.sub(r"(rllib (?:train|example run)[^#|>]*)", rf"\1{words} ", command)
+            _run_command(_with_paths(line))
+
+
+def newest_checkpoint() -> str:
+    """The checkpoint that was written last below ``results/``."""
+    found = Path("results").rglob("checkpoint_*/rllib_checkpoint.json")
+    return str(max(found, key=lambda file: file.stat().st_mtime).parent)
+
+
+def _with_paths(command: str) -> str:
+    """The command with a path in place of ``CHECKPOINT`` and of what is abbreviated by dots."""
+    if "CHECKPOINT" in command:
+        command = re.sub(r"\bCHECKPOINT\b", newest_checkpoint(), command)
+    return re.sub(r"results/\S*\.\.\.\S*", lambda match: newest_checkpoint(), command)
+
+
+def _run_command(command: str) -> None:
+    print(f"$ {command}", flush=True)
+    done = subprocess.run(["bash", "-c", f"set -eo pipefail; {command}"], check=False)
+    if done.returncode:
+        raise SystemExit(f"{command}: exit code {done.returncode}")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, "")
+    run_page(Path(sys.argv[1]))
