@@ -87,7 +87,7 @@ def check_names(file: Path, table: pd.DataFrame, columns: Iterable[str]) -> None
             raise _wrong(file, line, column, "a name", text)
 
 
-def check_seeds(file: Path, table: pd.DataFrame, column: str) -> None:
+def check_whole(file: Path, table: pd.DataFrame, column: str) -> None:
     """Checks that a column's cells are empty or whole numbers.
 
     Raises:

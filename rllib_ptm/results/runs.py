@@ -153,6 +153,11 @@ class Runs:
         """The runs of one experiment."""
         return replace(self, runs=tuple(run for run in self.runs if run.experiment == experiment))
 
+    def joined(self) -> Runs:
+        """The same runs, as if they were all of one experiment."""
+        name = " and ".join(self.experiments)
+        return replace(self, runs=tuple(replace(run, experiment=name) for run in self.runs))
+
     @property
     def experiments(self) -> tuple[str, ...]:
         """The names of the experiments, in the order of their runs."""

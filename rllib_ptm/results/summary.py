@@ -11,6 +11,7 @@ from rllib_ptm.results.curves import TIME_AXIS, axis_column, mean_over_steps
 from rllib_ptm.results.draw.style import in_order
 from rllib_ptm.results.runs import BY_VARIANT, Run, Runs
 from rllib_ptm.results.statistics import Estimate, final_scores, iqm, median
+from rllib_ptm.results.trials import ENV_STEPS
 from rllib_ptm.tasks.metrics import WIN_RATE_MEAN
 
 
@@ -59,6 +60,66 @@ def summarise(
         for experiment in runs.experiments
         for group, of in _in_order(runs.of(experiment).groups(by))
     ]
+
+
+def differences(runs: Runs, by: str = BY_VARIANT, metric: str = WIN_RATE_MEAN) -> tuple[str, ...]:
+    """Says where runs stand side by side that were not trained or evaluated alike.
+
+    Args:
+        runs: What ``read_runs`` returns.
+        by: What makes a group; see ``Runs.groups``.
+        metric: What is shown; see ``Run.values``.
+
+    Returns:
+        For each experiment a line if means over different tasks are shown, and one if its finished
+        runs end more than an evaluation apart.
+
+    Raises:
+        InputError: There is no such key.
+    """
+    lines = []
+    for experiment in runs.experiments:
+        groups = dict(_in_order(runs.of(experiment).groups(by)))
+        tasks = _different_tasks(groups) if metric == WIN_RATE_MEAN else ""
+        found = (tasks, _different_ends(groups))
+        lines += [f"{experiment}: {line}" for line in found if line]
+    return tuple(lines)
+
+
+def _different_tasks(groups: Mapping[str, Sequence[Run]]) -> str:
+    first: dict[tuple[str, ...], str] = {}  # the first group with these tasks
+    for group, runs in groups.items():
+        for run in runs:
+            if run.tasks:
+                first.setdefault(run.tasks, group)
+    if len(first) < 2:
+        return ""
+    sets = "; ".join(f"{group}: {', '.join(tasks)}" for tasks, group in first.items())
+    return f"the runs were evaluated on different tasks ({sets}), so their means do not compare"
+
+
+def _different_ends(groups: Mapping[str, Sequence[Run]]) -> str:
+    ends = {
+        run: f"{run.env_steps:,.0f} steps ({group})"
+        for group, runs in groups.items()
+        for run in runs
+        if run.finished and run.env_steps > 0
+    }
+    if not ends:
+        return ""
+    first, last = (choose(ends, key=lambda run: run.env_steps) for choose in (min, max))
+    if last.env_steps - first.env_steps <= max(map(_between_evaluations, (first, last))):
+        return ""
+    return (
+        f"the finished runs end between {ends[first]} and {ends[last]}; each counts with its own "
+        f"last evaluations"
+    )
+
+
+def _between_evaluations(run: Run) -> float:
+    """The usual number of environment steps from one evaluation to the next."""
+    steps = np.append(0.0, run.curve[ENV_STEPS].to_numpy(float))
+    return float(np.median(np.diff(steps)))
 
 
 def _in_order(groups: Mapping[str, list[Run]]) -> list[tuple[str, list[Run]]]:

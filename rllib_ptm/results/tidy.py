@@ -1,12 +1,14 @@
 """Runs in CSV files: ``curves.csv``, a row per evaluation, and ``final.csv``, a row per task.
 
 Both begin with the columns of ``RUN_COLUMNS``, then a column for each key that an experiment
-searched, empty where a run has none. Rates have four decimals.
+searched, empty where a run has none. Rates have four decimals. Where runs have no seed, the column
+``run`` numbers those that have all else in common.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from rllib_ptm.results.csv_cells import (
     check_json,
     check_names,
     check_numbers,
-    check_seeds,
+    check_whole,
     check_words,
     read_cells,
 )
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 CURVES, FINAL = "curves.csv", "final.csv"
 # What tells one run from another. The words "yes" and "no" say whether a run is finished.
 RUN_COLUMNS = ("experiment", "variant", "method", "seed", "settings", "finished")
+# The number of a run without a seed. A file of runs that all have one has no such column.
+NUMBER = "run"
 _FINAL_COLUMNS = (
     "task",
     "episodes",
@@ -91,7 +95,8 @@ def write_final(runs: Iterable[Run], file: Path) -> None:
 def read_csv(file: Path) -> list[Run]:
     """Reads the runs of ``curves.csv``, with what a ``final.csv`` beside it knows of them.
 
-    The rows of a run with a seed may be in any order, and may be repeated.
+    The rows may be in any order, and may be repeated. In a file without the column ``run``, the
+    rows of runs without a seed must be in their order: where the steps fall the next run begins.
 
     Raises:
         InputError: The file is not such a table, or a cell holds what cannot be there.
@@ -99,7 +104,7 @@ def read_csv(file: Path) -> list[Run]:
     table = read_cells(file, (*RUN_COLUMNS, *PROGRESS, WIN_RATE_MEAN))
     columns = list(table.columns)
     rates = [c for c in columns if c == WIN_RATE_MEAN or c.startswith(OF_TASK)]
-    keys = [c for c in columns if c not in (*RUN_COLUMNS, *PROGRESS, *rates)]
+    keys = [c for c in columns if c not in (*RUN_COLUMNS, NUMBER, *PROGRESS, *rates)]
     _check_runs(file, table)
     check_words(file, table, "finished", ("yes", "no"))
     check_numbers(file, table, PROGRESS)
@@ -112,19 +117,21 @@ def read_csv(file: Path) -> list[Run]:
 
 
 def _read_final(file: Path) -> dict[Any, list[dict[str, Any]]]:
-    """The final episodes of each run that has a seed; nothing if there is no file."""
+    """The final episodes of each run with a seed or a number; nothing if there is no file."""
     if not file.is_file():
         return {}
     table = read_cells(file, (*RUN_COLUMNS, *_FINAL_COLUMNS))
     _check_runs(file, table)
     check_names(file, table, ["task"])
     check_finite(file, table, _FINAL_COLUMNS[1:])
-    return {key: _records(group) for key, group in _by_run(table) if key[-1]}
+    return {key: _records(group) for key, group in _by_run(table) if any(key[3:])}
 
 
 def _check_runs(file: Path, table: pd.DataFrame) -> None:
     check_names(file, table, ("experiment", "variant", "method"))
-    check_seeds(file, table, SEED)
+    check_whole(file, table, SEED)
+    if NUMBER in table.columns:
+        check_whole(file, table, NUMBER)
 
 
 def _table(
@@ -134,7 +141,22 @@ def _table(
 
     keys = sorted({key for run in runs for key in run.grid})
     lines = [[*_run_cells(run), *(_key_text(run, key) for key in keys), *row] for run, row in rows]
-    return pd.DataFrame(lines, columns=[*RUN_COLUMNS, *keys, *values], dtype=str)
+    table = pd.DataFrame(lines, columns=[*RUN_COLUMNS, *keys, *values], dtype=str)
+    if numbers := _numbers(runs):
+        cells = [str(numbers.get(run, "")) for run, _ in rows]
+        table.insert(table.columns.get_loc(SEED) + 1, NUMBER, cells)
+    return table
+
+
+def _numbers(runs: Sequence[Run]) -> dict[Run, int]:
+    """Numbers the runs without a seed, among those that have all else in common from 1 upward."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    numbers = {}
+    for run in runs:
+        if run.seed is None:
+            counts[identity := (run.experiment, run.variant, run.settings)] += 1
+            numbers[run] = counts[identity]
+    return numbers
 
 
 def _run_cells(run: Run) -> list[str]:
@@ -165,15 +187,20 @@ def _write(table: pd.DataFrame, file: Path) -> None:
 
 
 def _by_run(table: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
-    """The rows of each run, in the order of the file.
+    """The rows of each run, in the order of the file, by what tells it from others.
 
-    Runs without a seed have equal columns. Where the number of steps falls, the next run begins.
+    Without numbers, runs that have no seed have equal columns. Where the number of steps falls, the
+    next run begins.
     """
-    identity = [table[column] for column in ("experiment", "variant", "settings", "seed")]
+    import pandas as pd
+
+    numbers = table[NUMBER] if NUMBER in table.columns else pd.Series("", table.index)
+    identity = [table["experiment"], table["variant"], table["settings"], table[SEED], numbers]
     if ENV_STEPS in table.columns:
         steps = table[ENV_STEPS].replace("", "nan").astype(float)
-        identity.append(((steps.diff() < 0) & (table["seed"] == "")).cumsum())
-    return [(key[:4], rows) for key, rows in table.groupby(identity, sort=False)]
+        has_name = (table[SEED] != "") | (numbers != "")
+        identity.append(((steps.diff() < 0) & ~has_name).cumsum())
+    return [(key[:5], rows) for key, rows in table.groupby(identity, sort=False)]
 
 
 def _run(

@@ -160,6 +160,37 @@ def test_each_pair_has_a_probability_of_improvement(runs: Runs) -> None:
     assert [texts.count(name) for name in ("PTM", "REFIL", "QMIX-Atten")] == [2, 2, 2]
 
 
+@pytest.mark.parametrize("figure", ["curves", "tasks"])
+def test_no_name_is_cut(runs: Runs, figure: str) -> None:
+    """However long the names of groups and experiments are, also names without blanks."""
+    long = "a_very_long_name_without_a_blank_that_is_wider_than_any_of_the_figures"
+    grids = ["mining_lambda=0.5 lr=0.001 alpha_anneal_steps=250000 mixing_dim=2", long]
+    experiments = [f"{number} {long}" for number in range(2 if figure == "curves" else 1)]
+    named = tuple(
+        replace(runs.runs[0], variant=f"ptm {grid}", experiment=experiment)
+        for experiment in experiments
+        for grid in grids
+    )
+    sheet = drawn(Runs(named), FigureSettings(figure=figure))
+    texts = [text for text in sheet.figure.texts if text.get_text()]
+    boxes = [text.get_window_extent() for text in texts]
+    assert all(box.x0 >= 0 and box.x1 <= sheet.figure.bbox.x1 for box in boxes)
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    written = "".join(text.get_text() for text in texts).replace(" ", "")
+    assert long in written
+    assert "λ=0.5lr=0.001α-steps=250kmixing_dim=2" in written
+
+
+def test_curves_say_if_the_runs_of_a_panel_have_different_tasks(runs: Runs) -> None:
+    first, *others = runs
+    curve = first.curve.rename(columns={"win_rate/5m_vs_6m": "win_rate/3m_vs_3m"})
+    said = "the runs of a panel are evaluated on different tasks"
+    mixed = Runs((replace(first, variant="other", curve=curve), *others))
+    assert said in texts_of(drawn(mixed, FigureSettings()))
+    assert said not in texts_of(drawn(mixed, FigureSettings(metric="win_rate/5m_vs_5m")))
+    assert said not in texts_of(drawn(runs, FigureSettings()))
+
+
 @pytest.mark.parametrize("ending", ["svg", "png", pytest.param("pdf", marks=pytest.mark.slow)])
 def test_equal_runs_give_equal_files(runs: Runs, tmp_path: Path, ending: str) -> None:
     first, second = tmp_path / f"a.{ending}", tmp_path / f"b.{ending}"

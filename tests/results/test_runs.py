@@ -215,7 +215,7 @@ def test_a_csv_file_holds_the_same_runs(tmp_path: Path) -> None:
     assert (out / "again.csv").read_bytes() == (out / "curves.csv").read_bytes()
     lines = (out / "curves.csv").read_text().splitlines()
     assert lines[0] == (
-        "experiment,variant,method,seed,settings,finished,opt,env_steps,updates,time_s,"
+        "experiment,variant,method,seed,run,settings,finished,opt,env_steps,updates,time_s,"
         "processor_time_s,win_rate_mean,win_rate/5m_vs_5m,win_rate/5m_vs_6m"
     )
     assert lines[2].endswith(",yes,,4000,6,8.0,6.0,0.6667,0.3333,1.0000")
@@ -239,6 +239,25 @@ def test_rows_of_a_csv_file_may_have_any_order_and_be_repeated(tmp_path: Path) -
         found = {run.seed: run.curve for run in read_runs([file])}
         for seed, curve in expected.items():
             pd.testing.assert_frame_equal(found[seed], curve)
+
+
+@pytest.mark.parametrize("with_numbers", [True, False])
+def test_runs_without_a_seed_are_told_apart(tmp_path: Path, with_numbers: bool) -> None:
+    """A file that was written before the column ``run`` depends on the order of its rows."""
+    rows = [[row(n, PTM, (rate, rate)) for n in (1, 2)] for rate in (0.1, 0.5, 0.9)]
+    trials = {f"PTM_{number}": (PTM, of) for number, of in enumerate(rows)}
+    folder = write_run(tmp_path / "results", "a", PTM, trials)
+    (folder / "PTM_1/final.json").write_text(json.dumps([FINAL]))
+    runs = read_runs([tmp_path / "results"])
+    write_curves(runs, tmp_path / "curves.csv")
+    write_final(runs, tmp_path / "final.csv")
+    table = pd.read_csv(tmp_path / "curves.csv", dtype=str)
+    assert table["run"].tolist() == ["1", "1", "2", "2", "3", "3"]
+    written = table.sort_values(["env_steps", "run"]) if with_numbers else table.drop(columns="run")
+    written.to_csv(tmp_path / "curves.csv", index=False)
+    again = read_runs([tmp_path / "curves.csv"])
+    assert [run.final_value() for run in again] == pytest.approx([0.1, 0.5, 0.9])
+    assert [bool(run.final) for run in again] == [False, with_numbers, False]
 
 
 @pytest.mark.parametrize(

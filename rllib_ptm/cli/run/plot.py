@@ -19,7 +19,7 @@ from rllib_ptm.results.marl_eval import write_marl_eval
 from rllib_ptm.results.read import read_runs
 from rllib_ptm.results.rliable_library import is_installed
 from rllib_ptm.results.runs import LAST_EVALUATIONS
-from rllib_ptm.results.summary import summarise
+from rllib_ptm.results.summary import differences, summarise
 from rllib_ptm.results.tidy import write_curves
 from rllib_ptm.tasks.metrics import WIN_RATE
 
@@ -57,6 +57,8 @@ def plot(results: Sequence[Path], options: PlotOptions) -> None:
     _print_notes(console, runs.notes)
     if not len(runs):
         raise InputError("there is no run with a result yet")
+    side_by_side = runs.joined() if options.join else runs
+    _print_notes(console, differences(side_by_side, options.by, options.metric))
     if options.out is None:
         _print_summary(console, runs, options)
     else:

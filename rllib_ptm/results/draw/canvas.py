@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.results.draw.style import THEMES, Look, labels_of, looks_of, rc_settings
@@ -27,6 +28,8 @@ _METADATA: dict[str, dict[str, None]] = {
 POINTS = 72.0  # in an inch
 _DPI = 200
 _TITLE_SIZE, _SUBTITLE_SIZE, _SUBTITLE_LINE = 12.0, 9.5, 13.0
+_TITLE_LINE = 1.6 * _TITLE_SIZE
+BOLD = 1.15  # a text is at most so much wider in bold
 _TOP, _LEFT = 14.0, 14.0  # points above the title, and beside it
 _LOW = 0.38  # an axis of rates that are all lower has more ticks
 
@@ -102,17 +105,20 @@ class Sheet:
 
     def titles(self, title: str, subtitle: str, left: float = _LEFT) -> None:
         """The title, and what the figure shows below it."""
-        self.text(left, _TOP, title, fontsize=_TITLE_SIZE, fontweight="bold")
+        for number, line in enumerate(title.split("\n")):
+            above = _TOP + number * _TITLE_LINE
+            self.text(left, above, line, fontsize=_TITLE_SIZE, fontweight="bold")
         muted = THEMES[self.theme].muted
+        top = _TOP + (title.count("\n") + 1) * _TITLE_LINE
         for number, line in enumerate(subtitle.split("\n")):
-            below = _TOP + 1.6 * _TITLE_SIZE + number * _SUBTITLE_LINE
+            below = top + number * _SUBTITLE_LINE
             self.text(left, below, line, fontsize=_SUBTITLE_SIZE, color=muted)
 
 
-def titles_height(subtitle: str) -> float:
+def titles_height(title: str, subtitle: str) -> float:
     """The height in points that the titles take."""
-    lines = subtitle.count("\n") + 1
-    return _TOP + 1.6 * _TITLE_SIZE + lines * _SUBTITLE_LINE + 12
+    lines, more = title.count("\n") + 1, subtitle.count("\n") + 1
+    return _TOP + lines * _TITLE_LINE + more * _SUBTITLE_LINE + 12
 
 
 @contextmanager
@@ -139,10 +145,14 @@ def titled_sheet(design: Design, width: float, height: float) -> tuple[Sheet, fl
     """
     from matplotlib.figure import Figure
 
-    top = titles_height(design.subtitle)
+    room = width - 2 * _LEFT
+    title = fitted(design.title, BOLD * _TITLE_SIZE, room)
+    lines = [fitted(line, _SUBTITLE_SIZE, room) for line in design.subtitle.split("\n")]
+    subtitle = "\n".join(lines)
+    top = titles_height(title, subtitle)
     figure = Figure(figsize=(width / POINTS, (top + height) / POINTS), dpi=_DPI)
     sheet = Sheet(figure, design.theme, width, top + height)
-    sheet.titles(design.title, design.subtitle)
+    sheet.titles(title, subtitle)
     return sheet, top
 
 
@@ -178,6 +188,7 @@ def save(sheet: Sheet, file: Path) -> None:
         raise InputError(f"{file}: cannot be written: {error.strerror}") from None
 
 
+@lru_cache(maxsize=1024)  # measuring takes milliseconds
 def text_width(text: str, size: float) -> float:
     """The width of a text's longest line, in points."""
     from matplotlib.textpath import TextPath
@@ -201,20 +212,60 @@ def wrapped(text: str, longest: int) -> str:
     return "\n".join(lines)
 
 
+def fitted(text: str, size: float, width: float) -> str:
+    """The text with as few line breaks as its lines need to fit a width, in points.
+
+    A word that is too long alone is broken, too.
+    """
+    needed = text_width(text, size)
+    if needed <= width:
+        return text
+    # A line of letters of average width would have so many. Narrow letters may have a few more.
+    average = math.ceil(1.1 * len(text) * width / needed)
+    for longest in range(min(average, len(text)), 0, -1):
+        lines = [
+            part for line in wrapped(text, longest).split("\n") for part in _parts(line, longest)
+        ]
+        if max(text_width(line, size) for line in lines) <= width:
+            return "\n".join(lines)
+    return text
+
+
+def _parts(word: str, longest: int) -> list[str]:
+    return [word[start : start + longest] for start in range(0, len(word), longest)]
+
+
+class Entry(NamedTuple):
+    """A group in a legend.
+
+    Attributes:
+        group: Its name.
+        lines: The lines of its label.
+        left: Where its sample begins, in points.
+        row: How many lines of labels are above it.
+    """
+
+    group: str
+    lines: Sequence[str]
+    left: float
+    row: int
+
+
 @dataclass(frozen=True)
 class Legend:
     """The groups of a figure in rows below its titles.
 
     Attributes:
-        rows: For each row the group, its label, and the label's left end in points.
+        entries: A group each.
         height: In points.
     """
 
-    rows: Sequence[Sequence[tuple[str, str, float]]]
+    entries: Sequence[Entry]
     height: float
 
 
-_SAMPLE, _GAP, _ROW, _LEGEND_SIZE = 26.0, 16.0, 17.0, 10.0
+_SAMPLE, _BAR_SAMPLE, _GAP, _ROW, _LEGEND_SIZE = 26.0, 18.0, 16.0, 17.0, 10.0
+_BESIDE = 5.0  # points between a sample and its label
 
 
 def legend_of(labels: Mapping[str, str], left: float, width: float) -> Legend:
@@ -223,54 +274,67 @@ def legend_of(labels: Mapping[str, str], left: float, width: float) -> Legend:
     Args:
         labels: The label of each group.
         left: Where a row begins, in points.
-        width: Where it must end.
+        width: Where it must end. A label that is longer than a row has several lines.
     """
-    rows: list[list[tuple[str, str, float]]] = [[]]
-    x = left
+    entries: list[Entry] = []
+    x, row, below = left, 0, 0
     for group, label in labels.items():
-        needed = _SAMPLE + 5 + text_width(label, _LEGEND_SIZE)
-        if rows[-1] and x + needed > width:
-            rows.append([])
-            x = left
-        rows[-1].append((group, label, x))
+        beside = _SAMPLE + _BESIDE
+        lines = fitted(label, _LEGEND_SIZE, width - left - beside).split("\n")
+        needed = beside + max(text_width(line, _LEGEND_SIZE) for line in lines)
+        if x > left and x + needed > width:
+            x, row = left, below
+        entries.append(Entry(group, lines, x, row))
+        below = max(below, row + len(lines))
         x += needed + _GAP
-    return Legend(rows, len(rows) * _ROW + 8)
+    return Legend(entries, below * _ROW + 8)
 
 
 def draw_legend(
     sheet: Sheet, legend: Legend, looks: Mapping[str, Look], top: float, *, bars: bool = False
 ) -> None:
     """Draws samples of the lines, or of the bars, and the labels."""
-    from matplotlib.lines import Line2D
+    for entry in legend.entries:
+        draw_sample = _draw_bar_sample if bars else _draw_line_sample
+        heights = [
+            1 - (top + (entry.row + n + 0.5) * _ROW) / sheet.height for n in range(len(entry.lines))
+        ]
+        right = draw_sample(sheet, looks[entry.group], entry.left, heights[0])
+        x = right + _BESIDE / sheet.width
+        for line, y in zip(entry.lines, heights, strict=True):
+            how: dict[str, Any] = {"va": "center_baseline", "ha": "left", "fontsize": _LEGEND_SIZE}
+            sheet.figure.text(x, y, line, **how)
+
+
+def _draw_bar_sample(sheet: Sheet, look: Look, left: float, y: float) -> float:
+    """Draws a bar at a height of the figure, and returns where it ends."""
     from matplotlib.patches import Rectangle
 
-    for number, row in enumerate(legend.rows):
-        y = 1 - (top + (number + 0.5) * _ROW) / sheet.height
-        for group, label, x in row:
-            look, colour = looks[group], looks[group].colour(sheet.theme)
-            left, right = x / sheet.width, (x + _SAMPLE) / sheet.width
-            if bars:
-                height = 9 / sheet.height
-                fill = bar_style(look, sheet.theme)
-                box = Rectangle((left, y - height / 2), 18 / sheet.width, height, **fill)
-                sheet.figure.add_artist(box)
-                right = (x + 18) / sheet.width
-            else:
-                line = Line2D(
-                    [left, (left + right) / 2, right],
-                    [y] * 3,
-                    color=colour,
-                    linestyle=look.dash,
-                    linewidth=2,
-                    marker=look.marker,
-                    markevery=[1],
-                    markersize=6,
-                    markeredgecolor=THEMES[sheet.theme].background,
-                    markeredgewidth=0.8,
-                )
-                sheet.figure.add_artist(line)
-            end = right + 5 / sheet.width
-            sheet.figure.text(end, y, label, va="center_baseline", ha="left", fontsize=_LEGEND_SIZE)
+    height, width = 9 / sheet.height, _BAR_SAMPLE / sheet.width
+    corner = (left / sheet.width, y - height / 2)
+    sheet.figure.add_artist(Rectangle(corner, width, height, **bar_style(look, sheet.theme)))
+    return (left + _BAR_SAMPLE) / sheet.width
+
+
+def _draw_line_sample(sheet: Sheet, look: Look, left: float, y: float) -> float:
+    """Draws a line at a height of the figure, and returns where it ends."""
+    from matplotlib.lines import Line2D
+
+    start, end = left / sheet.width, (left + _SAMPLE) / sheet.width
+    line = Line2D(
+        [start, (start + end) / 2, end],
+        [y] * 3,
+        color=look.colour(sheet.theme),
+        linestyle=look.dash,
+        linewidth=2,
+        marker=look.marker,
+        markevery=[1],
+        markersize=6,
+        markeredgecolor=THEMES[sheet.theme].background,
+        markeredgewidth=0.8,
+    )
+    sheet.figure.add_artist(line)
+    return end
 
 
 def bar_style(look: Look, theme: str) -> dict[str, Any]:

@@ -12,10 +12,12 @@ import numpy as np
 
 from rllib_ptm.results.curves import Curve
 from rllib_ptm.results.draw.canvas import (
+    BOLD,
     POINTS,
     Design,
     Sheet,
     draw_rates,
+    fitted,
     sheet_with_legend,
     text_width,
     titled_sheet,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT = 404.0, 190.0  # of a figure with one panel, and of its axes; in points
 _WIDE, _COLUMNS = 560.0, 2  # of a figure with several
 _LEFT, _RIGHT, _BELOW = 44.0, 14.0, 44.0
-_LABEL_SIZE, _LINE = 10.0, 12.5
+_LABEL_SIZE, _NAME_SIZE, _LINE = 10.0, 10.5, 12.5
 _LEADER = 16.0  # points between a line's end and its label
 _LONGEST = 17  # letters in a line of a label
 _MARKERS = 8  # about so many on a line
@@ -89,13 +91,15 @@ def _one(panel: Panel, scales: Scales, design: Design) -> Sheet:
 
 def _several(panels: Sequence[Panel], scales: Scales, design: Design) -> Sheet:
     rows = math.ceil(len(panels) / _COLUMNS)
-    header, row_height = 22.0, 22.0 + 0.75 * _HEIGHT + _BELOW
-    sheet, top = sheet_with_legend(design, _WIDE, rows * row_height)
     each = _WIDE / _COLUMNS
+    titles = [fitted(panel.title, BOLD * _NAME_SIZE, each - 2 * _RIGHT) for panel in panels]
+    header = 22.0 + max(title.count("\n") for title in titles) * _LINE
+    row_height = header + 0.75 * _HEIGHT + _BELOW
+    sheet, top = sheet_with_legend(design, _WIDE, rows * row_height)
     for number, panel in enumerate(panels):
         left = number % _COLUMNS * each
         above = top + number // _COLUMNS * row_height
-        sheet.text(left + 14, above + 2, panel.title, fontweight="bold")
+        sheet.text(left + _RIGHT, above + 2, titles[number], fontweight="bold")
         axes = sheet.axes(left + _LEFT, above + header, each - _LEFT - _RIGHT, 0.75 * _HEIGHT)
         _draw_panel(axes, panel, scales, design)
     return sheet

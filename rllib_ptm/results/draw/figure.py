@@ -87,8 +87,7 @@ def draw_figure(runs: Runs, out: str | Path, settings: FigureSettings | None = N
     if not len(runs):
         raise InputError("there is no run to draw")
     if chosen.joined:
-        name = " and ".join(runs.experiments)
-        runs = Runs(tuple(replace(run, experiment=name) for run in runs), runs.notes)
+        runs = runs.joined()
     with styled(chosen.theme):
         save(FIGURES[chosen.figure](runs, chosen), file)
 
@@ -131,7 +130,13 @@ def _curves(runs: Runs, settings: FigureSettings) -> Sheet:
     metric, title = _metric_text(settings.metric), settings.title or panels[0].title
     if len(panels) > 1 and not settings.title:
         title, metric = metric[0].upper() + metric[1:], ""
-    lines = [metric, f"{statistic} of {counts}", "faint: not all runs are there" * faint]
+    mixed = settings.metric == WIN_RATE_MEAN and _on_different_tasks(runs)
+    lines = [
+        metric,
+        f"{statistic} of {counts}",
+        "faint: not all runs are there" * faint,
+        "the runs of a panel are evaluated on different tasks" * mixed,
+    ]
     scales = Scales(
         x=_AXIS_NAMES[column],
         clock=column in (TIME, PROCESSOR_TIME),
@@ -139,6 +144,12 @@ def _curves(runs: Runs, settings: FigureSettings) -> Sheet:
     )
     subtitle = "\n".join(filter(None, lines))
     return draw_curves(panels, scales, Design.of(names, title, subtitle, settings.theme))
+
+
+def _on_different_tasks(runs: Runs) -> bool:
+    """Whether the runs of one experiment were evaluated on different tasks."""
+    experiments = map(runs.of, runs.experiments)
+    return any(len({run.tasks for run in of if run.tasks}) > 1 for of in experiments)
 
 
 def _tasks(runs: Runs, settings: FigureSettings) -> Sheet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from run_folders import row, seeds_of, write_run
@@ -111,6 +112,31 @@ def test_groups_are_summarised_by_any_key_and_metric(results: Path) -> None:
     (ptm, refil) = summarise(runs, "method", "learners/default_policy/grad_norm", intervals=False)
     assert (ptm.group, refil.group, ptm.runs) == ("ptm", "refil", 3)
     assert ptm.median.value == pytest.approx((10 / 4 + 10 / 5 + 10 / 6) / 3)
+
+
+def test_what_differs_beside_the_methods_is_said(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    """Other tasks, and an end that is more than an evaluation away."""
+    assert main(["plot", str(results)]) == 0
+    assert not [line for line in capsys.readouterr().out.splitlines() if "small_mt: the" in line]
+    seeds_of(results, "small_mt-qmix_atten", {0: [*RATES, *RATES]}, method="qmix_atten")
+    monkeypatch.setattr("run_folders.TASKS", ("5m_vs_5m", "3m_vs_3m"))
+    seeds_of(results, "small_mt-vdn", {0: RATES}, method="vdn")
+    seeds_of(tmp_path / "more", "other-ptm", {0: [*RATES, *RATES]}, method="ptm")
+    assert main(["plot", str(results)]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "small_mt: the" in line]
+    assert said == [
+        "small_mt: the runs were evaluated on different tasks (ptm: 5m_vs_5m, 5m_vs_6m; vdn: "
+        "3m_vs_3m, 5m_vs_5m), so their means do not compare",
+        "small_mt: the finished runs end between 6,000 steps (ptm) and 12,000 steps (qmix_atten); "
+        "each counts with its own last evaluations",
+    ]
+    paths = [str(results / "small_mt-refil"), str(tmp_path / "more")]
+    assert main(["plot", *paths, "--metric", "win_rate/5m_vs_5m", "--join"]) == 0
+    printed = capsys.readouterr().out
+    assert "small_mt and other: the finished runs end between 6,000 steps (refil) and" in printed
+    assert "different tasks" not in printed
 
 
 @pytest.mark.parametrize("metric", ["win_rate_mean", "win_rate/5m_vs_5m"])
