@@ -34,9 +34,14 @@ def _uses_alpha(method: Method) -> bool:
     return method.shares(0.0) != method.shares(1.0)
 
 
+def _mines(config: Any) -> bool:
+    method = METHODS[config.method]
+    return bool(method.terms) and (not method.by_priority or config.mining_lambda > 0)
+
+
 def _uses_priorities(config: Any) -> bool:
-    mines = _uses_lambda(METHODS[config.method]) and config.mining_weights == "priority"
-    return mines or config.task_draw == "priority"
+    uses = _uses_lambda(METHODS[config.method]) and config.mining_lambda > 0
+    return (uses and config.mining_weights == "priority") or config.task_draw == "priority"
 
 
 def _takes_baseline(method: Method) -> bool:
@@ -52,14 +57,21 @@ def _starts_env_runners(config: Any) -> bool:
     return bool(config.num_env_runners or (evaluates and config.evaluation_num_env_runners))
 
 
+# Where a key lacks the needs of several rows, the last of them is named.
 NEEDS = (
+    Need(
+        "mining_lambda above 0",
+        _mines,
+        ("mining_scale", "mining_weights", "mining_alpha", "alpha_anneal_steps"),
+    ),
     Need(
         f"method: {_methods(_uses_lambda)}",
         lambda config: _uses_lambda(METHODS[config.method]),
         ("mining_lambda", "mining_scale", "mining_weights"),
     ),
     Need(
-        "task_draw: priority or mining_weights: priority (in a method that mines by priority)",
+        "task_draw: priority or mining_weights: priority (in a method that mines by priority, with "
+        "mining_lambda above 0)",
         _uses_priorities,
         ("task_priority", "priority_temperature"),
     ),

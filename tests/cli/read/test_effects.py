@@ -32,6 +32,11 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     ({"method": "refil", "mining_scale": "original"}, "mining_scale"),
     ({"task_priority": "uniform", "priority_temperature": 0.1}, "priority_temperature"),
     ({"mining_weights": "uniform", "priority_temperature": 0.1}, "priority_temperature"),
+    ({"mining_lambda": 0.0, "mining_scale": "original"}, "mining_scale"),
+    ({"mining_lambda": 0.0, "mining_weights": "uniform"}, "mining_weights"),
+    ({"mining_lambda": 0.0, "mining_alpha": "success"}, "mining_alpha"),
+    ({"mining_lambda": 0.0, "alpha_anneal_steps": 9}, "alpha_anneal_steps"),
+    ({"mining_lambda": 0.0, "task_priority": "learning_progress"}, "task_priority"),
     ({"method": "qmix_atten_popart", "task_baseline": "mean"}, "task_baseline"),
     ({"joint_exploration_steps": 3}, "joint_exploration_steps"),
     ({"joint_exploration_temperature": 1.0}, "joint_exploration_temperature"),
@@ -61,6 +66,8 @@ def test_a_key_that_changes_nothing_is_named(config: dict[str, Any], key: str) -
             "alpha_anneal_steps": 2_000_000,
         },  # defaults
         {"method": {"grid_search": ["qmix_atten", "ptm"]}, "mining_lambda": 3.0},
+        {"mining_lambda": {"grid_search": [0.0, 1.0]}, "alpha_anneal_steps": 9},
+        {"mining_lambda": 0.0, "task_draw": "priority", "priority_temperature": 0.1},
         {"joint_exploration": {"choice": [0.0, 0.5]}, "joint_exploration_steps": 3},
         {"evaluation_interval": {"grid_search": [None, 2]}, "evaluation_duration": 3},
         {
