@@ -37,8 +37,11 @@ def check_number(checkpoints: Sequence[Any]) -> None:
 
 
 def comparison_table(compared: Sequence[Compared]) -> Table:
-    """For each task, or composition, a row per checkpoint; the mean over tasks below."""
-    table = Table()
+    """For each task, or composition, a row per checkpoint; the mean over tasks below.
+
+    In 80 columns there is no room for each ``%``, so a line below the table names the unit.
+    """
+    table = Table(caption="Intervals and differences are in per cent.", caption_justify="left")
     table.add_column("task", overflow="fold")  # the other columns keep their width
     table.add_column("", no_wrap=True, min_width=1)
     for name in ("wins", "win rate", "95 % interval", f"minus {NAMES[0]}", "95 % interval"):

@@ -22,10 +22,12 @@ def summary_table(summaries: Sequence[GroupSummary], title: str, *, rate: bool) 
         rate: The values are shown in per cent.
     """
     table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("group", overflow="fold", min_width=10)
+    table.add_column("group", overflow="fold")
     iqm_names = ("IQM", "95 %") if any(one.iqm is not None for one in summaries) else ()
     for name in ("runs", "median", "25 - 75 %", *iqm_names, "area", "hours"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(
+            name, justify="right", overflow="fold"
+        )  # in a narrow terminal, none is cut
     for one in summaries:
         iqm = [] if one.iqm is None else _cells(one.iqm, rate)
         cells = [*_cells(one.median, rate), *iqm, value_text(one.area, rate), f"{one.hours:.1f}"]

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from rich.console import Console
 from run_folders import row, seeds_of, write_run
 
 from rllib_ptm.cli.main import main
-from rllib_ptm.results.summary import summarise
+from rllib_ptm.cli.show.summary_table import summary_table
+from rllib_ptm.results.statistics import Estimate
+from rllib_ptm.results.summary import GroupSummary, summarise
 
 RATES = [(0.1, 0.0), (0.4, 0.2), (0.6, 0.5)]
 
@@ -54,6 +58,24 @@ def test_without_a_file_a_summary_is_printed(
     assert first[:4] == ["ptm", "4 *", "37.5", "33.8 - 45.0"]
     assert second[:5] == ["refil", "3", "35.0", "32.5 - 37.5", "35.8"]
     assert second[6:] == ["35.0", "0.0"]  # the area of the middle run: (.1 + 2 * .35 + .6) / 4
+
+
+@pytest.mark.parametrize(("value", "rate"), [(1.0, True), (-1e9 / 3, False)])
+def test_the_summary_fits_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], value: float, rate: bool
+) -> None:
+    """Cells have several lines where they must, and nothing is cut."""
+    found = Estimate(np.array(value), np.array(0.977 * value), np.array(value))
+    group = "ptm mining_lambda=0.001 lr=0.1"
+    summary = GroupSummary("small_mt", group, 12, 1, found, found, value, 123.4)
+    Console(width=80).print(summary_table([summary], "small_mt", rate=rate))
+    printed = capsys.readouterr().out
+    assert all(len(line) <= 80 and line[-1:] in " ┓┃┩│┘" for line in printed.splitlines())
+    columns = zip(*cells(printed), strict=True)
+    written = ["".join(column).replace(" ", "") for column in columns]
+    numbers = ("97.7-100.0", "100.0") if rate else ("-3.257e+08--3.333e+08", "-3.333e+08")
+    assert written[:3] == [group.replace(" ", ""), "12*", numbers[1]]
+    assert (written[3], written[-1]) == (numbers[0], "123.4")
 
 
 def test_files_are_written_and_read_again(
