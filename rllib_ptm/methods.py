@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from rllib_ptm.checks.tables import Table
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import (
     episode_mean,
@@ -62,34 +63,37 @@ class Method:
         return tuple(term for term, share in shares if torch.as_tensor(share).any())
 
 
-METHODS: dict[str, Method] = {
-    "ptm": Method(
-        "prioritized tasks mining: exploration first, then exploitation",
-        lambda alpha: {EXPLORATION: alpha, EXPLOITATION: 1.0 - alpha},
-    ),
-    "ptm_without_exploration": Method(
-        "ablation: mines by exploitation only", lambda alpha: {EXPLOITATION: 1.0}
-    ),
-    "ptm_without_exploitation": Method(
-        "ablation: mines by exploration only", lambda alpha: {EXPLORATION: 1.0}
-    ),
-    "qmix_atten": Method("QMIX with entity attention, without mining", lambda alpha: {}),
-    "qmix_atten_reweighted": Method(
-        "adds the original loss of each episode, weighted by priority",
-        lambda alpha: {ORIGINAL: 1.0},
-    ),
-    "refil": Method(
-        "random sub-groups, without priorities: half the original loss, half the sub-groups' loss",
-        lambda alpha: {EXPLOITATION: 0.5},
-        by_priority=False,
-        original=0.5,
-    ),
-    "qmix_atten_popart": Method(
-        "the original loss, with targets normalised per task (PopArt)",
-        lambda alpha: {},
-        output=PopArt,
-    ),
-}
+METHODS: Table[Method] = Table(
+    {
+        "ptm": Method(
+            "prioritized tasks mining: exploration first, then exploitation",
+            lambda alpha: {EXPLORATION: alpha, EXPLOITATION: 1.0 - alpha},
+        ),
+        "ptm_without_exploration": Method(
+            "ablation: mines by exploitation only", lambda alpha: {EXPLOITATION: 1.0}
+        ),
+        "ptm_without_exploitation": Method(
+            "ablation: mines by exploration only", lambda alpha: {EXPLORATION: 1.0}
+        ),
+        "qmix_atten": Method("QMIX with entity attention, without mining", lambda alpha: {}),
+        "qmix_atten_reweighted": Method(
+            "adds the original loss of each episode, weighted by priority",
+            lambda alpha: {ORIGINAL: 1.0},
+        ),
+        "refil": Method(
+            "random sub-groups, without priorities: half the original loss, half the sub-groups' "
+            "loss",
+            lambda alpha: {EXPLOITATION: 0.5},
+            by_priority=False,
+            original=0.5,
+        ),
+        "qmix_atten_popart": Method(
+            "the original loss, with targets normalised per task (PopArt)",
+            lambda alpha: {},
+            output=PopArt,
+        ),
+    }
+)
 
 
 def task_output(method: str, task_baseline: str) -> type[TaskOutput]:

@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from ...checks.errors import InputError, Problems
 from ...checks.settings import ListAsTuple, Settings, one_of
+from ...checks.tables import Table
 from ..task_names import readable_by
 from .battles import Backend, Battles
 from .sc2.backend import SC2
@@ -23,7 +24,7 @@ from .units import Units
 
 _SHOWN = 3  # of many tasks, in a message
 
-BACKENDS: dict[str, Backend] = {"smax": SMAX, "sc2": SC2}
+BACKENDS: Table[Backend] = Table({"smax": SMAX, "sc2": SC2})
 
 
 class EnvSettings(Settings):

@@ -26,6 +26,7 @@ from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
 from rllib_ptm.config.keys import PTM_KEYS
 from rllib_ptm.environment.contract import Column, TeamSpec
 from rllib_ptm.environment.names import check_named_by_user
+from rllib_ptm.extensions import check_imported
 from rllib_ptm.learn.rl_module import (
     AIMS,
     ENVIRONMENT,
@@ -89,8 +90,9 @@ class SavedPolicy(NamedTuple):
                 a function, which is not called otherwise.
 
         Raises:
-            InputError: It is needed, or there is no such environment.
+            InputError: It is needed, or there is no such environment, or extensions are missing.
         """
+        self._check_extensions()
         if env is None:
             check_named_by_user(self.config["env"])
         config = CheckedAlgorithmConfig().environment(
@@ -105,7 +107,11 @@ class SavedPolicy(NamedTuple):
 
         Args:
             inference_only: Whether it has only what an agent needs to act, without the mixer.
+
+        Raises:
+            InputError: This process has not imported the extensions of the training.
         """
+        self._check_extensions()
         observation_space, action_space = team_spaces(self.spec)
         module = PTMModule(
             observation_space=observation_space,
@@ -121,6 +127,9 @@ class SavedPolicy(NamedTuple):
         )
         module.set_state(self.weights)
         return module
+
+    def _check_extensions(self) -> None:
+        check_imported(self.config["training"].get("extensions", ()), "import ")
 
 
 def write_policy(

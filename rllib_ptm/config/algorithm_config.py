@@ -18,10 +18,18 @@ from rllib_ptm.config.builder_methods import (
     set_directly,
 )
 from rllib_ptm.config.callbacks import FUNCTION_EVENTS, callback_classes, check_functions
-from rllib_ptm.config.keys import ENV_CONFIG, changed_values, check_attributes, check_values
+from rllib_ptm.config.keys import (
+    ENV_CONFIG,
+    EXTENSIONS,
+    changed_values,
+    check_attributes,
+    check_values,
+)
+from rllib_ptm.config.own_rows import check_known_elsewhere, check_terms
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.environment.contract import TeamGame
 from rllib_ptm.environment.names import game_of
+from rllib_ptm.extensions import import_extensions
 from rllib_ptm.learn.rl_module import AIMS, ENVIRONMENT, TRAINED_IN, PTMModule
 from rllib_ptm.model.sizes import NetworkSizes
 from rllib_ptm.ray_private import BUILDER_ARGUMENTS, LEARNER_CLASS, MODEL_CONFIG, RL_MODULE_SPEC
@@ -41,6 +49,11 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         super().__init__(algo_class=algo_class)
         for key, value in PTMSettings():
             setattr(self, key, value)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Imports the extensions first, in each process that gets a config."""
+        import_extensions(state.get(EXTENSIONS, ()))
+        self.__dict__.update(state)
 
     def callbacks(self, callbacks_class: Any = NotProvided, **functions: Any) -> Self:
         """Sets callbacks; ``rllib_ptm.play.callbacks.EVENTS`` says which ones come, and when.
@@ -146,6 +159,7 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
             super().validate()
         for check in (
             self._check_play,
+            self._check_own_rows,
             self._check_networks,
             self._check_effects,
             self._check_evaluation,
@@ -171,6 +185,14 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
                 f"config.num_learners: each needs an episode of the first batch, found "
                 f"{self.num_learners} learners for {self.batch_size_episodes} episodes"
             )
+
+    def _check_own_rows(self) -> None:
+        """Checks what the user has added to the tables."""
+        check_terms(self)
+        evaluates = bool(self.evaluation_interval)
+        runners = self.num_env_runners or (evaluates and self.evaluation_num_env_runners)
+        if runners or self.num_learners:
+            check_known_elsewhere(self)
 
     def _check_networks(self) -> None:
         """Checks that the networks fit the tasks, and the widths fit each other."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from rllib_ptm.config.keys import attribute_of
+from rllib_ptm.learn.schedules import MINING_ALPHAS
 from rllib_ptm.methods import METHODS, Method
 from rllib_ptm.model.popart import TaskOutput
+from rllib_ptm.tasks.priorities import TASK_PRIORITIES
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ def _mines(config: Any) -> bool:
 
 def _uses_priorities(config: Any) -> bool:
     uses = _uses_lambda(METHODS[config.method]) and config.mining_lambda > 0
-    return (uses and config.mining_weights == "priority") or config.task_draw == "priority"
+    # Rows of the user's own may read the priorities.
+    return (uses and config.mining_weights != "uniform") or config.task_draw != "uniform"
 
 
 def _takes_baseline(method: Method) -> bool:
@@ -77,12 +80,12 @@ NEEDS = (
     ),
     Need(
         "task_priority: win_rate",
-        lambda config: config.task_priority == "win_rate",
+        lambda config: config.task_priority not in TASK_PRIORITIES.built_in - {"win_rate"},
         ("priority_temperature",),
     ),
     Need(
         "mining_alpha: schedule",
-        lambda config: config.mining_alpha == "schedule",
+        lambda config: config.mining_alpha not in MINING_ALPHAS.built_in - {"schedule"},
         ("alpha_anneal_steps",),
     ),
     Need(
@@ -105,7 +108,7 @@ NEEDS = (
         lambda config: config.explore,
         ("epsilon_initial", "epsilon_final", "epsilon_anneal_steps", "joint_exploration"),
     ),
-    Need("mixer: qmix", lambda config: config.mixer == "qmix", ("hypernet_dim", "mixing_dim")),
+    Need("mixer: qmix", lambda config: config.mixer != "vdn", ("hypernet_dim", "mixing_dim")),
     Need("grad_clip", lambda config: config.grad_clip is not None, ("grad_clip_by",)),
     Need(
         "num_learners: 1 or more",

@@ -15,11 +15,13 @@ from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.config.rllib_settings import REPLACED_KEYS, RLLIB_KEYS, check_rllib_key
 from rllib_ptm.config.search_spaces import candidates, has_space
 from rllib_ptm.environment.names import game_of, is_built_in
+from rllib_ptm.extensions import import_extensions
 from rllib_ptm.play.callbacks import EVENTS, Caller
 from rllib_ptm.ray_private import BUILDER_ARGUMENTS, CONFIG_STATE, config_attribute
 
 PTM_KEYS = frozenset(PTMSettings.key_names())
 ENV_CONFIG, EVALUATION_CONFIG = "env_config", "evaluation_config"
+EXTENSIONS = "extensions"
 OVERRIDES = "algorithm_config_overrides_per_module"
 
 # The keys of ``evaluation_config`` that change something. All others keep the training's value.
@@ -75,6 +77,7 @@ def check_values(
         InputError: A line for each unknown key, wrong type, value out of range, or key that has no
             effect.
     """
+    import_extensions(values.get(EXTENSIONS, ()))  # first: other keys may name what they add
     problems = Problems()
     plain = {}
     for key, value in values.items():
@@ -104,6 +107,7 @@ def check_attributes(config: AlgorithmConfig, defaults: AlgorithmConfig) -> None
     Raises:
         InputError: A line for each thing that is wrong.
     """
+    import_extensions(config.extensions)
     problems = Problems()
     for name, value in list(_changed(config, defaults)):
         key = argument_of(name)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, create_model
 
-from rllib_ptm.checks.settings import Settings, one_of
+from rllib_ptm.checks.settings import ListAsTuple, Settings, one_of
 from rllib_ptm.learn.optimizers import OPTIMIZERS
 from rllib_ptm.learn.schedules import MINING_ALPHAS
 from rllib_ptm.methods import METHODS
@@ -38,6 +38,12 @@ _WIDTHS: dict[str, Any] = {
 
 class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type: ignore[misc]
     """The keys of ``PTMConfig.training()`` that RLlib does not have."""
+
+    extensions: Annotated[tuple[str, ...], ListAsTuple] = Field(
+        (),
+        description="modules of your own that add methods, mixers, priority rules, task draws, "
+        "backends or environments; every process of the run imports them",
+    )
 
     # The method
     method: Annotated[str, one_of(METHODS)] = Field(

@@ -6,9 +6,7 @@ A name is that of a built-in environment, one that the user has registered with 
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import pathlib
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -19,7 +17,7 @@ import cloudpickle
 
 from rllib_ptm.checks.errors import InputError, unknown_name
 from rllib_ptm.environment.contract import ActingRules, Composed, TeamGame
-from rllib_ptm.process import IMPORT_FOLDERS
+from rllib_ptm.extensions import import_module
 
 Creator = Callable[[Any], Any]
 
@@ -210,13 +208,6 @@ def _users_game(env: str, creator: Creator, env_config: Mapping[str, Any]) -> Te
     return PettingZooGame(env, creator, env_config, made)
 
 
-def _nearest_module(name: str) -> str:
-    """A hint at the user's own module that a name resembles; empty if there is none."""
-    own = [file.stem for folder in IMPORT_FOLDERS for file in pathlib.Path(folder).glob("*.py")]
-    nearest = difflib.get_close_matches(name.removesuffix(".py"), own, n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
-
-
 def _imported(path: str) -> Creator:
     """The function ``package.module:function``.
 
@@ -224,23 +215,7 @@ def _imported(path: str) -> Creator:
         InputError: There is no such module or function, or the module raises.
     """
     module_name, _, name = path.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if f"{module_name}.".startswith(f"{error.name}."):
-            places = ", ".join((*IMPORT_FOLDERS, "Python's own path"))
-            raise InputError(
-                f"env: {path!r}: there is no module {error.name!r} in {places}"
-                f"{_nearest_module(module_name)}"
-            ) from error
-        raise InputError(
-            f"env: {path!r}: the module {module_name!r} cannot be imported: {error}"
-        ) from error
-    except (Exception, SystemExit) as error:  # the user's module runs, and may raise anything
-        raise InputError(
-            f"env: {path!r}: the module {module_name!r} cannot be imported: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+    module = import_module(module_name, f"env: {path!r}")
     creator = getattr(module, name, None)
     if not callable(creator):
         own = [

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.environment.contract import TeamSpec
+from rllib_ptm.extensions import import_extensions
 from rllib_ptm.methods import METHODS, task_output
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
@@ -83,6 +84,7 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         entity_dim = self.observation_space["entities"].shape[-1]
         agents, actions = self.observation_space["action_mask"].shape
         config = self.model_config
+        import_extensions(config.get("extensions", ()))  # RLlib may load it without a config
         sizes = NetworkSizes.from_config(config)
         self.agent = Agent(entity_dim, agents, actions, sizes, config["action_head"], config[AIMS])
         if not self.inference_only:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from rllib_ptm.checks.tables import Table
+
 
 def interpolate(steps: float, start: float, end: float, duration_steps: float) -> float:
     """Goes from ``start`` at step 0 to ``end`` at ``duration_steps``, and stays there."""
@@ -36,7 +38,9 @@ def mining_alpha(env_steps: float, config: Any) -> float:
 
 # What gives the episodes of a batch their α: a function of the env steps, the config and the
 # success rates c of the episodes' tasks, [B]. It returns one α for all, or [B].
-MINING_ALPHAS: dict[str, Callable[[float, Any, np.ndarray], float | np.ndarray]] = {
-    "schedule": lambda env_steps, config, win_rate: mining_alpha(env_steps, config),
-    "success": lambda env_steps, config, win_rate: 1.0 - win_rate,
-}
+MINING_ALPHAS: Table[Callable[[float, Any, np.ndarray], float | np.ndarray]] = Table(
+    {
+        "schedule": lambda env_steps, config, win_rate: mining_alpha(env_steps, config),
+        "success": lambda env_steps, config, win_rate: 1.0 - win_rate,
+    }
+)

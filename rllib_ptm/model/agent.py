@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rllib_ptm.checks.tables import Table
 from rllib_ptm.model.entity_attention import EntityAttention
 from rllib_ptm.model.gru import PackedGRU
 from rllib_ptm.model.precision import WEIGHT_DTYPE, at_full_precision
@@ -159,10 +160,12 @@ class _Rows(nn.Module):
         return x.narrow(dim, self._first, self._count)
 
 
-ACTION_HEADS: dict[str, Callable[[int, int, int, int, Sequence[int] | None], nn.Module]] = {
-    "slot": SlotHead,
-    "entity": EntityHead,
-}
+ACTION_HEADS: Table[Callable[[int, int, int, int, Sequence[int] | None], nn.Module]] = Table(
+    {
+        "slot": SlotHead,
+        "entity": EntityHead,
+    }
+)
 
 
 class Agent(nn.Module):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from rllib_ptm.checks.tables import Table
 from rllib_ptm.model.batch import TeamBatch, sum_over_learners
 
 
@@ -111,10 +112,12 @@ def _scaled_to_original(mined: Tensor, original: Tensor) -> Tensor:
 # A scale maps the weighted mining loss [] and the original loss [] to the mining loss that λ
 # multiplies. With "original" it is as large as the original loss, so λ is the ratio of the two; the
 # factor passes no gradient.
-MINING_SCALES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "none": lambda mined, original: mined,
-    "original": _scaled_to_original,
-}
+MINING_SCALES: Table[Callable[[Tensor, Tensor], Tensor]] = Table(
+    {
+        "none": lambda mined, original: mined,
+        "original": _scaled_to_original,
+    }
+)
 
 
 def total_loss(

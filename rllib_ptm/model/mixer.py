@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rllib_ptm.checks.tables import Table
 from rllib_ptm.model.entity_attention import EntityAttention
 from rllib_ptm.model.masks import everyone
 from rllib_ptm.model.precision import at_full_precision
@@ -136,4 +137,4 @@ def _vdn(entity_dim: int, num_agents: int, sizes: NetworkSizes) -> nn.Module:
     return VDNMixer()
 
 
-MIXERS: dict[str, Callable[[int, int, NetworkSizes], nn.Module]] = {"qmix": QMixer, "vdn": _vdn}
+MIXERS: Table[Callable[[int, int, NetworkSizes], nn.Module]] = Table({"qmix": QMixer, "vdn": _vdn})

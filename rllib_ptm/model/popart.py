@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rllib_ptm.checks.tables import Table
 from rllib_ptm.model.batch import sum_over_learners
 from rllib_ptm.model.precision import WEIGHT_DTYPE
 
@@ -156,4 +157,4 @@ def _scale(variance: Tensor) -> Tensor:
 
 
 # What is added to the Q_tot of each task while training, where the method has no layer of its own.
-TASK_BASELINES: dict[str, type[TaskOutput]] = {"none": TaskOutput, "mean": TaskMean}
+TASK_BASELINES: Table[type[TaskOutput]] = Table({"none": TaskOutput, "mean": TaskMean})

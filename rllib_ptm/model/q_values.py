@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rllib_ptm.checks.tables import Table
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.masks import everyone, observed, other_group, same_group
@@ -89,11 +90,13 @@ def exploitation(batch: TeamBatch) -> TermMasks:
     return TermMasks(groups=torch.stack([m_i, m_o], dim=1))
 
 
-TERMS: dict[str, Callable[[TeamBatch], TermMasks]] = {
-    ORIGINAL: original,
-    EXPLORATION: exploration,
-    EXPLOITATION: exploitation,
-}
+TERMS: Table[Callable[[TeamBatch], TermMasks]] = Table(
+    {
+        ORIGINAL: original,
+        EXPLORATION: exploration,
+        EXPLOITATION: exploitation,
+    }
+)
 
 
 class _Packed(NamedTuple):

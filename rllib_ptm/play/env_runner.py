@@ -283,7 +283,14 @@ class TeamEnvRunner(EnvRunner, Checkpointable):
         draw = TASK_DRAWS[self.config.task_draw]
         while True:
             probabilities = draw(self.task_names, self._priorities)
-            task = self._rng.choice(len(self.task_names), p=probabilities)
+            try:
+                shares = np.asarray(probabilities, np.float64)  # None would mean uniform
+                task = self._rng.choice(len(self.task_names), p=shares)
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"config.task_draw: {self.config.task_draw!r}: expected the probability of "
+                    f"each of {len(self.task_names)} tasks, found {probabilities!r:.200}: {error}"
+                ) from error
             yield self.task_names[task], int(self._rng.integers(2**63))
 
     def _evaluation_schedule(self, first: int, end: int) -> list[EvaluationEpisode]:

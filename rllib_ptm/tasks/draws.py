@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from rllib_ptm.checks.tables import Table
+
 
 def _uniform(tasks: Sequence[str], priorities: Mapping[str, float]) -> npt.NDArray[np.float64]:
     return np.full(len(tasks), 1.0 / len(tasks))
@@ -17,7 +19,9 @@ def _by_priority(tasks: Sequence[str], priorities: Mapping[str, float]) -> npt.N
 
 
 # A task draw maps the tasks' names and their priorities to the probability of each task.
-TASK_DRAWS: dict[str, Callable[[Sequence[str], Mapping[str, float]], npt.NDArray[np.float64]]] = {
-    "uniform": _uniform,
-    "priority": _by_priority,
-}
+TASK_DRAWS: Table[Callable[[Sequence[str], Mapping[str, float]], npt.NDArray[np.float64]]] = Table(
+    {
+        "uniform": _uniform,
+        "priority": _by_priority,
+    }
+)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from rllib_ptm.checks.tables import Table
 from rllib_ptm.model.losses import task_priorities
 
 _EXPLORED = 0.2  # the share of ω that all episodes have alike, however little their tasks progress
@@ -37,8 +38,10 @@ def uniform(win_rate: np.ndarray, progress: np.ndarray, temperature: float) -> n
 # A task priority maps the success rate and the progress of each episode's task, [B] each, and the
 # temperature τ to ω [B], which sums to 1. Of the trained tasks, each taken once, it gives their
 # priorities.
-TASK_PRIORITIES: dict[str, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
-    "win_rate": by_win_rate,
-    "learning_progress": by_progress,
-    "uniform": uniform,
-}
+TASK_PRIORITIES: Table[Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = Table(
+    {
+        "win_rate": by_win_rate,
+        "learning_progress": by_progress,
+        "uniform": uniform,
+    }
+)

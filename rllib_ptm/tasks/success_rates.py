@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rllib_ptm.checks.errors import InputError, Problems, unknown_name
+from rllib_ptm.checks.tables import Table
 from rllib_ptm.tasks.priorities import TASK_PRIORITIES
+
+_ROUNDING = 1e-3  # of the sum of a batch's float32 weights
 
 
 class TaskSuccess:
@@ -111,7 +114,13 @@ class TaskSuccess:
         """
         progress = self.progress
         of_tasks = np.array([progress.get(task, 0.0) for task in tasks], dtype)
-        return self._priority(self.rates_of(tasks, dtype), of_tasks, self._temperature)
+        weights = self._priority(self.rates_of(tasks, dtype), of_tasks, self._temperature)
+        if np.shape(weights) != (len(tasks),) or not abs(np.sum(weights) - 1.0) < _ROUNDING:
+            raise InputError(
+                f"config.task_priority: expected ω of {len(tasks)} episodes, which sums to 1, "
+                f"found {weights!r:.200}"
+            )
+        return weights
 
     def rates_of(self, tasks: Sequence[str], dtype: npt.DTypeLike = np.float32) -> np.ndarray:
         """The success rate c of the task of each episode; [B].
@@ -158,7 +167,9 @@ def _change(successes: Sequence[float]) -> float:
 
 
 # What weighs the episodes of a batch in the mining loss: a function of their tasks.
-MINING_WEIGHTS: dict[str, Callable[[TaskSuccess, Sequence[str]], np.ndarray]] = {
-    "priority": lambda success, tasks: success.weights(tasks),
-    "uniform": lambda success, tasks: np.full(len(tasks), 1.0 / len(tasks), np.float32),
-}
+MINING_WEIGHTS: Table[Callable[[TaskSuccess, Sequence[str]], np.ndarray]] = Table(
+    {
+        "priority": lambda success, tasks: success.weights(tasks),
+        "uniform": lambda success, tasks: np.full(len(tasks), 1.0 / len(tasks), np.float32),
+    }
+)

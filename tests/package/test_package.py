@@ -50,7 +50,7 @@ FLOORS = {
 ROOMS = (
     ("checks",),
     ("envs",),
-    ("model", "process", "ray_private", "pretrained"),
+    ("model", "process", "ray_private", "pretrained", "extensions"),
     ("environment",),
     ("methods", "resources"),
     ("tasks", "replay"),

@@ -222,6 +222,13 @@ class EvaluateOptions:
             "registers it.",
         ),
     ] = None
+    extensions: Annotated[
+        str | None,
+        Option(
+            metavar="MODULE,...",
+            help="Modules of your own that the policy was trained with; see the key extensions.",
+        ),
+    ] = None
     seed: Annotated[int, Option(min=0, help="Seed of the episodes.")] = 0
     backend: Annotated[
         str | None, Option(help="What simulates StarCraft battles (default: as in training).")

@@ -33,6 +33,7 @@ from rllib_ptm.cli.read.scheduler_settings import (
 from rllib_ptm.cli.read.search_space import read_spaces, variants
 from rllib_ptm.cli.read.text import check_path, read_yaml
 from rllib_ptm.environment.names import check_name, game_of
+from rllib_ptm.extensions import import_extensions
 
 _NAME = re.compile(r"\w[\w.+=-]{0,99}")
 _LONGEST_NAME_BYTES = 200  # a folder's name has at most 255, on some file systems fewer
@@ -129,6 +130,7 @@ class ExperimentSettings(Settings):
                     raise InputError(f"config.{key}: Ray writes it itself; leave it out")
         with problems.collect():
             read_spaces(config, "config")
+        import_extensions(config.get("extensions", ()))  # first: others may name what they add
         if "env" in info.data:
             with problems.collect():
                 config = {**config, "env": _environment(info.data["env"], config.get("env"))}

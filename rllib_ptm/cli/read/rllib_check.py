@@ -54,10 +54,12 @@ def _checked(variant: Mapping[str, Any]) -> PTMConfig:
     """The config of a variant, with all of RLlib's checks."""
     from rllib_ptm import PTM, PTMConfig
     from rllib_ptm.config.builder_methods import errors_in_one_line
+    from rllib_ptm.config.own_rows import check_known_elsewhere
 
     with errors_in_one_line("config"):
         config = PTMConfig().update_from_dict(dict(variant))
         config.validate()
+        check_known_elsewhere(config)  # a trial is a process of its own
         PTM.default_resource_request(dict(variant))
     return config
 

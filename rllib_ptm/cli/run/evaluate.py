@@ -40,6 +40,7 @@ from rllib_ptm.environment.names import (
     check_named_by_user,
     game_of,
 )
+from rllib_ptm.extensions import check_imported, import_extensions
 from rllib_ptm.process import make_importable
 from rllib_ptm.replay.array_files import local_path
 
@@ -74,6 +75,7 @@ def evaluate(checkpoints: Sequence[str], options: EvaluateOptions) -> None:
     _check_files(options)
     changes = _changes(options)
     env = _environment(options.env)
+    _import_extensions(options.extensions)
     for one in played:
         _check_settings(one, env, changes, options.by)
     console = Console()
@@ -221,6 +223,12 @@ def _environment(named: str | None) -> str | None:
     return None
 
 
+def _import_extensions(named: str | None) -> None:
+    """Imports the modules that ``--extensions`` names."""
+    if named is not None:
+        import_extensions([name.strip() for name in named.split(",")], "--extensions")
+
+
 def _check_settings(played: Played, named: str | None, changes: Mapping[str, Any], by: str) -> None:
     """Checks the options before Ray is loaded, which takes seconds.
 
@@ -236,8 +244,11 @@ def _check_settings(played: Played, named: str | None, changes: Mapping[str, Any
     try:
         config = json.loads((folder / _POLICY_CONFIG).read_text())
         trained_in, env_config = str(config["env"]), config["env_config"]
-    except (OSError, ValueError, KeyError, TypeError):
+        extensions = list(config["training"].get("extensions", ()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
+    with located(f"{folder}: "):
+        check_imported(extensions, "--extensions ")
     if named is None:
         with located(f"{folder}: "):
             check_named_by_user(trained_in, "--env ", ", or the file that registers it: --env X.py")
