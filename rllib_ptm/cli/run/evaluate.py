@@ -244,7 +244,7 @@ def _check_settings(played: Played, named: str | None, changes: Mapping[str, Any
     try:
         config = json.loads((folder / _POLICY_CONFIG).read_text())
         trained_in, env_config = str(config["env"]), config["env_config"]
-        extensions = list(config["training"].get("extensions", ()))
+        extensions = list(config.get("training", {}).get("extensions", ()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
     with located(f"{folder}: "):
