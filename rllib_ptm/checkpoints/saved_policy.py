@@ -25,7 +25,7 @@ from rllib_ptm.checks.errors import located
 from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
 from rllib_ptm.config.keys import PTM_KEYS
 from rllib_ptm.environment.contract import Column, TeamSpec
-from rllib_ptm.environment.names import check_named_by_user
+from rllib_ptm.environment.names import check_can_play, check_named_by_user
 from rllib_ptm.extensions import check_imported
 from rllib_ptm.learn.rl_module import (
     AIMS,
@@ -35,8 +35,8 @@ from rllib_ptm.learn.rl_module import (
     PTMModule,
     team_spaces,
 )
-from rllib_ptm.pretrained import find_policy, name_hint, whole_hint
-from rllib_ptm.replay.array_files import Arrays, local_path, parse_arrays, write_arrays
+from rllib_ptm.pretrained import find_policy, name_hint, names, whole_hint
+from rllib_ptm.replay.array_files import Arrays, is_path, local_path, parse_arrays, write_arrays
 
 POLICY = "policy"
 CONFIG_FILE, WEIGHTS_FILE = POLICY_FILES = (f"{POLICY}/config.json", f"{POLICY}/weights.npz")
@@ -90,11 +90,15 @@ class SavedPolicy(NamedTuple):
                 a function, which is not called otherwise.
 
         Raises:
-            InputError: It is needed, or there is no such environment, or extensions are missing.
+            InputError: It is needed, there is no such environment, the policy cannot play it, or
+                extensions are missing.
         """
         self._check_extensions()
         if env is None:
             check_named_by_user(self.config["env"])
+        else:
+            with located("env: "):
+                check_can_play(env, self.config["env"])
         config = CheckedAlgorithmConfig().environment(
             env or self.config["env"], env_config=dict(self.config["env_config"])
         )
@@ -187,6 +191,11 @@ def read_policy(checkpoint: Any, filesystem: Any = None) -> SavedPolicy:
         CheckpointError: It is incomplete, damaged, not one of PTM, or holds the policy of a class
             that is not PTM's.
     """
+    if not is_path(checkpoint):
+        raise CheckpointError(
+            f"expected a checkpoint's folder or URI, or the name of a pretrained policy "
+            f"({', '.join(names())}), found {checkpoint!r:.100}"
+        )
     folder = find_policy(checkpoint) if filesystem is None else checkpoint
     try:
         content = check_checkpoint(

@@ -32,7 +32,7 @@ from rllib_ptm.learn.rl_module import TARGET, TASK_BASELINE
 from rllib_ptm.methods import task_output
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.pretrained import find_policy
-from rllib_ptm.replay.array_files import local_path
+from rllib_ptm.replay.array_files import is_path, local_path
 
 # Tune's workers may run in a folder of their own. It tells them the user's by this variable.
 _USERS_FOLDER = "TUNE_ORIG_WORKING_DIR"
@@ -63,7 +63,12 @@ def absolute_checkpoint(written: str) -> str | Path:
 
     Returns:
         An absolute path, or the URI as it is. A pretrained policy's is a ``Path``.
+
+    Raises:
+        InputError: It is empty.
     """
+    if not is_path(written):
+        raise InputError(f"config.warm_start: expected a checkpoint or a name, found {written!r}")
     if "://" in written:
         return written
     folder = os.environ.get(_USERS_FOLDER, os.getcwd())

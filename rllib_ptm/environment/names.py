@@ -140,6 +140,21 @@ def check_named_by_user(env: str, option: str = "env=", others: str = "") -> Non
     )
 
 
+def check_can_play(env: str, trained_in: str) -> None:
+    """Checks the environment that a user names for a policy of another one.
+
+    An environment of the user's own may have any name, so only built-in ones are known to differ.
+
+    Raises:
+        InputError: Both are built-in, so no policy of one can play the other.
+    """
+    if env != trained_in and is_built_in(env) and is_built_in(trained_in):
+        raise InputError(
+            f"the policy was trained in {trained_in!r} and cannot play {env!r}, whose features and "
+            f"actions are others"
+        )
+
+
 def acting_rules(env: str, env_config: Mapping[str, Any]) -> ActingRules | None:
     """What a built-in game knows of where its policy can act; None if that is all in the shapes.
 

@@ -31,8 +31,9 @@ def locate(path: Any, filesystem: Any = None) -> tuple[Any, str]:
         The file system, and the folder's path on it, without a slash at its end.
 
     Raises:
-        InputError: There is no such kind of URI.
+        InputError: It is no path, or there is no such kind of URI.
     """
+    _check_is_path(path)
     folder = pathlib.PurePath(path).as_posix() if isinstance(path, pathlib.PurePath) else str(path)
     if filesystem is None:
         if not _is_remote(folder):
@@ -45,11 +46,26 @@ def locate(path: Any, filesystem: Any = None) -> tuple[Any, str]:
 
 
 def local_path(path: str | pathlib.PurePath) -> pathlib.Path:
-    """A path of this machine, also one with ``~`` or ``file://``, without symbolic links."""
+    """A path of this machine, also one with ``~`` or ``file://``, without symbolic links.
+
+    Raises:
+        InputError: It is no path.
+    """
+    _check_is_path(path)
     text = str(path)
     if local_uri := _LOCAL_URI.match(text):
         text = url2pathname(text[local_uri.end() - 1 :])
     return pathlib.Path(os.path.expanduser(text)).resolve()
+
+
+def is_path(path: Any) -> bool:
+    """Whether this can be a path or a URI. An empty text would be the working directory."""
+    return isinstance(path, (str, os.PathLike)) and bool(str(path).strip())
+
+
+def _check_is_path(path: Any) -> None:
+    if not is_path(path):
+        raise InputError(f"expected a folder or a URI, found {path!r:.100}")
 
 
 def _is_remote(path: str) -> bool:

@@ -31,7 +31,7 @@ from rllib_ptm.checkpoints.saved_policy import (
 )
 from rllib_ptm.cli.main import main
 from rllib_ptm.cli.read.experiment import read_experiment, read_experiments
-from rllib_ptm.deploy.warm_start import read_warm_start
+from rllib_ptm.deploy.warm_start import absolute_checkpoint, read_warm_start
 from rllib_ptm.envs import parallel_env
 from rllib_ptm.envs.starcraft.tasks import TASK_SETS
 from rllib_ptm.evaluate.checkpoint_player import evaluate_checkpoint
@@ -162,6 +162,39 @@ def test_a_misspelt_name_is_one_line(
     line = the_line(capsys, ["evaluate", written])
     assert line.startswith(f"rllib: checkpoint {written!r}: expected a folder that holds rllib_che")
     assert said in line
+
+
+@pytest.mark.parametrize("written", ["", " ", None, 3])
+def test_what_is_no_path_is_refused(
+    here: Path, written: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty text is not the working directory."""
+    message = r"^expected .*the name of a pretrained policy \(large_mt, .*, found " + repr(written)
+    with pytest.raises(InputError, match=message):
+        load_policy(written)
+    with pytest.raises(InputError, match=f"^expected a folder or a URI, found {written!r}"):
+        policy_folder(written)
+    if isinstance(written, str):
+        assert main(["evaluate", written]) == 2
+        line = f"rllib: checkpoint: expected a folder or a URI, found {written!r}\n"
+        assert capsys.readouterr().err == line
+        with pytest.raises(
+            InputError, match=r"config\.warm_start: expected a checkpoint or a name"
+        ):
+            absolute_checkpoint(written)
+
+
+def test_no_policy_plays_another_built_in_environment(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = (
+        "the policy was trained in 'multi_task_sc2' and cannot play 'multi_task_foraging', whose "
+        "features and actions are others"
+    )
+    assert main(["evaluate", "small_mt", "--env", "multi_task_foraging"]) == 2
+    assert capsys.readouterr().err == f"rllib: --env: {said}\n"
+    with pytest.raises(InputError, match=f"^env: {said}$"):
+        evaluate_checkpoint("small_mt", env="multi_task_foraging")
 
 
 def test_the_command_says_what_it_takes_in_place_of_a_name(

@@ -31,10 +31,11 @@ from rllib_ptm.cli.show.task_table import (
     write_records,
     write_results,
 )
-from rllib_ptm.environment.contract import FailingEnvironmentError
+from rllib_ptm.environment.contract import FailingEnvironmentError, TeamGame
 from rllib_ptm.environment.film import check_film_file, write_film
 from rllib_ptm.environment.names import (
     STARCRAFT,
+    check_can_play,
     check_composed,
     check_name,
     check_named_by_user,
@@ -99,7 +100,8 @@ def _played(written: str) -> Played:
     """
     if pretrained.is_name(written):
         return written
-    folder = local_path(written)
+    with located("checkpoint: "):
+        folder = local_path(written)
     if not any(os.path.isfile(folder / file) for file in (_MARKER, _POLICY_CONFIG)):
         raise _not_a_checkpoint(written, folder)
     return folder
@@ -253,16 +255,37 @@ def _check_settings(played: Played, named: str | None, changes: Mapping[str, Any
         with located(f"{folder}: "):
             check_named_by_user(trained_in, "--env ", ", or the file that registers it: --env X.py")
     env = named or trained_in
+    with located("--env: "):
+        check_can_play(env, trained_in)
     for key in _OF_STARCRAFT & changes.keys():
         if env != STARCRAFT:
             raise InputError(f"{_OPTIONS[key]}: it changes nothing in {env!r}, only in {STARCRAFT}")
     with located("--"):
         check_name(env)
     with _options_named():
-        game = game_of(env, env_config).with_settings(changes)
+        game = _game(env, trained_in, env_config).with_settings(changes)
     if by == BY_COMPOSITION:
         with located(f"--by {BY_COMPOSITION}: "):
             check_composed(game)
+
+
+def _game(env: str, trained_in: str, env_config: Mapping[str, Any]) -> TeamGame:
+    """The game of the environment that the user names, with the settings of the training.
+
+    Raises:
+        InputError: It does not take them. One of another name may have none of the keys; then one
+            line says so.
+    """
+    try:
+        return game_of(env, env_config)
+    except InputError as error:
+        if env == trained_in:
+            raise
+        more = f" (and {len(error.lines) - 1} more)" if len(error.lines) > 1 else ""
+        raise InputError(
+            f"--env: {env!r} does not take the settings of {trained_in!r}, in which the policy was "
+            f"trained: {error.lines[0]}{more}"
+        ) from None
 
 
 def _check_files(options: EvaluateOptions) -> None:

@@ -161,6 +161,7 @@ def test_a_function_is_only_called_if_the_user_names_it(
         (["--env", "lake:mak_env"], "--env: 'lake:mak_env': function of 'lake': 'mak_env' is unkn"),
         (["--env", "leak:make_env"], "--env: 'leak:make_env': there is no module 'leak'"),
         (["--env", "theirs"], "--env: 'theirs' is unknown"),
+        (["--env", "multi_task_foraging"], "does not take the settings of 'theirs', in which the"),
         (["--env", "lake:make_env", "--tasks", "duo"], "'duo'"),
         (["--env", "lake:dark", "--render", "f.gif"], "--render: environment 'lake:dark'"),
     ],
