@@ -32,6 +32,9 @@ _LARGER = ("12m_vs_12m", "15m_vs_15m", "20m_vs_20m")
 QUESTIONS: dict[str, Question] = {
     "search_small_mt": Question("Which settings suit each method?", figures=()),
     "small_mt": Question("Is PTM better on small_mt?"),
+    "equal_lr_small_mt": Question(
+        "Is PTM better at equal learning rates?", figures=("curves", "time", "tasks")
+    ),
     "medium_mt": Question(
         "Is PTM better on medium_mt, and does it generalise?", further_tasks=(*_UNSEEN, *_LARGER)
     ),

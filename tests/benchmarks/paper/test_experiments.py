@@ -82,6 +82,18 @@ def test_the_plain_experiment_differs_by_the_aids_only() -> None:
         assert frames == {False, True}
 
 
+def test_equal_learning_rates_are_all_that_differs_from_small_mt() -> None:
+    equal = read_experiment_file(PAPER, "equal_lr_small_mt").runs
+    tuned = read_experiment_file(PAPER, "small_mt").variants
+    assert {(run.method, run.config["lr"], run.seed) for run in equal} == {
+        (method, lr, seed) for method in tuned for lr in (0.0005, 0.001) for seed in range(5)
+    }
+    for run in equal:
+        other = tuned[run.method]
+        assert run.stop == other.stop
+        assert differing(dict(run.config), dict(other.config)) <= {"lr", "seed"}
+
+
 def test_the_papers_regime_is_that_of_its_example() -> None:
     (example,) = read_experiments(ROOT / "tuned_examples" / "ptm_small_mt.yaml")
     run = read_experiment_file(PAPER, "paper_small_mt").variants["ptm"]
