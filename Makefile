@@ -22,7 +22,8 @@ train: .venv/installed ## train the quick example; for another one: make train E
 results: .venv/installed ## reproduce docs/results: make results EXPERIMENT=small_mt; without EXPERIMENT list all
 	$(BIN)/python benchmarks/paper/reproduce.py $(EXPERIMENT) $(ARGS)
 
-docs: .venv/installed ## build the site of docs/ in build/site
+docs: .venv/installed ## build the site of docs/ in build/site, after writing its generated pages
+	$(BIN)/python docs/make_site/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "open build/site/index.html"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -152,19 +153,51 @@ class _UnknownNameError(ValueError):
         self.names = names
 
 
+@dataclass(frozen=True)
+class _OneOf:
+    """Returns a string if it is one of ``names``."""
+
+    names: Collection[str]
+
+    def __call__(self, name: str) -> str:
+        if name not in self.names:
+            raise _UnknownNameError(self.names)
+        return name
+
+
 def one_of(names: Collection[str]) -> AfterValidator:
     """The rule that a string is one of some names.
 
     Example:
         >>> method: Annotated[str, one_of(METHODS)]
     """
+    return AfterValidator(_OneOf(names))
 
-    def check(name: str) -> str:
-        if name not in names:
-            raise _UnknownNameError(names)
-        return name
 
-    return AfterValidator(check)
+def legal_values(field: FieldInfo) -> str:
+    """What a key takes, in words for its documentation.
+
+    Args:
+        field: The key's type, range and legal names.
+
+    Returns:
+        For example ``int, at least 1 and at most 9``, or ``qmix, vdn``.
+    """
+    members = _members(field.annotation, field.metadata)
+    return " or ".join(dict.fromkeys(_described(name, rules) for name, rules in members))
+
+
+def _described(name: str, metadata: list[Any]) -> str:
+    names = [
+        name
+        for rule in metadata
+        if isinstance(rule, AfterValidator) and isinstance(rule.func, _OneOf)
+        for name in rule.func.names
+    ]
+    if names:
+        return ", ".join(names)
+    rules = " and ".join(_rules(name, metadata))
+    return f"{name}, {rules}" if rules else name
 
 
 def _lines(kind: type[Settings], error: ValidationError) -> Iterator[str]:

@@ -47,7 +47,7 @@ LOSS_PATH = f"{LEARNER_PATH}loss_"  # the name of a loss term follows
 EVALUATION_PATH = f"{EVALUATION}/"
 
 TASK = "<task>"  # stands for the name of each task in the paths below
-# The metrics that README.md lists. Not every iteration has a value of each.
+# The metrics that docs/reference/metrics.md lists. Not every iteration has a value of each.
 METRICS = (
     f"{WIN_RATE_PATH}{TASK}",
     WIN_RATE_MEAN_PATH,

@@ -29,7 +29,7 @@ from rllib_ptm.evaluate.comparison import Comparison, paired_difference
 from rllib_ptm.learn.rl_module import team_spaces
 
 EMBEDDING = "agent.attention.embed.weight"
-README = pathlib.Path(__file__).parents[2] / "README.md"
+PAGE = pathlib.Path(__file__).parents[2] / "docs/guides/python.md"
 
 
 @pytest.fixture(scope="module")
@@ -290,10 +290,10 @@ def test_agents_alone_do_what_the_team_does(checkpoints: dict[str, pathlib.Path]
         observations, _, _, _, _ = env.step(actions)
 
 
-def test_what_the_readme_says_of_the_policy_runs(
+def test_what_the_page_says_of_the_policy_runs(
     checkpoints: dict[str, pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (block,) = [block for block in blocks if "AgentPolicy(" in block]
     code, replaced = re.subn(r'"results/[^"]*"', repr(str(checkpoints["slot"])), block)
     assert replaced == ('load_policy("small_mt")' not in block)

@@ -14,14 +14,14 @@ from rllib_ptm.cli.read.result_keys import RESULT_KEYS, reported_keys
 from rllib_ptm.cli.read.rllib_check import check_with_rllib, reported_metrics
 from rllib_ptm.tasks.metrics import LEARNER_PATH, METRICS
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs/reference/metrics.md"
 EVALUATED = {**TINY["config"], "evaluation_interval": 2, "evaluation_duration": 2}
 KEYS = list(reported_keys(["2m_vs_2m", "3m_vs_2m"], ["2m_vs_2m", "3m_vs_2m"]))
 
 
-def metrics_of_the_readme() -> set[str]:
+def metrics_of_the_page() -> set[str]:
     """The names in the first column of the table; some continue the name before them."""
-    table = README.read_text().partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    table = PAGE.read_text()
     parts = {path.partition("/")[0] for path in METRICS}
     found = set()
     for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
@@ -32,10 +32,10 @@ def metrics_of_the_readme() -> set[str]:
     return found
 
 
-def test_the_readme_lists_the_metrics() -> None:
-    assert metrics_of_the_readme() <= set(METRICS)
+def test_the_page_lists_the_metrics() -> None:
+    assert metrics_of_the_page() <= set(METRICS)
     assert {f"{LEARNER_PATH}loss_exp", "evaluation/env_runners/length_mean/<task>"} <= (
-        metrics_of_the_readme()
+        metrics_of_the_page()
     )
     assert set(METRICS) <= set(RESULT_KEYS)
 
