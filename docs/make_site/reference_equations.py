@@ -18,8 +18,8 @@ def equation_table() -> str:
     lines = ["| Eq. | what | function | formula |", "|---|---|---|---|"]
     for number, module, function, what in _ROW.findall(package):
         link = f"[`{module}.{function}`](../../{_FOLDER}/{module}.py)"
-        formula = _formula(module, function, int(number)).replace("|", "\\|")
-        lines.append(f"| {number} | {what} | {link} | {formula} |")
+        formula = _escaped(_formula(module, function, int(number)))
+        lines.append(f"| {number} | {_escaped(what)} | {link} | {formula} |")
     return "\n".join(lines)
 
 
@@ -31,6 +31,11 @@ def _formula(module: str, function: str, number: int) -> str:
     if not re.search(rf"\bEq\. {number}\b", summary):
         raise ValueError(f"{module}.{function}: expected Eq. {number}: in {summary!r}")
     return summary.removeprefix(f"Eq. {number}: ")
+
+
+def _escaped(text: str) -> str:
+    """Text without Markdown's own signs, for a cell of a table."""
+    return re.sub(r"[*|]", r"\\\g<0>", text.replace("``", ""))
 
 
 def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef]:
