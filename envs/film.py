@@ -43,15 +43,20 @@ def write_film(
     FILM_WRITERS[path.suffix](path, images, seconds)
 
 
-def check_film_file(path: Path) -> None:
+def check_film_file(path: Path, others: Sequence[str] = ()) -> None:
     """Checks that a film can be written to this file, so that errors appear before the episodes.
+
+    Args:
+        path: The file.
+        others: Suffixes of files that are no films, which the caller also takes, for the message.
 
     Raises:
         InputError: The suffix is unknown, or ffmpeg is not installed for ``.mp4``.
     """
     if path.suffix not in FILM_WRITERS:
         raise InputError(
-            f"expected a file name that ends in {' or '.join(FILM_WRITERS)}, found {str(path)!r}"
+            f"expected a file name that ends in {' or '.join((*FILM_WRITERS, *others))}, found "
+            f"{str(path)!r}"
         )
     if path.suffix == ".mp4" and find_spec("imageio_ffmpeg") is None:
         raise InputError(

@@ -36,6 +36,7 @@ from .foraging.field import (
 from .foraging.field import visible as visible_entities
 from .foraging.game import Game, check_machine
 from .foraging.render import picture
+from .foraging.scene import episode_scene
 from .foraging.settings import RENDER_MODES, ForagingSettings
 from .parallel_actions import action_array
 from .task_names import task_to_play
@@ -313,6 +314,16 @@ class MultiTaskForaging(ParallelEnv[str, Observation, int]):
             gymnasium.logger.warn("render() shows nothing: the environment has no render_mode.")
             return None
         return picture(self._now())
+
+    def scene(self, states: npt.NDArray[np.float32], task: str) -> dict[str, Any]:
+        """Describes an episode for an interactive player.
+
+        Args:
+            states: [T+1, E, D] what ``state()`` has returned at each step.
+            task: The name of what was played.
+        """
+        played = self._games[task].task
+        return episode_scene(states, len(self.possible_agents), played, self.settings.sight)
 
     def close(self) -> None:
         """Does nothing: there is nothing to end."""

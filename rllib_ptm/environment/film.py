@@ -11,12 +11,13 @@ import numpy.typing as npt
 from rllib_ptm.checks.errors import located
 
 
-def check_film_file(place: str, path: Path) -> None:
+def check_film_file(place: str, path: Path, others: Sequence[str] = ()) -> None:
     """Checks that a film can be written to this file, so that errors appear before the episodes.
 
     Args:
         place: Where the name stands, for messages.
         path: The file.
+        others: Suffixes of files that are no films, which the user could also name.
 
     Raises:
         InputError: The suffix is unknown, or ffmpeg is not installed for ``.mp4``.
@@ -24,7 +25,7 @@ def check_film_file(place: str, path: Path) -> None:
     from rllib_ptm.envs.film import check_film_file
 
     with located(f"{place}: "):
-        check_film_file(path)
+        check_film_file(path, others)
 
 
 def write_film(path: Path, episodes: Mapping[str, Sequence[npt.NDArray[np.uint8]]]) -> None:

@@ -17,7 +17,9 @@ from rllib_ptm.environment.contract import (
     IN_THIS_PROCESS,
     NO_SLOTS,
     PRESENT,
+    IntArray,
     PlayOptions,
+    Record,
     Teams,
     TeamSpec,
     TeamView,
@@ -37,6 +39,7 @@ from rllib_ptm.environment.pettingzoo_teams import (
     ResumablePettingZooTeams,
 )
 from rllib_ptm.environment.process_teams import ProcessTeams, ResumableProcessTeams
+from rllib_ptm.environment.scenes.scene import Scene, read_scene
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +143,31 @@ class PettingZooGame:
             )
         kind = ResumablePettingZooTeams if resumable else PettingZooTeams
         return kind(self.name, self._make_env, num_envs, self._description)
+
+    def scene(self, records: Sequence[Record], actions: IntArray, task: str) -> Scene:
+        """The scene of an episode; see ``scenes.Staged``. The environment itself describes it.
+
+        Raises:
+            InputError: It has no method ``scene``, or the method describes it wrongly.
+        """
+        place = f"environment {self.name!r}: "
+        env = self._make_env()
+        try:
+            if not callable(describe := getattr(env, "scene", None)):
+                raise InputError(
+                    f"{place}it has no method scene(), which describes an episode for the player; "
+                    f"a film (.gif, .mp4) shows what render() draws"
+                )
+            states = np.stack([record[ENTITIES] for record in records]).astype(np.float32)
+            try:
+                described = describe(states, task)
+            except Exception as error:  # the user's code may raise anything
+                raise InputError(f"{place}scene(): {type(error).__name__}: {error}") from error
+        finally:
+            env.close()
+        sizes = states.shape[0], states.shape[1]
+        with located(place):
+            return read_scene(described, task, sizes, self.spec.agents, self.spec.actions)
 
     def with_settings(
         self, changes: Mapping[str, Any], at_least: Mapping[str, int] = NO_SLOTS

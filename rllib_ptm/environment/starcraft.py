@@ -29,6 +29,8 @@ from rllib_ptm.environment.contract import (
     TeamSpec,
     TeamView,
 )
+from rllib_ptm.environment.scenes.scene import Scene
+from rllib_ptm.environment.scenes.starcraft import battle_scene
 from rllib_ptm.envs.starcraft.backends import BACKENDS, EnvSettings
 from rllib_ptm.envs.starcraft.battles import Battles, Resumable
 from rllib_ptm.envs.starcraft.render import video_frames
@@ -187,6 +189,11 @@ class StarCraftGame:
         steps = [Units(**record) for record in records]
         title = parse_task(task).title_of(steps[0])
         return [np.asarray(frame) for frame in video_frames(steps, title, _PICTURE_WIDTH)]
+
+    def scene(self, records: Sequence[Record], actions: IntArray, task: str) -> Scene:
+        """The scene of a battle; see ``scenes.Staged``."""
+        steps = [Units(**record) for record in records]
+        return battle_scene(steps, actions, parse_task(task).title_of(steps[0]))
 
     def time_limit(self, task: str) -> str:
         """See ``contract.TimeLimited``."""

@@ -12,6 +12,7 @@ from rllib_ptm.checkpoints.saved_policy import read_policy
 from rllib_ptm.deploy.slot_expansion import expand_slots
 from rllib_ptm.environment.contract import NO_SLOTS, Composed
 from rllib_ptm.environment.names import check_composed
+from rllib_ptm.evaluate.player.watched import Watched, watch
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import (
     EpisodeOutcome,
@@ -122,6 +123,26 @@ class CheckpointPlayer:
             InputError: The environment has no pictures.
         """
         return self._runner.pictures(evaluation_episodes(self.tasks, 1, seed))
+
+    def watched(self, episodes_per_task: int, seed: int, name: str) -> list[Watched]:
+        """Plays the first episodes of each task, and computes what the policy saw in them.
+
+        Args:
+            episodes_per_task: Their number.
+            seed: Seed of the episodes; see ``evaluation_episodes``.
+            name: The policy's name, for the reader.
+
+        Returns:
+            The episodes, those of a task side by side.
+
+        Raises:
+            InputError: The environment does not describe its episodes.
+        """
+        schedule = evaluation_episodes(self.tasks, episodes_per_task, seed)
+        played = {(e.task, e.seed): e for e in self._runner.play_exactly(schedule)}
+        by_task = sorted(schedule, key=lambda one: self.tasks.index(one.task))
+        game, module = self._game, self._runner.module
+        return [watch(name, game, module, played[task, seed]) for task, seed in by_task]
 
     def close(self) -> None:
         """Stops the environments."""

@@ -116,7 +116,7 @@ class Comparison:
         self._tasks = first.tasks
         rules = {k: v for k, v in first.plain().items() if k not in first.policy_settings}
         self._note_rules(policies, rules)
-        self._players = []
+        self._players: list[CheckpointPlayer] = []
         for checkpoint, policy in zip(checkpoints, policies, strict=True):
             # Only a policy that can be expanded gets the slots of the largest one.
             expands = policy.config["training"]["action_head"] == "entity"
@@ -158,6 +158,11 @@ class Comparison:
             differences = {part: _difference(outcomes, first, *part) for part in parts}
             compared.append(Compared(folder, results, differences, _difference(outcomes, first)))
         return compared
+
+    @property
+    def players(self) -> list[CheckpointPlayer]:
+        """The players, in the order of the checkpoints."""
+        return self._players
 
     def close(self) -> None:
         """Stops the environments."""

@@ -103,6 +103,23 @@ class EntityAttention(nn.Module):
             layer = self._layer(self._fold_values(output).flatten(0, 1), None, bias, summed=True)
         return _evaluate(layer, entities, masks, wanted)
 
+    @torch.no_grad()
+    def weights(self, entities: Tensor, masks: Tensor) -> Tensor:
+        """The attention weights, for people to look at: no forward pass needs them as a result.
+
+        Args:
+            entities: [F, E, D].
+            masks: [F, M, A, E] bool.
+
+        Returns:
+            [F, M, A, H, E]; they sum to 1 over the entities, or are zero for an agent that sees
+            nothing.
+        """
+        embedded = linear_relu(entities, self.embed.weight, self.embed.bias)
+        agents = masks.shape[2]
+        weights = self.query.weight, self.key.weight
+        return masked_softmax(attention_scores(embedded, *weights, agents, self.heads), masks)
+
     def _mean_over_agents(self, entities: Tensor, masks: Tensor) -> Tensor:
         """[F, M, X], the average over the agent slots."""
         if self.relu:

@@ -188,3 +188,15 @@ def test_an_average_after_a_relu_is_refused() -> None:
     masks = torch.ones(FRAMES, MASKS, AGENTS, ENTITIES, dtype=torch.bool)
     with pytest.raises(ValueError, match="expected a module without a ReLU"):
         module(relu=True)(torch.zeros(FRAMES, ENTITIES, FEATURES), masks, reduce="agents")
+
+
+def test_the_weights_for_people_are_those_of_the_result() -> None:
+    """What the agents attend to, put through the other layers by hand, gives the forward pass."""
+    network, dice = module(), draw.Dice(3)
+    entities, masks = dice.normal(FRAMES, ENTITIES, FEATURES).float(), random_masks(dice)
+    weights = network.weights(entities, masks)  # F,M,A,H,E
+    assert weights.shape == (FRAMES, MASKS, AGENTS, HEADS, ENTITIES)
+    value = network.value(F.relu(network.embed(entities))).unflatten(-1, (HEADS, -1))
+    heads = torch.einsum("fmahe,fehk->fmahk", weights, value).flatten(-2)
+    expected = network.output(network.projection(heads))
+    torch.testing.assert_close(network(entities, masks), expected, rtol=1e-4, atol=1e-5)

@@ -9,7 +9,13 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from rllib_ptm.cli.read.limits import MOST_CORES, MOST_EPISODES, MOST_TRIALS
+from rllib_ptm.cli.read.limits import (
+    MOST_CORES,
+    MOST_EPISODES,
+    MOST_RENDERED,
+    MOST_SNAPSHOTS,
+    MOST_TRIALS,
+)
 from rllib_ptm.cli.read.text import read_json_object
 
 BY_TASK, BY_COMPOSITION = "task", "composition"
@@ -237,7 +243,24 @@ class EvaluateOptions:
         Path | None, Option(help="A .json or .csv file to which the result is written, too.")
     ] = None
     render: Annotated[
-        Path | None, Option(help="A .gif or .mp4 video of the first episode of each task.")
+        Path | None,
+        Option(
+            help="A page that plays the first episodes of each task (.html), or a video of the "
+            "first one (.gif, .mp4)."
+        ),
+    ] = None
+    render_episodes: Annotated[
+        int | None,
+        Option(min=1, max=MOST_RENDERED, help="Episodes of each task in the page (default: 1)."),
+    ] = None
+    snapshots: Annotated[
+        int | None,
+        Option(
+            min=2,
+            max=MOST_SNAPSHOTS,
+            help="So many moments of the task's first episode as a figure, a row for each "
+            "checkpoint: --snapshots 6 --out FILE.png (.svg, .pdf).",
+        ),
     ] = None
     save_replay: Annotated[Path | None, Option(help="A folder for StarCraft II's own replays.")] = (
         None

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from rllib_ptm.checks.errors import InputError
 
 MOST_EPISODES, MOST_TRIALS, MOST_CORES = 1_000_000, 10_000, 10_000
+MOST_RENDERED = 1_000  # episodes of each task in a page, which a browser has to hold
+MOST_SNAPSHOTS = 12  # side by side in a figure
 
 # Of a YAML file, or of the JSON of an option.
 MOST_CHARACTERS = 100_000  # PyYAML reads so many in about a second

@@ -17,6 +17,7 @@ from rllib_ptm.checks.errors import InputError, located, unknown_name
 from rllib_ptm.cli.options.declared import BY_COMPOSITION, BY_TASK, EvaluateOptions
 from rllib_ptm.cli.read.python_file import run_python_file
 from rllib_ptm.cli.run.cluster import import_ray, set_ray_variables
+from rllib_ptm.cli.run.drawings import check_drawings, draw
 from rllib_ptm.cli.run.exit_codes import EXIT_FAILED
 from rllib_ptm.cli.show.comparison_table import (
     NAMES,
@@ -32,7 +33,6 @@ from rllib_ptm.cli.show.task_table import (
     write_results,
 )
 from rllib_ptm.environment.contract import FailingEnvironmentError, TeamGame
-from rllib_ptm.environment.film import check_film_file, write_film
 from rllib_ptm.environment.names import (
     STARCRAFT,
     check_can_play,
@@ -73,7 +73,7 @@ def evaluate(checkpoints: Sequence[str], options: EvaluateOptions) -> None:
         raise unknown_name("--by", options.by, (BY_TASK, BY_COMPOSITION))
     played = [_played(checkpoint) for checkpoint in checkpoints]
     notes = [*filter(None, map(pretrained.shadowed, dict.fromkeys(checkpoints)))]
-    _check_files(options)
+    _check_files(options, len(played))
     changes = _changes(options)
     env = _environment(options.env)
     _import_extensions(options.extensions)
@@ -117,20 +117,18 @@ def _evaluate_one(
     with working(console, f"Playing {options.episodes} episodes of each task"):
         import_ray()
         from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer  # imports torch and JAX
+        from rllib_ptm.evaluate.player.names import policy_names
 
         with _options_named():
             player = CheckpointPlayer(played, env=env, env_config=changes)
         try:
-            if options.render is not None:  # first, as some environments have no pictures
-                with located("--render: "):
-                    pictures = player.pictures(options.seed)
-                write_film(options.render, pictures)
+            draw([player], policy_names([played]), options)  # first: not all environments can
             by_composition = options.by == BY_COMPOSITION
             results = player.results(options.episodes, options.seed, by_composition)
         finally:
             player.close()
     console.print(task_table(results))
-    if options.out is not None:
+    if options.out is not None and options.snapshots is None:
         write_results(results, options.out)
     _print_written(console, options)
 
@@ -143,17 +141,18 @@ def _compare(
     options: EvaluateOptions,
 ) -> None:
     check_number(played)
-    for option, value in (("--render", options.render), ("--save-replay", options.save_replay)):
-        if value is not None:
-            raise InputError(f"{option}: expected one checkpoint, found {len(played)}")
+    if options.save_replay is not None:
+        raise InputError(f"--save-replay: expected one checkpoint, found {len(played)}")
     with working(console, f"Playing {options.episodes} episodes of each task, {len(played)} times"):
         import_ray()
         from rllib_ptm.evaluate.comparison import Comparison  # imports torch and JAX
+        from rllib_ptm.evaluate.player.names import policy_names
 
         others = {key: value for key, value in changes.items() if key != "tasks"}
         with _options_named():
             comparison = Comparison(played, tasks=changes.get("tasks"), env=env, env_config=others)
         try:
+            draw(comparison.players, policy_names(played), options)
             by_composition = options.by == BY_COMPOSITION
             compared = comparison.play(options.episodes, options.seed, by_composition)
         finally:
@@ -162,7 +161,7 @@ def _compare(
     for line in (*names, *comparison.notes):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     console.print(comparison_table(compared))
-    if options.out is not None:
+    if options.out is not None and options.snapshots is None:
         write_records(comparison_records(compared), options.out)
     _print_written(console, options)
 
@@ -288,12 +287,11 @@ def _game(env: str, trained_in: str, env_config: Mapping[str, Any]) -> TeamGame:
         ) from None
 
 
-def _check_files(options: EvaluateOptions) -> None:
+def _check_files(options: EvaluateOptions, num_checkpoints: int) -> None:
     """Checks before the first episode that the files can be written after the last one."""
-    if options.out is not None:
+    check_drawings(options, num_checkpoints)
+    if options.out is not None and options.snapshots is None:
         check_result_file(options.out)
-    if options.render is not None:
-        check_film_file("--render", options.render)
     for option, file in (("--out", options.out), ("--render", options.render)):
         if file is not None and not file.absolute().parent.is_dir():
             raise InputError(f"{option}: there is no folder {str(file.parent)!r}")
