@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..checks.errors import InputError
+from ..checks.extras import needs_extra
 
 _LAST_FRAME_S = 2.0  # shows how an episode ended
 _GROUND = (17, 21, 31)  # behind frames that are smaller than the film
@@ -58,10 +58,9 @@ def check_film_file(path: Path, others: Sequence[str] = ()) -> None:
             f"expected a file name that ends in {' or '.join((*FILM_WRITERS, *others))}, found "
             f"{str(path)!r}"
         )
-    if path.suffix == ".mp4" and find_spec("imageio_ffmpeg") is None:
-        raise InputError(
-            f"{str(path)!r} needs ffmpeg: pip install 'rllib-ptm[film]', or name a .gif file"
-        )
+    if path.suffix == ".mp4":
+        with needs_extra("film", f"the film {str(path)!r}", ", or name a .gif file"):
+            import imageio_ffmpeg  # noqa: F401
 
 
 def _on_ground(frame: npt.NDArray[np.uint8], width: int, height: int) -> Image.Image:

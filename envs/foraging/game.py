@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...checks.errors import InputError
+from ...checks.extras import needs_extra
 from .field import Field
 from .tasks import Task
 
@@ -23,13 +23,8 @@ def check_machine() -> None:
     Raises:
         InputError: It is not.
     """
-    try:
+    with needs_extra("foraging", "multi_task_foraging"):
         import lbforaging  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"multi_task_foraging needs the package {error.name}, which is not installed: "
-            "pip install 'rllib-ptm[foraging]'"
-        ) from None
 
 
 @cache

@@ -5,9 +5,11 @@ Each command imports what it needs when it runs, so that the help appears at onc
 
 from __future__ import annotations
 
+import json
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from rllib_ptm import pretrained
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.options.declared import (
     Algorithm,
+    AsJson,
     CheckpointFolders,
     Config,
     Environment,
@@ -30,6 +33,7 @@ from rllib_ptm.cli.options.declared import (
     PlotOptions,
     PretrainedName,
     ResultsFolders,
+    ShowVersion,
     TrainOptions,
 )
 from rllib_ptm.cli.options.groups import StrictCommand, StrictGroup, takes_options
@@ -49,6 +53,7 @@ from rllib_ptm.cli.show.messages import (
     never_fail_to_encode,
     print_errors,
     watched_output,
+    working,
 )
 from rllib_ptm.cli.show.pretrained_table import pretrained_table
 from rllib_ptm.process import make_importable, set_environment_variables
@@ -59,7 +64,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="rllib",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Multi-task cooperative learning, on StarCraft micro-battles and in other environments.",
 )
@@ -132,6 +136,11 @@ def _message(error: TyperException, words: Sequence[str]) -> str:
     return error.format_message()
 
 
+@app.callback()
+def root(version: ShowVersion = False) -> None:
+    """Takes the options that stand before a command."""
+
+
 @train_app.callback(invoke_without_command=True)
 @takes_options(TrainOptions)
 def train(
@@ -177,6 +186,23 @@ def plot(results: ResultsFolders, options: PlotOptions) -> None:
     from rllib_ptm.cli.run.plot import plot as show
 
     show(results, options)
+
+
+@app.command(cls=StrictCommand)
+def doctor(as_json: AsJson = False) -> None:
+    """Show what this machine has of what the package needs and can use, and how to get the rest."""
+    from rllib_ptm.cli.run.doctor import examine
+    from rllib_ptm.cli.show.doctor_table import OK, doctor_report
+
+    console = Console()
+    with working(Console(stderr=True), "Looking"):
+        checks = examine()
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        console.print(*doctor_report(checks), sep="\n", soft_wrap=True)
+    if any(check.required and check.state != OK for check in checks):
+        raise typer.Exit(EXIT_FAILED)
 
 
 @example_app.command("list")

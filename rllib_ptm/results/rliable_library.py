@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rllib_ptm.checks.errors import InputError
+from rllib_ptm.checks.extras import needs_extra
 
 _SEED = 0
 
@@ -21,14 +21,9 @@ def rliable() -> Any:
     Raises:
         InputError: rliable is not installed.
     """
-    try:
-        with _only_submodules_of("arch"):
-            from rliable import library
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"intervals of the interquartile mean need rliable, and {error.name} is not installed: "
-            f"pip install 'rllib-ptm[plot]'"
-        ) from None
+    purpose = "an interval of the interquartile mean"
+    with needs_extra("plot", purpose), _only_submodules_of("arch"):
+        from rliable import library
     return library
 
 

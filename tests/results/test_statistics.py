@@ -89,7 +89,9 @@ def test_a_profile_is_the_share_above_each_threshold() -> None:
 
 def test_without_rliable_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rliable", None)
-    with pytest.raises(InputError, match=r"need rliable, .* pip install 'rllib-ptm\[plot\]'"):
+    with pytest.raises(
+        InputError, match=r"needs the module 'rliable', .* pip install 'rllib-ptm\[plot\]'"
+    ):
         iqm(SCORES)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from ....checks.errors import InputError
+from ....checks.extras import needs_extra
 from ..battles import Backend, Battles
 from ..units import UNIT_TYPES
 from .settings import GameSettings
 
 LOOPS_PER_SECOND = 22.4
-PACKAGES = ("aiohttp", "s2clientprotocol", "sc2")  # what the extra [sc2] brings
 
 
 def _make_battles(
@@ -31,15 +30,8 @@ def _check_machine(settings: GameSettings) -> None:
 
 
 def _module() -> ModuleType:
-    try:
+    with needs_extra("sc2", "backend 'sc2'"):
         from . import battles
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in PACKAGES:
-            raise
-        raise InputError(
-            f"backend 'sc2' needs the module {error.name!r}, which is not installed: "
-            "pip install 'rllib-ptm[sc2]'"
-        ) from error
     return battles
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument, Exit, Option
 
+import rllib_ptm
+from rllib_ptm import pretrained
+from rllib_ptm.cli.read.examples import examples
 from rllib_ptm.cli.read.limits import (
     MOST_CORES,
     MOST_EPISODES,
@@ -32,8 +36,26 @@ ExperimentFile = Annotated[
         show_default=False,
     ),
 ]
-ExampleName = Annotated[str, Argument(help="See rllib example list.", show_default=False)]
-PretrainedName = Annotated[str, Argument(help="See rllib pretrained list.", show_default=False)]
+
+
+def _complete_example(incomplete: str) -> list[str]:
+    return [name for name in examples() if name.startswith(incomplete)]
+
+
+def _complete_pretrained(incomplete: str) -> list[str]:
+    return [name for name in pretrained.names() if name.startswith(incomplete)]
+
+
+ExampleName = Annotated[
+    str,
+    Argument(help="See rllib example list.", show_default=False, autocompletion=_complete_example),
+]
+PretrainedName = Annotated[
+    str,
+    Argument(
+        help="See rllib pretrained list.", show_default=False, autocompletion=_complete_pretrained
+    ),
+]
 CheckpointFolders = Annotated[
     list[str],  # a Path would drop the "./" that tells a folder from a name
     Argument(
@@ -67,6 +89,24 @@ Config = Annotated[
 ExperimentName = Annotated[
     str, Option("--experiment-name", "-n", help="Also the name of its results folder.")
 ]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"rllib-ptm {rllib_ptm.__version__} (Ray {metadata.version('ray')})")
+        raise Exit
+
+
+ShowVersion = Annotated[
+    bool,
+    Option(
+        "--version",
+        help="Show the versions of this package and of Ray.",
+        callback=_show_version,
+        is_eager=True,  # before a command is asked for
+    ),
+]
+AsJson = Annotated[bool, Option("--json", help="Print JSON.")]
 
 
 @dataclass(frozen=True)

@@ -44,13 +44,18 @@ def library() -> ctypes.CDLL | None:
     Raises:
         StructMismatchError: Python and C++ declare different structures.
     """
-    if os.environ.get(SWITCH, "1") == "0":
+    if switched_off():
         return None
     try:
         return _load_or_compile()
     except OSError as error:
         logger.warning("The networks run in torch alone, slower: %s", error)
         return None
+
+
+def switched_off() -> bool:
+    """Whether the environment variable ``SWITCH`` switches the compiled code off."""
+    return os.environ.get(SWITCH, "1") == "0"
 
 
 def load(path: Path) -> ctypes.CDLL:

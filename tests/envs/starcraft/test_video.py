@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def test_another_ending_is_refused(name: str) -> None:
 
 
 def test_without_ffmpeg_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(film, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     film.check_film_file(Path("battle.gif"))
     with pytest.raises(InputError, match=r"pip install 'rllib-ptm\[film\]', or name a \.gif file"):
         film.check_film_file(Path("battle.mp4"))
