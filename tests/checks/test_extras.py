@@ -22,12 +22,11 @@ from rllib_ptm.results.rliable_library import rliable
 ROOT = Path(__file__).resolve().parents[2]
 FOR_DEVELOPERS = {"dev", "docs", "notebooks"}
 
-# The use of each extra that needs its packages first.
+# What needs an extra's packages first. StarCraft II has a test of its own, in a new process.
 USES: dict[str, Callable[[], object]] = {
     "film": lambda: check_film_file(Path("battle.mp4")),
     "foraging": lambda: game_of("multi_task_foraging", {"tasks": "8x8-2p-2f"}).check_machine(),
     "plot": rliable,
-    "sc2": lambda: game_of("multi_task_sc2", {"tasks": "1m", "backend": "sc2"}).check_machine(),
 }
 
 
@@ -52,20 +51,14 @@ def modules_of(distributions: set[str]) -> set[str]:
     }
 
 
-def test_every_extra_has_a_use_here() -> None:
-    assert set(USES) == set(requirements()) - {"optuna"}
-
-
 @pytest.mark.parametrize("extra", USES)
 def test_a_missing_extra_is_one_line_that_names_it(
     extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in modules_of(requirements()[extra]) - {"matplotlib", "mpl_toolkits", "google"}:
+    for module in modules_of(requirements()[extra]) - {"matplotlib", "mpl_toolkits"}:
         for loaded in [name for name in sys.modules if name.partition(".")[0] == module]:
             monkeypatch.delitem(sys.modules, loaded)
         monkeypatch.setitem(sys.modules, module, None)
-    for ours in [name for name in sys.modules if ".sc2." in name and name.startswith("rllib_ptm")]:
-        monkeypatch.delitem(sys.modules, ours)
     hint = re.escape(f"not installed: pip install 'rllib-ptm[{extra}]'")
     with pytest.raises(InputError, match=rf"needs the module '\w+', which is {hint}") as error:
         USES[extra]()

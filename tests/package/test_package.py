@@ -137,7 +137,7 @@ def sources() -> dict[str, Path]:
 
 def test_metadata() -> None:
     found = metadata.metadata("rllib-ptm")
-    assert found["Version"] == "0.1.0"
+    assert found["Version"] == rllib_ptm.__version__
     assert found["License-Expression"] == "Apache-2.0"
     assert found["Requires-Python"] == ">=3.11"
 
