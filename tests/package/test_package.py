@@ -62,6 +62,7 @@ ROOMS = (
     ("cli.read",),
     ("cli.options",),
     ("cli.show",),
+    ("cli.log",),
     ("cli.resume",),
     ("cli.run",),
     ("cli",),  # main.py

@@ -20,12 +20,14 @@ from rllib_ptm.cli.read.limits import (
     MOST_SNAPSHOTS,
     MOST_TRIALS,
 )
+from rllib_ptm.cli.read.logger_settings import WANDB
 from rllib_ptm.cli.read.text import read_json_object
 
 BY_TASK, BY_COMPOSITION = "task", "composition"
 
 _TrialOption = partial(Option, rich_help_panel="Trials")
 _CheckpointOption = partial(Option, rich_help_panel="Checkpoints")
+_LoggerOption = partial(Option, rich_help_panel="Loggers")
 _ClusterOption = partial(Option, rich_help_panel="Ray cluster")
 
 ExperimentFile = Annotated[
@@ -181,6 +183,13 @@ class TrainOptions:
     scheduler_config: Annotated[
         str | None, _TrialOption(metavar="JSON", help="The scheduler's settings, as JSON.")
     ] = None
+    search_alg: Annotated[
+        str | None,
+        _TrialOption(help="What draws the values of each trial: random (and grids) or optuna."),
+    ] = None
+    search_config: Annotated[
+        str | None, _TrialOption(metavar="JSON", help="Its settings, as JSON.")
+    ] = None
     checkpoint_freq: Annotated[
         int | None,
         _CheckpointOption(min=0, help="Iterations between checkpoints; 0: only at the end."),
@@ -191,6 +200,14 @@ class TrainOptions:
     checkpoint_score_attr: Annotated[
         str | None,
         _CheckpointOption(help="The result key that ranks checkpoints (default: the newest stay)."),
+    ] = None
+    logger: Annotated[
+        str | None,
+        _LoggerOption(metavar="NAME,...", help="Services that get the results: wandb, mlflow."),
+    ] = None
+    wandb_project: Annotated[
+        str | None,
+        _LoggerOption(help="The project of --logger wandb (default: the experiment's name)."),
     ] = None
     ray_address: Annotated[
         str | None,
@@ -243,9 +260,20 @@ class TrainOptions:
             "max_failures": self.max_failures,
             "scheduler": self.scheduler,
             "scheduler_config": read_json_object("--scheduler-config", self.scheduler_config),
+            "search_alg": self.search_alg,
+            "search_config": read_json_object("--search-config", self.search_config),
             "checkpoint_config": _given(checkpoint) or None,
+            "loggers": self._loggers(),
         }
         return _given(keys)
+
+    def _loggers(self) -> dict[str, dict[str, Any]] | None:
+        """The loggers by name; None if no option names one."""
+        names = [] if self.logger is None else self.logger.split(",")
+        chosen: dict[str, dict[str, Any]] = {name.strip(): {} for name in names}
+        if self.wandb_project is not None:
+            chosen[WANDB] = {"project": self.wandb_project}
+        return chosen or None
 
 
 @dataclass(frozen=True)

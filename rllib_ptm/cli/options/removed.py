@@ -23,8 +23,10 @@ _REMOVED_FOR: Mapping[str, str] = {  # what to do instead -> the options
     "the config says what a trial needs: num_env_runners, num_learners, num_gpus_per_learner": (
         "--resources-per-trial"
     ),
-    "results are CSV, JSON and TensorBoard files, which other services can read": (
-        "--wandb-key --wandb-project --wandb-run-name"
+    "a key in a command can be read by others; run `wandb login` or set WANDB_API_KEY, and use "
+    "--logger wandb": "--wandb-key",
+    "runs are named after their trials; --wandb-project and --experiment-name are free": (
+        "--wandb-run-name"
     ),
     "rllib train file X.yaml": "--config-file -f",
     "a file's name says it: X.yaml or X.py": "--filetype --type",

@@ -19,6 +19,7 @@ from rllib_ptm import pretrained
 from rllib_ptm.checks.errors import InputError, Problems, located, unknown_name
 from rllib_ptm.checks.settings import Settings, one_of, read_settings
 from rllib_ptm.cli.read.limits import MOST_TRIALS
+from rllib_ptm.cli.read.logger_settings import Loggers, read_loggers, with_chosen
 from rllib_ptm.cli.read.python_file import read_python_experiment
 from rllib_ptm.cli.read.result_keys import check_stop, reported_keys, unknown_result_key
 from rllib_ptm.cli.read.sample_seeds import with_sample_seeds
@@ -29,6 +30,14 @@ from rllib_ptm.cli.read.scheduler_settings import (
     SchedulerSettings,
     check_compared_keys,
     scheduler_name,
+)
+from rllib_ptm.cli.read.search_algorithm import (
+    RANDOM,
+    RandomSettings,
+    SearchSettings,
+    check_search,
+    read_search,
+    search_algorithm_name,
 )
 from rllib_ptm.cli.read.search_space import read_spaces, variants
 from rllib_ptm.cli.read.text import check_path, read_yaml
@@ -108,6 +117,13 @@ class ExperimentSettings(Settings):
     scheduler_config: SchedulerSettings = Field(
         None, validate_default=True, description="the scheduler's settings"
     )
+    search_alg: str = Field(RANDOM, description="what draws the values of each trial")
+    search_config: SearchSettings = Field(
+        None, validate_default=True, description="the settings of what draws the values"
+    )
+    loggers: dict = Field(
+        {}, description="services that get the results: a list of names, or names with settings"
+    )
     stop: Mapping | None = Field(
         None, validate_default=True, description="result keys and the values that end the run"
     )
@@ -169,6 +185,30 @@ class ExperimentSettings(Settings):
             check_compared_keys(settings, results, "scheduler_config")
         return settings
 
+    @field_validator("search_alg")
+    @classmethod
+    def _check_search_alg(cls, name: str) -> str:
+        return search_algorithm_name("search_alg", name)
+
+    @field_validator("search_config", mode="before")
+    @classmethod
+    def _read_search(cls, written: Any, info: ValidationInfo) -> SearchSettings:
+        known = info.data
+        if not known.keys() >= {"search_alg", "scheduler_config", "num_samples"}:
+            return RandomSettings()
+        scheduler = known["scheduler_config"]
+        settings = read_search(known["search_alg"], written, "search_config", scheduler)
+        if known.keys() >= _ENVIRONMENT_KEYS:
+            config = known["config"]
+            results = reported_keys(*played_tasks(config))
+            check_search(settings, config, scheduler, known["num_samples"], results)
+        return settings
+
+    @field_validator("loggers", mode="before")
+    @classmethod
+    def _read_loggers(cls, written: Any) -> Loggers:
+        return read_loggers([] if written is None else written, "loggers")
+
     @field_validator("stop")
     @classmethod
     def _check_stop(cls, stop: Mapping[str, Any] | None, info: ValidationInfo) -> Any:
@@ -195,6 +235,9 @@ class Experiment:
         max_failures: How often a failed trial resumes from its last checkpoint; -1 = always.
         scheduler: A key of ``SCHEDULERS``.
         scheduler_settings: The scheduler's settings.
+        search_alg: A key of ``SEARCH_ALGORITHMS``: what draws the values of each trial.
+        search_settings: Its settings.
+        loggers: The services that get the results, with their settings.
         tasks: Names of the tasks that the variants train, without repeats.
     """
 
@@ -209,6 +252,9 @@ class Experiment:
     max_failures: int
     scheduler: str
     scheduler_settings: SchedulerSettings
+    search_alg: str
+    search_settings: SearchSettings
+    loggers: Loggers
     tasks: tuple[str, ...]
 
     def variants(self) -> Iterator[dict[str, Any]]:
@@ -220,7 +266,12 @@ class Experiment:
             yield from variants({**self.config, **grids}, "config")
 
     def samples(self) -> tuple[dict[str, Any], int]:
-        """The config that Tune gets, with a seed for each sample, and its number of samples."""
+        """The config that Tune gets, with a seed for each sample, and its number of samples.
+
+        A search algorithm other than a random one gives each trial its seed itself.
+        """
+        if self.search_alg != RANDOM:
+            return dict(self.config), self.num_samples
         return with_sample_seeds(self.config, self.num_samples)
 
 
@@ -319,6 +370,9 @@ def _experiment(name: str, source: str, keys: ExperimentSettings) -> Experiment:
         max_failures=keys.max_failures,
         scheduler=keys.scheduler,
         scheduler_settings=keys.scheduler_config,
+        search_alg=keys.search_alg,
+        search_settings=keys.search_config,
+        loggers=keys.loggers,
         tasks=tasks,
     )
 
@@ -347,8 +401,11 @@ def _replaced(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, A
     checkpoint = spec.get("checkpoint_config")
     if "checkpoint_config" in chosen and isinstance(checkpoint, Mapping):
         replaced["checkpoint_config"] = {**checkpoint, **chosen["checkpoint_config"]}
-    if "scheduler" in chosen and "scheduler_config" not in chosen:
-        replaced.pop("scheduler_config", None)  # those of another scheduler
+    if "loggers" in chosen:
+        replaced["loggers"] = with_chosen(spec.get("loggers"), chosen["loggers"])
+    for name, settings in (("scheduler", "scheduler_config"), ("search_alg", "search_config")):
+        if name in chosen and settings not in chosen:
+            replaced.pop(settings, None)  # those of another scheduler or algorithm
     return replaced
 
 

@@ -27,29 +27,31 @@ class Space:
         whole: The arguments are whole numbers.
         bounded: The first two arguments are the ends of the range.
         logarithmic: It draws the logarithm, so its values are more than 0.
+        optuna: Optuna can draw from it.
     """
 
     arguments: tuple[str, ...] = ("low", "high")
     whole: bool = False
     bounded: bool = True
     logarithmic: bool = False
+    optuna: bool = True
 
 
 GRID = "grid_search"
 _STEPPED = ("low", "high", "step")
 SPACES: dict[str, Space] = {
-    GRID: Space(()),
+    GRID: Space((), optuna=False),
     "choice": Space(()),
     "uniform": Space(),
     "quniform": Space(_STEPPED),
     "loguniform": Space(logarithmic=True),
-    "qloguniform": Space(_STEPPED, logarithmic=True),
+    "qloguniform": Space(_STEPPED, logarithmic=True, optuna=False),
     "randint": Space(whole=True),  # without the high end, as in Tune
     "qrandint": Space(_STEPPED, whole=True),
     "lograndint": Space(whole=True, logarithmic=True),
-    "qlograndint": Space(_STEPPED, whole=True, logarithmic=True),
-    "randn": Space(("mean", "deviation"), bounded=False),
-    "qrandn": Space(("mean", "deviation", "step"), bounded=False),
+    "qlograndint": Space(_STEPPED, whole=True, logarithmic=True, optuna=False),
+    "randn": Space(("mean", "deviation"), bounded=False, optuna=False),
+    "qrandn": Space(("mean", "deviation", "step"), bounded=False, optuna=False),
 }
 
 
@@ -247,6 +249,14 @@ def written_space(value: Any, place: str) -> Any:
 def searched_keys(config: Mapping[str, Any]) -> list[str]:
     """The keys that hold spaces; keys of nested mappings are joined by ``/``, as Tune does."""
     return ["/".join(path) for path, _ in _spaces(config, ())]
+
+
+def spaces_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """The name of the space that each searched key holds; see ``searched_keys``."""
+    return {
+        "/".join(path): next(key for key in space if key in SPACES)
+        for path, space in _spaces(config, ())
+    }
 
 
 def grid_size(config: Mapping[str, Any]) -> int:

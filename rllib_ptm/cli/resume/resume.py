@@ -17,10 +17,11 @@ from typing import Any
 from ray.tune import Callback, CheckpointConfig
 from ray.tune import Experiment as TuneExperiment
 from ray.tune.experiment import Trial
-from ray.tune.search import BasicVariantGenerator
+from ray.tune.search import BasicVariantGenerator, SearchAlgorithm
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment
+from rllib_ptm.cli.read.search_algorithm import RANDOM, OptunaSettings
 from rllib_ptm.cli.read.search_space import tune_space
 from rllib_ptm.cli.resume.run_folder import (
     changes,
@@ -30,7 +31,8 @@ from rllib_ptm.cli.resume.run_folder import (
 )
 from rllib_ptm.cli.resume.saved_trials import STATE_FILES, SavedTrial, free_keys, read_trials
 from rllib_ptm.cli.resume.stop_conditions import stop_conditions
-from rllib_ptm.results.trial_files import mend_rows, mend_table
+from rllib_ptm.results.flat import flatten
+from rllib_ptm.results.trial_files import last_number, mend_rows, mend_table
 
 _SEARCH_FILES = "basic-variant-state-*.json"  # Tune's name
 _CALLBACK_FILES = "callback-states-*.pkl"
@@ -114,7 +116,8 @@ def write_states(run: Resumable) -> None:
         "stats": {"start_time": time.time()},
     }
     _write_whole(folder / STATE_FILES.replace("*", session), json.dumps(state))
-    _search_state(run).save_to_dir(str(folder), session_str=session)
+    if run.experiment.search_alg == RANDOM:
+        _search_state(run).save_to_dir(str(folder), session_str=session)
     for pattern in (STATE_FILES, _SEARCH_FILES, _CALLBACK_FILES):
         for file in folder.glob(pattern):
             if session not in file.name:
@@ -142,25 +145,59 @@ class OnlyRestored(Callback):
             )
 
 
+def make_search(experiment: Experiment, run: Resumable | None) -> SearchAlgorithm | None:
+    """What draws the trials; None = Tune's random search, whose state ``write_states`` writes.
+
+    Args:
+        experiment: What to train.
+        run: The run that goes on; None = it is a new one.
+    """
+    if experiment.search_alg == RANDOM:
+        return None
+    from rllib_ptm.cli.resume.optuna_trials import OptunaTrials
+
+    if run is None:
+        return OptunaTrials(experiment)
+    begun = {one.trial.trial_id: one.trial.config for one in run.trials}
+    search = OptunaTrials(experiment, begun, _found(run))
+    search.add_configurations(_tune_experiment(run))
+    return search
+
+
+def _found(run: Resumable) -> dict[str, float | None]:
+    """The last value of the search's metric, of each trial that has ended."""
+    settings = run.experiment.search_settings
+    assert isinstance(settings, OptunaSettings)
+    return {
+        one.trial.trial_id: last_number(one.folder, flatten(one.result), settings.metric)
+        for one in run.trials
+        if one.finished
+    }
+
+
+def _tune_experiment(run: Resumable) -> TuneExperiment:
+    """A run as Tune's search algorithms take it."""
+    experiment = run.experiment
+    config, num_samples = experiment.samples()
+    return TuneExperiment(
+        run.folder.name,
+        experiment.algorithm,
+        config=tune_space(config),
+        stop=stop_conditions(experiment),
+        num_samples=num_samples,
+        storage_path=str(run.folder.parent),
+        checkpoint_config=CheckpointConfig(**experiment.checkpoint.model_dump()),
+        max_failures=experiment.max_failures,
+    )
+
+
 def _search_state(run: Resumable) -> BasicVariantGenerator:
     """Tune's search, as it is after it has begun these trials."""
     experiment = run.experiment
-    config, num_samples = experiment.samples()
     ids = [one.trial.trial_id for one in run.trials]
     search = BasicVariantGenerator()
     search.set_state({"_uuid_prefix": ids[0][:6]})
-    search.add_configurations(
-        TuneExperiment(
-            run.folder.name,
-            experiment.algorithm,
-            config=tune_space(config),
-            stop=stop_conditions(experiment),
-            num_samples=num_samples,
-            storage_path=str(run.folder.parent),
-            checkpoint_config=CheckpointConfig(**experiment.checkpoint.model_dump()),
-            max_failures=experiment.max_failures,
-        )
-    )
+    search.add_configurations(_tune_experiment(run))
     for _ in range(1 + max(int(trial_id[-5:]) for trial_id in ids)):
         begun = search.next_trial()
         if begun is not None and begun.trial_id not in ids:

@@ -13,12 +13,20 @@ from typing import Any
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment
+from rllib_ptm.cli.read.search_algorithm import RANDOM
 from rllib_ptm.cli.read.search_space import grid_size, is_space
 
 RECORD_FILE = "experiment.json"
 
 # What a resumed run may change, as none of it changes what is learnt from the next step on.
-_CHANGEABLE = ("stop", "checkpoint", "num_samples", "max_concurrent_trials", "max_failures")
+_CHANGEABLE = (
+    "stop",
+    "checkpoint",
+    "num_samples",
+    "max_concurrent_trials",
+    "max_failures",
+    "loggers",
+)
 CHANGEABLE_CONFIG = (
     "num_env_runners",
     "num_cpus_per_env_runner",
@@ -174,6 +182,11 @@ def setting_differences(
 def _record(experiment: Experiment) -> dict[str, Any]:
     settings = asdict(experiment)
     del settings["source"]
+    # Records of earlier versions have none of these, and mean the same.
+    if not settings["loggers"]:
+        del settings["loggers"]
+    if experiment.search_alg == RANDOM:
+        del settings["search_alg"], settings["search_settings"]
     return _plain(settings)
 
 

@@ -27,7 +27,9 @@ from rllib_ptm.checkpoints.folder import (
 )
 from rllib_ptm.checkpoints.saved_policy import CONFIG_FILE, check_algorithm, saved_settings
 from rllib_ptm.cli.read.experiment import Experiment
+from rllib_ptm.cli.read.sample_seeds import SEED
 from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings, SchedulerSettings
+from rllib_ptm.cli.read.search_algorithm import RANDOM
 from rllib_ptm.cli.read.search_space import grid_size, searched_keys
 from rllib_ptm.cli.resume.run_folder import (
     CHANGEABLE_CONFIG,
@@ -116,7 +118,8 @@ def read_trials(
 
 def free_keys(experiment: Experiment) -> frozenset[str]:
     """The keys of a config in which the trials of an experiment may differ."""
-    return frozenset(searched_keys(experiment.samples()[0])) | perturbed_keys(experiment)
+    seeds = () if experiment.search_alg == RANDOM else (SEED,)  # else they are a grid
+    return frozenset((*searched_keys(experiment.samples()[0]), *seeds)) | perturbed_keys(experiment)
 
 
 def perturbed_keys(experiment: Experiment) -> frozenset[str]:

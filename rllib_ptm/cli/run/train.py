@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from rllib_ptm.checks.errors import InputError
+from rllib_ptm.checks.errors import InputError, located
 from rllib_ptm.cli.options.declared import TrainOptions
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.rllib_check import check_warm_start, check_with_rllib
@@ -52,11 +52,14 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
     console = Console()
     storage = _storage_folder(options.storage_path)
     import_ray(options.verbose, joins_cluster=options.ray_address is not None)
+    from rllib_ptm.cli.log.services import check_loggers
     from rllib_ptm.cli.run.storage_faults import StorageFaultError
 
     with working(console, "Checking the experiment"):
         for experiment in experiments:
             check_with_rllib(experiment)
+            with located(f"{experiment.source}: {experiment.name}: "):
+                check_loggers(experiment.loggers, experiment.name)
         cores = options.ray_num_cpus or machine_cores()
         experiments = [_with_cores(experiment, cores) for experiment in experiments]
         runs = _runs(experiments, storage, options)

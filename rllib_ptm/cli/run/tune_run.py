@@ -15,16 +15,18 @@ from ray.tune import (
     Tuner,
 )
 
+from rllib_ptm.cli.log.files import ProgressCsv, ResultJson
+from rllib_ptm.cli.log.services import service_callbacks
+from rllib_ptm.cli.log.tensorboard import TensorBoard
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.rllib_check import reported_metrics
 from rllib_ptm.cli.read.search_space import tune_space
-from rllib_ptm.cli.resume.resume import OnlyRestored, Resumable, write_states
+from rllib_ptm.cli.resume.resume import OnlyRestored, Resumable, make_search, write_states
 from rllib_ptm.cli.resume.run_folder import write_record
 from rllib_ptm.cli.resume.stop_conditions import stop_conditions
 from rllib_ptm.cli.run.interrupt import InterruptCallback, signals_of_a_run
 from rllib_ptm.cli.run.kept_checkpoints import ShortenOlderResults
 from rllib_ptm.cli.run.live_display import LiveDisplay
-from rllib_ptm.cli.run.loggers import ProgressCsv, ResultJson, TensorBoard
 from rllib_ptm.cli.run.schedulers import make_scheduler
 from rllib_ptm.cli.run.storage_faults import WatchStorage
 
@@ -55,7 +57,9 @@ def resume(run: Resumable, *, plain: bool) -> ResultGrid:
     write_states(run)
     experiment = run.experiment
     guard = OnlyRestored([one.trial.trial_id for one in run.trials])
-    _tuner(experiment, run.folder, plain, guard)  # writes the settings that restore() reads
+    _tuner(
+        experiment, run.folder, plain, guard, run=run
+    )  # writes the settings that restore() reads
     restored = Tuner.restore(
         str(run.folder),
         trainable=experiment.algorithm,
@@ -65,14 +69,23 @@ def resume(run: Resumable, *, plain: bool) -> ResultGrid:
     return _run(restored)
 
 
-def _tuner(experiment: Experiment, folder: Path, plain: bool, *more: Callback) -> Tuner:
+def _tuner(
+    experiment: Experiment,
+    folder: Path,
+    plain: bool,
+    *more: Callback,
+    run: Resumable | None = None,
+) -> Tuner:
     config, num_samples = experiment.samples()
+    search = make_search(experiment, run)
     return Tuner(
         experiment.algorithm,
         param_space=tune_space(config),
         tune_config=TuneConfig(
             num_samples=num_samples,
-            max_concurrent_trials=experiment.max_concurrent_trials,
+            search_alg=search,
+            # Tune counts the trials of its own search only.
+            max_concurrent_trials=None if search else experiment.max_concurrent_trials,
             scheduler=make_scheduler(experiment.scheduler_settings),
         ),
         run_config=RunConfig(
@@ -95,13 +108,15 @@ def callbacks_of_a_run(experiment: Experiment, folder: Path, plain: bool) -> lis
         folder: The run's folder.
         plain: Print lines in place of the live table.
     """
+    metrics = reported_metrics(experiment)
     return [
         LiveDisplay(experiment.name, experiment.stop, plain),
         InterruptCallback(),
         WatchStorage(folder),
         ResultJson(),
-        ProgressCsv(reported_metrics(experiment)),
-        TensorBoard(),
+        ProgressCsv(metrics),
+        TensorBoard(metrics),
+        *service_callbacks(experiment.loggers, experiment.name, folder),
         ShortenOlderResults(experiment.checkpoint.checkpoint_score_attribute),
     ]
 

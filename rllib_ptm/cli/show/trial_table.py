@@ -12,6 +12,7 @@ from rich.table import Table
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.sample_seeds import SEED
 from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings
+from rllib_ptm.cli.read.search_algorithm import RANDOM, OptunaSettings
 from rllib_ptm.cli.read.search_space import searched_keys
 from rllib_ptm.results.flat import flatten
 from rllib_ptm.results.trial_files import last_number
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 def trials_compete(experiment: Experiment) -> bool:
     """Whether only the best trial matters. In a plain grid, over seeds say, each one does."""
-    return not isinstance(experiment.scheduler_settings, FifoSettings)
+    plain = isinstance(experiment.scheduler_settings, FifoSettings)
+    return not plain or experiment.search_alg != RANDOM
 
 
 def best_first(experiment: Experiment, results: Sequence[Result]) -> list[Result]:
@@ -71,6 +73,8 @@ def trial_table(experiment: Experiment, results: Sequence[Result]) -> Table:
 def _shown_keys(experiment: Experiment) -> list[str]:
     config, _ = experiment.samples()
     keys = searched_keys(config)
+    if experiment.search_alg != RANDOM and config.get(SEED) is not None:
+        keys.append(SEED)
     if isinstance(experiment.scheduler_settings, PbtSettings):
         keys += [k for k in experiment.scheduler_settings.mutated() if k not in keys]
     return keys
@@ -102,7 +106,9 @@ def _summary(group: Sequence[Result], keys: Sequence[str], metric: str) -> list[
 
 
 def _ranked_by(experiment: Experiment) -> tuple[str, str]:
-    settings = experiment.scheduler_settings
+    search, settings = experiment.search_settings, experiment.scheduler_settings
+    if isinstance(search, OptunaSettings):
+        return search.metric, search.mode
     if isinstance(settings, FifoSettings):
         return WIN_RATE_MEAN_PATH, "max"
     return settings.metric, settings.mode

@@ -1,4 +1,4 @@
-"""Writes the results of trials: ``result.json``, ``progress.csv`` and TensorBoard's files.
+"""Writes the results of trials to ``result.json`` and ``progress.csv``.
 
 Tune's loggers write to Ray's session folder, and Tune copies the files from there now and then. So
 every file exists twice, and a killed run lacks its last rows. These loggers write each row to the
@@ -19,7 +19,6 @@ from ray.tune.logger import (
     CSVLoggerCallback,
     JsonLoggerCallback,
     LoggerCallback,
-    TBXLoggerCallback,
 )
 
 from rllib_ptm.results.flat import flatten
@@ -45,7 +44,7 @@ class _StoredTrial:
 class _InResultsFolder(LoggerCallback):
     """Placed before a logger of Tune: it writes to the results folder.
 
-    It leaves the metrics out that a result has twice, and writes none that are NaN.
+    It writes what ``each_once`` leaves of a result.
     """
 
     def __init__(self) -> None:
@@ -70,8 +69,7 @@ class _InResultsFolder(LoggerCallback):
         """Called after each iteration of a trial."""
         if trial.trial_id not in self._stored:
             self.log_trial_start(trial)
-        nested = {key: value for key, value in result.items() if "/" not in key}
-        super().log_trial_result(iteration, self._stored[trial.trial_id], without_nan(nested))
+        super().log_trial_result(iteration, self._stored[trial.trial_id], each_once(result))
 
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:
         """Called when a trial has ended."""
@@ -84,10 +82,6 @@ class ResultJson(_InResultsFolder, JsonLoggerCallback):
     def continue_files(self, folder: Path) -> None:
         """Cuts off a line that a kill left incomplete."""
         drop_partial_line(folder / RESULTS_JSON)
-
-
-class TensorBoard(_InResultsFolder, TBXLoggerCallback):
-    """Writes TensorBoard's files."""
 
 
 class ProgressCsv(CSVLoggerCallback):
@@ -129,6 +123,11 @@ class ProgressCsv(CSVLoggerCallback):
 
     def log_trial_end(self, trial: Trial, failed: bool = False) -> None:
         """Called when a trial has ended; nothing is open."""
+
+
+def each_once(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result without the metrics that it has a second time, and without NaN."""
+    return without_nan({key: value for key, value in result.items() if "/" not in key})
 
 
 def without_nan(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from rllib_ptm.cli.run.loggers import ProgressCsv, ResultJson, TensorBoard
+from rllib_ptm.cli.log.files import ProgressCsv, ResultJson
+from rllib_ptm.cli.log.tensorboard import TensorBoard
 
 EVALUATION = "evaluation/env_runners/win_rate_mean"
 LOSS = "learners/default_policy/loss_ori"
@@ -99,7 +100,7 @@ def test_json_has_each_number_once_and_no_nan(trial: Any) -> None:
 
 def test_nothing_is_written_to_rays_session_folder(trial: Any) -> None:
     """It would be a second copy of all that a run writes, and stay there when the run has ended."""
-    for logger in (ResultJson(), ProgressCsv(METRICS), TensorBoard()):
+    for logger in (ResultJson(), ProgressCsv(METRICS), TensorBoard(METRICS)):
         log(logger, trial, result(1), result(2))
         logger.log_trial_end(trial)
     assert not Path(trial.local_path).exists()

@@ -1,0 +1,1 @@
+"""Writes the results of trials: to files, and to services that show them."""
