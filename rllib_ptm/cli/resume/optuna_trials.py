@@ -169,6 +169,8 @@ def _filled(config: Mapping[str, Any], drawn: Mapping[str, Any]) -> dict[str, An
     filled = dict(config)
     for key, value in drawn.items():
         inner = config.get(key)
-        both = isinstance(value, Mapping) and isinstance(inner, Mapping)
-        filled[key] = _filled(inner, value) if both else value
+        if isinstance(value, Mapping) and isinstance(inner, Mapping):
+            filled[key] = _filled(inner, value)
+        else:
+            filled[key] = value
     return filled
