@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from rllib_ptm.checkpoints.saved_policy import read_policy
 from rllib_ptm.deploy.slot_expansion import expand_slots
 from rllib_ptm.environment.contract import NO_SLOTS, Composed
 from rllib_ptm.environment.names import check_composed
+from rllib_ptm.evaluate.datasets import write_datasets
 from rllib_ptm.evaluate.player.watched import Watched, watch
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.evaluation_episodes import (
@@ -71,7 +72,11 @@ class CheckpointPlayer:
         self._runner.module.set_state(weights)
 
     def results(
-        self, episodes_per_task: int, seed: int, by_composition: bool = False
+        self,
+        episodes_per_task: int,
+        seed: int,
+        by_composition: bool = False,
+        keep: Callable[[list[TeamEpisode]], object] | None = None,
     ) -> list[TaskResult]:
         """Plays every task.
 
@@ -79,16 +84,21 @@ class CheckpointPlayer:
             episodes_per_task: Number of episodes of each task.
             seed: Seed of the episodes; see ``evaluation_episodes``.
             by_composition: Whether each composition of a task has a result, too.
+            keep: Called with all episodes.
 
         Raises:
             InputError: The environment has no compositions.
         """
-        outcomes = self.outcomes(episodes_per_task, seed, by_composition)
+        outcomes = self.outcomes(episodes_per_task, seed, by_composition, keep)
         summarise = composition_results if by_composition else task_results
         return summarise(self.tasks, outcomes)
 
     def outcomes(
-        self, episodes_per_task: int, seed: int, by_composition: bool = False
+        self,
+        episodes_per_task: int,
+        seed: int,
+        by_composition: bool = False,
+        keep: Callable[[list[TeamEpisode]], object] | None = None,
     ) -> list[EpisodeOutcome]:
         """Plays every task.
 
@@ -96,6 +106,7 @@ class CheckpointPlayer:
             episodes_per_task: Number of episodes of each task.
             seed: Seed of the episodes; see ``evaluation_episodes``.
             by_composition: Whether each outcome names the episode's composition.
+            keep: Called with all episodes.
 
         Returns:
             The outcome of each episode, in the order of ``evaluation_episodes``.
@@ -106,12 +117,14 @@ class CheckpointPlayer:
         if by_composition:
             check_composed(self._game)
         schedule = evaluation_episodes(self.tasks, episodes_per_task, seed)
-        played = [
+        played = {(e.task, e.seed): e for e in self._runner.play_exactly(schedule)}
+        episodes = [played[task, seed] for task, seed in schedule]
+        if keep is not None:
+            keep(episodes)
+        return [
             outcome_of(episode, self._composition(episode) if by_composition else "")
-            for episode in self._runner.play_exactly(schedule)
+            for episode in episodes
         ]
-        by_episode = {(outcome.task, outcome.seed): outcome for outcome in played}
-        return [by_episode[task, seed] for task, seed in schedule]
 
     def pictures(self, seed: int) -> dict[str, list[np.ndarray]]:
         """Plays the first episode of each task, for a film.
@@ -143,6 +156,16 @@ class CheckpointPlayer:
         by_task = sorted(schedule, key=lambda one: self.tasks.index(one.task))
         game, module = self._game, self._runner.module
         return [watch(name, game, module, played[task, seed]) for task, seed in by_task]
+
+    def record(self, folder: pathlib.Path, episodes: Sequence[TeamEpisode], policy: str) -> None:
+        """Writes episodes as datasets; see ``write_datasets``.
+
+        Args:
+            folder: Where they are written.
+            episodes: What ``keep`` was called with.
+            policy: What played, for the description.
+        """
+        write_datasets(folder, self._game, episodes, policy)
 
     def close(self) -> None:
         """Stops the environments."""

@@ -330,6 +330,10 @@ class EvaluateOptions:
             "checkpoint: --snapshots 6 --out FILE.png (.svg, .pdf).",
         ),
     ] = None
+    record: Annotated[
+        Path | None,
+        Option(help="A folder for the episodes, as a dataset of Minari for each task."),
+    ] = None
     save_replay: Annotated[Path | None, Option(help="A folder for StarCraft II's own replays.")] = (
         None
     )

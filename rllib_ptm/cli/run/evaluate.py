@@ -44,6 +44,7 @@ from rllib_ptm.environment.names import (
 from rllib_ptm.extensions import check_imported, import_extensions
 from rllib_ptm.process import make_importable
 from rllib_ptm.replay.array_files import local_path
+from rllib_ptm.replay.episodes import TeamEpisode
 
 _MARKER = "rllib_checkpoint.json"
 # Where a checkpoint says what its policy was trained in; see ``checkpoints.saved_policy``.
@@ -117,14 +118,22 @@ def _evaluate_one(
     with working(console, f"Playing {options.episodes} episodes of each task"):
         import_ray()
         from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer  # imports torch and JAX
+        from rllib_ptm.evaluate.datasets import check_datasets
         from rllib_ptm.evaluate.player.names import policy_names
 
         with _options_named():
             player = CheckpointPlayer(played, env=env, env_config=changes)
         try:
             draw([player], policy_names([played]), options)  # first: not all environments can
+            if options.record is not None:
+                with located("--record: "):
+                    check_datasets(options.record, player.tasks)
             by_composition = options.by == BY_COMPOSITION
-            results = player.results(options.episodes, options.seed, by_composition)
+            episodes: list[TeamEpisode] = []
+            keep = episodes.extend if options.record is not None else None
+            results = player.results(options.episodes, options.seed, by_composition, keep)
+            if options.record is not None:
+                player.record(options.record, episodes, str(played))
         finally:
             player.close()
     console.print(task_table(results))
@@ -141,8 +150,9 @@ def _compare(
     options: EvaluateOptions,
 ) -> None:
     check_number(played)
-    if options.save_replay is not None:
-        raise InputError(f"--save-replay: expected one checkpoint, found {len(played)}")
+    for option, value in (("--record", options.record), ("--save-replay", options.save_replay)):
+        if value is not None:
+            raise InputError(f"{option}: expected one checkpoint, found {len(played)}")
     with working(console, f"Playing {options.episodes} episodes of each task, {len(played)} times"):
         import_ray()
         from rllib_ptm.evaluate.comparison import Comparison  # imports torch and JAX
@@ -167,7 +177,7 @@ def _compare(
 
 
 def _print_written(console: Console, options: EvaluateOptions) -> None:
-    for written in filter(None, (options.out, options.render, options.save_replay)):
+    for written in filter(None, (options.out, options.render, options.record, options.save_replay)):
         console.print(f"Written to {written.absolute()}", soft_wrap=True, highlight=False)
 
 
