@@ -20,7 +20,7 @@ from ..checks.errors import InputError, unknown_name
 def readable_by(parse: Callable[[Any], object]) -> AfterValidator:
     """The rule that ``tasks`` can be parsed; each message begins with the key.
 
-    Example:
+    Examples:
         >>> tasks: Annotated[str | tuple, readable_by(parse_tasks)]
     """
 

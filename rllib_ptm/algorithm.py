@@ -94,7 +94,7 @@ logger = logging.getLogger(__name__)
 class PTMConfig(CheckedAlgorithmConfig):
     """Configures ``PTM``; see ``PTMSettings`` for its own keys.
 
-    Example:
+    Examples:
         >>> config = PTMConfig().environment("multi_task_sc2", env_config={"tasks": "small_mt"})
         >>> config = config.training(method="ptm", lr=5e-4)
     """

@@ -33,6 +33,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turns links to files of the project into links of the site, and drops comments."""
     place = page.file.src_uri
+    if page.parent is None:  # it has no neighbours that a list beside it could show
+        page.meta.setdefault("hide", ["navigation"])
     path = _IN_PROJECT[place]
     text = rewritten(markdown, lambda target: link_in_site(path, place, target))
     return _PICTURE.sub(_figures, _COMMENTS.sub("", text))

@@ -1,10 +1,12 @@
-"""Pages of files outside of ``docs/``: Markdown as it is, code with colours, folders as lists."""
+"""Pages of other files: Markdown as it is, notebooks, code with colours, folders as lists."""
 
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from links import ROOT, SOURCE, project_path, site_path, targets
 
@@ -41,8 +43,17 @@ def _page(path: str) -> str:
     text = place.read_text(encoding="utf-8")
     if place.suffix == ".md":
         return text
+    if place.suffix == ".ipynb":
+        return "\n\n".join(_cells(json.loads(text)))
     language = _LANGUAGES.get(place.suffix, "text")
     return f'{_NOT_SEARCHED}# `{path}`\n\n````{language} linenums="1"\n{text}\n````\n'
+
+
+def _cells(notebook: dict[str, Any]) -> Iterator[str]:
+    """The text and the code of a notebook, without its output."""
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        yield text if cell["cell_type"] == "markdown" else f"````python\n{text}\n````"
 
 
 def _folder(path: str, place: Path) -> Iterator[str]:

@@ -29,7 +29,7 @@ class InputError(ValueError):
 class Problems:
     """Collects the input errors of several independent checks.
 
-    Example:
+    Examples:
         >>> problems = Problems()
         >>> with problems.collect():
         ...     check_one_thing()

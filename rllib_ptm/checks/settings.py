@@ -168,7 +168,7 @@ class _OneOf:
 def one_of(names: Collection[str]) -> AfterValidator:
     """The rule that a string is one of some names.
 
-    Example:
+    Examples:
         >>> method: Annotated[str, one_of(METHODS)]
     """
     return AfterValidator(_OneOf(names))

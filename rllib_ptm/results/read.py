@@ -34,7 +34,7 @@ def read_runs(paths: Iterable[str | Path], experiment: str | None = None) -> Run
     Raises:
         InputError: A path holds no runs.
 
-    Example:
+    Examples:
         >>> runs = read_runs(["results"])
         >>> for name, group in runs.groups("method").items():
         ...     print(name, [run.final_value() for run in group])

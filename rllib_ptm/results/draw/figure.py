@@ -78,7 +78,7 @@ def draw_figure(runs: Runs, out: str | Path, settings: FigureSettings | None = N
     Raises:
         InputError: A setting cannot be used with these runs, or the file cannot be written.
 
-    Example:
+    Examples:
         >>> draw_figure(read_runs(["results"]), "figure.svg", FigureSettings(statistic="iqm"))
     """
     chosen, file = settings or FigureSettings(), Path(out)
