@@ -19,6 +19,8 @@ import yaml
 from planned_runs import PaperExperiment, PlannedRun, with_seeds
 from trial_folders import RunFolder, run_folders
 
+from rllib_ptm.cli.resume.run_lock import check_not_in_use
+
 _SECONDS_BETWEEN_LOOKS = 20.0
 _CORES = "num_cpus_for_main_process"  # the command sets it anew
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -62,10 +64,17 @@ def next_call(
         missing: Its runs that are not finished; at least one.
         storage: The results folder.
         jobs: How many runs train at once.
+
+    Raises:
+        InputError: Another process trains runs of the entry. It may be the training of a command
+            that was killed.
     """
     entry = missing[0].entry
     of_entry = {run.key: run for run in missing if run.entry == entry}
-    for folder in run_folders(experiment, storage, entry):
+    folders = run_folders(experiment, storage, entry)
+    for folder in folders:
+        check_not_in_use(folder.folder)
+    for folder in folders:
         left = folder.left()
         if folder.can_go_on and left and left <= of_entry.keys():
             runs = tuple(run for key, run in of_entry.items() if key in left)

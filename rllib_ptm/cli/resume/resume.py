@@ -19,7 +19,7 @@ from ray.tune import Experiment as TuneExperiment
 from ray.tune.experiment import Trial
 from ray.tune.search import BasicVariantGenerator, SearchAlgorithm
 
-from rllib_ptm.checks.errors import InputError
+from rllib_ptm.checks.errors import InputError, located
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.search_algorithm import RANDOM, OptunaSettings
 from rllib_ptm.cli.read.search_space import tune_space
@@ -29,6 +29,7 @@ from rllib_ptm.cli.resume.run_folder import (
     read_record,
     write_record,
 )
+from rllib_ptm.cli.resume.run_lock import check_not_in_use
 from rllib_ptm.cli.resume.saved_trials import STATE_FILES, SavedTrial, free_keys, read_trials
 from rllib_ptm.cli.resume.stop_conditions import stop_conditions
 from rllib_ptm.results.flat import flatten
@@ -77,8 +78,10 @@ def check_resumable(experiment: Experiment, folder: Path) -> Resumable:
 
     Raises:
         NothingLeftError: There is nothing to go on from.
-        InputError: The experiment is another one.
+        InputError: The experiment is another one, or another process trains in the folder.
     """
+    with located("--resume: "):
+        check_not_in_use(folder)
     record, problem = read_record(folder)
     notes = [] if record else [f"{problem}; the trials' own settings are compared instead"]
     if record:

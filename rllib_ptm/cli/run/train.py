@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,7 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
     storage = _storage_folder(options.storage_path)
     import_ray(options.verbose, joins_cluster=options.ray_address is not None)
     from rllib_ptm.cli.log.services import check_loggers
+    from rllib_ptm.cli.resume.run_lock import alone_in
     from rllib_ptm.cli.run.storage_faults import StorageFaultError
 
     with working(console, "Checking the experiment"):
@@ -70,7 +72,10 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
         console.print(line, highlight=False, soft_wrap=True)
     finished: list[tuple[Experiment, ResultGrid]] = []
     try:
-        stopped = _train_all(runs, options, console, finished)
+        with ExitStack() as held:
+            for run in runs:
+                held.enter_context(alone_in(run.folder))
+            stopped = _train_all(runs, options, console, finished)
         with sigterm_as_exception():  # Ray has set its own handler
             return max([0, *_report_all(finished, stopped, options, console)])
     except StorageFaultError as error:

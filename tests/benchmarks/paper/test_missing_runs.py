@@ -16,6 +16,9 @@ from reproduce import run
 from results_place import FINAL, Place
 from training import next_call, run_command
 
+from rllib_ptm.checks.errors import InputError
+from rllib_ptm.cli.resume.run_lock import alone_in
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
@@ -120,6 +123,15 @@ def test_an_interrupted_call_goes_on(place: Place) -> None:
     assert [one.seed for one in call.runs] == [1, 2]
     assert call.spec["config"]["seed"] == {"grid_search": [0, 1, 2]}  # as it was begun
     assert call.command(place.results, 10)[-3:] == ["--resume", "--run-folder", "tiny-qmix_atten"]
+
+
+def test_a_training_that_outlives_its_command_is_not_repeated(place: Place) -> None:
+    """SIGKILL of the command leaves the training alone; it may have no checkpoint yet."""
+    folder = place.begin("tiny-qmix_atten")
+    place.train(folder, "qmix_atten", 0, steps=2000, done=False, checkpoint=False)
+    with alone_in(folder), pytest.raises(InputError, match=f"{folder}: another process trains th"):
+        place.next_call()
+    assert place.next_call().resumed is None
 
 
 def test_a_call_that_would_repeat_a_finished_run_is_not_continued(place: Place) -> None:

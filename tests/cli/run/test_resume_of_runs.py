@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from rllib_ptm.cli.resume.run_folder import (
     newest_run_folder,
     write_record,
 )
+from rllib_ptm.cli.resume.run_lock import alone_in, check_not_in_use
 from rllib_ptm.cli.run.storage_faults import WatchStorage
 from rllib_ptm.results.trial_files import mend_table
 
@@ -113,6 +116,35 @@ def test_a_whole_run_goes_on_from_its_last_checkpoint(run: Path) -> None:
     assert left.notes == []
     last = trial_of(run) / "checkpoint_000002"
     assert left.lines() == [f"goes on from iteration 3 (3,000 env steps), {last}"]
+
+
+def test_one_process_at_a_time_trains_in_a_folder(run: Path) -> None:
+    with alone_in(run):
+        with pytest.raises(InputError, match=f"^--resume: {run}: another process trains there; wa"):
+            check_resumable(experiment(), run)
+        with pytest.raises(InputError, match=f"^{run}: another process trains"), alone_in(run):
+            pass
+    assert check_resumable(experiment(), run).trials
+    assert not list(run.glob("*lock*"))
+
+
+def test_a_lock_ends_with_its_process(run: Path) -> None:
+    program = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from rllib_ptm.cli.resume.run_lock import alone_in\n"
+        "with alone_in(Path(sys.argv[1])):\n"
+        "    print('locked', flush=True), time.sleep(600)\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", program, str(run)], stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"locked\n"
+    with pytest.raises(InputError, match="another process trains there"):
+        check_not_in_use(run)
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    check_not_in_use(run)
 
 
 @pytest.mark.parametrize(
