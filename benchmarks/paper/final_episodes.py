@@ -9,7 +9,7 @@ from typing import Any
 
 from planned_runs import PaperExperiment
 from questions import question
-from run_store import RunStore, TrainedRun
+from run_store import Key, RunStore, TrainedRun
 from trial_folders import TrialFolder, run_folders
 
 from rllib_ptm.cli.run.cluster import import_ray
@@ -17,21 +17,26 @@ from rllib_ptm.cli.show.task_table import records_of
 from rllib_ptm.cli.show.trial_report import FINAL_SEED
 
 
+def open_runs(store: RunStore) -> dict[Key, TrainedRun]:
+    """The finished runs whose policies have not played all."""
+    further = question(store.experiment.name).further_tasks
+    return {
+        key: run
+        for key, run in store.runs.items()
+        if not run.run.final or {record["task"] for record in run.further} != set(further)
+    }
+
+
 def unplayed(store: RunStore, storage: Path) -> list[tuple[TrainedRun, Path]]:
     """The finished runs whose policies have not played all, and their checkpoints.
 
     A run whose checkpoint is gone is left out.
     """
-    further = question(store.experiment.name).further_tasks
-    open_runs = {
-        key: run
-        for key, run in store.runs.items()
-        if not run.run.final or {record["task"] for record in run.further} != set(further)
-    }
+    left = open_runs(store)
     found: dict[Any, tuple[TrainedRun, Path]] = {}
     for trial in _trials(store.experiment, storage):
-        if trial.finished and trial.run.key in open_runs and trial.checkpoint is not None:
-            found[trial.run.key] = open_runs[trial.run.key], trial.checkpoint
+        if trial.finished and trial.run.key in left and trial.checkpoint is not None:
+            found[trial.run.key] = left[trial.run.key], trial.checkpoint
     return list(found.values())
 
 

@@ -7,16 +7,16 @@ the experiment's name, and the values of the grids other than that over seeds:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rllib_ptm.checks.errors import InputError, unknown_name
+from rllib_ptm.checks.errors import InputError, located, unknown_name
 from rllib_ptm.cli.read.experiment import Experiment, read_experiments
-from rllib_ptm.cli.read.search_space import GRID, grid_size, is_space, variants
-from rllib_ptm.results.settings import names_of, searched_values, settings_hash
+from rllib_ptm.cli.read.search_space import GRID, MOST_VARIANTS, grid_size, is_space, variants
+from rllib_ptm.results.settings import METHOD, names_of, searched_values, settings_hash
 
 SEED = "seed"
 
@@ -51,7 +51,7 @@ class PlannedRun:
     @property
     def method(self) -> str:
         """A row of ``METHODS``."""
-        return str(self.config["method"])
+        return str(self.config[METHOD])
 
     @cached_property
     def settings(self) -> str:
@@ -104,6 +104,8 @@ def read_experiment_file(folder: Path, name: str) -> PaperExperiment:
         InputError: There is no such experiment, or its file cannot be used.
     """
     files = experiment_files(folder)
+    if not files:
+        raise InputError(f"--experiments: {folder} holds no YAML file")
     if name not in files:
         raise unknown_name("EXPERIMENT", name, files)
     entries = tuple(read_experiments(files[name]))
@@ -130,17 +132,36 @@ def _runs(name: str, file: Path, entry: Experiment) -> Iterator[PlannedRun]:
     if entry.num_samples != 1 or entry.scheduler != "fifo":
         raise InputError(f"{file}: {entry.name}: expected grids only, without samples or scheduler")
     configs = list(variants(entry.config, "config"))
-    if SEED not in entry.config or grid_size(entry.config) != len(configs):
-        raise InputError(
-            f"{file}: {entry.name}: expected a seed, and at most 256 points of grids, found "
-            f"{grid_size(entry.config)}"
-        )
+    with located(f"{file}: {entry.name}.config"):
+        _check_grids(entry.config, configs)
     for config in configs:
         grid = searched_values(entry.config, config)
-        _, variant = names_of(entry.name, config["method"], grid, name)
+        _, variant = names_of(entry.name, config[METHOD], grid, name)
         yield PlannedRun(
             variant, int(config[SEED]), entry.name, grid, entry.algorithm, config, entry.stop
         )
+
+
+def _check_grids(written: Mapping[str, Any], configs: Sequence[Mapping[str, Any]]) -> None:
+    """Checks that a config gives runs of their own, each with a method and a seed.
+
+    Args:
+        written: The config as it is in the file.
+        configs: The points of its grids, as far as there can be any.
+
+    Raises:
+        InputError: It does not.
+    """
+    for key in (METHOD, SEED):
+        if key not in written:
+            raise InputError(f".{key}: it is missing")
+    for seed in (config[SEED] for config in configs):
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            raise InputError(f".{SEED}: expected whole numbers, found {seed!r:.60}")
+    if (points := grid_size(written)) > len(configs):
+        raise InputError(f": expected at most {MOST_VARIANTS} points of grids, found {points}")
+    if points < len(configs):
+        raise InputError(": expected grids only, found a distribution")
 
 
 def with_seeds(config: Mapping[str, Any], run: PlannedRun, seeds: list[int]) -> dict[str, Any]:

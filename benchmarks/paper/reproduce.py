@@ -21,7 +21,7 @@ from typing import Annotated
 
 import typer
 from drawing import SUMMARY, draw
-from final_episodes import play, unplayed
+from final_episodes import open_runs, play, unplayed
 from front_page import NAME as METHODS_BLOCK
 from front_page import methods_table
 from page import PAGE, begins, update_page
@@ -88,7 +88,10 @@ def main(
     if not experiment:
         list_experiments([read_experiment_file(yaml_folder, name) for name in known], docs, CONSOLE)
         return
-    chosen = list(known) if experiment == ["all"] else experiment
+    for option, folder in (("--results", results), ("--docs", docs)):
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{option}: expected a folder, found the file {folder}")
+    chosen = list(known) if experiment == ["all"] else list(dict.fromkeys(experiment))
     stores = [RunStore.load(read_experiment_file(yaml_folder, name), docs) for name in chosen]
     if status:
         show_status(stores, results, CONSOLE)
@@ -141,7 +144,15 @@ def _train_missing(store: RunStore, results: Path, jobs: int) -> None:
 
 
 def _play_missing(store: RunStore, results: Path) -> None:
-    for trained, checkpoint in unplayed(store, results):
+    playable = unplayed(store, results)
+    have = {trained.key for trained, _ in playable}
+    gone = [run for run in store.experiment.runs if run.key in open_runs(store).keys() - have]
+    if gone:
+        CONSOLE.print(
+            f"{store.experiment.name}: {names(gone)}: no checkpoint is left in {results}, so these "
+            f"policies play no final episodes"
+        )
+    for trained, checkpoint in playable:
         variant, seed = trained.key
         CONSOLE.print(f"{store.experiment.name}: the policy of {variant}, seed {seed} plays")
         store.add([play(store, trained, checkpoint)])

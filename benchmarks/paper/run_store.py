@@ -106,6 +106,8 @@ class RunStore:
             store.runs[key] = TrainedRun(curves[key], stop, end, further.get(key, ()))
         with _readable(store.folder / SETTINGS):
             store._settings = json.loads((store.folder / SETTINGS).read_text(encoding="utf-8"))
+            if not isinstance(store._settings, dict):
+                raise ValueError("expected the settings by their hashes")
         return store
 
     def missing(self) -> list[PlannedRun]:
@@ -169,8 +171,15 @@ class RunStore:
         self.write()
 
     def write(self) -> None:
-        """Writes all files, each whole or not at all, in the order of the YAML file."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Writes all files, each whole or not at all, in the order of the YAML file.
+
+        Raises:
+            InputError: A file cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.folder}: cannot be made: {error.strerror}") from None
         order = [run.key for run in self.experiment.runs if run.key in self.runs]
         order += sorted(self.runs.keys() - set(order))
         runs = [self.runs[key] for key in order]

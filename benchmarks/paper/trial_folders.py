@@ -13,8 +13,9 @@ from typing import Any
 from planned_runs import SEED, PaperExperiment, PlannedRun
 from run_store import Key, TrainedRun
 
+from rllib_ptm.checks.errors import located
 from rllib_ptm.cli.read.search_space import variants
-from rllib_ptm.cli.resume.run_folder import read_record
+from rllib_ptm.cli.resume.run_folder import RECORD_FILE, read_record
 from rllib_ptm.results.folders import read_trial
 from rllib_ptm.results.settings import settings_hash
 from rllib_ptm.results.trial_files import RESULTS_JSON
@@ -137,7 +138,8 @@ def _run_folder(experiment: PaperExperiment, folder: Path, record: Mapping[str, 
         if run is not None:
             finished = dict(run.stop) == record.get("stop") and _is_done(inner)
             trials.append(TrialFolder(inner, run, finished))
-    begun = tuple(map(plan_of, variants(record["config"], "config")))
+    with located(f"{folder / RECORD_FILE}: "):
+        begun = tuple(map(plan_of, variants(record["config"], "config")))
     return RunFolder(folder, record, begun, tuple(trials))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from rllib_ptm.checks.errors import InputError, Problems
 
 # At most so many variants of a config are checked, and every value at least once.
-_MOST_VARIANTS = 256
+MOST_VARIANTS = 256
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def variants(config: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
         InputError: A line for each space that cannot be read.
     """
     places = read_spaces(config, place)
-    if math.prod(map(len, places.values())) <= _MOST_VARIANTS:
+    if math.prod(map(len, places.values())) <= MOST_VARIANTS:
         rows: Iterator[Any] = product(*places.values())
     else:
         longest = max(map(len, places.values()))

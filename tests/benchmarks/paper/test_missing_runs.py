@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from results_place import FINAL, Place
 from training import next_call, run_command
 
 from rllib_ptm.checks.errors import InputError
+from rllib_ptm.cli.read.search_space import MOST_VARIANTS
 from rllib_ptm.cli.resume.run_lock import alone_in
 
 
@@ -163,6 +165,70 @@ def test_other_settings_than_those_of_finished_runs_are_refused(
     assert "--forget VARIANT" in line
     assert place.command("--forget", "ptm mining_lambda=3") == 0
     assert not place.store.runs
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("method", None, "tiny-ptm.config.method: it is missing"),
+        ("seed", None, "tiny-ptm.config.seed: it is missing"),
+        ("seed", "one", "tiny-ptm.config.seed: expected whole numbers, found 'one'"),
+        (
+            "seed",
+            {"grid_search": [1, 2.5]},
+            "tiny-ptm.config.seed: expected whole numbers, found 2",
+        ),
+        ("lr", {"uniform": [0, 1]}, "tiny-ptm.config: expected grids only, found a distribution"),
+        (
+            "lr",
+            {"grid_search": list(range(1, 99))},
+            f"at most {MOST_VARIANTS} points of grids, found 588",
+        ),
+    ],
+)
+def test_a_file_that_gives_no_runs_is_refused_in_one_line(
+    place: Place, capsys: pytest.CaptureFixture[str], key: str, value: Any, said: str
+) -> None:
+    file = place.experiments / "tiny.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["tiny-ptm"]["config"][key] = value
+    if value is None:
+        del content["tiny-ptm"]["config"][key]
+    file.write_text(yaml.safe_dump(content))
+    assert place.command("--status") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{file}: ")
+    assert said in line
+
+
+def test_folders_that_are_none_are_refused(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, empty = place.experiments / "tiny.yaml", place.experiments / "empty"
+    empty.mkdir()
+    for option, folder, said in (
+        ("--results", file, f"--results: expected a folder, found the file {file}"),
+        ("--docs", file, f"--docs: expected a folder, found the file {file}"),
+        ("--experiments", empty, f"--experiments: {empty} holds no YAML file"),
+    ):
+        assert place.command(option, str(folder)) == 2
+        assert capsys.readouterr().err == f"{said}\n"
+    place.docs.mkdir()
+    (place.docs / "tiny").write_text("no folder")
+    place.train(place.begin("tiny-qmix_atten"), "qmix_atten", 0)
+    assert place.command("--import") == 2
+    assert capsys.readouterr().err == f"{place.docs / 'tiny'}: cannot be made: File exists\n"
+
+
+def test_a_policy_whose_checkpoint_is_gone_is_named(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reproduce._draw", lambda *_: None)
+    folder = place.begin("tiny-qmix_atten")
+    for seed in (0, 2):
+        place.train(folder, "qmix_atten", seed, checkpoint=False)
+    assert place.command("--import") == 0
+    assert "tiny: qmix_atten with seeds 0, 2: no checkpoint is left in" in capsys.readouterr().out
 
 
 def test_names_that_do_not_exist_are_refused(
