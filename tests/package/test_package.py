@@ -300,16 +300,19 @@ def test_a_later_import_of_jaxmarl_is_complete(imports: str) -> None:
     assert done.stdout.splitlines()[-1:] == ["True"], done.stderr
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder without the repository; its environment ``empty`` has the package as a wheel."""
-    folder = tmp_path_factory.mktemp("installed")
-    source = folder / "source"  # a copy, because building leaves files behind
+def copy_of_the_source(folder: Path) -> Path:
+    """A copy of what the package is built from, because building leaves files behind."""
+    source = folder / "source"
     source.mkdir()
     for name in ("envs", "rllib_ptm", "tuned_examples"):
         shutil.copytree(ROOT / name, source / name, symlinks=True)
     for name in ("setup.cfg", "pyproject.toml", "LICENSE", "README.md"):
         shutil.copy(ROOT / name, source)
+    return source
+
+
+def install(folder: Path, source: Path) -> None:
+    """Installs the package as a wheel in a new environment ``folder/empty``."""
     # The requirements come from this environment by a path file, which does not read the path files
     # there: an editable installation of the project stays out of sight.
     venv.create(folder / "empty", symlinks=True)
@@ -318,6 +321,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(folder / "empty/bin/python")]
     offline = ["--no-index", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "install", *offline, str(source)], check=True)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder without the repository; its environment ``empty`` has the package as a wheel."""
+    folder = tmp_path_factory.mktemp("installed")
+    source = copy_of_the_source(folder)
+    install(folder, source)
     shutil.rmtree(source)
     return folder
 
@@ -347,6 +358,8 @@ def test_a_wheel_works_from_any_folder(installed: Path) -> None:
     assert QUICK_EXAMPLE.removesuffix(".yaml") in listed
     card = (ROOT / "rllib_ptm/pretrained/small_mt/card.md").read_text()
     assert output_of(installed, "rllib", "pretrained", "card", "small_mt") == card
+    version = output_of(installed, "rllib", "--version")
+    assert version.startswith(f"rllib-ptm {rllib_ptm.__version__} ")
 
 
 @pytest.mark.slow
@@ -358,3 +371,25 @@ def test_a_wheel_plays_a_pretrained_policy(installed: Path) -> None:
     assert (installed / "film.gif").stat().st_size > 0
     both = "from rllib_ptm import AgentPolicy; AgentPolicy.pretrained('large_mt', slot=9)"
     output_of(installed, "python", "-c", both)
+
+
+def files_of_the_package(folder: Path) -> set[str]:
+    (site,) = (folder / "empty").glob("lib/*/site-packages")
+    files = (path for path in (site / "rllib_ptm").rglob("*") if path.suffix != ".pyc")
+    return {str(path.relative_to(site)) for path in files if path.is_file()}
+
+
+@pytest.mark.slow
+def test_the_sdist_installs_the_same_files_as_the_source(installed: Path, tmp_path: Path) -> None:
+    source = copy_of_the_source(tmp_path)
+    build = "from setuptools.build_meta import build_sdist; build_sdist('..')"
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    (sdist,) = tmp_path.glob("rllib_ptm-*.tar.gz")
+    assert rllib_ptm.__version__ in sdist.name
+    shutil.rmtree(source)
+    install(tmp_path, sdist)
+    found = files_of_the_package(tmp_path)
+    assert found == files_of_the_package(installed)
+    assert {Path(name).suffix for name in found} >= {".py", ".cpp", ".h", ".yaml", ".npz", ".md"}
+    assert output_of(tmp_path, "rllib", "pretrained", "list")
+    output_of(tmp_path, "rllib", "doctor")
