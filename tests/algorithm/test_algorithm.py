@@ -83,7 +83,10 @@ def test_a_run_is_reproducible_from_its_seed(make_config: MakeConfig) -> None:
         assert one[key] == other[key]
 
 
-@pytest.mark.parametrize(("method", "num_env_runners"), [("ptm", 1), ("qmix_atten_popart", 0)])
+@pytest.mark.parametrize(
+    ("method", "num_env_runners"),
+    [("ptm", 0), pytest.param("ptm", 1, marks=pytest.mark.slow), ("qmix_atten_popart", 0)],
+)
 def test_a_checkpoint_brings_everything_back(
     make_config: MakeConfig, tmp_path: pathlib.Path, method: str, num_env_runners: int
 ) -> None:
@@ -305,6 +308,7 @@ def test_training_resumes_with_other_tasks_and_replays_the_old_ones(
     resumed.stop()
 
 
+@pytest.mark.slow  # the tests of `rllib train` run Tune with this name, too
 def test_tune_knows_the_algorithm_by_name(make_config: MakeConfig, tmp_path: pathlib.Path) -> None:
     rllib_ptm.register()
     space = make_config().to_dict() | {"mining_lambda": tune.grid_search([1.0, 10.0])}
