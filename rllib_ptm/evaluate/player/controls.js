@@ -108,6 +108,7 @@ class Player {
     $("previous").disabled = number === 0;
     $("next").disabled = number === this.episodes.length - 1;
     document.title = `${this.episode.title} · rllib-ptm player`;
+    $("show-follow").parentElement.hidden = !this.episode.isPlane;
     this.map.show(this.episode);
     drawCurves($("curves"), this.episode);
     $("legend").replaceChildren(...legendOf(this.episode));

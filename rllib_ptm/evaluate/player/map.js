@@ -80,7 +80,7 @@ class MapView {
     const radius = thing.radius * UNIT;
     const group = element("g", { class: `unit ${thing.side}`, role: "img", "data-thing": index });
     group.append(element("title"), element("circle", { class: "mark", r: radius + 0.34 * UNIT }));
-    group.append(element("circle", { class: "halo", r: radius + 0.1 * UNIT }));
+    if ("health" in thing.full) group.append(element("circle", { class: "halo", r: radius + 0.1 * UNIT }));
     const unit = { group, rings: {}, radius };
     let reach = radius + 0.07 * UNIT;
     for (const name of ["health", "shield"]) {
@@ -118,7 +118,8 @@ class MapView {
     const moment = momentOf(episode, time);
     this.aim(moment, layers.follow);
     const places = episode.things.map((_, i) => placeAt(episode, i, moment));
-    const agent = isAgent(episode, selected) && moment.step < episode.steps ? selected : null;
+    const acts = isAgent(episode, selected) && moment.step < episode.steps && episode.alive[moment.step][selected];
+    const agent = acts ? selected : null;
     const seen = agent === null ? null : episode.visible[moment.step][agent];
     if (selected !== null && selected !== this.inFront) this.layers.units.append(this.units[selected].group);
     this.inFront = selected;
@@ -167,14 +168,14 @@ class MapView {
   below(moment, places, agent, head, layers) {
     const { episode } = this;
     const drawn = [];
-    if (agent !== null && layers.sight && episode.alive[moment.step][agent]) {
+    if (agent !== null && layers.sight) {
       drawn.push(...this.ranges(places[agent], agent));
     }
     episode.things.forEach((thing, i) => {
       if (!episode.alive[moment.step][i] && episode.bars.health) drawn.push(this.cross(i, moment));
       else if (layers.trails && moment.step > 0) drawn.push(this.trail(i, moment, places[i]));
     });
-    if (agent !== null && layers.attention && episode.alive[moment.step][agent]) {
+    if (agent !== null && layers.attention) {
       drawn.push(...this.attention(moment.step, agent, places, head));
     }
     return drawn.filter(Boolean);
