@@ -25,6 +25,7 @@ from rllib_ptm.tasks.priorities import TASK_PRIORITIES
 from rllib_ptm.tasks.success_rates import TaskSuccess
 
 MODULE = """
+from odd_env import OddEnv
 from ray import tune
 from rllib_ptm.envs.starcraft.backends import BACKENDS
 from rllib_ptm.methods import METHODS
@@ -32,7 +33,7 @@ from rllib_ptm.model.mixer import MIXERS
 METHODS["mine"] = METHODS["ptm"]
 MIXERS["mine"] = MIXERS["vdn"]
 BACKENDS["mine"] = BACKENDS["smax"]
-tune.register_env("my pond", lambda config: None)
+tune.register_env("my pond", lambda config: OddEnv(**config))
 """
 ENV = {"tasks": ["2m_vs_2m"]}
 
@@ -97,6 +98,8 @@ def test_what_they_add_may_stand_in_env_and_env_config(module: str) -> None:
     spec = {"run": "PTM", "env": "multi_task_sc2", "stop": {"training_iteration": 1}}
     experiment = read_experiment("x", {**spec, "config": config}, "x.yaml")
     assert experiment.config["extensions"] == [module]
+    pond = read_experiment("x", {**spec, "env": "my pond", "config": {"extensions": [module]}}, "x")
+    assert "relay" in pond.tasks
     forget(module)
     updated = PTMConfig().update_from_dict({"env": "multi_task_sc2", **config})
     assert updated.game.tasks == ("2m_vs_2m",)

@@ -47,6 +47,7 @@ _HANDSHAKE_S = 5.0
 # HTTP/2's first words: its preface, and an empty frame of settings.
 _SETTINGS_FRAME = b"\x04"
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS_FRAME + bytes(5)
+_TIMED_OUT = "timed out during startup"  # what Ray says if its processes need too long
 _MOST_THREADS = 8  # networks as small as these keep no more threads busy
 
 
@@ -165,7 +166,10 @@ def ray_cluster(
     except Exception as error:
         where = "Ray cannot be started here" if address is None else f"--ray-address: {address}"
         reason = " ".join(str(error).split())
-        raise InputError(f"{where}: {type(error).__name__}: {reason:.300}") from error
+        busy = (
+            "; this machine is busy: try again when it is less so" if _TIMED_OUT in reason else ""
+        )
+        raise InputError(f"{where}: {type(error).__name__}: {reason:.300}{busy}") from error
     try:
         _check_size(ray.cluster_resources(), needed)
         yield
