@@ -73,7 +73,7 @@ def test_every_table_of_the_config_can_be_added_to() -> None:
         assert PTMSettings.model_fields[key].default in table.built_in
 
 
-@pytest.mark.parametrize("way", ["training", "dict", "attribute", "pickle"])
+@pytest.mark.parametrize("way", ["training", "dict", "attribute", "pickle", "checkpoint"])
 def test_the_modules_are_imported_first_however_they_are_set(module: str, way: str) -> None:
     keys = {"mixer": "mine", "method": "mine", "extensions": [module]}
     if way == "training":
@@ -84,11 +84,15 @@ def test_the_modules_are_imported_first_however_they_are_set(module: str, way: s
         config = config_of()
         for key, value in keys.items():
             setattr(config, key, value)
-    else:
+    elif way == "pickle":
         written = pickle.dumps(config_of(**keys))
         forget(module)
         config = pickle.loads(written)
         assert module in sys.modules
+    else:
+        state = config_of(**keys).get_state()
+        forget(module)
+        config = PTMConfig.from_state(state)
     config.validate()
     assert config.env_runners(num_env_runners=1).copy().method == "mine"
 
