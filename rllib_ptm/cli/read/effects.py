@@ -16,8 +16,10 @@ from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
 from rllib_ptm.config.effects import keys_without_effect
 from rllib_ptm.config.keys import PTM_KEYS
 from rllib_ptm.config.rllib_settings import RLLIB_KEYS
+from rllib_ptm.environment.names import STARCRAFT
 
 _INTERVAL = "evaluation_interval"
+_ONLY_POSITIVE, _SMAX = "reward_only_positive", "smax"  # in env_config
 # What a trial of PBT takes from the checkpoint that it continues from.
 _IN_CHECKPOINT = ("seed", "warm_start")
 
@@ -63,8 +65,20 @@ def check_effects(written: Mapping[str, Any], configs: Sequence[CheckedAlgorithm
         for key, words in without
         if key in written
     ]
+    backends = _backends_with(_ONLY_POSITIVE, configs)
+    if backends == {_SMAX}:
+        lines.append(
+            f"config.env_config.{_ONLY_POSITIVE}: it changes nothing without backend: sc2; on SMAX "
+            f"nothing regrows"
+        )
     if lines:
         raise InputError(*lines)
+
+
+def _backends_with(key: str, configs: Sequence[CheckedAlgorithmConfig]) -> set[str]:
+    """The backends of StarCraft on which a key of its ``env_config`` is switched on."""
+    battles = [config.game.plain() for config in configs if config.env == STARCRAFT]
+    return {settings["backend"] for settings in battles if settings[key]}
 
 
 def check_mutations(

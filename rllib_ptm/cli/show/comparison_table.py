@@ -69,7 +69,8 @@ def comparison_records(compared: Sequence[Compared]) -> list[dict[str, Any]]:
     """A record for each checkpoint and row of its results, and for its mean over tasks."""
     records = []
     for of in compared:
-        for row, record in zip(of.results, records_of(of.results), strict=True):
+        rows = (row for _, row in shown_rows(of.results))
+        for row, record in zip(rows, records_of(of.results), strict=True):
             difference = _record(of.differences.get((row.task, row.composition)))
             records.append({"checkpoint": of.checkpoint, **record, **difference})
         mean = dict.fromkeys(records[-1]) | {"checkpoint": of.checkpoint, "task": "mean"}

@@ -43,7 +43,7 @@ def task_table(results: Sequence[TaskResult], title: str | None = None) -> Table
 
 
 def shown_rows(results: Sequence[TaskResult]) -> list[tuple[int, TaskResult]]:
-    """The rows of a table and their places; the one composition of a fixed task tells no more."""
+    """The rows to show and their places; the one composition of a fixed task tells no more."""
     return [(number, row) for number, row in enumerate(results) if row.composition != row.task]
 
 
@@ -89,10 +89,10 @@ def check_result_file(path: Path) -> None:
 
 
 def records_of(results: Sequence[TaskResult]) -> list[dict[str, Any]]:
-    """The results as plain values; they name compositions only if one of them is of one."""
+    """The rows that are shown as plain values; they name compositions only if one is of one."""
     by_composition = any(row.composition for row in results)
     records = []
-    for row in results:
+    for _, row in shown_rows(results):
         record = asdict(row)
         low, high = record.pop("interval")
         composition = record.pop("composition")
