@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from odd_env import OddEnv
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.environment.names import game_of
@@ -148,3 +149,28 @@ def test_no_description_at_all() -> None:
         read_scene(None, "two", (3, 2), 1, 2)
     with pytest.raises(InputError, match=r"scene\(\): the key 'things' is missing"):
         read_scene({k: v for k, v in GOOD.items() if k != "things"}, "two", (3, 2), 1, 2)
+
+
+def test_an_environment_of_the_users_own() -> None:
+    """One that does not describe its episodes, or fails to, gets one line."""
+
+    class Described(OddEnv):
+        def scene(self, states: np.ndarray, task: str) -> dict[str, Any]:
+            things = [{"name": str(entity)} for entity in range(states.shape[1])]
+            return {"area": (0, 0, 9, 9), "position": states[..., :2], "things": things}
+
+    class Broken(Described):
+        def scene(self, states: np.ndarray, task: str) -> dict[str, Any]:
+            raise KeyError(task)
+
+    def scene_of(env: type[OddEnv]) -> Scene:
+        game = PettingZooGame("odd", lambda config: env(**config), {})
+        states = np.zeros((3, game.spec.entities, game.spec.features), np.float32)
+        actions = np.zeros((2, game.spec.agents), int)
+        return game.scene([{"entities": state} for state in states], actions, "pair")
+
+    assert scene_of(Described).position.shape[0] == 3
+    with pytest.raises(InputError, match=r"^environment 'odd': it has no method scene\(\).*film"):
+        scene_of(OddEnv)
+    with pytest.raises(InputError, match=r"^environment 'odd': scene\(\): KeyError: 'pair'$"):
+        scene_of(Broken)

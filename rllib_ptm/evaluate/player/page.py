@@ -45,25 +45,36 @@ def episode_data(watched: Watched) -> dict[str, Any]:
     Positions are in hundredths of a unit of the map, shares in percent. A utility is None where the
     action is not allowed, and actions that never are allowed are left out.
     """
-    scene, episode = watched.scene, watched.episode
     here = np.flatnonzero(watched.present)
     agents = here[here < watched.allowed.shape[1]]
-    used = np.flatnonzero(watched.allowed[:, agents].any((0, 1)))
     number = {int(slot): index for index, slot in enumerate(here)}  # in the page
-    utilities = np.where(watched.allowed, watched.utilities, np.nan)[:, agents][..., used]
+    return {
+        **_outcome(watched),
+        **_world(watched.scene, here, number),
+        **_decisions(watched, here, agents, number),
+    }
+
+
+def _outcome(watched: Watched) -> dict[str, Any]:
+    episode = watched.episode
     return {
         "policy": watched.policy,
         "task": episode.task,
-        "title": scene.title,
+        "title": watched.scene.title,
         "seed": str(episode.seed),  # larger than a number of JavaScript
         "success": round(float(episode.success), 3),
+        "results": list(watched.scene.results),
         "truncated": bool(episode.truncated),
         "rewards": _rounded(episode.rewards, 3),
+    }
+
+
+def _world(scene: Scene, here: np.ndarray, number: dict[int, int]) -> dict[str, Any]:
+    """The map, and what is on it at each step."""
+    return {
         "area": [round(value, 2) for value in scene.area],
         "bounds": list(scene.bounds or scene.area),
-        "results": list(scene.results),
         "grid": scene.grid,
-        "agents": len(agents),
         "things": [_thing(scene.things[slot]) for slot in here],
         "position": _in_percent(scene.position[:, here]),
         "alive": scene.alive[:, here].astype(int).tolist(),
@@ -84,6 +95,18 @@ def episode_data(watched: Watched) -> dict[str, Any]:
             }
             for name, curve in scene.curves.items()
         ],
+    }
+
+
+def _decisions(
+    watched: Watched, here: np.ndarray, agents: np.ndarray, number: dict[int, int]
+) -> dict[str, Any]:
+    """What the agents see, may do, value, attend to and choose at each step."""
+    scene = watched.scene
+    used = np.flatnonzero(watched.allowed[:, agents].any((0, 1)))
+    utilities = np.where(watched.allowed, watched.utilities, np.nan)[:, agents][..., used]
+    return {
+        "agents": len(agents),
         "actions": [[scene.actions[agent][action] for action in used] for agent in agents],
         "targets": _targets(scene, agents, used, number),
         "directions": {
@@ -91,7 +114,7 @@ def episode_data(watched: Watched) -> dict[str, Any]:
             for index, action in enumerate(used.tolist())
             if action in scene.directions
         },
-        "chosen": _chosen(episode.actions[:, agents], used),
+        "chosen": np.searchsorted(used, watched.episode.actions[:, agents]).tolist(),
         "utilities": _or_none(utilities),
         "visible": watched.visible[:, agents][..., here].astype(int).tolist(),
         "attention": _in_percent(watched.attention[:, agents][..., here]),
@@ -131,11 +154,6 @@ def _targets(
         [number.get(int(scene.targets[agent, action]), NO_TARGET) for action in actions]
         for agent in agents
     ]
-
-
-def _chosen(actions: np.ndarray, used: np.ndarray) -> list[list[int]]:
-    """[T][A] the chosen actions, by their numbers in the page."""
-    return np.searchsorted(used, actions).tolist()
 
 
 def _or_none(utilities: np.ndarray) -> list[list[list[float | None]]]:
