@@ -25,6 +25,7 @@ from rllib_ptm.envs.starcraft.units import (
 )
 
 FAR = np.float32(1e9)
+STEP, MARGIN = 2.0, 0.5  # map units: the longest way of a step, and what stays free at the edge
 LEAST_MOVE = 0.6  # map units: nearer than that no move helps
 WASTED = 500.0  # hit points: an enemy that dies anyhow is the last choice
 # SMAX's damage of a shot, by unit type; it has no medivac, colossus and baneling.
@@ -86,8 +87,13 @@ class Situation:
 
 
 def walk(units: Units, direction: FloatArray) -> IntArray:
-    """[N, A] the move that leads furthest along ``direction`` [N, A, 2], or stop if none helps."""
-    gain = np.where(units.can_move, direction @ np.array(MOVES).T, -np.inf)  # N,A,4
+    """[N, A] the move that leads furthest along ``direction`` [N, A, 2], or stop if none helps.
+
+    Nobody goes to the map's very edge, which kills by SMAX's own rules.
+    """
+    ahead = units.position[:, : units.max_allies, None] + STEP * np.array(MOVES)  # N,A,4,2
+    inside = units.can_move & (np.abs(ahead) <= HALF_MAP - MARGIN).all(-1)
+    gain = np.where(inside, direction @ np.array(MOVES).T, -np.inf)  # N,A,4
     return np.where(gain.max(-1) > LEAST_MOVE, FIRST_MOVE + gain.argmax(-1), STOP)
 
 
@@ -173,7 +179,7 @@ class Lure(Attack):
         edge: Map units from the centre to the hiding place, in x and in y.
     """
 
-    edge: float = HALF_MAP - 1.0
+    edge: float = HALF_MAP - 2.0
     _corner: FloatArray | None = None
     _steps_out: BoolArray | None = None
 

@@ -58,14 +58,15 @@ def main(
     walls_kill: Annotated[bool, typer.Option(help="Units at the map's edge die.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the battles.")] = 0,
 ) -> None:
-    """Prints a table: the win rate of each script on each task, and the mean number of steps."""
+    """Prints the win rate of each script on each task, and the mean number of steps."""
     parsed = [parse_task(name) for name in tasks]
     slots = max(t.max_allies for t in parsed), max(t.max_enemies for t in parsed)
     places = SmaxBattles(battles, *slots, spawn=spawn, walls_kill=walls_kill)
-    table = Table("script", *tasks, title=f"won (steps): {battles} battles, {spawn}, {steps} steps")
-    for name, make in SCRIPTS.items():
-        results = [play(places, make(), task, steps, seed) for task in parsed]
-        table.add_row(name, *(f"{rate:.2f} ({length:.0f})" for rate, length in results))
+    title = f"won (steps): {battles} battles each, spawn {spawn}, {steps} steps"
+    table = Table("task", *SCRIPTS, title=title)
+    for task in parsed:
+        results = [play(places, make(), task, steps, seed) for make in SCRIPTS.values()]
+        table.add_row(task.name, *(f"{rate:.2f} ({length:.0f})" for rate, length in results))
     Console().print(table)
 
 
