@@ -8,7 +8,8 @@ A comment on the line before a block changes that:
 
     <!-- not run: REASON -->    nothing runs or checks it
     <!-- slow: REASON -->       only the slow test executes this python block
-    <!-- run with: WORDS -->    the slow test adds these words to each ``rllib train`` of the block
+    <!-- run with: WORDS -->    the slow test adds these words to each ``rllib train``, ``example run``
+                                and ``evaluate`` of the block
 """
 
 from __future__ import annotations

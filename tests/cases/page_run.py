@@ -45,7 +45,7 @@ def run_page(page: Path) -> None:
         run_block(block, page, names)
         for command in block.commands if block.language == "console" else ():
             words = f" {block.words}" if block.mark == "run with" else ""
-            line = re.sub(r"(rllib (?:train|example run)[^#|>]*)", rf"\1{words} ", command)
+            line = re.sub(r"(rllib (?:train|example run|evaluate)[^#|>]*)", rf"\1{words} ", command)
             _run_command(_with_paths(line))
 
 
