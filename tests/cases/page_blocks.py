@@ -8,8 +8,8 @@ A comment on the line before a block changes that:
 
     <!-- not run: REASON -->    nothing runs or checks it
     <!-- slow: REASON -->       only the slow test executes this python block
-    <!-- run with: WORDS -->    the slow test adds these words to each ``rllib train``, ``example run``
-                                and ``evaluate`` of the block
+    <!-- run with: WORDS -->    the slow test gives these options to each command of the block that
+                                trains or evaluates, in place of its own
 """
 
 from __future__ import annotations

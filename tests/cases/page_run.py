@@ -44,9 +44,21 @@ def run_page(page: Path) -> None:
             continue
         run_block(block, page, names)
         for command in block.commands if block.language == "console" else ():
-            words = f" {block.words}" if block.mark == "run with" else ""
-            line = re.sub(r"(rllib (?:train|example run|evaluate)[^#|>]*)", rf"\1{words} ", command)
-            _run_command(_with_paths(line))
+            _run_command(_with_paths(shortened(command, block)))
+
+
+def shortened(command: str, block: Block) -> str:
+    """A command with the options of its block's comment in place of its own.
+
+    Args:
+        command: What follows ``$``.
+        block: Its block.
+    """
+    if block.mark != "run with" or not re.match(r"rllib (train|example run|evaluate)\b", command):
+        return command
+    for option in re.findall(r"--[\w-]+", block.words):
+        command = re.sub(rf"{option} ('[^']*'|\S+) ?", "", command)
+    return f"{command.partition(' #')[0].rstrip()} {block.words}"
 
 
 def newest_checkpoint() -> str:
