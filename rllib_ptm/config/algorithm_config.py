@@ -25,6 +25,7 @@ from rllib_ptm.config.keys import (
     check_attributes,
     check_values,
 )
+from rllib_ptm.config.object_settings import with_named_objects
 from rllib_ptm.config.own_rows import check_known_elsewhere, check_terms
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.environment.contract import TeamGame
@@ -121,14 +122,15 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         """Checks keys and values before they are set.
 
         Returns:
-            The values, with Python's numbers in place of numpy's.
+            The values, with Python's numbers in place of numpy's, and with what a path names in
+            place of the path; see ``with_named_objects``.
 
         Raises:
             InputError: A line for each unknown key, wrong type or value out of range.
         """
         if _making_defaults.get():
             return dict(values)
-        return check_values(values, self._defaults, self)
+        return check_values(with_named_objects(values), self._defaults, self)
 
     def changed(self) -> dict[str, Any]:
         """The keys and values that differ from the defaults, as ``update_from_dict`` takes them."""

@@ -81,7 +81,7 @@ def check_functions(place: str, event: str, value: Any) -> None:
 
 def _callback_class(value: Any, place: str) -> Any:
     """A class, or ``functools.partial`` of one, that can be built without arguments."""
-    made = _import(value, place) if isinstance(value, str) else value
+    made = import_object(value, place) if isinstance(value, str) else value
     found = _class_of(made)
     if not (isinstance(found, type) and issubclass(found, RLlibCallback)):
         raise InputError(
@@ -109,8 +109,16 @@ def _class_of(value: Any) -> Any:
     return value.func if isinstance(value, functools.partial) else value
 
 
-def _import(path: str, place: str) -> Any:
-    """What a path such as ``"package.module.Class"`` names."""
+def import_object(path: str, place: str) -> Any:
+    """What a path such as ``"package.module.Class"`` names.
+
+    Args:
+        path: A module and the name of a class or a function in it.
+        place: Where it stands, for messages.
+
+    Raises:
+        InputError: There is none.
+    """
     module_name, _, name = path.rpartition(".")
     if not module_name:
         raise InputError(f"{place}: expected the path of a class, module.Class, found {path!r}")

@@ -13,9 +13,35 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.policy import PolicySpec
 from ray.rllib.utils.metrics.stats import StatsBase
 
-from rllib_ptm.checks.errors import InputError, shown
-from rllib_ptm.config.callbacks import callback_classes, check_functions
+from rllib_ptm.checks.errors import InputError, Problems, shown
+from rllib_ptm.config.callbacks import callback_classes, check_functions, import_object
 from rllib_ptm.ray_private import LEARNER_CLASS, MODEL_CONFIG, RL_MODULE_SPEC
+
+# The keys of RLlib's whose value a file can name by its path, as those of callbacks.
+_BY_PATH = ("custom_evaluation_function", "env_runner_cls", "learner_class", "rl_module_spec")
+
+
+def with_named_objects(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Puts what a path names, ``module.Class``, in the place of the path.
+
+    ``rl_module_spec`` may be the path of a module class, too. Callbacks stay as they are written.
+
+    Args:
+        values: Keys of a config and their values, as the user wrote them.
+
+    Raises:
+        InputError: A line for each path that names nothing.
+    """
+    made = dict(values)
+    problems = Problems()
+    for key in _BY_PATH:
+        if isinstance(path := values.get(key), str):
+            with problems.collect():
+                named = import_object(path, f"config.{key}")
+                is_module = key == "rl_module_spec" and isinstance(named, type)
+                made[key] = RLModuleSpec(module_class=named) if is_module else named
+    problems.raise_if_any()
+    return made
 
 
 def takes_object(name: str) -> bool:
