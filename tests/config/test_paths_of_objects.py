@@ -65,7 +65,7 @@ def test_a_yaml_names_what_lies_beside_it(folder: Path) -> None:
     (experiment,) = read_experiments(file)
     check_with_rllib(experiment)
     made = PTMConfig().update_from_dict(experiment.config)
-    import own_classes  # type: ignore[import-not-found]
+    import own_classes
 
     assert made.callbacks_class == [own_classes.Callback]
     assert made.custom_evaluation_function is own_classes.evaluate
