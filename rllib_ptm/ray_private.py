@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from ray.air.integrations.mlflow import MLflowLoggerCallback
     from ray.job_config import JobConfig
     from ray.rllib.core.learner.learner import Learner
     from ray.rllib.core.learner.learner_group import LearnerGroup
@@ -203,6 +204,11 @@ CALLED = (
         "ray.air.execution._internal.actor_manager:RayActorManager",
         "_tracked_actors_to_task_futures",
         "all answers of a trial's process, which keep whole results in memory",
+    ),
+    PrivateName(
+        "ray.air.integrations.mlflow:MLflowLoggerCallback",
+        "_trial_runs",
+        "MLflow's run of each trial, to continue that of a resumed trial",
     ),
     PrivateName("ray.util.debug", "_logged", "texts of objects, which Tune adds to for ever"),
     PrivateName(
@@ -437,6 +443,12 @@ def runner_actors(group: EnvRunnerGroup) -> dict[int, Any]:
 def mark_lost(group: EnvRunnerGroup, runner: int) -> None:
     """Lets RLlib count an env runner as lost: it makes no more calls to it, and waits for none."""
     group._worker_manager.set_actor_state(runner, healthy=False)
+
+
+def mlflow_run_ids(callback: MLflowLoggerCallback) -> dict[Trial, str]:
+    """The MLflow run of each trial: Ray's own table, to which runs may be added."""
+    runs: dict[Trial, str] = callback._trial_runs
+    return runs
 
 
 def set_learning_rate(learner: Learner, lr: float) -> None:

@@ -322,9 +322,11 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
 
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
+        own = {key: getattr(self, key) for key in ("gamma", *PTMSettings.key_names())}
         return {
             **super()._model_config_auto_includes,
-            **{key: getattr(self, key) for key in ("gamma", *PTMSettings.key_names())},
+            # Lists, as in the policy's JSON file: whoever loads the policy finds equal values.
+            **{k: list(value) if isinstance(value, tuple) else value for k, value in own.items()},
             "num_tasks": len(self.game.tasks),
             ENVIRONMENT: self.env,
             TRAINED_IN: self.game.plain(),

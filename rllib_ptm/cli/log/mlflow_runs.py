@@ -12,6 +12,7 @@ from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.log.files import each_once
 from rllib_ptm.cli.read.logger_settings import MLFLOW, MlflowSettings
 from rllib_ptm.cli.show.messages import print_errors
+from rllib_ptm.ray_private import mlflow_run_ids
 
 _URI = "MLFLOW_TRACKING_URI"  # an environment variable of MLflow's
 # A server that does not answer must not stop the training for minutes, as by MLflow's defaults.
@@ -61,11 +62,11 @@ class MlflowRuns(MLflowLoggerCallback):
 
     def log_trial_start(self, trial: Trial) -> None:
         """Called when a trial starts, resumes, or goes on with other settings."""
-        if self._lost or trial in self._trial_runs:  # MLflow keeps the first settings of a run
+        if self._lost or trial in mlflow_run_ids(self):  # MLflow keeps the first settings of a run
             return
         try:
             if earlier := self._earlier_run(trial):
-                self._trial_runs[trial] = earlier
+                mlflow_run_ids(self)[trial] = earlier
             else:
                 super().log_trial_start(trial)
         except Exception as error:

@@ -102,7 +102,7 @@ class OptunaTrials(SearchAlgorithm):
 
     def is_finished(self) -> bool:
         """Whether the last trial has been made."""
-        return bool(self._finished) or self._count >= self.total_samples
+        return bool(super().is_finished()) or self._count >= self.total_samples
 
     def next_trial(self) -> Trial | None:
         """Called by Tune for the next trial; None = there is none now."""
