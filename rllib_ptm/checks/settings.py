@@ -201,18 +201,34 @@ def _described(name: str, metadata: list[Any]) -> str:
 
 
 def _lines(kind: type[Settings], error: ValidationError) -> Iterator[str]:
-    """A line for each wrong key; several errors of one key are those of a union's members."""
-    of_key: dict[Any, list[Mapping[str, Any]]] = {}
+    """A line for each wrong key, or item of a list or mapping.
+
+    Several errors of one key are those of a union's members.
+    """
+    by_place: dict[Any, list[Mapping[str, Any]]] = {}
     for details in error.errors():
-        of_key.setdefault(details["loc"][:1], []).append(details)
-    for loc, errors in of_key.items():
+        key = details["loc"][:1]
+        length = 1 if _item(kind, key) is None else 2
+        by_place.setdefault(details["loc"][:length], []).append(details)
+    for loc, errors in by_place.items():
         if not loc:  # a validator of the whole
             yield from _raised("", None, errors)
         elif errors[0]["type"] == "extra_forbidden":
             yield from unknown_name(str(loc[0]), loc[0], kind.key_names()).lines
         else:
-            field = kind.model_fields[str(loc[0])]
-            yield from _message(str(loc[0]), errors[0]["input"], field, errors)
+            item = _item(kind, loc[:1]) if len(loc) > 1 else None
+            field = item or kind.model_fields[str(loc[0])]
+            yield from _message(".".join(map(str, loc)), errors[0]["input"], field, errors)
+
+
+def _item(kind: type[Settings], key: tuple[Any, ...]) -> FieldInfo | None:
+    """What a key's list or mapping holds; None if it holds nothing of a given type."""
+    field = kind.model_fields.get(str(*key))
+    origin = typing.get_origin(field.annotation) if field else None
+    if field is None or origin not in (tuple, Mapping):
+        return None
+    arguments = typing.get_args(field.annotation)
+    return FieldInfo.from_annotation(arguments[0 if origin is tuple else 1])
 
 
 def _message(

@@ -18,6 +18,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, MultiBinary, MultiDiscrete
 
 from rllib_ptm.checks.errors import InputError
+from rllib_ptm.checks.extras import needs_extra
 from rllib_ptm.environment.contract import TeamGame, TeamSpec
 from rllib_ptm.replay.episodes import TeamEpisode
 
@@ -35,17 +36,20 @@ def check_datasets(folder: Path, tasks: Sequence[str]) -> None:
         tasks: The names of the tasks.
 
     Raises:
-        InputError: Minari is not installed, or the folder holds such a dataset.
+        InputError: Minari is not installed, the folder holds such a dataset, or it cannot be made
+            or written to.
     """
-    try:
+    with needs_extra("record", "a dataset"):
         import minari  # noqa: F401
-    except ImportError:
-        raise InputError(
-            "the package minari is not installed: pip install 'rllib-ptm[record]'"
-        ) from None
     for task in tasks:
-        if (folder / dataset_name(task)).exists():
+        if os.path.lexists(folder / dataset_name(task)):
             raise InputError(f"{folder / dataset_name(task)}: there is a dataset already")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{str(folder)!r} cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{str(folder)!r} cannot be written to")
 
 
 def dataset_name(task: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pytest
@@ -18,6 +19,8 @@ class Meal(Settings):
     price: float | None = Field(None, gt=0, description="null = it is free")
     share: float = Field(0.5, ge=0, le=1, description="of the whole")
     courses: Annotated[str | tuple, ListAsTuple] = Field((), description="in their order")
+    prices: Mapping[str, Annotated[int, Field(ge=1)]] = Field({}, description="of each course")
+    names: Annotated[tuple[str, ...], ListAsTuple] = Field((), description="of the guests")
 
 
 def test_values_are_taken_as_the_types_ask_for_them() -> None:
@@ -44,6 +47,11 @@ def test_values_are_taken_as_the_types_ask_for_them() -> None:
         ({"price": float("nan")}, "meal.price: expected more than 0.0, found nan"),
         ({"share": float("nan")}, "meal.share: expected at least 0.0 and at most 1.0, found nan"),
         ({"courses": 3}, "meal.courses: expected str or tuple, found 3"),
+        ({"prices": {"soup": 0}}, "meal.prices.soup: expected at least 1, found 0"),
+        ({"prices": {"soup": "1"}}, "meal.prices.soup: expected int, found '1'"),
+        ({"prices": 3}, "meal.prices: expected Mapping, found 3"),
+        ({"names": ["a", 3]}, "meal.names.1: expected str, found 3"),
+        ({"names": "a"}, "meal.names: expected tuple, found 'a'"),
         (["soup"], "meal: expected a mapping of keys to values, found ['soup']"),
         ({1: 2}, "meal: expected keys that are names, found 1"),
     ],
@@ -57,7 +65,7 @@ def test_one_mistake_is_one_line(values: Any, message: str) -> None:
 def test_all_that_is_wrong_is_said_at_once_each_with_its_nearest_match() -> None:
     with pytest.raises(InputError) as error:
         read_settings(Meal, {"dsh": 1, "dish": "sald", "guests": 0, "price": -1.5}, "meal")
-    legal = "courses, dish, guests, price, share"
+    legal = "courses, dish, guests, names, price, prices, share"
     assert str(error.value).split("\n") == [
         "meal.dish: 'sald' is unknown; did you mean 'salad'? legal: salad, soup",
         "meal.guests: expected at least 1 and at most 8, found 0",

@@ -71,6 +71,13 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         check_datasets(tmp_path, TASKS)
 
 
+def test_a_folder_that_cannot_be_made_is_told_before_the_episodes(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "inner", Path("/proc/datasets")):
+        with pytest.raises(InputError, match="cannot be made"):
+            check_datasets(folder, TASKS)
+
+
 def test_the_package_is_named_if_it_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,12 +92,14 @@ class MlflowRuns(MLflowLoggerCallback):
         """The run that an earlier part of this trial has written."""
         from mlflow.tracking import MlflowClient
 
-        wanted = {_FOLDER_TAG: self.tags[_FOLDER_TAG], "trial_name": str(trial)}
-        clauses = (f"tags.{key} = '{value}'" for key, value in wanted.items())
+        # A filter cannot hold every path: one with a quote ends the text that it stands in.
         runs = MlflowClient().search_runs(
-            [str(self.mlflow_util.experiment_id)], filter_string=" and ".join(clauses)
+            [str(self.mlflow_util.experiment_id)],
+            filter_string=f"tags.trial_name LIKE '%{trial.trial_id}'",
         )
-        return runs[0].info.run_id if runs else None
+        wanted = {_FOLDER_TAG: self.tags[_FOLDER_TAG], "trial_name": str(trial)}
+        found = (run.info.run_id for run in runs if wanted.items() <= run.data.tags.items())
+        return next(found, None)
 
     def _lose(self, error: Exception) -> None:
         """Says that MLflow gets nothing more. The results stay in the run's own files."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from ray.air.integrations.wandb import WandbLoggerCallback
 from ray.tune.experiment import Trial
 
@@ -18,13 +19,24 @@ _KEY = "WANDB_API_KEY"  # an environment variable of wandb's
 
 
 def check_wandb(settings: WandbSettings) -> None:
-    """Checks that there is an API key, if one is needed. Asks no server and no user.
+    """Checks the names by wandb's own rules, and that there is an API key, if one is needed.
+
+    Asks no server and no user.
 
     Raises:
-        InputError: There is none.
+        InputError: A name is not allowed, or there is no key.
     """
     import wandb
 
+    try:
+        wandb.Settings(project=settings.project, run_tags=settings.tags)
+    except (wandb.Error, ValidationError) as error:
+        reasons = (
+            [str(details["msg"]) for details in error.errors()]
+            if isinstance(error, ValidationError)
+            else [str(error)]
+        )
+        raise InputError(*(f"loggers.{WANDB}: {reason}" for reason in reasons)) from error
     if settings.used_mode != "online" or settings.api_key_file or os.environ.get(_KEY):
         return
     if not wandb.login(prompt=False):

@@ -12,6 +12,7 @@ from typer import Argument, Exit, Option
 
 import rllib_ptm
 from rllib_ptm import pretrained
+from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.examples import examples
 from rllib_ptm.cli.read.limits import (
     MOST_CORES,
@@ -269,10 +270,17 @@ class TrainOptions:
 
     def _loggers(self) -> dict[str, dict[str, Any]] | None:
         """The loggers by name; None if no option names one."""
-        names = [] if self.logger is None else self.logger.split(",")
-        chosen: dict[str, dict[str, Any]] = {name.strip(): {} for name in names}
+        names = [] if self.logger is None else [one.strip() for one in self.logger.split(",")]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"--logger: {name!r} stands twice")
+        chosen: dict[str, dict[str, Any]] = {name: {} for name in names}
         if self.wandb_project is not None:
-            chosen[WANDB] = {"project": self.wandb_project}
+            if WANDB not in chosen:
+                raise InputError(f"--wandb-project: it needs --logger {WANDB}")
+            if not self.wandb_project:
+                raise InputError("--wandb-project: expected a name, found ''")
+            chosen[WANDB]["project"] = self.wandb_project
         return chosen or None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from rllib_ptm.checks.errors import InputError, Problems, shown, unknown_name
+from rllib_ptm.checks.extras import check_installed
 from rllib_ptm.checks.settings import ListAsTuple, Settings, one_of, read_settings
 
 WANDB, MLFLOW = "wandb", "mlflow"
@@ -51,7 +51,8 @@ class MlflowSettings(Settings):
     """MLflow. Its own environment variables apply, such as ``MLFLOW_TRACKING_URI``."""
 
     tracking_uri: str | None = Field(
-        None, description="a server, a folder or a database; null = MLflow's default"
+        None,
+        description="a server or a database, such as sqlite:///mlflow.db; null = MLflow's default",
     )
     experiment_name: str | None = Field(
         None, description="the experiment; null = the experiment's name"
@@ -75,10 +76,7 @@ def read_loggers(written: Any, place: str) -> Loggers:
         InputError: A line for each unknown name or setting, and for each package that is missing.
     """
     if isinstance(written, list):
-        for name in written:
-            if written.count(name) > 1:
-                raise InputError(f"{place}: {shown(name)} stands twice")
-        written = {name if isinstance(name, str) else shown(name): {} for name in written}
+        written = dict.fromkeys(_names(written, place))
     if not isinstance(written, Mapping):
         raise InputError(
             f"{place}: expected a list of names, or a mapping of names to settings, found "
@@ -94,12 +92,23 @@ def read_loggers(written: Any, place: str) -> Loggers:
             loggers[name] = read_settings(
                 LOGGERS[name], {} if settings is None else settings, inner
             )
-            if importlib.util.find_spec(name) is None:
-                raise InputError(
-                    f"{inner}: the package {name} is not installed: pip install 'rllib-ptm[{name}]'"
-                )
+            check_installed(name, inner)
     problems.raise_if_any()
     return loggers
+
+
+def _names(written: list[Any], place: str) -> list[str]:
+    for name in written:
+        if isinstance(name, Mapping):
+            raise InputError(
+                f"{place}: a logger with settings has no dash before its name: {place}: "
+                f"{shown(name)}"
+            )
+        if not isinstance(name, str):
+            raise InputError(f"{place}: expected names of loggers, found {shown(name)}")
+        if written.count(name) > 1:
+            raise InputError(f"{place}: {shown(name)} stands twice")
+    return written
 
 
 def with_chosen(written: Any, chosen: Mapping[str, Mapping[str, Any]]) -> Any:

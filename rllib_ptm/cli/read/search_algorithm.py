@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from rllib_ptm.checks.errors import InputError, Problems, unknown_name
+from rllib_ptm.checks.extras import check_installed
 from rllib_ptm.checks.settings import Settings, one_of, read_settings
 from rllib_ptm.cli.read.result_keys import ResultKey, unknown_result_key
 from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings, SchedulerSettings
@@ -64,10 +64,8 @@ def search_algorithm_name(place: str, name: str) -> str:
     known = _FORMER_NAMES.get(name, name)
     if known not in SEARCH_ALGORITHMS:
         raise unknown_name(place, name, SEARCH_ALGORITHMS, also=_FORMER_NAMES)
-    if known == OPTUNA and importlib.util.find_spec(OPTUNA) is None:
-        raise InputError(
-            f"{place}: the package {OPTUNA} is not installed: pip install 'rllib-ptm[{OPTUNA}]'"
-        )
+    if known == OPTUNA:
+        check_installed(OPTUNA, place)
     return known
 
 
@@ -90,7 +88,7 @@ def read_search(name: str, written: Any, place: str, scheduler: SchedulerSetting
             raise InputError(f"{place}.{key}: it changes nothing with search_alg: {RANDOM}")
     if isinstance(written, Mapping) and not isinstance(scheduler, FifoSettings):
         written = {"metric": scheduler.metric, "mode": scheduler.mode, **written}
-    return read_settings(kind, {} if kind is RandomSettings else written, place)
+    return read_settings(kind, written, place)
 
 
 def check_search(

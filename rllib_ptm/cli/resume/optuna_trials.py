@@ -159,9 +159,14 @@ class OptunaTrials(SearchAlgorithm):
 
 
 def _point(experiment: Experiment, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The searched values of a trial, by their flat keys."""
-    flat = flatten(config)
-    return {key: flat.get(key) for key in searched_keys(experiment.config)}
+    """The searched values of a trial, by their flat keys. A value may itself be a mapping."""
+    return {key: _value_at(config, key.split("/")) for key in searched_keys(experiment.config)}
+
+
+def _value_at(config: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        config = config.get(key) if isinstance(config, Mapping) else None
+    return config
 
 
 def _filled(config: Mapping[str, Any], drawn: Mapping[str, Any]) -> dict[str, Any]:

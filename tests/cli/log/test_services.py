@@ -21,7 +21,8 @@ from rllib_ptm.cli.resume.run_folder import changes, read_record, write_record
 
 @pytest.fixture(autouse=True)
 def both_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    found = SimpleNamespace(origin="a file")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
 
 
 def test_names_or_names_with_settings() -> None:
@@ -41,6 +42,9 @@ def test_names_or_names_with_settings() -> None:
         ({"wandb": {"projct": "x"}}, "loggers.wandb.projct: 'projct' is unknown; did you mean"),
         ({"wandb": {"mode": "ofline"}}, "loggers.wandb.mode: 'ofline' is unknown; did you mean"),
         ({"wandb": {"api_key_file": "no"}}, "loggers.wandb.api_key_file: there is no file 'no'"),
+        ([{"wandb": {"project": "x"}}], "loggers: a logger with settings has no dash before"),
+        ([None], "loggers: expected names of loggers, found None"),
+        ({"mlflow": {"tags": {"a": 1}}}, "loggers.mlflow.tags.a: expected str, found 1"),
         ({"mlflow": 3}, "loggers.mlflow: expected a mapping of keys to values, found 3"),
     ],
 )
@@ -50,8 +54,11 @@ def test_what_is_wrong_is_named(written: Any, line: str) -> None:
     assert error.value.lines[0].startswith(f"here: tiny.{line}")
 
 
-def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+@pytest.mark.parametrize("found", [None, SimpleNamespace(origin=None)])  # or a mere folder
+def test_a_missing_package_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch, found: Any
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
     with pytest.raises(InputError, match=r"pip install 'rllib-ptm\[wandb\]'$"):
         experiment(loggers=["wandb"])
 
@@ -65,6 +72,21 @@ def test_options_choose_loggers_and_keep_the_settings_of_the_file() -> None:
     read = read_experiment("tiny", spec, "here", chosen)
     assert read.loggers["wandb"] == WandbSettings(entity="me", project="p")
     assert list(read.loggers) == ["wandb", "mlflow"]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"wandb_project": "p"}, "--wandb-project: it needs --logger wandb"),
+        ({"wandb_project": "p", "logger": "mlflow"}, "--wandb-project: it needs --logger wandb"),
+        ({"wandb_project": "", "logger": "wandb"}, "--wandb-project: expected a name, found ''"),
+        ({"logger": "wandb,wandb"}, "--logger: 'wandb' stands twice"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: Any, line: str) -> None:
+    with pytest.raises(InputError) as error:
+        TrainOptions(**options).experiment_keys()
+    assert str(error.value) == line
 
 
 def test_a_resumed_run_may_have_other_loggers(tmp_path: Path) -> None:
@@ -85,7 +107,8 @@ def test_wandb_without_a_key_is_refused_before_anything_starts(
         asked.append(how)
         return False
 
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(login=login))
+    fake = SimpleNamespace(login=login, Settings=dict, Error=ValueError)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     from rllib_ptm.cli.log.wandb_runs import check_wandb
@@ -96,6 +119,23 @@ def test_wandb_without_a_key_is_refused_before_anything_starts(
     check_wandb(WandbSettings(mode="offline"))
     monkeypatch.setenv("WANDB_MODE", "offline")
     check_wandb(WandbSettings())
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"project": "a/b"}, "cannot contain characters"),
+        ({"tags": ("",)}, "Tag at index 0 is empty"),
+    ],
+)
+def test_names_that_wandb_refuses_are_told_before_anything_starts(
+    settings: Any, reason: str
+) -> None:
+    pytest.importorskip("wandb", reason="rllib-ptm[wandb] is not installed")
+    from rllib_ptm.cli.log.wandb_runs import check_wandb
+
+    with pytest.raises(InputError, match=f"^loggers.wandb: .*{reason}"):
+        check_wandb(WandbSettings(mode="offline", **settings))
 
 
 class FakeMlflow:
@@ -147,6 +187,33 @@ def test_mlflow_never_ends_a_training(mlflow_runs: Any, capsys: pytest.CaptureFi
     mlflow_runs.log_trial_end(trial)
     said = capsys.readouterr().err.splitlines()
     assert said == ["rllib: mlflow: no route to host; the training goes on without it"]
+
+
+@pytest.mark.slow  # it loads mlflow
+def test_mlflow_continues_a_run_whose_folder_has_a_quote_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="rllib-ptm[mlflow] is not installed")
+    from rllib_ptm.cli.log.mlflow_runs import MlflowRuns
+    from rllib_ptm.cli.read.logger_settings import MlflowSettings
+
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # a database takes longer to make
+
+    class Trial:
+        trial_id, config = "a1b2c_00000", {"lr": 0.1}
+
+        def __str__(self) -> str:
+            return f"PTM_{self.trial_id}"
+
+    settings = MlflowSettings(tracking_uri=(tmp_path / "store").as_uri())
+    trial: Any = Trial()
+    runs = [MlflowRuns(settings, "tiny", tmp_path / name) for name in ("it's", "it's", "other")]
+    for one in runs:
+        one.setup()
+        one.log_trial_start(trial)
+    first, again, other = (one._trial_runs[trial] for one in runs)
+    assert first == again != other
+    mlflow.end_run()
 
 
 @pytest.mark.slow

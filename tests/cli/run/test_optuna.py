@@ -61,6 +61,16 @@ def begin(wanted: Experiment, folder: Path, *earlier: Any) -> OptunaTrials:
     return search
 
 
+def test_a_choice_of_mappings_resumes(tmp_path: Path) -> None:
+    choices = [{"tasks": ["2m_vs_2m"]}, {"tasks": ["3m_vs_2m"]}]
+    wanted = searched(config={**CONFIG, "env_config": {"choice": choices}})
+    (begun,) = play(begin(wanted, tmp_path), 1)
+    assert begun.config["env_config"] in choices
+    earlier = {begun.trial_id: begun.config}
+    for found in ({}, {begun.trial_id: 0.5}):
+        begin(wanted, tmp_path, earlier, found)
+
+
 def play(search: OptunaTrials, trials: int) -> list[Any]:
     """Makes trials whose win rate is best near a learning rate of 0.001."""
     made = []
