@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rllib_ptm.checks.errors import shown
+from rllib_ptm.checks.source_line import source_line
 from rllib_ptm.environment.check_rules import (
     Breach,
     Findings,
@@ -36,6 +37,7 @@ from rllib_ptm.environment.pettingzoo_spec import (
 logger = logging.getLogger(__name__)
 
 MAX_STEPS = 10_000  # an episode that is longer does not end
+LONG = 1_000  # steps, after which a line says that an episode is long
 AT_RESET = ("observations", "infos")
 IN_STEP = ("observations", "rewards", "terminations", "truncations", "infos")
 RESETS_FOR_SLOTS = 10  # so many more seeds show whether the same slots are always empty
@@ -141,11 +143,14 @@ class _Episode:
                 self._note(breaches_of_step(before, after))
                 self._hint_at_rewards(after)
                 self._hint_at_blind_agents(after)
+                if self._num_steps == LONG:
+                    self._say_that_it_is_long(max_steps)
             if self._moments[-1].living:
                 self._findings.endless = True
                 self._add(
                     "endless",
-                    "the episode does not end; at its end all agents are terminated or truncated",
+                    "the episode does not end; at its end all agents are terminated or truncated "
+                    "(where episodes are longer: check(env, max_steps=...))",
                 )
 
     def play_again(self) -> None:
@@ -172,7 +177,11 @@ class _Episode:
                 state = {key: np.array(value) for key, value in self._env.get_state().items()}
             for key, array in state.items():
                 if array.dtype.hasobject:
-                    self._add("get_state", f"get_state()[{key!r}] is no plain array")
+                    self._add(
+                        "get_state",
+                        f"get_state()[{key!r}] is no plain array of numbers or text; write what is "
+                        f"none, such as a generator's state, with json.dumps",
+                    )
                     return
             other = _Episode(self._env, self._description, self._findings, self._task, other_seed)
             other._reset()
@@ -240,6 +249,15 @@ class _Episode:
                 f"the team's reward is their mean",
             )
 
+    def _say_that_it_is_long(self, max_steps: int) -> None:
+        """Says at once, not at the end, what the check waits for."""
+        logger.warning(
+            "%s: the episode goes on; without a time limit it may take minutes to check: it is "
+            "played up to step %s",
+            self._where(),
+            f"{max_steps:,}",
+        )
+
     def _hint_at_blind_agents(self, moment: Moment) -> None:
         for slot, agent in enumerate(self._description.agents):
             seen = moment.observations.get(agent)
@@ -259,7 +277,11 @@ class _Episode:
             yield
         except Exception as error:
             logger.debug("where the environment failed", exc_info=error)
-            self._add(f"error in {call}", f"{call} raises {type(error).__name__}: {error}")
+            line = source_line(error)
+            self._add(
+                f"error in {call}",
+                f"{call} raises {type(error).__name__}: {error}" + (f" ({line})" if line else ""),
+            )
             raise _StopError from error
 
     def _note(self, breaches: Iterable[Breach]) -> None:

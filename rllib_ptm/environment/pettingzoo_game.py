@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rllib_ptm.checks.errors import InputError, Problems, located, shown, unknown_name
+from rllib_ptm.checks.source_line import source_line
 from rllib_ptm.environment.check_env import check_start
 from rllib_ptm.environment.contract import (
     IN_THIS_PROCESS,
@@ -293,8 +294,12 @@ def call_creator(name: str, creator: Callable[[dict], Any], env_config: Mapping[
         raise InputError(*(f"{place}: {line}" for line in error.lines)) from error
     except Exception as error:
         logger.debug("where the creator failed", exc_info=error)
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise InputError(f"{place} cannot be made: {kind}{error}") from error
+        if isinstance(error, ValueError):  # its own message says what is wrong
+            raise InputError(f"{place} cannot be made: {error}") from error
+        where = f" ({line})" if (line := source_line(error)) else ""
+        raise InputError(
+            f"{place} cannot be made: {type(error).__name__}: {error}{where}"
+        ) from error
 
 
 def _names(tasks: Any) -> tuple[str, ...]:

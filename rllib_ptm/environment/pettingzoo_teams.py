@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rllib_ptm.checks.errors import InputError, shown
+from rllib_ptm.checks.source_line import source_line
 from rllib_ptm.environment.contract import PRESENT, FailingEnvironmentError, IntArray, Record, Step
 from rllib_ptm.environment.pettingzoo_spec import (
     ACTION_MASK,
@@ -433,8 +434,12 @@ def log_failure(name: str, task: str, num_steps: int, seed: int, error: Exceptio
     """
     kind = type(error).__name__
     where = f"{_moment(name, task, num_steps)}, seed {seed}"
-    logger.warning("%s: %s: %s; a new environment replaces it", where, kind, error)
-    error.__notes__ = [where]  # not added: an environment may raise one object again
+    line = source_line(error)
+    logger.warning(
+        "%s: %s: %s; a new environment replaces it%s", where, kind, error, f" ({line})" * bool(line)
+    )
+    # Set, not added: an environment may raise one object again.
+    error.__notes__ = [where, line] if line else [where]
     logger.debug("where it failed", exc_info=error)
 
 

@@ -223,13 +223,13 @@ class Rollout:
         where = (
             f"environment {self._game.name!r}, task {self._tasks[env]!r}, seed {self._seeds[env]}"
         )
-        where = ", ".join(getattr(error, "__notes__", ())) or where
+        where, *line = getattr(error, "__notes__", ()) or [where]
         again = (
             "in a row" if task == _ANY_TASK else "in this task, each time that a place played it"
         )
         return FailingEnvironmentError(
             f"{where}: {type(error).__name__}: {error}; it has failed {self._failures[env, task]} "
-            f"times {again}"
+            f"times {again}" + (f" ({', '.join(line)})" if line else "")
         )
 
     def _watch_creation(self, envs: Iterable[int]) -> None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from odd_env import LAMP, SWITCH, OddEnv
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.environment import check
+from rllib_ptm.environment.check_env import LONG
 from rllib_ptm.environment.pettingzoo_game import PettingZooGame
 
 
@@ -324,6 +326,23 @@ def test_an_agent_that_does_not_see_itself_is_a_hint(caplog: pytest.LogCaptureFi
     check(observes(blind)())
     (hint,) = [record.getMessage() for record in caplog.records]
     assert re.match(AGENT + r"it does not see itself: visible\[\d\] is 0", hint)
+
+
+def test_an_error_names_the_line_of_the_users_own_code() -> None:
+    with pytest.raises(InputError) as error:
+        check(_Raises(), episodes_per_task=1)
+    (line,) = error.value.lines
+    found = re.search(rf"no space left \({Path(__file__).name}, line (\d+)\)", line)
+    assert found, line
+    source = Path(__file__).read_text().splitlines()
+    assert "raise OSError" in source[int(found[1]) - 1]
+
+
+def test_a_long_episode_is_said_before_it_ends(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(InputError, match=r"does not end; .*check\(env, max_steps=...\)"):
+        check(_Endless(), max_steps=LONG)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("task 'relay', step 1000: the episode goes on")
 
 
 def test_an_episode_that_does_not_end_is_played_once() -> None:
