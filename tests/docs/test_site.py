@@ -44,6 +44,15 @@ def test_what_follows_from_the_code_is_up_to_date(page: str) -> None:
     assert found == generated(page), "run `make docs`, which writes this page, and commit it"
 
 
+def test_the_home_page_links_every_page_and_none_twice_in_its_table() -> None:
+    home = (ROOT / "docs" / "index.md").read_text()
+    tree = re.findall(r"^ +- (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert len(tree) > 20
+    assert [page for page in tree if f"({page}" not in home] == []
+    table = re.findall(r"\]\(([^)]+)\)", home.partition("## All pages")[2])
+    assert sorted(table) == sorted(set(table))
+
+
 @pytest.mark.parametrize("package", [rllib_ptm, envs, environment, results])
 def test_every_public_name_is_on_the_page_of_the_api(
     package: ModuleType, site: dict[str, str]
