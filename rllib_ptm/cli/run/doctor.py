@@ -13,6 +13,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+import rllib_ptm
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.show.doctor_table import MISSING, OK, WRONG, Check
 from rllib_ptm.environment.names import STARCRAFT, game_of
@@ -32,6 +33,12 @@ _INSTRUCTIONS = {
 
 def examine() -> list[Check]:
     """Checks everything; what is required comes first. Loads Ray, torch and JAX."""
+    try:
+        metadata.version(PACKAGE)
+    except metadata.PackageNotFoundError:  # only its folder is on Python's path
+        found = "not installed, so nothing tells what it needs"
+        folder = shlex.quote(str(Path(rllib_ptm.__file__).parents[1]))
+        return [Check(PACKAGE, True, MISSING, found, f"pip install -e {folder}")]
     return [
         _python(),
         *_required_packages(),

@@ -165,3 +165,10 @@ def test_the_shell_completes_commands_options_and_names(
         main([])
     assert ended.value.code == 0
     assert capsys.readouterr().out.split() == [completed]
+
+
+def test_a_folder_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PACKAGE", "a-package-that-is-not-installed")
+    (check,) = doctor.examine()
+    assert (check.required, check.state) == (True, MISSING)
+    assert check.remedy.startswith("pip install -e ")
