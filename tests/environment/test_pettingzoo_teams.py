@@ -241,7 +241,8 @@ def test_a_failed_environment_is_made_anew(
     assert "environment 'odd', task 'pair', step 2, seed 1: " + said in lines[0]
     if fails_at == "step":  # the other two are found here, not in the environment's code
         assert f"a new environment replaces it ({Path(__file__).name}, line " in lines[0]
-        assert getattr(teams.last_error, "__notes__", ())[1].startswith(Path(__file__).name)
+        notes: list[str] = getattr(teams.last_error, "__notes__", [])
+        assert notes[1].startswith(Path(__file__).name)
     assert teams.num_restarts == 2
     assert said.startswith(type(teams.last_error).__name__)
     Fragile.fails_at = ""
