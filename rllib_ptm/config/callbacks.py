@@ -121,7 +121,10 @@ def import_object(path: str, place: str) -> Any:
     """
     module_name, _, name = path.rpartition(".")
     if not module_name:
-        raise InputError(f"{place}: expected the path of a class, module.Class, found {path!r}")
+        raise InputError(
+            f"{place}: expected the path of a class or a function, such as module.Class, found "
+            f"{path!r}"
+        )
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # the user's module runs, and may raise anything

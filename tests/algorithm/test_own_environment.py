@@ -228,7 +228,7 @@ def test_what_fails_at_random_drops_the_episode_and_counts_it(
     for record in caplog.records:
         said = (
             r"environment 'Random', task '\w+', step \d+, seed \d+: RuntimeError: gone; "
-            r"a new environment replaces it"
+            r"a new environment replaces it \(test_own_environment\.py, line \d+\)"
         )
         assert re.fullmatch(said, record.getMessage())
     runner.stop()

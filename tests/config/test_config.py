@@ -107,7 +107,7 @@ BAD: list[tuple[dict[Any, Any], list[str]]] = [
     ({OVERRIDES: {"default_policy": {"lr": [[0, 0.1], [1, -1]]}}}, ["policy.lr[1][1]", "-1"]),
     ({"num_workers": -1}, ["config.num_workers", "at least 0"]),
     ({"num_cpus_per_learner": "many"}, ["config.num_cpus_per_learner", "float", "'many'"]),
-    ({"custom_evaluation_function": "f"}, ["custom_evaluation_function", "Python"]),
+    ({"custom_evaluation_function": "f"}, ["custom_evaluation_function", "the path of", "'f'"]),
     ({"callbacks_on_train_result": 3}, ["callbacks_on_train_result", "Python"]),
     # RLlib's keys that PTM does not read
     ({"observation_filter": "MeanStdFilter"}, ["observation_filter", "changes nothing in PTM"]),

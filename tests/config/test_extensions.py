@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from own_rows import forget_own_rows
 
 from rllib_ptm import InputError, PTMConfig
 from rllib_ptm.checkpoints.saved_policy import SavedPolicy
@@ -40,12 +41,8 @@ ENV = {"tasks": ["2m_vs_2m"]}
 
 def forget(module: str) -> None:
     """Takes a module and the rows that users have added away, as in a process that begins."""
-    from rllib_ptm.envs.starcraft.backends import BACKENDS
-
     sys.modules.pop(module, None)
-    for table in (*TABLES.values(), BACKENDS):
-        for row in table.own:
-            del table[row]
+    forget_own_rows()
 
 
 @pytest.fixture

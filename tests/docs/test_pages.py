@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from command_check import check_command
+from own_rows import forget_own_rows
 from page_blocks import ROOT, pages_with_code, read_blocks
 from page_run import run_block
 from yaml_check import check_yaml
@@ -28,6 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(str(tmp_path))
     known = set(sys.modules)
     yield tmp_path
+    forget_own_rows()
     for module in set(sys.modules) - known:
         file = getattr(sys.modules[module], "__file__", None)
         if file is not None and Path(file).is_relative_to(tmp_path):

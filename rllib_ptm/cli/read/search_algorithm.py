@@ -83,10 +83,12 @@ def read_search(name: str, written: Any, place: str, scheduler: SchedulerSetting
     """
     kind = SEARCH_ALGORITHMS[name]
     written = {} if written is None else written
-    if isinstance(written, Mapping) and kind is RandomSettings:
+    if not isinstance(written, Mapping):
+        return read_settings(kind, written, place)
+    if kind is RandomSettings:
         for key in written:
             raise InputError(f"{place}.{key}: it changes nothing with search_alg: {RANDOM}")
-    if isinstance(written, Mapping) and not isinstance(scheduler, FifoSettings):
+    elif not isinstance(scheduler, FifoSettings):
         written = {"metric": scheduler.metric, "mode": scheduler.mode, **written}
     return read_settings(kind, written, place)
 

@@ -54,7 +54,12 @@ def test_the_papers_have_every_key_at_its_default(name: str) -> None:
     expected = dict(PTMSettings())
     for key in ("seed_for_evaluation", "evaluate_at_start"):  # refused where nothing is evaluated
         del expected[key]
-    for key in ("env_processes", "env_timeout_s", "max_env_failures"):  # not of the paper
+    for key in (
+        "extensions",
+        "env_processes",
+        "env_timeout_s",
+        "max_env_failures",
+    ):  # not of the paper
         del expected[key]
     assert {key: experiment.config.get(key, "not there") for key in expected} == expected
     assert set(experiment.config["env_config"]) == set(EnvSettings.model_fields)
