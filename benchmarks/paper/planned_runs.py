@@ -15,7 +15,7 @@ from typing import Any
 
 from rllib_ptm.checks.errors import InputError, located, unknown_name
 from rllib_ptm.cli.read.experiment import Experiment, read_experiments
-from rllib_ptm.cli.read.search_space import GRID, MOST_VARIANTS, grid_size, is_space, variants
+from rllib_ptm.cli.read.search.spaces import GRID, MOST_VARIANTS, grid_size, is_space, variants
 from rllib_ptm.results.settings import METHOD, names_of, searched_values, settings_hash
 
 SEED = "seed"

@@ -25,6 +25,7 @@ from csv_files import read_table, write_table, write_text
 from planned_runs import SEED, PaperExperiment, PlannedRun
 
 from rllib_ptm.checks.errors import InputError
+from rllib_ptm.checks.writable import make_folder
 from rllib_ptm.cli.resume.run_folder import setting_differences
 from rllib_ptm.results import Run, read_runs, write_curves, write_final
 from rllib_ptm.results.tidy import CURVES, FINAL
@@ -176,10 +177,7 @@ class RunStore:
         Raises:
             InputError: A file cannot be written.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{self.folder}: cannot be made: {error.strerror}") from None
+        make_folder(self.folder)
         order = [run.key for run in self.experiment.runs if run.key in self.runs]
         order += sorted(self.runs.keys() - set(order))
         runs = [self.runs[key] for key in order]

@@ -14,7 +14,7 @@ from planned_runs import SEED, PaperExperiment, PlannedRun
 from run_store import Key, TrainedRun
 
 from rllib_ptm.checks.errors import located
-from rllib_ptm.cli.read.search_space import variants
+from rllib_ptm.cli.read.search.spaces import variants
 from rllib_ptm.cli.resume.run_folder import RECORD_FILE, read_record
 from rllib_ptm.results.folders import read_trial
 from rllib_ptm.results.settings import settings_hash

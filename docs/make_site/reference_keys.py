@@ -14,8 +14,8 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 from rllib_ptm import PTMConfig
 from rllib_ptm.checks.settings import Settings, legal_values
-from rllib_ptm.cli.read.experiment import CheckpointSettings, ExperimentSettings
-from rllib_ptm.cli.read.scheduler_settings import AshaSettings, PbtSettings
+from rllib_ptm.cli.read.experiment_settings import CheckpointSettings, ExperimentSettings
+from rllib_ptm.cli.read.search.schedulers import AshaSettings, PbtSettings
 from rllib_ptm.config.builder_methods import BUILDER_METHODS
 from rllib_ptm.config.keys import argument_of
 from rllib_ptm.config.ptm_settings import PTMSettings

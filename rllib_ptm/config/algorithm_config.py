@@ -325,7 +325,7 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         own = {key: getattr(self, key) for key in ("gamma", *PTMSettings.key_names())}
         return {
             **super()._model_config_auto_includes,
-            # Lists, as in the policy's JSON file: whoever loads the policy finds equal values.
+            # A tuple becomes a list, as in JSON, so a loaded policy has an equal config.
             **{k: list(value) if isinstance(value, tuple) else value for k, value in own.items()},
             "num_tasks": len(self.game.tasks),
             ENVIRONMENT: self.env,

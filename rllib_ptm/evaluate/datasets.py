@@ -19,6 +19,7 @@ from gymnasium.spaces import Box, Dict, MultiBinary, MultiDiscrete
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.checks.extras import needs_extra
+from rllib_ptm.checks.writable import make_folder
 from rllib_ptm.environment.contract import TeamGame, TeamSpec
 from rllib_ptm.replay.episodes import TeamEpisode
 
@@ -44,12 +45,7 @@ def check_datasets(folder: Path, tasks: Sequence[str]) -> None:
     for task in tasks:
         if os.path.lexists(folder / dataset_name(task)):
             raise InputError(f"{folder / dataset_name(task)}: there is a dataset already")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{str(folder)!r} cannot be made: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"{str(folder)!r} cannot be written to")
+    make_folder(folder)
 
 
 def dataset_name(task: str) -> str:

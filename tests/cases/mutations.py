@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from rllib_ptm.cli.options.removed import REMOVED_OPTIONS
-from rllib_ptm.cli.read.search_space import SPACES
+from rllib_ptm.cli.read.search.spaces import SPACES
 
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2, 7, 10**9, 10**30, -(10**9), 0.5, 1.5, -0.1, 1e308, 5e-324),

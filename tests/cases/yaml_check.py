@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from rllib_ptm.cli.read.experiment import ExperimentSettings, read_experiment, read_experiments
+from rllib_ptm.cli.read.experiment import read_experiment, read_experiments
+from rllib_ptm.cli.read.experiment_settings import ExperimentSettings
 from rllib_ptm.cli.read.rllib_check import check_with_rllib
 
 # What a part of an experiment is completed with.

@@ -11,7 +11,7 @@ from typing import Any
 
 from rllib_ptm.checkpoints.settings_of_state import check_settings, settings_of_state
 from rllib_ptm.checks.errors import InputError, Problems, located, shown
-from rllib_ptm.cli.read.scheduler_settings import PbtSettings
+from rllib_ptm.cli.read.search.schedulers import PbtSettings
 from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
 from rllib_ptm.config.effects import keys_without_effect
 from rllib_ptm.config.keys import PTM_KEYS

@@ -13,7 +13,7 @@ from typing import Any
 import cloudpickle
 
 from rllib_ptm.checks.errors import InputError, located
-from rllib_ptm.cli.read.search_space import written_space
+from rllib_ptm.cli.read.search.spaces import written_space
 
 CONFIG, STOP = "config", "stop"  # what an experiment's file defines
 _PREFIX = "rllib_experiment_"  # so that random.py does not replace Python's own module

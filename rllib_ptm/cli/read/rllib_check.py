@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rllib_ptm.checks.errors import InputError, Problems, located, unknown_name
-from rllib_ptm.cli.read.experiment import Experiment, played_tasks
+from rllib_ptm.cli.read.experiment import Experiment
+from rllib_ptm.cli.read.experiment_settings import played_tasks
 from rllib_ptm.cli.read.result_keys import reported_keys
-from rllib_ptm.cli.read.scheduler_settings import PbtSettings
+from rllib_ptm.cli.read.search.schedulers import PbtSettings
 from rllib_ptm.tasks.metrics import ENV_STEPS, LOSS_PATH, SCHEDULE_PATH
 
 if TYPE_CHECKING:

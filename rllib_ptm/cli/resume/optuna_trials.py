@@ -21,9 +21,9 @@ from ray.tune.search.optuna import OptunaSearch
 from ray.tune.search.variant_generator import format_vars
 
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.sample_seeds import SEED, sample_seed
-from rllib_ptm.cli.read.search_algorithm import OptunaSettings
-from rllib_ptm.cli.read.search_space import searched_keys, tune_space
+from rllib_ptm.cli.read.search.algorithms import OptunaSettings
+from rllib_ptm.cli.read.search.sample_seeds import SEED, sample_seed
+from rllib_ptm.cli.read.search.spaces import searched_keys, tune_space
 from rllib_ptm.results.flat import flatten, number_in
 
 _PREFIX_BYTES = 3  # of the random part of the trials' names, as in Tune

@@ -21,8 +21,8 @@ from ray.tune.search import BasicVariantGenerator, SearchAlgorithm
 
 from rllib_ptm.checks.errors import InputError, located
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.search_algorithm import RANDOM, OptunaSettings
-from rllib_ptm.cli.read.search_space import tune_space
+from rllib_ptm.cli.read.search.algorithms import RANDOM, OptunaSettings
+from rllib_ptm.cli.read.search.spaces import tune_space
 from rllib_ptm.cli.resume.run_folder import (
     changes,
     config_differences,

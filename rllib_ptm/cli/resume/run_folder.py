@@ -13,8 +13,8 @@ from typing import Any
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.search_algorithm import RANDOM
-from rllib_ptm.cli.read.search_space import grid_size, is_space
+from rllib_ptm.cli.read.search.algorithms import RANDOM
+from rllib_ptm.cli.read.search.spaces import grid_size, is_space
 
 RECORD_FILE = "experiment.json"
 

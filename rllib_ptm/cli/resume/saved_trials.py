@@ -27,10 +27,10 @@ from rllib_ptm.checkpoints.folder import (
 )
 from rllib_ptm.checkpoints.saved_policy import CONFIG_FILE, check_algorithm, saved_settings
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.sample_seeds import SEED
-from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings, SchedulerSettings
-from rllib_ptm.cli.read.search_algorithm import RANDOM
-from rllib_ptm.cli.read.search_space import grid_size, searched_keys
+from rllib_ptm.cli.read.search.algorithms import RANDOM
+from rllib_ptm.cli.read.search.sample_seeds import SEED
+from rllib_ptm.cli.read.search.schedulers import FifoSettings, PbtSettings, SchedulerSettings
+from rllib_ptm.cli.read.search.spaces import grid_size, searched_keys
 from rllib_ptm.cli.resume.run_folder import (
     CHANGEABLE_CONFIG,
     config_differences,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.scheduler_settings import AshaSettings
+from rllib_ptm.cli.read.search.schedulers import AshaSettings
 
 
 def stop_conditions(

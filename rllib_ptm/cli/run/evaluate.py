@@ -14,6 +14,7 @@ from typer import Exit
 
 from rllib_ptm import pretrained
 from rllib_ptm.checks.errors import InputError, located, unknown_name
+from rllib_ptm.checks.writable import check_file
 from rllib_ptm.cli.options.declared import BY_COMPOSITION, BY_TASK, EvaluateOptions
 from rllib_ptm.cli.read.python_file import run_python_file
 from rllib_ptm.cli.run.cluster import import_ray, set_ray_variables
@@ -303,12 +304,8 @@ def _check_files(options: EvaluateOptions, num_checkpoints: int) -> None:
     if options.out is not None and options.snapshots is None:
         check_result_file(options.out)
     for option, file in (("--out", options.out), ("--render", options.render)):
-        if file is not None and not file.absolute().parent.is_dir():
-            raise InputError(f"{option}: there is no folder {str(file.parent)!r}")
-        if file is not None and file.is_dir():
-            raise InputError(f"{option}: expected a file, found the folder {str(file)!r}")
-        if file is not None and not os.access(file if file.exists() else file.parent, os.W_OK):
-            raise InputError(f"{option}: {str(file)!r} cannot be written to")
+        if file is not None:
+            check_file(option, file)
 
 
 def _not_a_checkpoint(written: str, path: Path) -> InputError:

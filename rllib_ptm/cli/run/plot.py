@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from rllib_ptm.checks.errors import InputError
+from rllib_ptm.checks.writable import check_file
 from rllib_ptm.cli.options.declared import PlotOptions
 from rllib_ptm.cli.show.messages import working
 from rllib_ptm.cli.show.summary_table import summary_table
@@ -115,11 +115,5 @@ def _check_files(options: PlotOptions) -> None:
             )
     files = (("--out", options.out), *((option, file) for option, file, _ in endings))
     for option, file in files:
-        if file is None:
-            continue
-        if not file.absolute().parent.is_dir():
-            raise InputError(f"{option}: there is no folder {str(file.parent)!r}")
-        if file.is_dir():
-            raise InputError(f"{option}: expected a file, found the folder {str(file)!r}")
-        if not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
-            raise InputError(f"{option}: {str(file)!r} cannot be written to")
+        if file is not None:
+            check_file(option, file)

@@ -7,8 +7,8 @@ from typing import Any
 
 from ray.tune.schedulers import TrialScheduler
 
-from rllib_ptm.cli.read.scheduler_settings import AshaSettings, PbtSettings, SchedulerSettings
-from rllib_ptm.cli.read.search_space import SPACES, extremes, is_space, tune_space
+from rllib_ptm.cli.read.search.schedulers import AshaSettings, PbtSettings, SchedulerSettings
+from rllib_ptm.cli.read.search.spaces import SPACES, extremes, is_space, tune_space
 from rllib_ptm.cli.run.interrupt import PausingASHA, PausingFIFO, PausingPBT
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from rllib_ptm.checks.errors import InputError, located
+from rllib_ptm.checks.writable import make_folder
 from rllib_ptm.cli.options.declared import TrainOptions
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.rllib_check import check_warm_start, check_with_rllib
@@ -267,10 +267,6 @@ def _storage_folder(path: str) -> Path:
         raise InputError(f"--storage-path: expected a folder of this machine, found {path!r}")
     folder = Path(path).expanduser().absolute()
     check_path("--storage-path", str(folder))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--storage-path: {path!r} cannot be made: {error.strerror}") from None
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"--storage-path: {path!r} cannot be written to")
+    with located("--storage-path: "):
+        make_folder(folder)
     return folder

@@ -20,7 +20,7 @@ from rllib_ptm.cli.log.services import service_callbacks
 from rllib_ptm.cli.log.tensorboard import TensorBoard
 from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.rllib_check import reported_metrics
-from rllib_ptm.cli.read.search_space import tune_space
+from rllib_ptm.cli.read.search.spaces import tune_space
 from rllib_ptm.cli.resume.resume import OnlyRestored, Resumable, make_search, write_states
 from rllib_ptm.cli.resume.run_folder import write_record
 from rllib_ptm.cli.resume.stop_conditions import stop_conditions

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from rllib_ptm.cli.read.experiment import CheckpointSettings, Experiment
+from rllib_ptm.cli.read.experiment import Experiment
+from rllib_ptm.cli.read.experiment_settings import CheckpointSettings
 from rllib_ptm.cli.show.messages import working
 from rllib_ptm.cli.show.plot import plot_win_rates
 from rllib_ptm.cli.show.task_table import task_table, write_results

@@ -10,10 +10,10 @@ import numpy as np
 from rich.table import Table
 
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.sample_seeds import SEED
-from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings
-from rllib_ptm.cli.read.search_algorithm import RANDOM, OptunaSettings
-from rllib_ptm.cli.read.search_space import searched_keys
+from rllib_ptm.cli.read.search.algorithms import RANDOM, OptunaSettings
+from rllib_ptm.cli.read.search.sample_seeds import SEED
+from rllib_ptm.cli.read.search.schedulers import FifoSettings, PbtSettings
+from rllib_ptm.cli.read.search.spaces import searched_keys
 from rllib_ptm.results.flat import flatten
 from rllib_ptm.results.trial_files import last_number
 from rllib_ptm.tasks.metrics import WIN_RATE_MEAN_PATH

@@ -18,7 +18,7 @@ from results_place import FINAL, Place
 from training import next_call, run_command
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.cli.read.search_space import MOST_VARIANTS
+from rllib_ptm.cli.read.search.spaces import MOST_VARIANTS
 from rllib_ptm.cli.resume.run_lock import alone_in
 
 
@@ -217,7 +217,7 @@ def test_folders_that_are_none_are_refused(
     (place.docs / "tiny").write_text("no folder")
     place.train(place.begin("tiny-qmix_atten"), "qmix_atten", 0)
     assert place.command("--import") == 2
-    assert capsys.readouterr().err == f"{place.docs / 'tiny'}: cannot be made: File exists\n"
+    assert capsys.readouterr().err == f"'{place.docs / 'tiny'}' cannot be made: File exists\n"
 
 
 def test_a_policy_whose_checkpoint_is_gone_is_named(

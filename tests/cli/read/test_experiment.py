@@ -10,7 +10,7 @@ from starcraft_game import starcraft
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.options.declared import EvaluateOptions
 from rllib_ptm.cli.read.experiment import read_experiments
-from rllib_ptm.cli.read.search_space import variants
+from rllib_ptm.cli.read.search.spaces import variants
 from rllib_ptm.cli.run.evaluate import _changes
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 

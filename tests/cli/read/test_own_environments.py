@@ -19,7 +19,7 @@ from rllib_ptm.cli.main import main
 from rllib_ptm.cli.read.experiment import Experiment, read_experiments
 from rllib_ptm.cli.read.python_file import run_python_file
 from rllib_ptm.cli.read.rllib_check import check_with_rllib
-from rllib_ptm.cli.read.search_space import tune_space, written_space
+from rllib_ptm.cli.read.search.spaces import tune_space, written_space
 from rllib_ptm.cli.resume import run_folder
 from rllib_ptm.environment.names import check_named_by_user, game_of
 

@@ -19,7 +19,7 @@ from searches import PBT, TINY, experiment
 import rllib_ptm
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.sample_seeds import sample_seed
+from rllib_ptm.cli.read.search.sample_seeds import sample_seed
 from rllib_ptm.cli.resume.run_folder import read_record, write_record
 from rllib_ptm.cli.show.trial_table import _ranked_by, trials_compete
 

@@ -14,7 +14,7 @@ from PIL import Image
 from ray.tune import Checkpoint, Result
 from rich.console import Console
 
-from rllib_ptm.cli.read.experiment import CheckpointSettings
+from rllib_ptm.cli.read.experiment_settings import CheckpointSettings
 from rllib_ptm.cli.show.plot import plot_win_rates
 from rllib_ptm.cli.show.task_table import mean_win_rate, task_table, write_results
 from rllib_ptm.cli.show.trial_report import checkpoint_to_play, read_progress

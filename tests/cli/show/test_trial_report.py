@@ -10,7 +10,7 @@ import pytest
 from ray.tune import Checkpoint
 from rich.console import Console
 
-from rllib_ptm.cli.read.experiment import CheckpointSettings
+from rllib_ptm.cli.read.experiment_settings import CheckpointSettings
 from rllib_ptm.cli.show.trial_report import report_trial
 
 

@@ -9,7 +9,7 @@ from ray import tune
 from searches import PBT, experiment
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.cli.read.search_space import SPACES, extremes, searched_keys, tune_space, variants
+from rllib_ptm.cli.read.search.spaces import SPACES, extremes, searched_keys, tune_space, variants
 
 # A space, what Tune makes of it, and the values that have to be legal.
 GOOD_SPACES: list[tuple[dict[str, Any], Any, list[Any]]] = [

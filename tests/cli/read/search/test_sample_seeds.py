@@ -7,7 +7,7 @@ from ray.tune.search.variant_generator import generate_variants
 from searches import TINY, experiment
 
 from rllib_ptm.cli.read.experiment import Experiment
-from rllib_ptm.cli.read.search_space import searched_keys, tune_space
+from rllib_ptm.cli.read.search.spaces import searched_keys, tune_space
 
 
 def tune_configs(searched: Experiment) -> list[dict]:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from rllib_ptm.checks.errors import InputError, Problems, unknown_name
 from rllib_ptm.checks.settings import Settings, one_of
 from rllib_ptm.cli.read.result_keys import ResultKey, unknown_result_key
-from rllib_ptm.cli.read.search_space import extremes, is_space, read_space
+from rllib_ptm.cli.read.search.spaces import extremes, is_space, read_space
 from rllib_ptm.tasks.metrics import WIN_RATE_MEAN_PATH
 
 

@@ -11,8 +11,8 @@ from rllib_ptm.checks.errors import InputError, Problems, unknown_name
 from rllib_ptm.checks.extras import check_installed
 from rllib_ptm.checks.settings import Settings, one_of, read_settings
 from rllib_ptm.cli.read.result_keys import ResultKey, unknown_result_key
-from rllib_ptm.cli.read.scheduler_settings import FifoSettings, PbtSettings, SchedulerSettings
-from rllib_ptm.cli.read.search_space import GRID, SPACES, spaces_of
+from rllib_ptm.cli.read.search.schedulers import FifoSettings, PbtSettings, SchedulerSettings
+from rllib_ptm.cli.read.search.spaces import GRID, SPACES, spaces_of
 from rllib_ptm.tasks.metrics import WIN_RATE_MEAN_PATH
 
 

@@ -1,0 +1,1 @@
+"""How the trials of an experiment are drawn, and which of them end early."""
