@@ -20,7 +20,7 @@ _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOU
 _FOLDER_TAG = "run_folder"
 
 
-def check_mlflow(settings: MlflowSettings, name: str) -> None:
+def check(settings: MlflowSettings, name: str) -> None:
     """Checks that the server or the database can be read.
 
     Args:
@@ -115,3 +115,6 @@ def _uri(settings: MlflowSettings) -> str | None:
 def _set_patience() -> None:
     for name, value in _PATIENCE.items():
         os.environ.setdefault(name, value)
+
+
+make_callback = MlflowRuns

@@ -1,37 +1,39 @@
-"""The callbacks that send results to the services that a user names.
+"""The services that show results, and the module that sends them to each.
 
-A service's module imports its package, so it is imported only if it is wanted.
+Such a module offers ``check(settings, name)``, which raises InputError if the service cannot be
+used, and ``make_callback(settings, name, folder)``. It imports the service's package, so it is
+loaded only if a user names the service.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ray.tune import Callback
 
-from rllib_ptm.cli.read.logger_settings import LoggerSettings, WandbSettings
+from rllib_ptm.cli.read.logger_settings import MLFLOW, WANDB, LoggerSettings
+
+SERVICES: dict[str, str] = {
+    WANDB: "rllib_ptm.cli.log.wandb_runs",
+    MLFLOW: "rllib_ptm.cli.log.mlflow_runs",
+}
 
 
 def check_loggers(loggers: Mapping[str, LoggerSettings], name: str) -> None:
     """Checks that the services can be used, before anything starts.
 
     Args:
-        loggers: Settings by name.
+        loggers: Settings by service.
         name: The experiment's name.
 
     Raises:
         InputError: One of them cannot be used.
     """
-    for settings in loggers.values():
-        if isinstance(settings, WandbSettings):
-            from rllib_ptm.cli.log.wandb_runs import check_wandb
-
-            check_wandb(settings)
-        else:
-            from rllib_ptm.cli.log.mlflow_runs import check_mlflow
-
-            check_mlflow(settings, name)
+    for service, settings in loggers.items():
+        _module(service).check(settings, name)
 
 
 def service_callbacks(
@@ -40,16 +42,13 @@ def service_callbacks(
     """Makes a callback for each service.
 
     Args:
-        loggers: Settings by name.
+        loggers: Settings by service.
         name: The experiment's name.
         folder: The run's folder.
     """
-    for settings in loggers.values():
-        if isinstance(settings, WandbSettings):
-            from rllib_ptm.cli.log.wandb_runs import WandbRuns
+    for service, settings in loggers.items():
+        yield _module(service).make_callback(settings, name, folder)
 
-            yield WandbRuns(settings, name, folder)
-        else:
-            from rllib_ptm.cli.log.mlflow_runs import MlflowRuns
 
-            yield MlflowRuns(settings, name, folder)
+def _module(service: str) -> Any:
+    return importlib.import_module(SERVICES[service])

@@ -18,10 +18,14 @@ from rllib_ptm.cli.read.logger_settings import WANDB, WANDB_MODE, WandbSettings
 _KEY = "WANDB_API_KEY"  # an environment variable of wandb's
 
 
-def check_wandb(settings: WandbSettings) -> None:
+def check(settings: WandbSettings, name: str) -> None:
     """Checks the names by wandb's own rules, and that there is an API key, if one is needed.
 
     Asks no server and no user.
+
+    Args:
+        settings: The user's settings.
+        name: The experiment's name, which names the project.
 
     Raises:
         InputError: A name is not allowed, or there is no key.
@@ -29,7 +33,7 @@ def check_wandb(settings: WandbSettings) -> None:
     import wandb
 
     try:
-        wandb.Settings(project=settings.project, run_tags=settings.tags)
+        wandb.Settings(project=settings.project or name, run_tags=settings.tags)
     except (wandb.Error, ValidationError) as error:
         reasons = (
             [str(details["msg"]) for details in error.errors()]
@@ -83,3 +87,6 @@ class WandbRuns(WandbLoggerCallback):
 
 def _paused(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.status == Trial.PAUSED]
+
+
+make_callback = WandbRuns

@@ -111,14 +111,14 @@ def test_wandb_without_a_key_is_refused_before_anything_starts(
     monkeypatch.setitem(sys.modules, "wandb", fake)
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
-    from rllib_ptm.cli.log.wandb_runs import check_wandb
+    from rllib_ptm.cli.log.wandb_runs import check
 
     with pytest.raises(InputError, match="no API key: run `wandb login` or set WANDB_API_KEY"):
-        check_wandb(WandbSettings())
+        check(WandbSettings(), "tiny")
     assert asked == [{"prompt": False}]  # it asks no user
-    check_wandb(WandbSettings(mode="offline"))
+    check(WandbSettings(mode="offline"), "tiny")
     monkeypatch.setenv("WANDB_MODE", "offline")
-    check_wandb(WandbSettings())
+    check(WandbSettings(), "tiny")
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_names_that_wandb_refuses_are_told_before_anything_starts(
     settings: Any, reason: str
 ) -> None:
     pytest.importorskip("wandb", reason="rllib-ptm[wandb] is not installed")
-    from rllib_ptm.cli.log.wandb_runs import check_wandb
+    from rllib_ptm.cli.log.wandb_runs import check
 
     with pytest.raises(InputError, match=f"^loggers.wandb: .*{reason}"):
-        check_wandb(WandbSettings(mode="offline", **settings))
+        check(WandbSettings(mode="offline", **settings), "tiny")
 
 
 class FakeMlflow:
