@@ -6,6 +6,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -30,6 +31,28 @@ def interleaved_seconds(work: Mapping[str, Work], rounds: int) -> dict[str, floa
             run()
             seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(each[1:]) for name, each in seconds.items()}
+
+
+def alternating_rates(
+    algorithms: Mapping[str, Any], seconds: float, turns: int
+) -> dict[str, float]:
+    """Returns each algorithm's env steps per second of training, the median of its turns.
+
+    They train in turn, so that other load on the machine affects all of them equally.
+
+    Args:
+        algorithms: Algorithms of PTM, by name, which have begun to update.
+        seconds: Least duration of a turn; it ends with an iteration.
+        turns: How many turns each has.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in algorithms}
+    for _ in range(turns):
+        for name, algorithm in algorithms.items():
+            steps, start = algorithm.env_steps, time.perf_counter()
+            while time.perf_counter() - start < seconds:
+                algorithm.train()
+            rates[name].append((algorithm.env_steps - steps) / (time.perf_counter() - start))
+    return {name: statistics.median(each) for name, each in rates.items()}
 
 
 def shares(seconds: Mapping[str, float]) -> list[tuple[str, float, float]]:

@@ -1,8 +1,9 @@
 """Throughput with 1, 2 and 4 env runners, and the driver's costs per episode.
 
-First the env runners sample without updates. Then sampling and updates take turns, as in training.
-The first table shows env steps per second of sampling only, updates per second of update time, and
-env steps per second of training. The networks are the paper's; the tasks are small_mt. Each env
+First the env runners sample without updates. Then sampling and updates take turns, as in training,
+and a second algorithm's env runners play ahead (``play_ahead``); the two train in turn. The first
+table shows env steps per second of sampling only, updates per second of update time, and env steps
+per second of training. The networks are the paper's; the tasks are small_mt. Each env
 runner has 32 battles, a batch has 32 episodes, and there is one update per two episodes.
 
 The second table shows the size of an episode as an env runner sends it, in the replay buffer and in
@@ -19,12 +20,13 @@ import argparse
 import os
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import ray
 import torch
+from measure import alternating_rates
 from rich.console import Console
 from rich.table import Table
 
@@ -33,7 +35,7 @@ from rllib_ptm.replay.episodes import collate, to_arrays
 
 ENV_RUNNERS = (1, 2, 4)
 TASK_SETS = ("small_mt", "large_mt")
-SECONDS = 6.0
+SECONDS, TURNS = 6.0, 3
 BATCH = 32
 
 
@@ -52,7 +54,7 @@ class TimedPTM(PTM):
             self.updates += 1
 
 
-def build(num_env_runners: int, tasks: str = "small_mt") -> TimedPTM:
+def build(num_env_runners: int, tasks: str = "small_mt", play_ahead: bool = False) -> TimedPTM:
     """Builds an algorithm with the paper's networks."""
     config = (
         PTMConfig(algo_class=TimedPTM)
@@ -61,6 +63,7 @@ def build(num_env_runners: int, tasks: str = "small_mt") -> TimedPTM:
             batch_size_episodes=BATCH,
             episodes_per_training_step=8 * max(num_env_runners, 1),
             updates_per_episode=0.5,
+            play_ahead=play_ahead,
         )
         .env_runners(num_env_runners=num_env_runners)
         .reporting(min_sample_timesteps_per_iteration=1)
@@ -69,26 +72,20 @@ def build(num_env_runners: int, tasks: str = "small_mt") -> TimedPTM:
     return config.build_algo()
 
 
-def throughput(num_env_runners: int, seconds: float) -> tuple[float, float, float]:
-    """Returns the rates of sampling only, of updates and of training, per second."""
-    algorithm = build(num_env_runners)
-    while algorithm.updates == 0:  # compiles, and fills the buffer until updates start
-        algorithm.train()
-    algorithm.updates_enabled = False
-    sampling_rate = steps_per_second(algorithm, seconds)
-    algorithm.updates_enabled, algorithm.update_seconds, algorithm.updates = True, 0.0, 0
-    training_rate = steps_per_second(algorithm, seconds)
-    update_rate = algorithm.updates / algorithm.update_seconds
-    algorithm.stop()
-    return sampling_rate, update_rate, training_rate
-
-
-def steps_per_second(algorithm: PTM, seconds: float) -> float:
-    """Trains for this time; returns env steps per second."""
-    steps, start = algorithm.env_steps, time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        algorithm.train()
-    return (algorithm.env_steps - steps) / (time.perf_counter() - start)
+def throughput(num_env_runners: int, seconds: float) -> tuple[float, float, float, float]:
+    """Returns the rates of sampling only, of updates, and of training in turn and ahead."""
+    in_turn, ahead = (build(num_env_runners, play_ahead=ahead) for ahead in (False, True))
+    for algorithm in (in_turn, ahead):
+        while algorithm.updates == 0:  # compiles, and fills the buffer until updates start
+            algorithm.train()
+    in_turn.updates_enabled = False
+    sampling_rate = alternating_rates({"": in_turn}, seconds, 1)[""]
+    in_turn.updates_enabled, in_turn.update_seconds, in_turn.updates = True, 0.0, 0
+    rates = alternating_rates({"in turn": in_turn, "ahead": ahead}, seconds / TURNS, TURNS)
+    update_rate = in_turn.updates / in_turn.update_seconds
+    for algorithm in (in_turn, ahead):
+        algorithm.stop()
+    return sampling_rate, update_rate, rates["in turn"], rates["ahead"]
 
 
 def seconds_for(work: Callable[[], Any], rounds: int = 5) -> float:
@@ -123,23 +120,25 @@ def driver_costs(tasks: str) -> list[str]:
     return [tasks, *(f"{figure:,.1f}" for figure in figures)]
 
 
-def throughput_table(seconds: float) -> Table:
+def throughput_table(seconds: float, env_runners: Sequence[int]) -> Table:
     """Measures every number of env runners, for ``seconds`` per phase."""
     cores = len(os.sched_getaffinity(0))
     table = Table(title=f"small_mt, {cores} cores, {seconds:g} s per phase")
-    columns = ("steps/s sampling", "ratio", "updates/s", "steps/s training", "ratio")
+    columns = ("sampling", "ratio", "updates/s", "training in turn", "ratio", "ahead", "to in turn")
     for name in ("env runners", *columns):
         table.add_column(name, justify="right")
-    measured = {number: throughput(number, seconds) for number in ENV_RUNNERS}
-    first_sampling, _, first_training = measured[ENV_RUNNERS[0]]
-    for number, (sampling_rate, update_rate, training_rate) in measured.items():
+    measured = {number: throughput(number, seconds) for number in env_runners}
+    first_sampling, _, first_training, _ = measured[env_runners[0]]
+    for number, (sampling_rate, update_rate, in_turn, ahead) in measured.items():
         table.add_row(
             str(number),
             f"{sampling_rate:,.0f}",
             f"{sampling_rate / first_sampling:.2f}",
             f"{update_rate:.1f}",
-            f"{training_rate:,.0f}",
-            f"{training_rate / first_training:.2f}",
+            f"{in_turn:,.0f}",
+            f"{in_turn / first_training:.2f}",
+            f"{ahead:,.0f}",
+            f"{ahead / in_turn:.2f}",
         )
     return table
 
@@ -167,17 +166,18 @@ def main() -> None:
     """Prints both tables."""
     parser = argparse.ArgumentParser(description="Measures throughput with several env runners.")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="duration of each phase")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--runners", type=int, nargs="+", default=ENV_RUNNERS)
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
     ray.init(
         address="local",
-        num_cpus=max(ENV_RUNNERS) + 1,
+        num_cpus=2 * max(arguments.runners) + 1,
         include_dashboard=False,
         logging_level="ERROR",
         log_to_driver=False,
     )
     console = Console()
-    console.print(throughput_table(seconds))
+    console.print(throughput_table(arguments.seconds, arguments.runners))
     console.print(cost_table())
 
 

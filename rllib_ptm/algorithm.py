@@ -7,8 +7,8 @@ Learning*, AAMAS 2023.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cached_property, partial
 from time import process_time
 from typing import Any
@@ -54,6 +54,7 @@ from rllib_ptm.learn.non_finite import save_failed_batch
 from rllib_ptm.learn.schedules import MINING_ALPHAS, exploration_epsilon
 from rllib_ptm.play.callbacks import report_errors
 from rllib_ptm.play.env_runner import TeamEnvRunner
+from rllib_ptm.play.round import LocalRound, Round
 from rllib_ptm.play.runner_calls import RunnerCalls, goes_on_without_runners, stop_runners
 from rllib_ptm.play.sampling_timeout import SamplingTimeout
 from rllib_ptm.ray_private import is_requested
@@ -257,53 +258,77 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
 
         Plays episodes, stores them in the replay buffer, takes the gradient steps that are due, and
         sends the new weights to the env runners.
+
+        With ``play_ahead`` the steps that the round before has made due are taken while the env
+        runners play. So they play with the weights of one round of updates ago, and a round of
+        play and one of updates take the time of the longer one. At the end nothing is under way:
+        between two calls env runners, counters and the replay buffer are in step.
         """
-        config, started = self.config, process_time()
-        epsilon = exploration_epsilon(self.env_steps, config)
-        episodes = self._play(epsilon)
-        self._sampling_timeout.check(len(episodes))
-        self.replay_buffer.add(episodes)
-        alpha = float(np.mean(self._alpha(self.task_success.tasks)))
-        self.metrics.log_dict({"epsilon": epsilon, "alpha": alpha}, key=SCHEDULES, window=1)
-        updates = self._count_updates(len(episodes))
-        for _ in range(updates):
-            self._learn()
+        started, updates = process_time(), 0
+        epsilon = exploration_epsilon(self.env_steps, self.config)
+        with self._round_of_play(epsilon):
+            if self.config.play_ahead:
+                updates = self._take_updates(epsilon)
+        if not self.config.play_ahead:
+            updates = self._take_updates(epsilon)
         if updates:
             self._sync_weights(self.env_runner_group)
         self.metrics.log_value(
             (TIMERS, PROCESSOR_TIME), process_time() - started, reduce="lifetime_sum"
         )
 
-    def _play(self, epsilon: float) -> list[TeamEpisode]:
-        """Lets every env runner play its share of the episodes, and collects their metrics."""
+    @contextmanager
+    def _round_of_play(self, epsilon: float) -> Iterator[None]:
+        """Lets every env runner play its share of the episodes.
+
+        Remote env runners play while the block runs. At its end, also after an error in it, their
+        metrics are collected, the episodes are stored, and the gradient steps for them are due.
+        """
         priorities = self.task_success.priorities()
 
         def play(runner: TeamEnvRunner) -> tuple[list[TeamEpisode], Any]:
             return runner.sample(epsilon=epsilon, priorities=priorities), runner.get_metrics()
 
-        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
-            if self.env_runner_group.num_remote_env_runners() == 0:
-                played = [play(self.env_runner_group.local_env_runner)]
-            else:
-                played = self._training_calls.call_all(partial(report_errors, play=play))
+        under_way = self._start(play)
+        try:
+            yield
+        finally:
+            with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
+                played = under_way.results()
                 if self._training_calls.replace_hung():
                     self._sampling_timeout.runner_replaced()
-            if played:
-                self.metrics.aggregate([metrics for _, metrics in played], key=ENV_RUNNER_RESULTS)
-        return [episode for episodes, _ in played for episode in episodes]
+                if played:
+                    metrics = [each for _, each in played]
+                    self.metrics.aggregate(metrics, key=ENV_RUNNER_RESULTS)
+            episodes = [episode for share, _ in played for episode in share]
+            self._sampling_timeout.check(len(episodes))
+            self.replay_buffer.add(episodes)
+            if self.episodes_played >= self.config.learning_starts_episodes:
+                self._pending_updates += self.config.updates_per_episode * len(episodes)
 
-    def _count_updates(self, num_episodes: int) -> int:
-        """The number of gradient steps that are due; a fraction is carried over.
+    def _start(self, play: Callable[[TeamEnvRunner], Any]) -> Round | LocalRound:
+        """Starts a round of play on all env runners that play."""
+        if self.env_runner_group.num_remote_env_runners() == 0:
+            return LocalRound(self.env_runner_group.local_env_runner, play)
+        return Round(self._training_calls, partial(report_errors, play=play))
+
+    def _take_updates(self, epsilon: float) -> int:
+        """Takes the gradient steps that are due; a fraction is carried over.
 
         Args:
-            num_episodes: Episodes played since the last call.
+            epsilon: ε of this round, for the metrics.
+
+        Returns:
+            Their number.
         """
-        config = self.config
-        if self.episodes_played < config.learning_starts_episodes or not len(self.replay_buffer):
+        alpha = float(np.mean(self._alpha(self.task_success.tasks)))
+        self.metrics.log_dict({"epsilon": epsilon, "alpha": alpha}, key=SCHEDULES, window=1)
+        if not len(self.replay_buffer):
             return 0
-        self._pending_updates += config.updates_per_episode * num_episodes
         updates = int(self._pending_updates)
         self._pending_updates -= updates
+        for _ in range(updates):
+            self._learn()
         return updates
 
     def _alpha(self, tasks: Sequence[str]) -> float | np.ndarray:

@@ -227,9 +227,13 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         """Refuses what has an effect only together with another key."""
         problems = Problems()
         local_gpu = self.num_learners == 0 and self.num_gpus_per_learner > 0
+        # The config of an evaluation has the number of its own runners.
+        plays_elsewhere = self.num_env_runners > 0 or self.in_evaluation
         for key, needed, is_there in (
             ("local_gpu_idx", "num_learners: 0 and num_gpus_per_learner: 1", local_gpu),
             ("torch_ddp_kwargs", "num_learners: 2 or more", self.num_learners > 1),
+            ("play_ahead", "num_env_runners: 1 or more", plays_elsewhere),
+            ("play_ahead", "updates_per_episode above 0", self.updates_per_episode > 0),
             (
                 "learner_config_dict",
                 "a learner_class of your own, which reads it",

@@ -186,6 +186,11 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         le=65_536,
         description="episodes played between two rounds of updates, by all env runners",
     )
+    play_ahead: bool = Field(
+        False,
+        description="env runners play the next round while the learner updates, with the weights "
+        "of one round of updates ago; false = they take turns",
+    )
     epsilon_initial: float = Field(1.0, ge=0.0, le=1.0, description="ε at the start")
     epsilon_final: float = Field(0.05, ge=0.0, le=1.0, description="ε after annealing")
     epsilon_anneal_steps: int = Field(

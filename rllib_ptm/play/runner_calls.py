@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,31 +75,6 @@ class RunnerCalls:
         self._pings: dict[int, _Call] = {}
         self._last_ping: dict[int, float] = {}
 
-    def call_all(self, function: Callable[[Any], Any]) -> list[Any]:
-        """Calls a function of all runners in service, and waits up to the time limit.
-
-        A runner that misses the limit is out of service: the next call does not wait for it.
-
-        Args:
-            function: Its argument is the runner.
-
-        Returns:
-            The results: first those that late runners have sent since the last call, then those of
-            this call in the order of the runners.
-        """
-        answers = self.collect()
-        runners = self.idle()
-        for runner in runners:
-            self.send(runner, function)
-        if runners:
-            calls = [call.ref for runner, call in self._open.items() if runner in runners]
-            ray.wait(calls, num_returns=len(calls), timeout=self._limit_s)
-        elif not answers:
-            self.wait_for_any(_SECONDS_BETWEEN_PINGS)
-        answers += self.collect()
-        self.take_out_of_service(self._open)
-        return [answer.result for answer in answers]
-
     def idle(self) -> list[int]:
         """The runners that are in service and have no open call."""
         return [n for n in self._group.healthy_env_runner_ids() if n not in self._open]
@@ -127,7 +102,19 @@ class RunnerCalls:
         actor = runner_actors(self._group)[runner]
         self._open[runner] = _Call(actor.apply.remote(function), request)
 
-    def wait_for_any(self, timeout_s: float) -> None:
+    def wait_for(self, runners: Collection[int]) -> None:
+        """Waits until runners with open calls have answered, or the first misses its limit.
+
+        Args:
+            runners: Their numbers; the time limit of each counts from its call.
+        """
+        calls = [self._open[runner] for runner in runners]
+        seconds = max((call.seconds for call in calls), default=0.0)
+        if calls:
+            refs = [call.ref for call in calls]
+            ray.wait(refs, num_returns=len(refs), timeout=max(self._limit_s - seconds, 0.0))
+
+    def wait_for_any(self, timeout_s: float = _SECONDS_BETWEEN_PINGS) -> None:
         """Waits until any runner has answered, also one that is out of service."""
         self._send_pings()
         calls = [call.ref for call in (*self._open.values(), *self._pings.values())]

@@ -25,19 +25,26 @@ MakeRunner = Callable[..., TeamEnvRunner]
 
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize(
-    ("before", "after"),
-    [(0, 0), (0, 1), *(pytest.param(n, n, marks=pytest.mark.slow) for n in (1, 2))],
+    ("before", "after", "play_ahead"),
+    [
+        (0, 0, False),
+        (0, 1, False),
+        *(
+            pytest.param(n, n, ahead, marks=pytest.mark.slow)
+            for n, ahead in [(1, False), (2, False), (2, True)]
+        ),
+    ],
 )
 def test_a_resumed_run_equals_one_that_was_not_interrupted(
-    make_config: MakeConfig, tmp_path: pathlib.Path, before: int, after: int
+    make_config: MakeConfig, tmp_path: pathlib.Path, before: int, after: int, play_ahead: bool
 ) -> None:
     """Also where one remote env runner takes the place of the local one."""
-    algorithm = changing(make_config(), before).build_algo()
+    algorithm = changing(make_config(play_ahead=play_ahead), before).build_algo()
     trace(algorithm, 2)
     algorithm.save_to_path(tmp_path)
     expected, expected_arrays = trace(algorithm, 2), arrays_of(algorithm)
     algorithm.stop()
-    resumed = changing(make_config(), after).build_algo()
+    resumed = changing(make_config(play_ahead=play_ahead), after).build_algo()
     resumed.restore_from_path(tmp_path)
     assert trace(resumed, 2) == expected
     assert_same(arrays_of(resumed), expected_arrays)
@@ -145,10 +152,11 @@ from conftest import wait_until
 from tracing import arrays_of, changing, trace
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
 
-_, _, role, folder, num_env_runners = sys.argv
+_, _, role, folder, num_env_runners, play_ahead = sys.argv
+config = small_config(play_ahead=play_ahead == "True")
 folder = pathlib.Path(folder)
 ray.init(address="local", num_cpus=2, include_dashboard=False, logging_level="ERROR")
-algorithm = changing(small_config(), int(num_env_runners)).build_algo()
+algorithm = changing(config, int(num_env_runners)).build_algo()
 if role == "whole":
     trace(algorithm, 2)
 if role.startswith("killed"):
@@ -171,16 +179,21 @@ algorithm.stop()
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("death", "num_env_runners"), [("killed while saving", 0), ("killed while training", 1)]
+    ("death", "num_env_runners", "play_ahead"),
+    [
+        ("killed while saving", 0, False),
+        ("killed while training", 1, False),
+        ("killed while training", 1, True),
+    ],
 )
 def test_a_killed_run_resumes_as_if_it_had_continued(
-    tmp_path: pathlib.Path, death: str, num_env_runners: int
+    tmp_path: pathlib.Path, death: str, num_env_runners: int, play_ahead: bool
 ) -> None:
     """Processes of their own, and kill -9: nothing can be handed over but the checkpoint."""
 
     def start(role: str) -> subprocess.Popen[bytes]:
         root = str(pathlib.Path(__file__).parents[2])
-        arguments = [root, role, str(tmp_path), str(num_env_runners)]
+        arguments = [root, role, str(tmp_path), str(num_env_runners), str(play_ahead)]
         return subprocess.Popen([sys.executable, "-c", RUN, *arguments], start_new_session=True)
 
     assert start("whole").wait(timeout=300) == 0

@@ -77,6 +77,11 @@ BUILT: list[tuple[Build, str]] = [
     (lambda c: c.api_stack(enable_env_runner_and_connector_v2=False), "expected True .*new API"),
     (lambda c: c.resources(num_gpus=1), "use num_gpus_per_learner"),
     (lambda c: c.learners(local_gpu_idx=99), "local_gpu_idx: it changes nothing without"),
+    (lambda c: c.training(play_ahead=True), "play_ahead: .*without num_env_runners: 1 or more"),
+    (
+        lambda c: c.training(play_ahead=True, updates_per_episode=0).env_runners(num_env_runners=1),
+        "play_ahead: it changes nothing without updates_per_episode above 0",
+    ),
     (lambda c: c.env_runners(create_local_env_runner=False), "create_local_env_runner: .*true"),
     (lambda c: c.env_runners(num_cpus_per_env_runner=1e-9), "expected 0, or at least 0.0001"),
     (lambda c: c.learners(num_gpus_per_learner=1.5), "a share of one GPU or a whole number"),

@@ -19,6 +19,7 @@ from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from rllib_ptm.evaluate import runner_group
 from rllib_ptm.evaluate.runner_group import EvaluationIncompleteError, play_on_group
 from rllib_ptm.play.evaluation_episodes import evaluation_episodes
+from rllib_ptm.play.round import Round
 from rllib_ptm.play.runner_calls import RunnerCalls, stop_runners
 from rllib_ptm.play.sampling_timeout import EnvRunnersLostError, SamplingTimeout
 
@@ -68,6 +69,11 @@ def pid(runner: Any) -> int:
     return os.getpid()
 
 
+def sleep_and_tell(runner: Any) -> int:
+    time.sleep(LIMIT_S / 2)
+    return os.getpid()
+
+
 def bring_back(calls: RunnerCalls) -> list[int]:
     return calls.return_to_service(calls.back(), "ping", timeout_seconds=10)
 
@@ -76,15 +82,15 @@ def test_a_runner_that_hangs_delays_one_call_only_and_is_replaced(
     group: EnvRunnerGroup, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls = calls_of(group)
-    hung, other = calls.call_all(pid)
+    hung, other = Round(calls, pid).results()
     os.kill(hung, signal.SIGSTOP)
     start = time.monotonic()
-    assert calls.call_all(pid) == [other]
+    assert Round(calls, pid).results() == [other]
     assert time.monotonic() - start >= LIMIT_S
     assert group.healthy_env_runner_ids() == [2]
     while not calls.replace_hung():
         before = time.monotonic()
-        assert calls.call_all(pid) == [other]
+        assert Round(calls, pid).results() == [other]
         assert bring_back(calls) == []
         assert time.monotonic() - before < LIMIT_S
         assert time.monotonic() - start < 3 * LIMIT_S
@@ -92,38 +98,56 @@ def test_a_runner_that_hangs_delays_one_call_only_and_is_replaced(
         "env runner 1 hangs"
     ]
     wait_until(lambda: bring_back(calls) == [1], seconds=60)
-    replaced, same = calls.call_all(pid)
+    replaced, same = Round(calls, pid).results()
     assert (replaced != hung, same) == (True, other)
     assert group.num_remote_worker_restarts() == 1
 
 
 def test_a_late_answer_is_used_and_its_runner_returns(group: EnvRunnerGroup) -> None:
     calls = calls_of(group)
-    late, other = calls.call_all(pid)
+    late, other = Round(calls, pid).results()
     os.kill(late, signal.SIGSTOP)
-    assert calls.call_all(pid) == [other]
+    assert Round(calls, pid).results() == [other]
     os.kill(late, signal.SIGCONT)
     seen: list[int] = []
 
     def is_back() -> bool:
-        seen.extend(calls.call_all(pid))
+        seen.extend(Round(calls, pid).results())
         return bring_back(calls) == [1]
 
     wait_until(is_back, seconds=30)
     assert seen.count(late) == 1
-    assert calls.call_all(pid) == [late, other]
+    assert Round(calls, pid).results() == [late, other]
     assert calls.replace_hung() == []
+
+
+def test_a_round_under_way_loses_the_runner_that_dies_and_counts_its_limit_from_the_call(
+    group: EnvRunnerGroup,
+) -> None:
+    calls = calls_of(group, limit_s=60.0)
+    killed, other = Round(calls, pid).results()
+    under_way = Round(calls, sleep_and_tell)
+    os.kill(killed, signal.SIGKILL)
+    assert under_way.results() == [other]
+    calls._limit_s = LIMIT_S
+    os.kill(other, signal.SIGSTOP)
+    under_way = Round(calls, pid)
+    time.sleep(LIMIT_S)
+    start = time.monotonic()
+    assert under_way.results() == []
+    assert time.monotonic() - start < LIMIT_S / 2
+    os.kill(other, signal.SIGCONT)
 
 
 def test_a_lost_runner_that_cannot_restart_delays_nothing(group: EnvRunnerGroup) -> None:
     calls = calls_of(group, limit_s=60.0)
-    first, other = calls.call_all(pid)
+    first, other = Round(calls, pid).results()
     ray.kill(group._worker_manager.actors()[1], no_restart=True)
-    wait_until(lambda: calls.call_all(pid) == [other], seconds=30)
+    wait_until(lambda: Round(calls, pid).results() == [other], seconds=30)
     start = time.monotonic()
     for _ in range(100):
         assert bring_back(calls) == []
-        assert calls.call_all(pid) == [other]
+        assert Round(calls, pid).results() == [other]
     assert time.monotonic() - start < 10
     assert first != other
 
@@ -132,10 +156,10 @@ def test_without_any_runner_calls_wait_for_one_and_do_not_spin(group: EnvRunnerG
     calls = calls_of(group)
     for actor in group._worker_manager.actors().values():
         ray.kill(actor, no_restart=True)
-    wait_until(lambda: calls.call_all(pid) == [], seconds=30)
+    wait_until(lambda: Round(calls, pid).results() == [], seconds=30)
     start = time.process_time()
     for _ in range(3):
-        assert calls.call_all(pid) == []
+        assert Round(calls, pid).results() == []
     assert time.process_time() - start < 0.5
 
 
@@ -143,7 +167,7 @@ def test_a_lost_runner_is_an_error_if_the_config_says_so(group: EnvRunnerGroup) 
     calls = RunnerCalls(group, "env runner", LIMIT_S, go_on_without=False)
     ray.kill(group._worker_manager.actors()[1], no_restart=True)
     with pytest.raises(ray.exceptions.RayActorError):
-        wait_until(lambda: not calls.call_all(pid), seconds=30)
+        wait_until(lambda: not Round(calls, pid).results(), seconds=30)
 
 
 @pytest.fixture
@@ -161,7 +185,7 @@ def test_what_a_hung_evaluation_runner_holds_is_played_by_the_others(
 ) -> None:
     calls = RunnerCalls(group, "evaluation runner", LIMIT_S, go_on_without=True)
     weights = ray.put({})
-    hung, _ = calls.call_all(pid)
+    hung, _ = Round(calls, pid).results()
     assert play_on_group(calls, SCHEDULE, weights, 2 * LIMIT_S) == expected()
     os.kill(hung, signal.SIGSTOP)
     assert play_on_group(calls, SCHEDULE, weights, 2 * LIMIT_S) == expected()
@@ -175,7 +199,7 @@ def test_what_a_hung_evaluation_runner_holds_is_played_by_the_others(
 @pytest.mark.usefixtures("small_play")
 def test_an_evaluation_whose_runners_all_hang_ends_in_time(group: EnvRunnerGroup) -> None:
     calls = calls_of(group)
-    for process in calls.call_all(pid):
+    for process in Round(calls, pid).results():
         os.kill(process, signal.SIGSTOP)
     start = time.monotonic()
     with pytest.raises(EvaluationIncompleteError, match="6 of 6 evaluation episodes"):
@@ -184,7 +208,7 @@ def test_an_evaluation_whose_runners_all_hang_ends_in_time(group: EnvRunnerGroup
 
 
 def test_stopping_does_not_wait_for_a_runner_that_hangs(group: EnvRunnerGroup) -> None:
-    hung, _ = calls_of(group).call_all(pid)
+    hung, _ = Round(calls_of(group), pid).results()
     os.kill(hung, signal.SIGSTOP)
     start = time.monotonic()
     stop_runners(group, timeout_s=LIMIT_S)
