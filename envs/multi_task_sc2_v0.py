@@ -276,6 +276,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     `walls_kill` (`smax` only): whether units that touch the map's edge die. None = only with
     `spawn="smax"`, as in SMAX itself; every move is allowed then.
 
+    `avoid_walls` (`smax` only): agents may not move into walls that kill. In SMAX itself they may.
+
     `team_frame`: rotates or reflects the map of each battle so that the team starts between west
     and north-west of the centre. "East" and "north" above, and the moves, then refer to the
     transformed map. The policy has to learn only this eighth of all starting directions.

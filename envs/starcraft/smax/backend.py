@@ -16,6 +16,9 @@ class SmaxSettings(Settings):
         description="whether units that touch the map's edge die, as in SMAX itself; null = only "
         "with spawn 'smax'",
     )
+    avoid_walls: bool = Field(
+        False, description="whether agents may not move into walls that kill; in SMAX they may"
+    )
 
 
 def _make_battles(
@@ -29,7 +32,8 @@ def _make_battles(
     from .battles import SmaxBattles
 
     walls_kill = spawn == "smax" if settings.walls_kill is None else settings.walls_kill
-    return SmaxBattles(num_battles, max_allies, max_enemies, uniform_ranges, spawn, walls_kill)
+    slots = max_allies, max_enemies
+    return SmaxBattles(num_battles, *slots, uniform_ranges, spawn, walls_kill, settings.avoid_walls)
 
 
 def _check_machine(settings: SmaxSettings) -> None:

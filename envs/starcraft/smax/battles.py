@@ -23,8 +23,12 @@ import numpy as np
 from ....checks.forks import refuse_forked_child
 from ..spawn import check_fits, draw_spawn
 from ..tasks import Task
-from ..units import NO_ACTION_YET, IntArray, Units, empty_units
+from ..units import HALF_MAP, MOVES, NO_ACTION_YET, BoolArray, IntArray, Units, empty_units
 from .program import smax_program
+
+# Map units that an agent needs ahead where walls kill. The fastest unit moves 2.1 in a
+# step, and others may push it.
+ROOM_AT_WALL = 2.5
 
 
 class SmaxBattles:
@@ -38,6 +42,7 @@ class SmaxBattles:
             of the types' own.
         spawn: Where the armies start; a row of ``envs.starcraft.spawn.SPAWNS``.
         walls_kill: Units that touch the map's edge die, as in SMAX itself, and may start beyond it.
+        avoid_walls: Where walls kill, no agent may move into one.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class SmaxBattles:
         uniform_ranges: bool = False,
         spawn: str = "ends",
         walls_kill: bool = False,
+        avoid_walls: bool = False,
     ) -> None:
         refuse_forked_child()
         self.num_battles = num_battles
@@ -57,6 +63,7 @@ class SmaxBattles:
         self.num_game_restarts = 0
         self.last_error = None
         self._spawn = spawn
+        self._avoid_walls = walls_kill and avoid_walls
         self._program = smax_program(max_allies, max_enemies, uniform_ranges, walls_kill)
         self._units = empty_units(num_battles, max_allies, max_enemies)
         self._keys, self._state = self._program.start(
@@ -101,7 +108,7 @@ class SmaxBattles:
             shield=units.shield,
             cooldown=np.where(is_reset[:, None], np.float32(0.0), units.cooldown),
             position=np.asarray(position),
-            can_move=np.asarray(can_move),
+            can_move=self._moves(position, can_move),
             last_action=np.where(is_reset[:, None], np.int8(NO_ACTION_YET), units.last_action),
             step=np.where(is_reset, np.int16(0), units.step),
         )
@@ -124,11 +131,19 @@ class SmaxBattles:
             shield=units.shield,
             cooldown=np.asarray(cooldown),
             position=np.asarray(position),
-            can_move=np.asarray(can_move),
+            can_move=self._moves(position, can_move),
             last_action=actions.astype(np.int8),
             step=units.step + np.int16(1),
         )
         return self._units
+
+    def _moves(self, position: jax.Array, can_move: jax.Array) -> BoolArray:
+        """[N, A, 4] bool, the moves that agents may make: those of SMAX, without deadly ones."""
+        if not self._avoid_walls:
+            return np.asarray(can_move)
+        agents = np.asarray(position)[:, : self.max_allies]  # N,A,2
+        ahead = agents @ np.array(MOVES, np.float32).T  # N,A,4 map units from the centre
+        return np.asarray(can_move) & (ahead <= HALF_MAP - ROOM_AT_WALL)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """SMAX's own state, its random keys and the units; see ``battles.Resumable``."""

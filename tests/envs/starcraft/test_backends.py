@@ -124,7 +124,7 @@ def test_the_settings_of_the_backend_stand_beside_the_common_ones() -> None:
     assert read.backend_settings == GameSettings(step_mul=11)
     assert read.time_limit_steps == 50
     assert set(EnvSettings.model_fields).isdisjoint(GameSettings.model_fields)
-    assert settings().backend_settings.key_names() == ("walls_kill",)
+    assert settings().backend_settings.key_names() == ("walls_kill", "avoid_walls")
     assert read != settings(backend="sc2", time_limit_steps=50)
     assert pickle.loads(pickle.dumps(read)) == read
 

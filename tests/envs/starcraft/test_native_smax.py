@@ -19,7 +19,7 @@ from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.battles import Resumable
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
 from rllib_ptm.envs.starcraft.tasks import parse_task
-from rllib_ptm.envs.starcraft.team_view import FIRST_MOVE, NO_OP, team_view
+from rllib_ptm.envs.starcraft.team_view import FIRST_MOVE, NO_OP, STOP, team_view
 from rllib_ptm.envs.starcraft.units import Units
 
 SMALL_SCENARIOS = ("5m_vs_6m", "smacv2_5_units")
@@ -40,7 +40,7 @@ SCENARIOS = (
 )
 SLOTS = (5, 6)  # of the small scenarios, so that they share one program
 BATTLES = 256
-NORTH, WEST = FIRST_MOVE, FIRST_MOVE + 3
+NORTH, SOUTH, WEST = FIRST_MOVE, FIRST_MOVE + 1, FIRST_MOVE + 3
 
 
 def compare(ours: Results, native: Results, what: str) -> None:
@@ -107,6 +107,19 @@ def test_where_walls_kill_they_kill_at_once_and_every_move_is_allowed() -> None:
         units = battles.step(np.where(units.alive[:, :5], WEST, 0))
     assert not units.alive[:, :5].any()  # at most 10 from the wall, and 1.6 a step
     np.testing.assert_array_equal(units.position[:, :5, 0], -16.0)
+
+
+def test_a_team_that_avoids_walls_hides_in_a_corner_and_lives() -> None:
+    battles = EnvSettings(tasks="5m_vs_6m", spawn="smax", avoid_walls=True).make_battles(BATTLES)
+    tasks = [parse_task("5m_vs_6m")] * BATTLES
+    units = battles.reset(np.arange(BATTLES), tasks, range(BATTLES))
+    for _ in range(13):
+        south, west = (units.can_move[..., move - FIRST_MOVE] for move in (SOUTH, WEST))
+        np.testing.assert_array_equal(south, units.position[:, :5, 1] >= -13.5)
+        np.testing.assert_array_equal(west, units.position[:, :5, 0] >= -13.5)
+        units = battles.step(np.where(south, SOUTH, np.where(west, WEST, STOP)))
+    assert units.alive[:, :5].all()
+    assert (units.position[:, :5, 1] < -13.0).all()
 
 
 def test_units_that_start_beyond_a_deadly_edge_are_shown_at_it_and_die() -> None:
