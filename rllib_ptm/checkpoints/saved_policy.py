@@ -24,7 +24,7 @@ from rllib_ptm.checkpoints.settings_of_state import settings_from
 from rllib_ptm.checks.errors import located
 from rllib_ptm.config.algorithm_config import CheckedAlgorithmConfig
 from rllib_ptm.config.keys import PTM_KEYS
-from rllib_ptm.environment.contract import Column, TeamSpec
+from rllib_ptm.environment.contract import Column, TeamGame, TeamSpec
 from rllib_ptm.environment.names import check_can_play, check_named_by_user
 from rllib_ptm.extensions import check_imported
 from rllib_ptm.learn.rl_module import (
@@ -252,13 +252,26 @@ def saved_settings(config: CheckedAlgorithmConfig) -> dict[str, Any]:
         "module": _name_of(module),
         "training": {key: getattr(config, key) for key in ("gamma", *sorted(PTM_KEYS))},
         "env": config.env,
-        "env_config": config.game.plain(),
-        "spec": config.game.spec._asdict(),
-        "slots": config.game.slots,
-        "tasks": config.game.tasks,
+        **settings_of_game(config.game),
         "num_envs_per_env_runner": config.num_envs_per_env_runner,
         "seed": config.seed,
     }
+    return _as_json_has_it(settings)
+
+
+def settings_of_game(game: TeamGame) -> dict[str, Any]:
+    """What a checkpoint says of the game that its policy plays; see ``SavedPolicy``."""
+    return _as_json_has_it(
+        {
+            "env_config": game.plain(),
+            "spec": game.spec._asdict(),
+            "slots": game.slots,
+            "tasks": game.tasks,
+        }
+    )
+
+
+def _as_json_has_it(settings: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(json.dumps(settings, default=_plain))
     return plain
 

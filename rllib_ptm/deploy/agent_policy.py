@@ -23,6 +23,7 @@ from ray.rllib.core.rl_module.rl_module import RLModule
 from rllib_ptm.checkpoints.saved_policy import check_algorithm, read_policy
 from rllib_ptm.checks.errors import InputError, Problems
 from rllib_ptm.checks.forks import refuse_forked_child
+from rllib_ptm.deploy.other_games import in_game
 from rllib_ptm.environment.names import acting_rules
 from rllib_ptm.environment.pettingzoo_spec import ONLY_ACTION
 from rllib_ptm.learn.rl_module import ENVIRONMENT, HIDDEN, TRAINED_IN
@@ -30,23 +31,36 @@ from rllib_ptm.pretrained import folder_of
 from rllib_ptm.replay.array_files import local_path
 
 
-def load_policy(checkpoint: str | pathlib.Path) -> RLModule:
+def load_policy(
+    checkpoint: str | pathlib.Path,
+    *,
+    env: str | None = None,
+    env_config: Mapping[str, Any] | None = None,
+) -> RLModule:
     """Loads the policy of an algorithm's checkpoint, or a pretrained one; runs no code from it.
 
     Args:
         checkpoint: The checkpoint's folder, or the name of a pretrained policy, ``"small_mt"``. A
             folder of that name in the working directory is taken before it, and the log says so.
             A ``Path`` is always a folder.
+        env: The environment's name in this process, if it has another one than in the training.
+        env_config: Settings of the environment in place of the training's, such as other
+            ``tasks``. So a policy can play larger teams than those of its training; it needs what
+            ``rllib evaluate --tasks`` needs for that.
 
     Returns:
         What the agents need to act, without the mixer; see ``AgentPolicy``.
 
     Raises:
         CheckpointError: The checkpoint is incomplete, damaged, or not one of PTM.
+        InputError: The policy cannot play with these settings.
         ForkError: This process is a forked child.
     """
     refuse_forked_child()
-    return read_policy(checkpoint).module()
+    policy = read_policy(checkpoint)
+    if env is not None or env_config is not None:
+        policy = in_game(policy, env_config or {}, env).policy
+    return policy.module()
 
 
 def policy_folder(checkpoint: str | pathlib.Path) -> pathlib.Path:
@@ -66,7 +80,7 @@ class AgentPolicy:
     """The policy of one agent, with its hidden state. Several agents may share a module.
 
     It acts on what a PettingZoo environment shows one agent. It refuses observations that it was
-    not trained for, such as those of other sizes.
+    not trained for, such as those of other sizes; for larger teams see ``load_policy``.
 
     Args:
         module: From ``load_policy(path or name)`` or
@@ -74,7 +88,7 @@ class AgentPolicy:
         slot: The agent's place among ``possible_agents``; StarCraft's ``ally_3`` has slot 3.
 
     Attributes:
-        trained_in: All settings of the environment that the policy was trained in.
+        trained_in: All settings of the environment that the policy was trained in, or loaded for.
 
     Raises:
         InputError: The policy has no such slot.

@@ -148,8 +148,14 @@ class StarCraftGame:
             values = {key: value for key, value in values.items() if key in keys}
         needed = StarCraftGame.read({"tasks": values["tasks"], "backend": backend}).slots
         for key in (_ALLIES, _ENEMIES):
-            slots = max(needed[key], self.slots[key], at_least.get(key, 0))
-            values[key.removeprefix("env_config.")] = slots
+            name = key.removeprefix("env_config.")
+            fewest = max(needed[key], self.slots[key])
+            wanted = changes.get(name)
+            if isinstance(wanted, int) and wanted < fewest:
+                raise InputError(
+                    f"{name}: policy and tasks need {fewest} slots at least, found {wanted}"
+                )
+            values[name] = wanted or max(fewest, at_least.get(key, 0))
         return StarCraftGame.read(values)
 
     def check_environment(self, env: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rllib_ptm.checkpoints.saved_policy import read_policy
-from rllib_ptm.deploy.slot_expansion import expand_slots
+from rllib_ptm.deploy.other_games import in_game
 from rllib_ptm.environment.contract import NO_SLOTS, Composed
 from rllib_ptm.environment.names import check_composed
 from rllib_ptm.evaluate.datasets import write_datasets
@@ -59,17 +59,14 @@ class CheckpointPlayer:
         env_config: Mapping[str, Any] | None = None,
         at_least: Mapping[str, int] = NO_SLOTS,
     ) -> None:
-        policy = read_policy(checkpoint)
-        config = policy.algorithm_config(env)
         changes = dict(env_config or {})
         if tasks is not None:
             changes["tasks"] = tasks if isinstance(tasks, str) else list(tasks)
-        game = config.game.with_settings(changes, at_least)
-        weights = expand_slots(policy.weights, policy.spec, game.spec, config.action_head)
+        policy, config, game = in_game(read_policy(checkpoint), changes, env, at_least)
         self.tasks, self.slots = game.tasks, game.slots
         self._game = game
         self._runner = TeamEnvRunner(config=config, game=game, worker_index=0, num_workers=0)
-        self._runner.module.set_state(weights)
+        self._runner.module.set_state(policy.weights)
 
     def results(
         self,

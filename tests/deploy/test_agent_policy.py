@@ -10,10 +10,12 @@ import pytest
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.rl_module.rl_module import RLModule
 
-from rllib_ptm import AgentPolicy, InputError, PTMConfig
+from rllib_ptm import AgentPolicy, InputError, PTMConfig, load_policy
 from rllib_ptm.envs import parallel_env
 from rllib_ptm.envs.starcraft.symmetry import SYMMETRIES
-from rllib_ptm.learn.rl_module import team_spaces
+from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer
+from rllib_ptm.learn.rl_module import TRAINED_IN, team_spaces
+from rllib_ptm.play.evaluation_episodes import evaluation_episodes
 
 MakeConfig = Callable[..., PTMConfig]
 
@@ -91,3 +93,42 @@ def test_an_environment_is_checked_before_it_is_played(make_config: MakeConfig, 
     )
     with pytest.raises(InputError, match="expected an environment of parallel_env"):
         AgentPolicy(trained, 0).check(type("Other", (), {"unwrapped": None})())
+
+
+def test_a_policy_is_loaded_for_larger_teams() -> None:
+    """The pretrained one was trained with at most 6 marines."""
+    settings: dict[str, Any] = {"tasks": "7m_vs_7m", "max_allies": 8}
+    policy = AgentPolicy(load_policy("small_mt", env_config=settings), 7)
+    env = parallel_env(**settings, team_frame=True)
+    policy.check(env)
+    observation: Any = env.observation_space("ally_7").sample()
+    observation["action_mask"] = np.arange(len(observation["action_mask"])) == 12  # an attack
+    policy._rules = None  # a sample is no battle in the team's frame
+    assert policy.act(observation) == 12
+
+
+@pytest.mark.slow
+def test_a_policy_for_larger_teams_plays_as_in_an_evaluation() -> None:
+    module = load_policy("small_mt", env_config={"tasks": "7m_vs_7m"})
+    player = CheckpointPlayer("small_mt", tasks="7m_vs_7m")
+    (outcome,) = player.outcomes(1, seed=3)
+    ((_, seed),) = evaluation_episodes(("7m_vs_7m",), 1, seed=3)
+    env = parallel_env(**module.model_config[TRAINED_IN])
+    policies = {agent: AgentPolicy(module, i) for i, agent in enumerate(env.possible_agents)}
+    assert len(policies) == 7
+    observations: Any
+    observations, _ = env.reset(seed=seed)
+    policies["ally_0"].check(env)
+    episode_return = 0.0
+    while env.agents:
+        actions = {agent: policies[agent].act(observations[agent]) for agent in env.agents}
+        observations, rewards, _, _, _ = env.step(actions)
+        episode_return += max(rewards.values())
+    assert episode_return == pytest.approx(outcome.episode_return)
+
+
+def test_settings_that_a_policy_cannot_play_with_are_refused() -> None:
+    with pytest.raises(InputError, match="did you mean 'tasks'"):
+        load_policy("small_mt", env_config={"task": "7m_vs_7m"})
+    with pytest.raises(InputError, match="max_allies: policy and tasks need 7 slots at least, f"):
+        load_policy("small_mt", env_config={"tasks": "7m_vs_7m", "max_allies": 5})
