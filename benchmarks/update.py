@@ -2,10 +2,10 @@
 
 An update of ``ptm`` with all its masks on 32 episodes of 40 steps without padding, 6 against 6 and
 11 against 11; D = 128, 4 heads, GRU of 64. It runs in float32 and with ``learner_precision: bf16``.
-The script compares it with the same update without the C++ networks, with ``qmix_atten``, and with
-the plain implementation in ``tests/cases/plain.py``, which follows the paper's equations without
-regard to speed. The plain implementation gets 2 episodes of 4 steps, so the comparison is per valid
-step.
+The script compares it with the same update without the C++ networks, with ``qmix_atten``, with the
+mixers ``qplex`` and ``qfix`` instead of ``qmix``, and with the plain implementation in
+``tests/cases/plain.py``, which follows the paper's equations without regard to speed. The plain
+implementation gets 2 episodes of 4 steps, so the comparison is per valid step.
 
 ``benchmarks/README.md`` describes the comparison with the published REFIL code, which is not part
 of this project.
@@ -31,10 +31,14 @@ import plain
 
 TEAM_SIZES, HEADS, ROUNDS = (6, 11), 4, 5
 VARIANTS = {
-    "ptm, fp32": ("ptm", "fp32"),
-    "ptm, bf16": ("ptm", "bf16"),
-    "qmix_atten, fp32": ("qmix_atten", "fp32"),
-    "qmix_atten, bf16": ("qmix_atten", "bf16"),
+    "ptm, fp32": ("ptm", "fp32", "qmix"),
+    "ptm, bf16": ("ptm", "bf16", "qmix"),
+    "ptm, fp32, qplex": ("ptm", "fp32", "qplex"),
+    "ptm, fp32, qfix": ("ptm", "fp32", "qfix"),
+    "qmix_atten, fp32": ("qmix_atten", "fp32", "qmix"),
+    "qmix_atten, bf16": ("qmix_atten", "bf16", "qmix"),
+    "qmix_atten, fp32, qplex": ("qmix_atten", "fp32", "qplex"),
+    "qmix_atten, fp32, qfix": ("qmix_atten", "fp32", "qfix"),
 }
 TORCH_ONLY = ("ptm, fp32", "ptm, bf16")
 
@@ -79,8 +83,8 @@ def main() -> None:
         shape, small = Shape.full(slots), Shape.full(slots, episodes=2, steps=4)
         batch = draw_batch(shape)
         work: dict[str, Work] = {}
-        for name, (method, precision) in VARIANTS.items():
-            update = Update(slots, method, precision=precision)
+        for name, (method, precision, mixer) in VARIANTS.items():
+            update = Update(slots, method, precision=precision, mixer=mixer)
             work[name] = partial(update, batch)
         work |= {f"{name}, torch only": without_native(work[name]) for name in TORCH_ONLY}
         seconds = interleaved_seconds(work, ROUNDS)

@@ -18,7 +18,7 @@ from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.masks import draw_group, everyone
-from rllib_ptm.model.mixer import QMixer
+from rllib_ptm.model.mixer import MIXERS
 from rllib_ptm.model.precision import autocast_for
 from rllib_ptm.model.q_values import QValues, TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes
@@ -87,13 +87,15 @@ def draw_batch(shape: Shape, seed: int = 0, device: str = "cpu") -> TeamBatch:
     return TeamBatch(*(value.to(device) for value in batch))
 
 
-def build_networks(slots: int, method: str, num_tasks: int, device: str) -> TeamQ:
+def build_networks(
+    slots: int, method: str, num_tasks: int, device: str, mixer: str = "qmix"
+) -> TeamQ:
     """Returns the paper's networks: D = 128, 4 heads, GRU of 64, mixing width 32."""
     features, actions = num_features(slots, slots), num_actions(slots)
     agent = Agent(features, slots, actions, NetworkSizes())
-    mixer = QMixer(features, slots, NetworkSizes())
+    mix = MIXERS[mixer](features, slots, NetworkSizes())
     output = METHODS[method].output(num_tasks)
-    return TeamQ(agent.to(device), mixer.to(device), output.to(device))
+    return TeamQ(agent.to(device), mix.to(device), output.to(device))
 
 
 class Update:
@@ -105,6 +107,7 @@ class Update:
         precision: As ``learner_precision`` in the config.
         device: Device of the networks.
         num_tasks: Number of tasks that a batch may contain.
+        mixer: A row of ``MIXERS``.
     """
 
     def __init__(
@@ -114,9 +117,10 @@ class Update:
         precision: str = "fp32",
         device: str = "cpu",
         num_tasks: int = 1,
+        mixer: str = "qmix",
     ) -> None:
         self.online, self.target = (
-            build_networks(slots, method, num_tasks, device) for _ in range(2)
+            build_networks(slots, method, num_tasks, device, mixer) for _ in range(2)
         )
         self.method = METHODS[method]
         self._precision, self._device = precision, device

@@ -9,6 +9,7 @@ from typing import Any
 from rllib_ptm.config.keys import attribute_of
 from rllib_ptm.learn.schedules import MINING_ALPHAS
 from rllib_ptm.methods import METHODS, Method
+from rllib_ptm.model.mixer import MIXERS, widths_of
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.tasks.priorities import TASK_PRIORITIES
 
@@ -53,6 +54,12 @@ def _takes_baseline(method: Method) -> bool:
 
 def _methods(uses: Callable[[Method], bool]) -> str:
     return " or ".join(name for name, method in METHODS.items() if uses(method))
+
+
+def _width_of_mixer(width: str) -> Need:
+    mixers = [mixer for mixer in MIXERS if width in widths_of(mixer)]
+    words = f"mixer: {' or '.join(mixers)}"
+    return Need(words, lambda config: width in widths_of(config.mixer), (width,))
 
 
 def _starts_env_runners(config: Any) -> bool:
@@ -108,7 +115,8 @@ NEEDS = (
         lambda config: config.explore,
         ("epsilon_initial", "epsilon_final", "epsilon_anneal_steps", "joint_exploration"),
     ),
-    Need("mixer: qmix", lambda config: config.mixer != "vdn", ("hypernet_dim", "mixing_dim")),
+    _width_of_mixer("hypernet_dim"),
+    _width_of_mixer("mixing_dim"),
     Need("grad_clip", lambda config: config.grad_clip is not None, ("grad_clip_by",)),
     Need(
         "num_learners: 1 or more",

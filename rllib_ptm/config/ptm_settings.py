@@ -103,7 +103,12 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
     )
 
     # The networks
-    mixer: Annotated[str, one_of(MIXERS)] = Field("qmix", description="computes Q_tot")
+    mixer: Annotated[str, one_of(MIXERS)] = Field(
+        "qmix",
+        description="computes Q_tot: qmix: as in the paper; vdn: the sum of the utilities; qplex: "
+        "a weighted sum, and weights of what actions lose against the greedy ones; qfix: qmix, and "
+        "one such weight",
+    )
     task_baseline: Annotated[str, one_of(TASK_BASELINES)] = Field(
         "none",
         description="what is added to the Q_tot of each task while training: none: nothing, as in "

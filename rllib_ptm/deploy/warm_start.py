@@ -30,6 +30,7 @@ from rllib_ptm.deploy.slot_expansion import expand_slots
 from rllib_ptm.environment.contract import TeamGame
 from rllib_ptm.learn.rl_module import TARGET, TASK_BASELINE
 from rllib_ptm.methods import task_output
+from rllib_ptm.model.mixer import widths_of
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.pretrained import find_policy
 from rllib_ptm.replay.array_files import is_path, local_path
@@ -110,7 +111,7 @@ def _check_widths(saved: Mapping[str, Any], own: Mapping[str, Any], slots: Seque
 
     Slots that no key of ``env_config`` sets are the environment's own, in any number.
     """
-    of_mixer = OF_MIXER if saved[MIXER] == own[MIXER] != "vdn" else ()
+    of_mixer = widths_of(own[MIXER]) if saved[MIXER] == own[MIXER] else ()
     of_agent = [key for key in OF_WEIGHTS if key not in OF_MIXER]
     differ = [key for key in (*of_agent, *of_mixer) if saved[key] != own[key]]
     if differ:

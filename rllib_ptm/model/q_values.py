@@ -20,7 +20,7 @@ from rllib_ptm.checks.tables import Table
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.masks import everyone, observed, other_group, same_group
-from rllib_ptm.model.mixer import Mix
+from rllib_ptm.model.mixer import Mix, reads_greedy
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.precision import frame_multiple
 
@@ -110,6 +110,7 @@ class _Packed(NamedTuple):
         entities: [G, E, D].
         present: [G, E] bool.
         visible: [G, A, E] bool.
+        allowed: [G, A, U] bool.
     """
 
     observations: Frames
@@ -119,6 +120,7 @@ class _Packed(NamedTuple):
     entities: Tensor
     present: Tensor
     visible: Tensor
+    allowed: Tensor
 
 
 def _pack(batch: TeamBatch) -> _Packed:
@@ -134,6 +136,7 @@ def _pack(batch: TeamBatch) -> _Packed:
         entities=observations.pack(batch.entities),
         present=batch.present[observations.episode],
         visible=observations.pack(batch.visible),
+        allowed=observations.pack(batch.action_mask),
     )
 
 
@@ -155,7 +158,10 @@ def q_values(
     per_step = packed.observations.per_step
     utilities, _ = online.agent(packed.entities, packed.present, seen, per_step)  # G,M,A,U
     chosen = _chosen(utilities, batch.actions, packed)  # F,M,A
-    mixed = _mixed(online.mixer, batch, packed, chosen, list(masks.values()))
+    greedy = None
+    if reads_greedy(online.mixer):
+        greedy = _greedy(utilities, packed.allowed).index_select(0, packed.before)  # F,M,A
+    mixed = _mixed(online.mixer, batch, packed, chosen, greedy, list(masks.values()))
     q_tot = {
         term: online.output(packed.steps.unpack(q), batch.task)
         for term, q in zip(masks, mixed, strict=True)
@@ -173,14 +179,17 @@ def _mixed(
     batch: TeamBatch,
     packed: _Packed,
     chosen: Tensor,
+    greedy: Tensor | None,
     masks: Sequence[TermMasks],
 ) -> list[Tensor]:
     """Mixes the utilities [F, M, A] of all terms: [F] for each."""
     episode = packed.steps.episode
-    of_term = chosen.split([m.groups.shape[1] for m in masks], dim=1)  # F,K,A each
+    sizes = [m.groups.shape[1] for m in masks]
+    of_term = chosen.split(sizes, dim=1)  # F,K,A each
+    greedy_of_term = [None] * len(masks) if greedy is None else greedy.split(sizes, dim=1)
     mixes = [
-        Mix(q, m.groups[episode], None if m.others is None else m.others[episode])
-        for q, m in zip(of_term, masks, strict=True)
+        Mix(q, m.groups[episode], None if m.others is None else m.others[episode], best)
+        for q, m, best in zip(of_term, masks, greedy_of_term, strict=True)
     ]
     return mixer(packed.entities[packed.before], batch.present[episode], mixes)
 
@@ -193,11 +202,24 @@ def _chosen(utilities: Tensor, actions: Tensor, packed: _Packed) -> Tensor:
     return utilities.gather(-1, index).squeeze(-1).index_select(0, packed.before)
 
 
+def _best_actions(utilities: Tensor, allowed: Tensor) -> Tensor:
+    """The best of the allowed actions; [..., U], [..., U] -> [..., 1]."""
+    return utilities.masked_fill(~allowed, -torch.inf).argmax(-1, keepdim=True)
+
+
+def _greedy(utilities: Tensor, allowed: Tensor) -> Tensor:
+    """The utilities of the best allowed actions; [G, M, A, U], [G, A, U] -> [G, M, A]."""
+    best = _best_actions(utilities.detach(), allowed[:, None])
+    return utilities.gather(-1, best).squeeze(-1)
+
+
 @torch.no_grad()
 def _next_q_tot(
     target: TeamQ, batch: TeamBatch, packed: _Packed, online_utilities: Tensor
 ) -> Tensor:
     """Double Q: the target networks' value of the online network's best actions; [B, T].
+
+    The greedy actions of the mixer are those of the target network, whose utilities it mixes.
 
     Args:
         target: The target networks.
@@ -208,11 +230,13 @@ def _next_q_tot(
     utilities, _ = target.agent(
         packed.entities, packed.present, packed.visible[:, None], packed.observations.per_step
     )  # G,1,A,U
-    allowed = packed.observations.pack(batch.action_mask)  # G,A,U
-    best = online_utilities.masked_fill(~allowed, -torch.inf).argmax(-1, keepdim=True)  # G,A,1
+    best = _best_actions(online_utilities, packed.allowed)  # G,A,1
     best_utilities = utilities[:, 0].gather(-1, best).squeeze(-1)[packed.after]  # F,A
+    greedy = None
+    if reads_greedy(target.mixer):
+        greedy = _greedy(utilities, packed.allowed)[packed.after]  # F,1,A
     present = batch.present[packed.steps.episode]  # F,E
     m_star = everyone(present, batch.num_agents)
-    mix = Mix(best_utilities[:, None], m_star[:, None])
+    mix = Mix(best_utilities[:, None], m_star[:, None], greedy=greedy)
     (mixed,) = target.mixer(packed.entities[packed.after], present, [mix])
     return target.output(packed.steps.unpack(mixed), batch.task)

@@ -21,6 +21,7 @@ from torch import Tensor
 from rllib_ptm.model.batch import TeamBatch
 
 Weights = Mapping[str, Tensor]
+SMALLEST_WEIGHT = 1e-10  # keeps the weights of advantages above 0
 
 
 class Team(NamedTuple):
@@ -204,6 +205,16 @@ def of_actions(q: Tensor, actions: Tensor) -> Tensor:
     )
 
 
+def of_best(q: Tensor, episode: Episode) -> Tensor:
+    """The utilities of the best allowed actions; [T+1, A, U] -> [T+1, A]."""
+    return torch.stack(
+        [
+            torch.stack([row[allowed].max() for row, allowed in zip(*step, strict=True)])
+            for step in zip(q, episode.action_mask, strict=True)
+        ]
+    )
+
+
 # The mixing networks (Eq. 2 and 6)
 
 
@@ -216,60 +227,122 @@ def hypernetwork(
     return output * present[: len(mask), None]
 
 
-def qmix(
-    team: Team,
-    entities: Tensor,
-    present: Tensor,
-    q: Tensor,
-    w1_masks: Sequence[Tensor],
-    other_mask: Tensor,
-) -> Tensor:
+class Mixing(NamedTuple):
+    """What a mixer gets of one step."""
+
+    entities: Tensor  # [E, D]
+    present: Tensor  # [E] bool
+    q: Tensor  # [K * A] utilities; A of them for each of the K masks of w1
+    greedy: Tensor  # [K * A] the utilities of the best allowed actions
+    w1_masks: Sequence[Tensor]  # K masks [A, E] of the weights that belong to an agent
+    other_mask: Tensor  # [A, E] bool, the mask of the weights that belong to the team
+
+
+def of_mixer(team: Team, x: Mixing, name: str, mask: Tensor) -> Tensor:
+    """The output of one of the mixer's hypernetworks; [A, X]."""
+    weights = part(team.mixer, name)
+    return hypernetwork(weights, x.entities, x.present, mask, team.attention_heads)
+
+
+def qmix_of(team: Team, x: Mixing, q: Tensor) -> Tensor:
     """Eq. 2: Q_tot = w2ᵀ ELU(w1ᵀ q + b1) + v, with w1 and w2 softmaxed over the mixing dimension.
 
     Args:
         team: The weights.
-        entities: [E, D].
-        present: [E] bool.
-        q: [K * A] utilities; A of them for each of the K masks of w1.
-        w1_masks: K masks [A, E] of the hypernetwork w1.
-        other_mask: [A, E] bool, the mask of b1, w2 and v.
+        x: The state and the masks.
+        q: [K * A] utilities of any actions.
 
     Returns:
         One number.
     """
-
-    def hyper(name: str, mask: Tensor) -> Tensor:
-        return hypernetwork(part(team.mixer, name), entities, present, mask, team.attention_heads)
-
-    w1 = torch.cat([F.softmax(hyper("w1", mask), dim=-1) for mask in w1_masks])
-    b1 = hyper("b1", other_mask).mean(0)
-    w2 = F.softmax(hyper("w2", other_mask).mean(0), dim=-1)
-    v = hyper("v", other_mask).mean()
+    w1 = torch.cat([F.softmax(of_mixer(team, x, "w1", mask), dim=-1) for mask in x.w1_masks])
+    b1 = of_mixer(team, x, "b1", x.other_mask).mean(0)
+    w2 = F.softmax(of_mixer(team, x, "w2", x.other_mask).mean(0), dim=-1)
+    v = of_mixer(team, x, "v", x.other_mask).mean()
     return F.elu(q @ w1 + b1) @ w2 + v
 
 
-def vdn(
-    team: Team,
-    entities: Tensor,
-    present: Tensor,
-    q: Tensor,
-    w1_masks: Sequence[Tensor],
-    other_mask: Tensor,
-) -> Tensor:
+def qmix(team: Team, x: Mixing) -> Tensor:
+    """QMIX of the chosen actions."""
+    return qmix_of(team, x, x.q)
+
+
+def vdn(team: Team, x: Mixing) -> Tensor:
     """Q_tot = Σ_a Q_a."""
-    return q.sum()
+    return x.q.sum()
 
 
-MIXING = {"qmix": qmix, "vdn": vdn}
+def joint_action(team: Team, x: Mixing, name: str, mask: Tensor, regrets: Tensor) -> Tensor:
+    """Numbers of each agent from the state and the joint action; ln(1 + r) [A] -> [A, N]."""
+    weights = part(team.mixer, name)
+    state = hypernetwork(part(weights, "state"), x.entities, x.present, mask, team.attention_heads)
+    of_agent = [
+        F.relu(state[a] + weights["action.weight"][:, 0] * r) for a, r in enumerate(regrets)
+    ]
+    rows = []
+    for a, own in enumerate(of_agent):
+        others = torch.zeros_like(own)
+        for other, numbers in enumerate(of_agent):
+            if mask[a, other]:
+                others = others + numbers / len(of_agent)
+        rows.append(linear(weights, "output", torch.cat([own, others])))
+    return torch.stack(rows)
+
+
+def log_regrets(x: Mixing) -> list[Tensor]:
+    """ln(1 + V - Q) of each of an agent's K utilities, without gradient; [A] each."""
+    return list(torch.log(1 + x.greedy - x.q).detach().chunk(len(x.w1_masks)))
+
+
+def qplex(team: Team, x: Mixing) -> Tensor:
+    """Q_tot = Σ V_a(s) + b(s) + Σ λ_a(s, u) A_a(s); gradients of λ_a and of Σ Q_a(s) + b(s)."""
+    q_tot = of_mixer(team, x, "b", x.other_mask).mean()
+    team_credit = of_mixer(team, x, "team_credit", x.other_mask).mean(0).abs() + SMALLEST_WEIGHT
+    for mask, q, greedy, regrets in zip(
+        x.w1_masks,
+        x.q.chunk(len(x.w1_masks)),
+        x.greedy.chunk(len(x.w1_masks)),
+        log_regrets(x),
+        strict=True,
+    ):
+        w = (1 + of_mixer(team, x, "w", mask)[:, 0]).abs() + SMALLEST_WEIGHT
+        of_action = torch.sigmoid(joint_action(team, x, "action_credit", mask, regrets))
+        of_agent = torch.sigmoid(of_mixer(team, x, "agent_credit", mask))
+        for a in range(len(q)):
+            credit = (of_action[a] * of_agent[a] * team_credit).sum()
+            advantage = (w[a] * (q[a] - greedy[a])).detach()
+            q_tot = q_tot + w[a] * q[a] + (credit - 1) * advantage
+    return q_tot
+
+
+def qfix(team: Team, x: Mixing) -> Tensor:
+    """Q_tot = Q_mix + w(s, u) A_mix, with a gradient of Q_mix and of w."""
+    regrets = torch.stack(log_regrets(x)).sum(0)
+    output = joint_action(team, x, "fix", x.other_mask, regrets)[:, 0]
+    seeing = x.other_mask.any(1)
+    average = torch.where(seeing, output, 0.0).mean()
+    chosen, best = qmix_of(team, x, x.q), qmix_of(team, x, x.greedy)
+    w = (1 + average).abs() + SMALLEST_WEIGHT - 1
+    return chosen + w * (chosen - best).detach()
+
+
+MIXING = {"qmix": qmix, "vdn": vdn, "qplex": qplex, "qfix": qfix}
 
 
 def mixed(
-    team: Team, episode: Episode, q: Tensor, w1_masks: Sequence[Tensor], other_mask: Tensor
+    team: Team,
+    episode: Episode,
+    q: Tensor,
+    greedy: Tensor,
+    w1_masks: Sequence[Tensor],
+    other_mask: Tensor,
 ) -> Tensor:
-    """Q_tot of every step; [T, K * A] -> [T]."""
+    """Q_tot of every step; [T, K * A], [T, K * A] -> [T]."""
     steps = [
-        MIXING[team.mixing](team, entities, episode.present, row, w1_masks, other_mask)
-        for entities, row in zip(episode.entities[: len(q)], q, strict=True)
+        MIXING[team.mixing](
+            team, Mixing(entities, episode.present, now, best, w1_masks, other_mask)
+        )
+        for entities, now, best in zip(episode.entities[: len(q)], q, greedy, strict=True)
     ]
     return denormalised(team, episode, torch.stack(steps))
 
@@ -317,26 +390,32 @@ def other_side(episode: Episode, m: Tensor) -> Tensor:
 # Q_tot under the three kinds of mask
 
 
+def q_under(team: Team, episode: Episode, masks: Sequence[Tensor], other_mask: Tensor) -> Tensor:
+    """Utilities under each mask ∧ M^μ, mixed with weights under the masks; [T]."""
+    q, greedy = [], []
+    for mask in masks:
+        of_all = utilities(team, episode, mask & episode.visible)
+        q.append(of_actions(of_all, episode.actions))
+        greedy.append(of_best(of_all, episode)[:-1])
+    return mixed(team, episode, torch.cat(q, 1), torch.cat(greedy, 1), masks, other_mask)
+
+
 def q_original(team: Team, episode: Episode) -> Tensor:
     """Eq. 6: utilities under M^μ, mixed under M*; [T]."""
-    q = of_actions(utilities(team, episode, episode.visible), episode.actions)
-    return mixed(team, episode, q, [everyone(episode)], everyone(episode))
+    return q_under(team, episode, [everyone(episode)], everyone(episode))
 
 
 def q_exploration(team: Team, episode: Episode) -> Tensor:
     """Eq. 9: utilities under M_D^μ = M_D ∧ M^μ (Eq. 5), mixed under M_D; [T]."""
     m_d = same_side(episode, episode.explore_group)
-    q = of_actions(utilities(team, episode, m_d & episode.visible), episode.actions)
-    return mixed(team, episode, q, [m_d], m_d)
+    return q_under(team, episode, [m_d], m_d)
 
 
 def q_exploitation(team: Team, episode: Episode) -> Tensor:
     """Eq. 13: utilities under M_I^μ and M_O^μ (Eq. 12), mixed under M_I, M_O and M*; [T]."""
     m_i = same_side(episode, episode.exploit_group)
     m_o = other_side(episode, episode.exploit_group)
-    q_i = of_actions(utilities(team, episode, m_i & episode.visible), episode.actions)
-    q_o = of_actions(utilities(team, episode, m_o & episode.visible), episode.actions)
-    return mixed(team, episode, torch.cat([q_i, q_o], dim=1), [m_i, m_o], everyone(episode))
+    return q_under(team, episode, [m_i, m_o], everyone(episode))
 
 
 QTot = Callable[[Team, Episode], Tensor]
@@ -350,6 +429,7 @@ def targets(online: Team, target: Team, episode: Episode, gamma: float) -> Tenso
     """Eq. 7: y = r + γ Q_tot'(s', u'), u' the online network's best allowed actions; [T]."""
     of_online = utilities(online, episode, episode.visible)
     of_target = utilities(target, episode, episode.visible)
+    greedy = of_best(of_target, episode)
     m_star = everyone(episode)
     found = []
     for t, reward in enumerate(episode.rewards):
@@ -362,7 +442,8 @@ def targets(online: Team, target: Team, episode: Episode, gamma: float) -> Tenso
             action = legal[of_online[t + 1, agent, legal].argmax()]
             best.append(of_target[t + 1, agent, action])
         after, now = episode.entities[t + 1], torch.stack(best)
-        mix = MIXING[target.mixing](target, after, episode.present, now, [m_star], m_star)
+        x = Mixing(after, episode.present, now, greedy[t + 1], [m_star], m_star)
+        mix = MIXING[target.mixing](target, x)
         found.append(reward + gamma * denormalised(target, episode, mix))
     return torch.stack(found)
 

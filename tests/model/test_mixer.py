@@ -1,8 +1,9 @@
-"""Mixing is monotonic under all masks, and mixes in one call do not affect each other."""
+"""Greedy agents are a greedy team under all masks; mixes in one call do not affect each other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import draw
 import pytest
@@ -12,12 +13,24 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from rllib_ptm.model.masks import everyone, other_group, same_group
-from rllib_ptm.model.mixer import MIXERS, Mix, MixingWeights, QMixer
+from rllib_ptm.model.mixer import (
+    MIXERS,
+    JointActionNetwork,
+    Mix,
+    MixingWeights,
+    QMixer,
+    QPLEXMixer,
+    duplex_mix,
+    fixed_mix,
+)
 from rllib_ptm.model.sizes import NetworkSizes
 
 every_mixer = pytest.mark.parametrize("mixer", MIXERS)
 few = settings(max_examples=25)
 any_frames = given(sizes=draw.all_sizes(), seed=draw.seeds)
+
+
+SAMPLES = 16  # joint actions of a frame
 
 
 class Scene:
@@ -33,7 +46,8 @@ class Scene:
     def mix(self, w1_masks: list[Tensor], other_mask: Tensor | None) -> Mix:
         """Random utilities under these masks."""
         utilities = self.dice.normal(len(self.present), len(w1_masks), self.agents)
-        return Mix(utilities, torch.stack(w1_masks, 1), other_mask)
+        regrets = self.dice.uniform(*utilities.shape) * self.dice.coin(*utilities.shape)
+        return Mix(utilities, torch.stack(w1_masks, 1), other_mask, utilities + regrets)
 
     def original(self) -> Mix:
         """Eq. 6."""
@@ -70,6 +84,41 @@ MIXES: list[Callable[[Scene], Mix]] = [
 
 
 @every_mixer
+@settings(max_examples=15)
+@any_frames
+def test_greedy_agents_are_a_greedy_team(mixer: str, sizes: Sizes, seed: int) -> None:
+    """IGM: Q_tot of the greedy actions is above that of all other joint actions.
+
+    Each of an agent's K utilities counts as one more agent. Absent agents have no utilities.
+    """
+    scene, network = Scene(sizes, seed), draw.networks(sizes, seed, mixer=mixer).mixer
+    here = scene.present[:, None, : sizes.agents, None]
+    mixes, all_greedy = [], []
+    for make_mix in MIXES:
+        mix = make_mix(scene)
+        of_actions = scene.dice.normal(*mix.utilities.shape, 3) * here  # F,K,A,3
+        greedy, best = of_actions.max(-1)
+        chosen = (scene.dice.uniform(SAMPLES, *best.shape) * 3).long()  # S,F,K,A
+        chosen[0] = best
+        drawn = of_actions.expand(SAMPLES, -1, -1, -1, -1).gather(-1, chosen[..., None])[..., 0]
+        all_greedy.append((drawn == greedy).flatten(2).all(-1))  # S,F
+        other = None if mix.other_mask is None else in_samples(mix.other_mask)
+        masks, greedy = in_samples(mix.w1_masks), in_samples(greedy)
+        mixes.append(Mix(drawn.flatten(0, 1), masks, other, greedy))
+    state = in_samples(scene.entities), in_samples(scene.present)
+    for q_tot, is_greedy in zip(network(*state, mixes), all_greedy, strict=True):
+        of_sample = q_tot.view(SAMPLES, -1)
+        best_q_tot = of_sample[:1].expand_as(of_sample)
+        assert (best_q_tot > of_sample)[~is_greedy].all()
+        torch.testing.assert_close(of_sample[is_greedy], best_q_tot[is_greedy])
+
+
+def in_samples(array: Tensor) -> Tensor:
+    """[F, ...] -> [S * F, ...], the same for each of S joint actions."""
+    return array.expand(SAMPLES, *array.shape).flatten(0, 1)
+
+
+@pytest.mark.parametrize("mixer", ["qmix", "vdn"])
 @pytest.mark.parametrize("make_mix", MIXES)
 @few
 @any_frames
@@ -102,11 +151,12 @@ def test_mixes_in_one_call_do_not_affect_each_other(mixer: str, sizes: Sizes, se
         torch.testing.assert_close(q_tot, alone, rtol=1e-12, atol=1e-12)
 
 
+@every_mixer
 @few
 @any_frames
-def test_hidden_entities_have_no_effect(sizes: Sizes, seed: int) -> None:
+def test_hidden_entities_have_no_effect(mixer: str, sizes: Sizes, seed: int) -> None:
     """Entities that all masks hide have no effect, unless they are agents."""
-    scene, network = Scene(sizes, seed), draw.networks(sizes, seed).mixer
+    scene, network = Scene(sizes, seed), draw.networks(sizes, seed, mixer=mixer).mixer
     mix = scene.anything()
     assert mix.other_mask is not None
     hidden = ~(mix.w1_masks.any(1) | mix.other_mask).any(1)  # F,E
@@ -139,3 +189,108 @@ def test_a_mixing_width_of_1_has_constant_weights() -> None:
     of_mix = (mixer(scene.entities, scene.present, mixes) for mixer in (short, whole))
     for found, exact in zip(*of_mix, strict=True):
         torch.testing.assert_close(found, exact)
+
+
+def test_qplex_by_hand() -> None:
+    """Two agents; the second one's action loses 2 against its greedy one."""
+    q, greedy = torch.tensor([[3.0, 1.0]]), torch.tensor([[3.0, 3.0]])
+    w, b, credit = torch.tensor([[2.0, 0.5]]), torch.tensor([10.0]), torch.tensor([[7.0, 4.0]])
+    q.requires_grad_()
+    credit.requires_grad_()
+    q_tot = duplex_mix(q, greedy, w, b, credit)
+    # V_tot = 2 * 3 + 0.5 * 3 + 10 = 17.5; A_tot = 7 * 2 * 0 + 4 * 0.5 * -2 = -4
+    assert q_tot.item() == 13.5
+    of_q, of_credit = torch.autograd.grad(q_tot.sum(), [q, credit])
+    assert of_q.tolist() == [[2.0, 0.5]]  # w: advantages pass none
+    assert of_credit.tolist() == [[0.0, -1.0]]  # w A
+
+
+def test_qfix_by_hand() -> None:
+    """QMIX gives 3 to the actions and 5 to the greedy ones; w doubles or halves the loss."""
+    q_tot = torch.tensor([3.0, 3.0], requires_grad=True)
+    w = torch.tensor([1.0, -0.5], requires_grad=True)
+    fixed = fixed_mix(q_tot, torch.tensor([5.0, 5.0]), w)
+    assert fixed.tolist() == [1.0, 4.0]
+    of_q_tot, of_w = torch.autograd.grad(fixed.sum(), [q_tot, w])
+    assert of_q_tot.tolist() == [1.0, 1.0]
+    assert of_w.tolist() == [-2.0, -2.0]
+
+
+dueling = pytest.mark.parametrize(
+    "mixer", [m for m in MIXERS if hasattr(MIXERS[m], "reads_greedy")]
+)
+
+
+@dueling
+def test_an_agent_without_a_choice_has_no_credit(mixer: str) -> None:
+    """A dead agent has one action, so what the mixer says of that action changes nothing."""
+    scene = Scene(Sizes(lengths=(4, 4), agents=3), seed=2)
+    network = draw.networks(Sizes(agents=3), 2, mixer=mixer).mixer
+    mix = scene.original()
+    (expected,) = network(scene.entities, scene.present, [mix._replace(greedy=mix.utilities)])
+    plain = {"qplex": plain_sum, "qfix": QMixer.forward}[mixer]
+    (found,) = plain(network, scene.entities, scene.present, [mix])
+    torch.testing.assert_close(found, expected)
+
+
+def plain_sum(network: QPLEXMixer, entities: Tensor, present: Tensor, mixes: list[Mix]) -> Any:
+    """Σ w Q + b."""
+    (mix,) = mixes
+    w = (1 + network.w(entities, mix.w1_masks)[..., 0]).abs()
+    b = network.b(entities, everyone(present, network.num_agents)[:, None], reduce="agents")
+    return [(w * mix.utilities).sum((1, 2)) + b[:, 0, 0]]
+
+
+@dueling
+def test_absent_agents_have_no_effect(mixer: str) -> None:
+    """Whatever fills their slots, in the state and in the utilities' places."""
+    sizes = Sizes(lengths=(4, 4, 4), agents=4)
+    scene, network = Scene(sizes, 3), draw.networks(sizes, 3, mixer=mixer).mixer
+    here = scene.present[:, None, : sizes.agents]
+    assert not here.all()
+    for make_mix in (Scene.original, Scene.exploration, Scene.exploitation):
+        mix = make_mix(scene)
+        mix = mix._replace(utilities=mix.utilities * here, greedy=mix.greedy * here)
+        noise = scene.dice.normal(*scene.entities.shape)
+        changed = torch.where(scene.present[..., None], scene.entities, noise)
+        before, after = (network(e, scene.present, [mix])[0] for e in (scene.entities, changed))
+        torch.testing.assert_close(after, before, rtol=1e-12, atol=1e-12)
+
+
+@dueling
+def test_a_mixer_that_reads_greedy_actions_says_so_if_it_has_none(mixer: str) -> None:
+    scene, network = Scene(Sizes(), 0), draw.networks(Sizes(), 0, mixer=mixer).mixer
+    with pytest.raises(ValueError, match=r"Mix\.greedy: this mixer needs"):
+        network(scene.entities, scene.present, [scene.original()._replace(greedy=None)])
+
+
+def test_a_weight_reads_the_actions_of_the_agents_that_it_may_attend_to() -> None:
+    sizes = NetworkSizes(hypernet_dim=8, attention_heads=2)
+    network = JointActionNetwork(5, sizes, 3).double()
+    scene = Scene(Sizes(agents=3), 1)
+    masks = scene.dice.coin(len(scene.present), 2, 3, 5)  # F,M,A,E
+    log_regrets = scene.dice.uniform(len(masks), 2, 3).requires_grad_()
+    output = network(scene.entities, masks, log_regrets)  # F,M,A,N
+    for agent in range(3):
+        (slope,) = torch.autograd.grad(output[:, :, agent].sum(), log_regrets, retain_graph=True)
+        reads = masks[:, :, agent, :3].clone()
+        reads[:, :, agent] = True
+        assert (slope != 0).equal(reads)
+
+
+# The payoff of two agents with three actions each in Wang et al. 2021: one agent that deviates from
+# the best joint action loses more than two. No mixer that is monotonic has these values.
+PAYOFF = torch.tensor([[8.0, -12.0, -12.0], [-12.0, 0.0, 0.0], [-12.0, 0.0, 0.0]])
+
+
+def test_positive_weights_represent_a_game_that_is_not_monotonic() -> None:
+    table, greedy = torch.tensor([1.0, 0.0, -1.0]), torch.ones(9, 2)
+    q = table[torch.cartesian_prod(torch.arange(3), torch.arange(3))]  # 9,2
+    loss, advantage = PAYOFF.flatten() - 8.0, (q - greedy).sum(-1)
+    credit = torch.where(advantage < 0, loss / advantage, 1.0)
+    assert (credit > 0).all()
+    b, ones = torch.full((9,), 6.0), torch.ones(9, 2)
+    of_qplex = duplex_mix(q, greedy, ones, b, credit[:, None].expand(9, 2))
+    torch.testing.assert_close(of_qplex, PAYOFF.flatten())
+    of_qfix = fixed_mix(q.sum(-1) + b, greedy.sum(-1) + b, credit - 1.0)
+    torch.testing.assert_close(of_qfix, PAYOFF.flatten())

@@ -13,6 +13,7 @@ import pytest
 import torch
 from draw import Sizes
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, feature_widths, num_features, team_view
@@ -25,7 +26,8 @@ from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, QValues, TeamQ, 
 every_head = pytest.mark.parametrize("action_head", ACTION_HEADS)
 every_mixer = pytest.mark.parametrize("mixer", MIXERS)
 few = settings(max_examples=10)
-any_batch = given(sizes=draw.all_sizes(), seed=draw.seeds)
+any_head = st.sampled_from(sorted(ACTION_HEADS))
+any_batch = given(action_head=any_head, sizes=draw.all_sizes(), seed=draw.seeds)
 
 
 def evaluate(teams: tuple[TeamQ, TeamQ], batch: TeamBatch) -> QValues:
@@ -64,7 +66,6 @@ def cut(values: QValues, rows: Tensor, steps: int) -> QValues:
     )
 
 
-@every_head
 @every_mixer
 @few
 @any_batch
@@ -77,7 +78,6 @@ def test_the_order_of_episodes(action_head: str, mixer: str, sizes: Sizes, seed:
     )
 
 
-@every_head
 @every_mixer
 @few
 @any_batch
@@ -98,7 +98,6 @@ def test_an_episode_alone_and_unpadded(
         assert_equal_q(evaluate(teams, alone), cut(together, row, length))
 
 
-@every_head
 @every_mixer
 @few
 @any_batch
