@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import UserDict
-from collections.abc import Mapping
-from typing import Any, Self, TypeVar
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import TypeVar
 
 from rllib_ptm.checks.errors import InputError, shown
 
 Row = TypeVar("Row")
 
 
-class Table(UserDict[str, Row]):
+class Table(MutableMapping[str, Row]):
     """Rows by name. Users add rows of their own: ``METHODS["mine"] = Method(...)``.
 
     Such a row exists only in a process that has imported the module that adds it; see
@@ -26,8 +25,7 @@ class Table(UserDict[str, Row]):
     """
 
     def __init__(self, rows: Mapping[str, Row]) -> None:
-        self.built_in: frozenset[str] = frozenset()
-        super().__init__(rows)
+        self._rows = dict(rows)
         self.built_in = frozenset(rows)
 
     @property
@@ -35,18 +33,27 @@ class Table(UserDict[str, Row]):
         """The names of the rows that users have added."""
         return frozenset(self) - self.built_in
 
+    def __getitem__(self, name: str) -> Row:
+        return self._rows[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def __setitem__(self, name: str, row: Row) -> None:
         """Adds a row, or replaces one that a user has added.
 
         Raises:
             InputError: The package has another row of this name.
         """
-        if name in self.built_in and self.data.get(name, row) is not row:
+        if name in self.built_in and self._rows[name] is not row:
             raise InputError(
                 f"{shown(name)} is a row of the package and cannot be replaced: give yours another "
                 f"name than {', '.join(sorted(self.built_in))}"
             )
-        super().__setitem__(name, row)
+        self._rows[name] = row
 
     def __delitem__(self, name: str) -> None:
         """Removes a row that a user has added.
@@ -56,9 +63,4 @@ class Table(UserDict[str, Row]):
         """
         if name in self.built_in:
             raise InputError(f"{shown(name)} is a row of the package and cannot be removed")
-        super().__delitem__(name)
-
-    def __ior__(self, rows: Any) -> Self:
-        """Adds rows, each as ``table[name] = row`` does."""
-        self.update(rows)
-        return self
+        del self._rows[name]
