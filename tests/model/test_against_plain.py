@@ -76,7 +76,7 @@ def test_q_tot_and_targets(action_head: str, mixer: str, sizes: Sizes, seed: int
 
 @every_mixer
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=12)
+@settings(max_examples=10)
 @given(
     action_head=any_head,
     sizes=draw.all_sizes(),

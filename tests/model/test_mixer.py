@@ -138,7 +138,7 @@ def test_q_tot_never_falls_when_a_utility_rises(
 
 
 @every_mixer
-@few
+@settings(max_examples=12)
 @any_frames
 def test_mixes_in_one_call_do_not_affect_each_other(mixer: str, sizes: Sizes, seed: int) -> None:
     scene, network = Scene(sizes, seed), draw.networks(sizes, seed, mixer=mixer).mixer
@@ -150,7 +150,7 @@ def test_mixes_in_one_call_do_not_affect_each_other(mixer: str, sizes: Sizes, se
 
 
 @every_mixer
-@few
+@settings(max_examples=12)
 @any_frames
 def test_hidden_entities_have_no_effect(mixer: str, sizes: Sizes, seed: int) -> None:
     """Entities that all masks hide have no effect, unless they are agents."""

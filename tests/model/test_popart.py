@@ -31,7 +31,7 @@ def targets_of(task: int, values: list[float]) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize(
     ("dtype", "largest"), [(torch.float32, 20.0), (torch.float64, 1e4)], ids=["single", "double"]
 )
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(
     sizes=draw.all_sizes(),
     seed=draw.seeds,

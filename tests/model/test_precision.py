@@ -38,9 +38,8 @@ def learned(
     return q, loss, torch.cat([g.flatten() for g in gradient])
 
 
-@pytest.mark.parametrize("action_head", ACTION_HEADS)
+@pytest.mark.parametrize(("seed", "action_head"), enumerate(ACTION_HEADS))
 @pytest.mark.parametrize("mixer", MIXERS)
-@pytest.mark.parametrize("seed", range(3))
 def test_values_and_gradients_are_close(action_head: str, mixer: str, seed: int) -> None:
     team, target = (
         TeamQ._make(net.float() for net in draw.networks(SIZES, seed + i, action_head, mixer))
