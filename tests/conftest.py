@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from rllib_ptm.process import set_environment_variables
 
@@ -92,10 +93,21 @@ def _no_cluster_where_none_is_used(request: pytest.FixtureRequest) -> None:
     The command starts Ray itself, or must not start it. And a process that forks while it is
     connected may wait without end when it disconnects.
     """
-    in_file = (item for item in request.session.items if item.path == request.path)
-    uses_it = any("cluster" in getattr(item, "fixturenames", ()) for item in in_file)
-    if "cli" in request.path.parts or not uses_it:
+    if request.path not in files_on_the_cluster(request.session.items):
         ray.shutdown()
+
+
+@pytest.hookimpl(trylast=True)  # when the slow tests are out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that share the cluster first: it starts once in a process of tests."""
+    first = files_on_the_cluster(items)
+    items.sort(key=lambda item: item.path not in first)
+
+
+def files_on_the_cluster(items: list[pytest.Item]) -> set[Path]:
+    """The files that use the cluster, without those that test the command."""
+    users = {item.path for item in items if "cluster" in getattr(item, "fixturenames", ())}
+    return {path for path in users if "cli" not in path.parts}
 
 
 def start_cluster() -> None:

@@ -221,11 +221,11 @@ def test_rates_that_a_callback_sets_decide_weights_draws_and_reports(
         drawn_by.append(dict(priorities))
         return np.array([priorities[task] for task in tasks])
 
-    monkeypatch.setitem(TASK_DRAWS, "mine", draw)
+    monkeypatch.setitem(TASK_DRAWS, "priority", draw)
     odds = {task: np.exp(1.0 - rate) for task, rate in SET_RATES.items()}
     expected = pytest.approx({task: odd / sum(odds.values()) for task, odd in odds.items()})
 
-    algorithm = make_config(task_draw="mine").callbacks(Fixed).build_algo()
+    algorithm = make_config(task_draw="priority").callbacks(Fixed).build_algo()
     result = algorithm.train()
     assert drawn_by[-1] == pytest.approx(dict.fromkeys(SET_RATES, 1 / 3))  # nothing was set yet
     assert result["priorities"] == expected
@@ -328,9 +328,8 @@ def test_tune_knows_the_algorithm_by_name(make_config: MakeConfig, tmp_path: pat
     assert sorted(r.config["mining_lambda"] for r in results) == [1.0, 10.0]
 
 
-@pytest.mark.parametrize(
-    "method", ["ptm", pytest.param("qmix_atten_popart", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow  # what they get of a batch is tested above
+@pytest.mark.parametrize("method", ["ptm", "qmix_atten_popart"])
 def test_two_learners_take_the_step_of_one(make_config: MakeConfig, method: str) -> None:
     """The batches are the same, as one shard and as two."""
     steps = []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import ray
 
 TESTS = Path(__file__).parents[1]
 
@@ -49,8 +52,13 @@ print("learned")
 """
 
 
-def test_it_learns_without_the_environments_that_come_with_it(tmp_path: Path) -> None:
+def test_it_learns_without_the_environments_that_come_with_it(
+    cluster: None, tmp_path: Path
+) -> None:
     code = LEARNS.replace("TESTS", repr(str(TESTS)), 1).replace("FOLDER", repr(str(tmp_path / "c")))
     code = code.replace("{TESTS}", str(TESTS))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    variables = {**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=variables
+    )
     assert done.stdout.endswith("learned\n"), done.stderr[-3000:]

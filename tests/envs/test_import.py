@@ -7,16 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 UNCHANGED = """
 import importlib, os, sys
 import jax, pettingzoo  # PettingZoo sets a variable of PyGame
-environment, config, modules = dict(os.environ), dict(jax.config.values), set(sys.modules)
-importlib.import_module({module!r})
-assert dict(os.environ) == environment, "os.environ changed"
-assert dict(jax.config.values) == config, "jax.config changed"
-assert not {{"jaxmarl", "jaxmarl.environments"}} & set(sys.modules), "an empty package is left"
+environment, config = dict(os.environ), dict(jax.config.values)
+for module in ("", ".multi_task_sc2_v0", ".starcraft.smax.battles"):
+    importlib.import_module(f"rllib_ptm.envs{module}")
+    assert dict(os.environ) == environment, f"{module}: os.environ changed"
+    assert dict(jax.config.values) == config, f"{module}: jax.config changed"
+    left = {"jaxmarl", "jaxmarl.environments"} & set(sys.modules)
+    assert not left, f"{module}: an empty package is left"
 """
 
 # The second device of the CPU stands for a GPU that is JAX's default.
@@ -33,9 +33,8 @@ def devices(battles):
     return {device for leaf in leaves for device in leaf.devices()}
 
 battles = SmaxBattles(2, 1, 1)
-for tasks in (1, 2):
-    battles.reset(np.arange(tasks), [parse_task("1m")] * tasks, range(tasks))
-    assert devices(battles) == {first}
+battles.reset(np.arange(2), [parse_task("1m")] * 2, range(2))
+assert devices(battles) == {first}
 copied, resumed = pickle.loads(pickle.dumps(battles)), SmaxBattles(2, 1, 1)
 resumed.set_state(battles.get_state())
 for played in (battles, copied, resumed):
@@ -46,13 +45,14 @@ assert jax.numpy.ones(1).devices() == {second}
 """
 
 OPTION = "jax_compilation_cache_dir"
-CACHE_FOLDER = """
+CACHE_FOLDERS = """
 import jax
-{before}
-from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
-assert jax.config.jax_compilation_cache_dir == {imported!r}
-SmaxBattles(1, 1, 1)
-print(jax.config.jax_compilation_cache_dir)
+for enemies, chosen in ((1, "mine"), (2, None)):
+    jax.config.update({option!r}, chosen)
+    from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
+    assert jax.config.jax_compilation_cache_dir == chosen
+    SmaxBattles(1, 1, enemies)
+    print(jax.config.jax_compilation_cache_dir)
 """
 
 
@@ -70,12 +70,8 @@ def run_python(code: str, cwd: Path | None = None, **variables: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["rllib_ptm.envs", "rllib_ptm.envs.multi_task_sc2_v0", "rllib_ptm.envs.starcraft.smax.battles"],
-)
-def test_importing_changes_no_setting_of_the_process(module: str) -> None:
-    run_python(UNCHANGED.format(module=module))
+def test_importing_changes_no_setting_of_the_process() -> None:
+    run_python(UNCHANGED)
 
 
 def test_battles_run_on_the_cpu_where_jax_has_another_default_device() -> None:
@@ -83,11 +79,8 @@ def test_battles_run_on_the_cpu_where_jax_has_another_default_device() -> None:
     run_python(ON_THE_FIRST_DEVICE, JAX_PLATFORMS="cpu", XLA_FLAGS=two_devices)
 
 
-@pytest.mark.parametrize("chosen", [None, "mine"], ids=["default", "user's"])
-def test_compiled_programs_are_cached_when_battles_are_made(
-    chosen: str | None, tmp_path: Path
-) -> None:
-    before = "" if chosen is None else f"jax.config.update({OPTION!r}, {chosen!r})"
-    code = CACHE_FOLDER.format(before=before, imported=chosen)
-    expected = chosen or str(tmp_path / "rllib_ptm" / "jax")
-    assert run_python(code, XDG_CACHE_HOME=str(tmp_path), cwd=tmp_path) == expected
+def test_compiled_programs_are_cached_when_battles_are_made(tmp_path: Path) -> None:
+    """In the folder that the user has chosen, or in one of ours."""
+    code = CACHE_FOLDERS.format(option=OPTION)
+    folders = run_python(code, XDG_CACHE_HOME=str(tmp_path), cwd=tmp_path).splitlines()
+    assert folders == ["mine", str(tmp_path / "rllib_ptm" / "jax")]

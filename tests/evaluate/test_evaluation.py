@@ -141,6 +141,22 @@ def test_what_a_dead_runner_leaves_is_played_by_the_others(build: Callable[..., 
     assert time.monotonic() - start < 60
 
 
+def test_some_evaluations_without_a_result_are_an_error(
+    build: Callable[..., PTM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def incomplete(weights: Any) -> None:
+        raise EvaluationIncompleteError("15 of 15 evaluation episodes were not played")
+
+    algorithm = build(evaluation_error_after_n_consecutive_skips=2)
+    play = algorithm._evaluation_results
+    for results in (incomplete, play, incomplete):
+        monkeypatch.setattr(algorithm, "_evaluation_results", results)
+        assert (algorithm.evaluate() == {}) == (results is incomplete)
+    with pytest.raises(EvaluationIncompleteError, match="15 of 15"):
+        algorithm.evaluate()
+
+
+@pytest.mark.slow
 def test_a_missing_runner_is_an_error_in_time(build: Callable[..., PTM]) -> None:
     algorithm = build(
         evaluation_num_env_runners=1,

@@ -57,7 +57,7 @@ def gradients(loss: Tensor, team: TeamQ) -> dict[str, Tensor]:
 
 
 @every_mixer
-@settings(max_examples=14)
+@settings(max_examples=12)
 @given(action_head=any_head, sizes=draw.all_sizes(), seed=draw.seeds)
 def test_q_tot_and_targets(action_head: str, mixer: str, sizes: Sizes, seed: int) -> None:
     online, target = (draw.networks(sizes, seed + i, action_head, mixer) for i in range(2))
@@ -76,7 +76,7 @@ def test_q_tot_and_targets(action_head: str, mixer: str, sizes: Sizes, seed: int
 
 @every_mixer
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(
     action_head=any_head,
     sizes=draw.all_sizes(),

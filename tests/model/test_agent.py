@@ -20,7 +20,7 @@ from rllib_ptm.model.batch import TeamBatch
 assert_equal = functools.partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
 
 every_head = pytest.mark.parametrize("action_head", ACTION_HEADS)
-few = settings(max_examples=15)
+few = settings(max_examples=8)
 any_batch = given(sizes=draw.all_sizes(), seed=draw.seeds)
 
 

@@ -24,7 +24,7 @@ from rllib_ptm.model.mixer import (
 from rllib_ptm.model.sizes import NetworkSizes
 
 every_mixer = pytest.mark.parametrize("mixer", MIXERS)
-few = settings(max_examples=25)
+few = settings(max_examples=12)
 any_frames = given(sizes=draw.all_sizes(), seed=draw.seeds)
 
 

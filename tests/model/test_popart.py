@@ -71,7 +71,7 @@ def test_q_tot_does_not_change_with_the_statistics(
 
 
 def test_the_statistics_follow_known_targets() -> None:
-    output, updates = PopArt(TASKS), 2000
+    output, updates = PopArt(TASKS), 500
     for _ in range(updates):
         output.adapt(*targets_of(2, [3.0, 7.0, 11.0]))
     left = (1 - STEP) ** updates  # the remaining share of the initial values

@@ -25,7 +25,7 @@ from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, QValues, TeamQ, 
 
 every_head = pytest.mark.parametrize("action_head", ACTION_HEADS)
 every_mixer = pytest.mark.parametrize("mixer", MIXERS)
-few = settings(max_examples=10)
+few = settings(max_examples=6)
 any_head = st.sampled_from(sorted(ACTION_HEADS))
 any_batch = given(action_head=any_head, sizes=draw.all_sizes(), seed=draw.seeds)
 

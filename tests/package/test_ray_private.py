@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 from collections.abc import Iterator
@@ -30,11 +31,14 @@ OF_PYTHON = {
 }  # namedtuple, ctypes, os
 
 
-def parsed() -> Iterator[tuple[Path, ast.Module]]:
+source_of = functools.cache(inspect.getsource)  # for a class it parses the whole file
+
+
+@functools.cache
+def parsed() -> list[tuple[Path, ast.Module]]:
     """Our own files, but the table."""
-    for file in PACKAGE.rglob("*.py"):
-        if file != TABLE:
-            yield file, ast.parse(file.read_text())
+    files = [file for file in PACKAGE.rglob("*.py") if file != TABLE]
+    return [(file, ast.parse(file.read_text())) for file in files]
 
 
 def is_private(name: str) -> bool:
@@ -63,7 +67,7 @@ def is_there(private: PrivateName) -> bool:
     if not class_name:
         return hasattr(owner, private.name)
     owner = getattr(owner, class_name)
-    return private.name in vars(owner) or f"self.{private.name}" in inspect.getsource(owner)
+    return private.name in vars(owner) or f"self.{private.name}" in source_of(owner)
 
 
 @pytest.mark.parametrize("private", [*CALLED, *OVERRIDDEN, *INTERNAL], ids=lambda p: p.name)
@@ -83,7 +87,7 @@ def test_each_has_a_purpose_and_stands_once() -> None:
 
 
 def test_no_other_file_uses_a_private_name() -> None:
-    files = list(parsed())
+    files = parsed()
     own = own_names([tree for _, tree in files]) | OF_PYTHON
     found = []
     for file, tree in files:
@@ -117,10 +121,10 @@ def test_nothing_else_of_ray_is_overridden() -> None:
     found = set()
     for cls in our_classes():
         bases = [base for base in cls.__mro__ if base.__module__.startswith("ray.")]
-        tree = ast.parse(inspect.getsource(cls).strip())
+        tree = ast.parse(source_of(cls).strip())
         ours = {name for name in own_names([tree]) | set(vars(cls)) if is_private(name)}
         for base in bases:
-            source = inspect.getsource(base)
+            source = source_of(base)
             for name in ours:
                 if name in vars(base) or f"self.{name} " in source or f"self.{name}:" in source:
                     found.add(name)

@@ -377,10 +377,13 @@ def test_the_command_itself_says_so_in_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rllib_ptm.cli.main", "train", "--algo", "PTM"]
     options = ["--env", "multi_task_sc2", "--stop", '{"time_total_s": 5}', "--config"]
     done = subprocess.run(
-        [*command, *options, '{"mixing_dimm": 3}'], capture_output=True, text=True, cwd=tmp_path
+        [*command, *options, '{"env_config": {"tasks": "smal_mt"}}'],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("rllib: command line: default: config.mixing_dimm: ")
-    assert "did you mean 'mixing_dim'?" in line
+    assert line.startswith("rllib: command line: default.config.env_config.tasks: ")
+    assert "did you mean 'small_mt'?" in line
     assert "\x1b" not in done.stdout

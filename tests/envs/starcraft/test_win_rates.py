@@ -79,7 +79,7 @@ def native_wins() -> BoolArray:
 native_wins = cache(native_wins)
 
 
-@pytest.mark.parametrize("slots", [5, 6, 11])
+@pytest.mark.parametrize("slots", [5, pytest.param(6, marks=pytest.mark.slow), 11])
 def test_the_win_rate_of_a_scripted_team_is_that_of_native_smax(slots: int) -> None:
     native, ours = native_wins(), our_wins(slots)
     error = np.sqrt((native.var() + ours.var()) / native.size)

@@ -226,7 +226,10 @@ def start_player(after_a_step: str = "pass") -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL],
+)
 def test_nothing_is_left_of_a_player_that_was_ended(
     installation: Path, temp: Path, number: signal.Signals
 ) -> None:
@@ -238,7 +241,14 @@ def test_nothing_is_left_of_a_player_that_was_ended(
     assert left_behind(installation, temp) == []
 
 
-@pytest.mark.parametrize("end", ["sys.exit(3)", "raise RuntimeError", "del battles; break"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param("sys.exit(3)", marks=pytest.mark.slow),
+        "raise RuntimeError",
+        "del battles; break",
+    ],
+)
 def test_nothing_is_left_of_a_player_that_forgot_to_close(
     installation: Path, temp: Path, end: str
 ) -> None:

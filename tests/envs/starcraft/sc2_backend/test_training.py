@@ -48,7 +48,8 @@ def test_training_counts_the_games_that_were_restarted(cluster: None, installati
     algorithm.stop()
 
 
-@pytest.mark.parametrize("end", [pytest.param("SIGKILL", marks=pytest.mark.slow), "ray.kill"])
+@pytest.mark.slow  # test_faults.py ends other processes that play
+@pytest.mark.parametrize("end", ["SIGKILL", "ray.kill"])
 def test_nothing_is_left_of_an_env_runner_that_died(
     cluster: None, installation: Path, temp: Path, end: str
 ) -> None:
