@@ -62,20 +62,17 @@ def rows_of(trial: Path) -> list[dict[str, str]]:
 EVALUATION = """seed: 1
     evaluation_interval: 2
     evaluation_duration: 3
-    evaluation_num_env_runners: 1
-    evaluation_parallel_to_training: true
     action_head: entity"""
 SCORE = "env_runners/episode_return_mean"
 KEEP = f"{{checkpoint_frequency: 1, num_to_keep: 1, checkpoint_score_attribute: {SCORE}}}"
 
 
-def three_experiments() -> str:
-    """The tiny one, one with evaluations and one that keeps its best checkpoint."""
+def two_experiments() -> str:
+    """The tiny one, and one with evaluations that keeps its best checkpoint."""
     stop = "{evaluation/env_runners/win_rate/2m_vs_2m: 1.0, training_iteration: 4}"
-    evaluates = TINY.replace("tiny:", "evaluates:").replace("seed: 1", EVALUATION)
-    keeps = TINY.replace("tiny:", "keeps:").replace("iteration: 3", "iteration: 6")
-    keeps = keeps.replace("\n  config:", f"\n  checkpoint_config: {KEEP}\n  config:")
-    return TINY + evaluates.replace("{training_iteration: 3}", stop) + keeps
+    other = TINY.replace("tiny:", "evaluates:").replace("seed: 1", EVALUATION)
+    other = other.replace("{training_iteration: 3}", stop)
+    return TINY + other.replace("\n  config:", f"\n  checkpoint_config: {KEEP}\n  config:")
 
 
 class Trained(NamedTuple):
@@ -98,8 +95,8 @@ class Trained(NamedTuple):
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """One command for all: the start of the command and of Ray takes longer than the training."""
     folder = tmp_path_factory.mktemp("trained")
-    (folder / "three.yaml").write_text(three_experiments())
-    command = [*RLLIB, "train", "file", "three.yaml", "--evaluation-episodes", "2"]
+    (folder / "two.yaml").write_text(two_experiments())
+    command = [*RLLIB, "train", "file", "two.yaml", "--evaluation-episodes", "2"]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # the networks are too small for more
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=one_thread)
     assert done.returncode == 0, done.stderr
@@ -144,6 +141,7 @@ def test_evaluation_ends_a_run(trained: Trained) -> None:
     assert [row[key] for row in rows_of(trained.trial("evaluates"))] == ["", "3.0", "", "3.0"]
 
 
+@pytest.mark.slow  # what it prints has a fast test in tests/cli/show
 def test_a_failed_trial_says_why_and_where_its_log_is(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -308,13 +306,13 @@ def test_a_deleted_folder_is_named(tiny: Path) -> None:
 
 
 def test_the_best_checkpoint_stays_and_is_played(trained: Trained) -> None:
-    assert "keeps: greedy episodes of the best checkpoint" in trained.printed
-    trial = trained.trial("keeps")
+    assert "evaluates: greedy episodes of the best checkpoint" in trained.printed
+    trial = trained.trial("evaluates")
     scores = [float(row[SCORE]) for row in rows_of(trial)]
     best = scores.index(max(scores))
     kept = {path.name for path in trial.glob("checkpoint_*")}
-    assert kept == {f"checkpoint_{best:06}", "checkpoint_000005"}  # the last is never dropped
-    assert Path(trained.paths("keeps")["checkpoint"]).name == f"checkpoint_{best:06}"
+    assert kept == {f"checkpoint_{best:06}", "checkpoint_000003"}  # the last is never dropped
+    assert Path(trained.paths("evaluates")["checkpoint"]).name == f"checkpoint_{best:06}"
 
 
 CALLBACK = """
@@ -332,7 +330,9 @@ def test_a_callbacks_module_stands_beside_the_file_and_evaluation_needs_none(tin
     folder = tiny.parent / "experiments"
     folder.mkdir()
     (folder / "callbacks_of_mine.py").write_text(CALLBACK)
-    text = tiny.read_text().replace("    seed: 1\n", "    seed: 1\n    num_env_runners: 1\n")
+    runners = "num_env_runners: 1\n    evaluation_num_env_runners: 1\n    evaluation_interval: 1"
+    beside = f"{runners}\n    evaluation_parallel_to_training: true\n    evaluation_duration: 3"
+    text = tiny.read_text().replace("    seed: 1\n", f"    seed: 1\n    {beside}\n")
     text = text.replace("    seed: 1\n", "    seed: 1\n    callbacks: callbacks_of_mine.Mine\n")
     file = folder / "with_callback.yaml"
     file.write_text(text.replace("training_iteration: 3", "training_iteration: 1"))
@@ -344,6 +344,7 @@ def test_a_callbacks_module_stands_beside_the_file_and_evaluation_needs_none(tin
     (trial,) = trials_of(tiny.parent)
     result = json.loads((trial / "result.json").read_text().splitlines()[-1])
     assert result["env_runners"]["my_return"] >= 0.0
+    assert result["evaluation"]["env_runners"]["episodes"] == {"2m_vs_2m": 3, "3m_vs_2m": 3}
     (folder / "callbacks_of_mine.py").unlink()
     (checkpoint,) = trial.glob("checkpoint_*")
     arguments = ["evaluate", str(checkpoint), "--episodes", "1"]
