@@ -18,7 +18,7 @@ from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.masks import draw_group, everyone
-from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.precision import autocast_for
 from rllib_ptm.model.q_values import QValues, TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes

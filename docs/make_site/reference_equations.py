@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from links import ROOT
 
 _FOLDER = "rllib_ptm/model"
-_ROW = re.compile(r"^ {4}(\d+) +(\w+)\.(\w+) +(.*)$", re.MULTILINE)
+_ROW = re.compile(r"^ {4}(\d+) +([\w.]+)\.(\w+) +(.*)$", re.MULTILINE)
 
 
 def equation_table() -> str:
@@ -17,15 +17,19 @@ def equation_table() -> str:
     package = _docstring(ast.parse((ROOT / _FOLDER / "__init__.py").read_text(encoding="utf-8")))
     lines = ["| Eq. | what | function | formula |", "|---|---|---|---|"]
     for number, module, function, what in _ROW.findall(package):
-        link = f"[`{module}.{function}`](../../{_FOLDER}/{module}.py)"
+        link = f"[`{module}.{function}`](../../{_file_of(module)})"
         formula = _escaped(_formula(module, function, int(number)))
         lines.append(f"| {number} | {_escaped(what)} | {link} | {formula} |")
     return "\n".join(lines)
 
 
+def _file_of(module: str) -> str:
+    return f"{_FOLDER}/{module.replace('.', '/')}.py"
+
+
 def _formula(module: str, function: str, number: int) -> str:
     """The first line of the function's docstring, which begins with the equation's number."""
-    tree = ast.parse((ROOT / _FOLDER / f"{module}.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / _file_of(module)).read_text(encoding="utf-8"))
     (found,) = (node for node in _functions(tree) if node.name == function)
     summary = _docstring(found).partition("\n")[0]
     if not re.search(rf"\bEq\. {number}\b", summary):

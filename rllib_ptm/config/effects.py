@@ -9,7 +9,7 @@ from typing import Any
 from rllib_ptm.config.keys import attribute_of
 from rllib_ptm.learn.schedules import MINING_ALPHAS
 from rllib_ptm.methods import METHODS, Method
-from rllib_ptm.model.mixer import MIXERS, widths_of
+from rllib_ptm.model.mixers import MIXERS, widths_of
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.tasks.priorities import TASK_PRIORITIES
 

@@ -16,7 +16,7 @@ from rllib_ptm.learn.schedules import MINING_ALPHAS
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.losses import MINING_SCALES
-from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.popart import TASK_BASELINES
 from rllib_ptm.model.precision import PRECISIONS
 from rllib_ptm.model.sizes import NetworkSizes

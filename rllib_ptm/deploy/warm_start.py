@@ -30,7 +30,7 @@ from rllib_ptm.deploy.slot_expansion import expand_slots
 from rllib_ptm.environment.contract import TeamGame
 from rllib_ptm.learn.rl_module import TARGET, TASK_BASELINE
 from rllib_ptm.methods import task_output
-from rllib_ptm.model.mixer import widths_of
+from rllib_ptm.model.mixers import widths_of
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.pretrained import find_policy
 from rllib_ptm.replay.array_files import is_path, local_path

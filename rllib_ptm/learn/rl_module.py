@@ -25,7 +25,7 @@ from rllib_ptm.methods import METHODS, task_output
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import regression_targets
-from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.precision import autocast_for
 from rllib_ptm.model.q_values import TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes

@@ -5,13 +5,13 @@ The networks of Section 3.4:
     embedding, attention        entity_attention.EntityAttention, on attention and linear
     GRU                         gru.PackedGRU
     utilities Q_a               agent.Agent: the two above and an action head
-    mixing network              mixer.QMixer, with hypernetworks of EntityAttention
+    mixing network              mixers.qmix.QMixer, with hypernetworks of EntityAttention
     their widths                sizes.NetworkSizes
 
 The equations, in the paper's order:
 
     1   losses.squared_td_error     the squared TD error
-    2   mixer.monotonic_mix         Q_tot from the utilities
+    2   mixers.qmix.monotonic_mix   Q_tot from the utilities
     3   losses.task_priorities      ω
     4   masks.same_group            M_D, and M_I
     5   masks.observed              M_D^μ

@@ -20,7 +20,7 @@ from rllib_ptm.checks.tables import Table
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.masks import everyone, observed, other_group, same_group
-from rllib_ptm.model.mixer import Mix, reads_greedy
+from rllib_ptm.model.mixers import Mix, reads_greedy
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.precision import frame_multiple
 

@@ -30,7 +30,7 @@ from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer, evaluate_chec
 from rllib_ptm.evaluate.comparison import Comparison
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import ACTION_HEADS
-from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.module_policy import ModulePolicy
 

@@ -17,7 +17,7 @@ from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.masks import everyone
-from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.q_values import TeamQ
 from rllib_ptm.model.sizes import NetworkSizes

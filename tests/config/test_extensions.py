@@ -30,7 +30,7 @@ from odd_env import OddEnv
 from ray import tune
 from rllib_ptm.envs.starcraft.backends import BACKENDS
 from rllib_ptm.methods import METHODS
-from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.mixers import MIXERS
 METHODS["mine"] = METHODS["ptm"]
 MIXERS["mine"] = MIXERS["vdn"]
 BACKENDS["mine"] = BACKENDS["smax"]

@@ -24,7 +24,7 @@ from rllib_ptm.learn.schedules import mining_alpha
 from rllib_ptm.methods import METHODS, Method
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
-from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.popart import MEAN_STEP, STEP, PopArt, TaskMean, TaskOutput
 from rllib_ptm.model.q_values import EXPLORATION, TERMS
 

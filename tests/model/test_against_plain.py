@@ -14,7 +14,7 @@ from torch import Tensor
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.losses import regression_targets, td_targets
-from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, TeamQ, q_values
 
 GAMMA = 0.97

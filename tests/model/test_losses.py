@@ -24,7 +24,8 @@ from rllib_ptm.model.losses import (
     td_targets,
     total_loss,
 )
-from rllib_ptm.model.mixer import MIXERS, VDNMixer
+from rllib_ptm.model.mixers import MIXERS
+from rllib_ptm.model.mixers.vdn import VDNMixer
 from rllib_ptm.model.popart import PopArt, TaskOutput
 from rllib_ptm.model.q_values import (
     EXPLOITATION,

@@ -22,7 +22,7 @@ from rllib_ptm.model.agent import ACTION_HEADS, Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.gru import PackedGRU
 from rllib_ptm.model.losses import regression_targets
-from rllib_ptm.model.mixer import QMixer
+from rllib_ptm.model.mixers.qmix import QMixer
 from rllib_ptm.model.native import attention as native_attention
 from rllib_ptm.model.native import compiler, library
 from rllib_ptm.model.native.attention import AttentionLayer, attention, can_compute_attention

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rllib_ptm.model import popart
-from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.popart import MEAN_STEP, STEP, PopArt, TaskMean
 from rllib_ptm.model.q_values import ORIGINAL, q_values
 

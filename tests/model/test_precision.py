@@ -12,7 +12,7 @@ from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import regression_targets
-from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.precision import at_full_precision, autocast_for
 from rllib_ptm.model.q_values import QValues, TeamQ, q_values
 

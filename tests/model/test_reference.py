@@ -23,7 +23,7 @@ from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.masks import everyone, observed, other_group, same_group
-from rllib_ptm.model.mixer import QMixer
+from rllib_ptm.model.mixers.qmix import QMixer
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.q_values import EXPLOITATION, ORIGINAL, TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes

@@ -20,7 +20,7 @@ from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, feature_widths, num
 from rllib_ptm.envs.starcraft.units import IntArray, Units
 from rllib_ptm.model.agent import ACTION_HEADS, Agent
 from rllib_ptm.model.batch import TeamBatch
-from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, QValues, TeamQ, q_values
 
 every_head = pytest.mark.parametrize("action_head", ACTION_HEADS)

@@ -12,15 +12,11 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from rllib_ptm.model.masks import everyone, other_group, same_group
-from rllib_ptm.model.mixer import (
-    MIXERS,
-    JointActionNetwork,
-    Mix,
-    MixingWeights,
-    QMixer,
-    duplex_mix,
-    fixed_mix,
-)
+from rllib_ptm.model.mixers import MIXERS, Mix
+from rllib_ptm.model.mixers.joint_action import JointActionNetwork
+from rllib_ptm.model.mixers.qfix import fixed_mix
+from rllib_ptm.model.mixers.qmix import MixingWeights, QMixer
+from rllib_ptm.model.mixers.qplex import duplex_mix
 from rllib_ptm.model.sizes import NetworkSizes
 
 every_mixer = pytest.mark.parametrize("mixer", MIXERS)

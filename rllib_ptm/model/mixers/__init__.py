@@ -1,0 +1,41 @@
+"""From the agents' utilities to Q_tot: QMIX with attention hypernetworks, VDN, QPLEX and Q+FIX.
+
+A mixer answers several questions about the same frames in one call (``Mix``), so that they share
+the queries, keys and values of the hypernetworks and the masks that several of them use.
+
+All mixers have the IGM property: Q_tot is largest where the utility of each agent is largest (the
+individual actions give the global maximum), so that agents may act on their own. In QMIX and VDN,
+Q_tot never falls when a utility rises. QPLEX and Q+FIX are less strict: they read the utility of
+the greedy action, too, and weigh what an action loses against it by the state and by the actions of
+all agents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from rllib_ptm.checks.tables import Table
+from rllib_ptm.model.mixers.mix import Mix, reads_greedy
+from rllib_ptm.model.mixers.qfix import QFixMixer
+from rllib_ptm.model.mixers.qmix import QMixer
+from rllib_ptm.model.mixers.qplex import QPLEXMixer
+from rllib_ptm.model.mixers.vdn import VDNMixer
+from rllib_ptm.model.sizes import NetworkSizes
+
+__all__ = ["MIXERS", "Mix", "reads_greedy", "widths_of"]
+
+
+MIXERS: Table[Callable[[int, int, NetworkSizes], nn.Module]] = Table(
+    {"qmix": QMixer, "vdn": VDNMixer, "qplex": QPLEXMixer, "qfix": QFixMixer}
+)
+
+
+def widths_of(mixer: str) -> tuple[str, ...]:
+    """The fields of ``NetworkSizes`` that a row reads; one of the user's own may read all.
+
+    Args:
+        mixer: A row of ``MIXERS``.
+    """
+    return getattr(MIXERS[mixer], "widths", QMixer.widths)
