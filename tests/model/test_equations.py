@@ -15,7 +15,7 @@ EQUATIONS = range(1, 16)
 INDEX = [
     (int(number), module, function)
     for number, module, function in re.findall(
-        r"^ +(\d+) +(\w+)\.(\w+)", rllib_ptm.model.__doc__ or "", re.MULTILINE
+        r"^ +(\d+) +([\w.]+)\.(\w+)", rllib_ptm.model.__doc__ or "", re.MULTILINE
     )
 ]
 
