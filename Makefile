@@ -9,6 +9,10 @@ EXPERIMENT ?=
 ARGS ?=
 BIN := .venv/bin
 
+# Python keeps what it has compiled in .venv, also where the environment forbids that elsewhere. Without it
+# every process compiles Ray and torch again: ten seconds of a core for each start.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help install train results docs test test-slow clean
 
 help: ## list the targets
@@ -45,7 +49,8 @@ clean: ## remove .venv, builds and caches; keep results/
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Created last, so make repeats an installation that was interrupted. Python compiles what it imports, and
-# that is less than a fifth of what pip would compile: more than a minute of the installation.
+# that is less than a fifth of what pip would compile: more than a minute of the installation. One process does
+# it here. Otherwise those that start together do it each, and Ray's are given 15 seconds to start.
 .venv/installed: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed, but PYTHON=$(PYTHON) is older. Example: make train PYTHON=python3.12" >&2; exit 1; }
@@ -53,4 +58,5 @@ clean: ## remove .venv, builds and caches; keep results/
 	  echo "$(PYTHON) cannot create virtual environments. On Debian: apt install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -c 'import ray.dashboard.agent, rllib_ptm.algorithm'
 	@touch $@

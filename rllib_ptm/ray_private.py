@@ -13,7 +13,6 @@ source of each name again, then change ``READ_IN``.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -338,16 +337,26 @@ def in_own_process_groups() -> Iterator[None]:
     A signal to this program's group, as from ``timeout`` or a cluster's manager, then reaches this
     program alone, which still needs them to save a checkpoint. On Linux the kernel ends them with
     this program; elsewhere Ray needs the common group for that.
+
+    If the block fails, what it has started is ended. Ray itself leaves it to run beside a second
+    attempt.
     """
     from ray._private import services
 
-    if not sys.platform.startswith("linux"):
-        yield
-        return
-    start = services.ConsolePopen
-    services.ConsolePopen = functools.partial(start, process_group=0)
+    start, started = services.ConsolePopen, list[Any]()
+    group = {"process_group": 0} if sys.platform.startswith("linux") else {}
+
+    def start_apart(*arguments: Any, **options: Any) -> Any:
+        started.append(start(*arguments, **options, **group))
+        return started[-1]
+
+    services.ConsolePopen = start_apart
     try:
         yield
+    except BaseException:
+        for process in started:
+            process.kill()
+        raise
     finally:
         services.ConsolePopen = start
 

@@ -179,7 +179,7 @@ class EnvSettings(Settings):
 
 def _backend_keys() -> dict[str, str]:
     """Each key that only some backends have -> the first of these backends."""
-    rows = reversed(BACKENDS.items())
+    rows = reversed([*BACKENDS.items()])
     return {key: name for name, row in rows for key in row.settings.key_names()}
 
 

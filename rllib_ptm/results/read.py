@@ -41,10 +41,10 @@ def read_runs(paths: Iterable[str | Path], experiment: str | None = None) -> Run
     """
     notes: list[str] = []
     found: list[Run] = []
-    for path in paths:
-        found += _read(Path(path), experiment, notes)
+    for path in {Path(path).resolve(): Path(path) for path in paths}.values():
+        found += _read(path, experiment, notes)
     joined = without_repeats(found)
-    return Runs(joined.runs, (*notes, *joined.notes))
+    return Runs(joined.runs, tuple(dict.fromkeys((*notes, *joined.notes))))
 
 
 def _read(path: Path, experiment: str | None, notes: list[str]) -> list[Run]:

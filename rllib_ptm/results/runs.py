@@ -177,14 +177,19 @@ def without_repeats(runs: Iterable[Run]) -> Runs:
     """Joins runs from several places, and counts none twice.
 
     Equal settings and seeds give the same run again. The one that got further stays; of two that
-    got equally far, the first.
+    got equally far, the first. A note says so, unless the two are one folder.
     """
     kept: dict[tuple[Any, ...], Run] = {}
     notes = []
+    folders: set[Path] = set()
     for number, run in enumerate(runs):
         key: tuple[Any, ...] = (run.experiment, run.variant, run.settings, run.seed)
         if run.seed is None:
             key = (*key, number)
+        if run.folder is not None:
+            if (folder := run.folder.resolve()) in folders:
+                continue
+            folders.add(folder)
         before = kept.get(key)
         if before is None:
             kept[key] = run

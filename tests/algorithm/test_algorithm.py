@@ -221,11 +221,11 @@ def test_rates_that_a_callback_sets_decide_weights_draws_and_reports(
         drawn_by.append(dict(priorities))
         return np.array([priorities[task] for task in tasks])
 
-    monkeypatch.setitem(TASK_DRAWS, "priority", draw)
+    monkeypatch.setitem(TASK_DRAWS, "mine", draw)
     odds = {task: np.exp(1.0 - rate) for task, rate in SET_RATES.items()}
     expected = pytest.approx({task: odd / sum(odds.values()) for task, odd in odds.items()})
 
-    algorithm = make_config(task_draw="priority").callbacks(Fixed).build_algo()
+    algorithm = make_config(task_draw="mine").callbacks(Fixed).build_algo()
     result = algorithm.train()
     assert drawn_by[-1] == pytest.approx(dict.fromkeys(SET_RATES, 1 / 3))  # nothing was set yet
     assert result["priorities"] == expected

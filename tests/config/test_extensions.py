@@ -36,6 +36,10 @@ MIXERS["mine"] = MIXERS["vdn"]
 BACKENDS["mine"] = BACKENDS["smax"]
 tune.register_env("my pond", lambda config: OddEnv(**config))
 """
+TAKEN = """
+from rllib_ptm.methods import METHODS
+METHODS["ptm"] = METHODS["refil"]
+"""
 ENV = {"tasks": ["2m_vs_2m"]}
 
 
@@ -50,6 +54,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The name of a module that adds rows."""
     (tmp_path / "my_rows.py").write_text(MODULE)
     (tmp_path / "broken_rows.py").write_text("1 / 0")
+    (tmp_path / "taken_rows.py").write_text(TAKEN)
     monkeypatch.syspath_prepend(tmp_path)
     yield "my_rows"
     forget("my_rows")
@@ -63,6 +68,28 @@ def test_a_table_tells_its_own_rows_from_added_ones() -> None:
     table = Table({"a": 1})
     table["b"] = 2
     assert (table.built_in, table.own, list(table)) == ({"a"}, {"b"}, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.__setitem__("a", 2),
+        lambda table: table.update(a=2, b=3),
+        lambda table: table.pop("a"),
+        lambda table: table.clear(),
+    ],
+)
+def test_rows_of_the_package_are_neither_replaced_nor_removed(
+    change: Callable[[Table[int]], Any],
+) -> None:
+    table = Table({"a": 1})
+    with pytest.raises(InputError, match=r"^'a' is a row of the package and cannot be re"):
+        change(table)
+    assert dict(table) == {"a": 1}
+    table["a"] = table["a"]  # nothing changes
+    table["b"] = 2
+    table["b"] = 3  # a module that is imported again
+    assert dict(table) == {"a": 1, "b": 3}
 
 
 def test_every_table_of_the_config_can_be_added_to() -> None:
@@ -117,6 +144,7 @@ def test_what_they_add_may_stand_in_env_and_env_config(module: str) -> None:
         (["__main__"], "other processes cannot import '__main__'"),
         (["my_rwos"], "config.extensions: 'my_rwos': there is no module 'my_rwos' in "),
         (["broken_rows"], "cannot be imported: ZeroDivisionError: division by zero"),
+        (["taken_rows"], "'taken_rows': 'ptm' is a row of the package and cannot be replaced: giv"),
     ],
 )
 def test_modules_that_cannot_be_imported_are_refused_in_one_line(
@@ -182,11 +210,14 @@ def test_keys_that_a_row_of_the_users_own_reads_are_not_idle(
     ],
 )
 def test_a_draw_that_gives_no_probabilities_ends_with_one_line(
-    make_runner: Callable[..., TeamEnvRunner], monkeypatch: pytest.MonkeyPatch, draw: Any
+    make_runner: Callable[..., TeamEnvRunner],
+    make_config: Callable[..., PTMConfig],
+    monkeypatch: pytest.MonkeyPatch,
+    draw: Any,
 ) -> None:
-    runner = make_runner()
-    monkeypatch.setitem(TASK_DRAWS, "uniform", draw)
-    with pytest.raises(InputError, match=r"config.task_draw: 'uniform': expected the probab"):
+    monkeypatch.setitem(TASK_DRAWS, "mine", draw)
+    runner = make_runner(make_config(task_draw="mine"))
+    with pytest.raises(InputError, match=r"config.task_draw: 'mine': expected the probab"):
         next(runner._training_schedule())
 
 

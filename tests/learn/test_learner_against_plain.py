@@ -203,9 +203,8 @@ def test_mining_goes_from_exploration_to_exploitation(env_steps: int, alpha: flo
 def test_a_new_term_needs_its_masks_and_a_row_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its loss is evaluated, counted and reported."""
     monkeypatch.setitem(TERMS, "new", TERMS[EXPLORATION])
-    monkeypatch.setitem(METHODS, "ptm", Method("a new method", lambda alpha: {"new": 1.0}))
-    found = update(build("ptm"), seed=0)
-    monkeypatch.undo()
+    monkeypatch.setitem(METHODS, "mine", Method("a new method", lambda alpha: {"new": 1.0}))
+    found = update(build("mine"), seed=0)
     expected = update(build("ptm"), seed=0)  # at α = 1 it mines by exploration only
     assert found["loss_new"] == expected["loss_exp"]
     assert found["total_loss"] == expected["total_loss"]

@@ -40,6 +40,20 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert versions[0] == rllib_ptm.__version__
 
 
+def test_make_lets_python_keep_what_it_compiles() -> None:
+    """Without it every process compiles Ray and torch again."""
+    recipe = 'show: ; @python3 -c "import sys; print(sys.dont_write_bytecode)"'
+    shown = subprocess.run(
+        ["make", "--silent", "--eval", recipe, "show"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout.strip() == "False"
+
+
 def test_the_citation_names_the_software_and_the_paper() -> None:
     citation = read_yaml("CITATION.cff")
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()

@@ -325,5 +325,8 @@ def test_no_run_counts_twice(tmp_path: Path) -> None:
     assert [(run.seed, run.env_steps) for run in runs] == [(0, 2000.0), (1, 4000.0)]
     (note,) = runs.notes
     assert note.startswith("a: ptm, seed 1: found twice; the run of 4,000 steps (")
+    again = read_runs([tmp_path / "x", tmp_path / "y" / ".." / "x", tmp_path / "x" / "a-ptm"])
+    assert [run.seed for run in again] == [0, 1]
+    assert again.notes == ()  # one folder that is named three times is no second run
     seeds_of(tmp_path / "z", "a-ptm", {1: [(0.9, 0.9)]}, method="ptm", lr=0.1)
     assert len(read_runs([tmp_path / "x", tmp_path / "z"])) == 3  # other settings, another run

@@ -18,12 +18,14 @@ class GameSettings(Settings):
     """How each game is run; keys of ``env_config`` where the backend is ``sc2``."""
 
     game_version: str | None = Field(
-        None, description='such as "4.10", in quotes; null = the newest installed version'
+        None,
+        description='such as "4.10", in quotes; it gets its own data (-dataVersion); null = the '
+        "newest installed version",
     )
     difficulty: Annotated[str, one_of(DIFFICULTIES)] = Field(
         "7",
-        description="the computer player's level; the map's trigger or enemy_orders moves the "
-        "enemy's units, so it may change nothing",
+        description="the computer player's level, from very easy to cheats insanely; the map's "
+        "trigger or enemy_orders moves the enemy's units, so it may change nothing",
     )
     enemy_orders: Annotated[str, one_of(ENEMY_ORDERS)] = Field(
         "map",
@@ -35,7 +37,7 @@ class GameSettings(Settings):
         "game",
         description="game = only what the game accepts; smac = SMAC's masks, which also allow "
         "moves over the west and south edge, attacks on medivacs by units that cannot shoot up, "
-        "and healing machines",
+        "and healing machines; the game refuses such orders, or they lead nowhere",
     )
     step_mul: int = Field(
         8,

@@ -12,8 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from rich.console import Console
+
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.options.declared import TrainOptions
+from rllib_ptm.cli.show.messages import print_errors, working
 from rllib_ptm.process import IMPORT_FOLDERS, set_environment_variables
 from rllib_ptm.ray_private import (
     check_ray_head,
@@ -48,7 +51,14 @@ _HANDSHAKE_S = 5.0
 _SETTINGS_FRAME = b"\x04"
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS_FRAME + bytes(5)
 _TIMED_OUT = "timed out during startup"  # what Ray says if its processes need too long
+_BUSY = "this machine is busy, try again when it is less so"
+_LONGEST_REASON = 300
+_ATTEMPTS = 3
 _MOST_THREADS = 8  # networks as small as these keep no more threads busy
+
+
+class RayStartError(Exception):
+    """Ray does not start on this machine; the message is one line."""
 
 
 def set_ray_variables(*, joins_cluster: bool = False) -> None:
@@ -141,6 +151,7 @@ def ray_cluster(
 
     Raises:
         InputError: The cluster cannot be reached, or is too small for a trial.
+        RayStartError: No cluster can be started on this machine now.
     """
     import ray
 
@@ -154,27 +165,45 @@ def ray_cluster(
         gpus = options.ray_num_gpus
         start = {"num_cpus": claimed, "num_gpus": gpus, "include_dashboard": False}
         start["_temp_dir"] = session_folder()
+    start |= {
+        "address": address or "local",
+        "log_to_driver": options.verbose > 0,
+        "logging_level": _log_level(options.verbose),
+        "job_config": job_with_folders(IMPORT_FOLDERS),
+    }
     try:
-        with in_own_process_groups():
-            ray.init(
-                address=address or "local",
-                log_to_driver=options.verbose > 0,
-                logging_level=_log_level(options.verbose),
-                job_config=job_with_folders(IMPORT_FOLDERS),
-                **start,
-            )
+        with working(Console(), "Starting Ray"):
+            _start(start)
     except Exception as error:
-        where = "Ray cannot be started here" if address is None else f"--ray-address: {address}"
-        reason = " ".join(str(error).split())
-        busy = (
-            "; this machine is busy: try again when it is less so" if _TIMED_OUT in reason else ""
-        )
-        raise InputError(f"{where}: {type(error).__name__}: {reason:.300}{busy}") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_REASON]
+        if address is not None:
+            raise InputError(f"--ray-address: {address}: {reason}") from error
+        busy = f": {_BUSY}" if _TIMED_OUT in reason else ""
+        raise RayStartError(f"Ray cannot be started here{busy}: {reason}") from error
     try:
         _check_size(ray.cluster_resources(), needed)
         yield
     finally:
         ray.shutdown()
+
+
+def _start(start: dict[str, Any]) -> None:
+    """Starts Ray; again if its processes have needed too long, because the next start is faster.
+
+    Ray gives them 15 and 30 seconds, which cannot be set. Its first start on a machine reads
+    thousands of files, and Python compiles them.
+    """
+    import ray
+
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            with in_own_process_groups():
+                ray.init(**start)
+            return
+        except Exception as error:
+            if not left or _TIMED_OUT not in str(error):
+                raise
+            print_errors(["Ray has not started in time; it is started again"])
 
 
 def session_folder() -> str | None:

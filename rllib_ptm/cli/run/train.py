@@ -19,6 +19,7 @@ from rllib_ptm.cli.read.experiment import Experiment
 from rllib_ptm.cli.read.rllib_check import check_warm_start, check_with_rllib
 from rllib_ptm.cli.read.text import check_path
 from rllib_ptm.cli.run.cluster import (
+    RayStartError,
     import_ray,
     machine_cores,
     main_process_cores,
@@ -45,7 +46,8 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
         options: The options of the command.
 
     Returns:
-        The exit code: 0, 1 if a trial failed, 130 after Ctrl-C, 143 after SIGTERM.
+        The exit code: 0, 1 if a trial failed or Ray does not start, 130 after Ctrl-C, 143 after
+            SIGTERM.
 
     Raises:
         InputError: Something cannot be used; then nothing has been started.
@@ -78,7 +80,7 @@ def train(experiments: Sequence[Experiment], options: TrainOptions) -> int:
             stopped = _train_all(runs, options, console, finished)
         with sigterm_as_exception():  # Ray has set its own handler
             return max([0, *_report_all(finished, stopped, options, console)])
-    except StorageFaultError as error:
+    except (RayStartError, StorageFaultError) as error:
         _print_error(str(error))
         return EXIT_FAILED
 

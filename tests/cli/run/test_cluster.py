@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -12,10 +14,13 @@ from typing import Any
 
 import pytest
 import ray
+from ray._private import services
 
 from rllib_ptm import InputError
+from rllib_ptm.cli.main import main
 from rllib_ptm.cli.options.declared import TrainOptions
 from rllib_ptm.cli.run.cluster import (
+    RayStartError,
     _check_size,
     machine_cores,
     main_process_cores,
@@ -23,6 +28,7 @@ from rllib_ptm.cli.run.cluster import (
     ray_cluster,
     session_folder,
 )
+from rllib_ptm.cli.run.exit_codes import EXIT_FAILED
 
 
 @pytest.mark.parametrize(
@@ -96,7 +102,8 @@ def port(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def enter(options: TrainOptions) -> str:
     """The error of starting or joining a cluster."""
-    with pytest.raises(InputError) as error, ray_cluster(options, {}, cores=1):
+    kind = InputError if options.ray_address else RayStartError  # the user's fault, or not
+    with pytest.raises(kind) as error, ray_cluster(options, {}, cores=1):
         pass
     assert "\n" not in str(error.value)
     assert not ray.is_initialized()
@@ -116,6 +123,50 @@ def test_whatever_else_fails_in_ray_is_one_line(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(ray, "init", fail)
     assert enter(TrainOptions()) == "Ray cannot be started here: RuntimeError: no socket"
+
+
+TIMED_OUT = "The current node timed out during startup. This could happen because some of the"
+EXPERIMENT = """
+x:
+  run: PTM
+  env: multi_task_foraging
+  stop: {training_iteration: 1}
+"""
+
+
+def test_a_ray_that_does_not_start_is_no_error_of_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**kwargs: Any) -> None:
+        raise Exception(TIMED_OUT)
+
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.yaml").write_text(EXPERIMENT)
+    assert main(["train", "file", "x.yaml"]) == EXIT_FAILED
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("rllib: Ray cannot be started here: this machine is busy, try again")
+
+
+@pytest.mark.parametrize(("failures", "starts"), [(0, 1), (1, 2), (2, 3)])
+def test_a_ray_that_needs_too_long_is_started_again(
+    monkeypatch: pytest.MonkeyPatch, failures: int, starts: int
+) -> None:
+    """What the failed start has left is ended first."""
+    calls: list[str] = []
+    running: list[subprocess.Popen[bytes]] = []
+
+    def init(**kwargs: Any) -> None:
+        assert all(process.wait(10) == -signal.SIGKILL for process in running)
+        calls.append(kwargs["address"])
+        if len(calls) <= failures:
+            running.append(services.ConsolePopen(["sleep", "60"]))
+            raise Exception(TIMED_OUT)
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1})
+    with ray_cluster(TrainOptions(), {"CPU": 1}, cores=1):
+        assert calls == ["local"] * starts
 
 
 def test_a_cluster_starts_although_tmpdir_is_long(
