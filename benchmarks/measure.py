@@ -14,8 +14,10 @@ from rich.table import Table
 Work = Callable[[], object]
 
 
-def interleaved_seconds(work: Mapping[str, Work], rounds: int) -> dict[str, float]:
-    """Returns the median wall time of each piece of work, in seconds.
+def interleaved_seconds(
+    work: Mapping[str, Work], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """Returns the median time of each piece of work, in seconds.
 
     The pieces run in turn, round by round, so that other load on the machine affects all of them
     equally. An additional first round, which allocates and compiles, does not count.
@@ -23,13 +25,14 @@ def interleaved_seconds(work: Mapping[str, Work], rounds: int) -> dict[str, floa
     Args:
         work: The functions to time, by name.
         rounds: How many times each function is timed.
+        clock: Wall time, or ``time.process_time`` for processor time.
     """
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds + 1):
         for name, run in work.items():
-            start = time.perf_counter()
+            start = clock()
             run()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     return {name: statistics.median(each[1:]) for name, each in seconds.items()}
 
 

@@ -7,6 +7,9 @@ mixers ``qplex`` and ``qfix`` instead of ``qmix``, and with the plain implementa
 ``tests/cases/plain.py``, which follows the paper's equations without regard to speed. The plain
 implementation gets 2 episodes of 4 steps, so the comparison is per valid step.
 
+A second table has ``ptm`` with ``mining_episodes`` against ``qmix_atten``, in processor time of one
+thread, for the paper's networks and for the quick example's.
+
 ``benchmarks/README.md`` describes the comparison with the published REFIL code, which is not part
 of this project.
 """
@@ -14,13 +17,24 @@ of this project.
 from __future__ import annotations
 
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from unittest import mock
 
 import torch
 from measure import Work, interleaved_seconds, print_table
-from workload import ALPHA, GAMMA, MINING_LAMBDA, Shape, Update, draw_batch
+from workload import (
+    ALPHA,
+    GAMMA,
+    MINING_LAMBDA,
+    PAPER,
+    QUICK,
+    Shape,
+    Update,
+    draw_batch,
+    training_lengths,
+)
 
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.native import library
@@ -30,6 +44,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "cases"))
 import plain
 
 TEAM_SIZES, HEADS, ROUNDS = (6, 11), 4, 5
+_TEAMS = tuple(5 + episode % 2 for episode in range(64))
+REGIMES = {
+    "paper, 32 of 40 steps": (PAPER, Shape.full(6)),
+    "quick example, 64 of 8 to 40 steps": (QUICK, Shape(6, _TEAMS, tuple(training_lengths(64)))),
+}
 VARIANTS = {
     "ptm, fp32": ("ptm", "fp32", "qmix"),
     "ptm, bf16": ("ptm", "bf16", "qmix"),
@@ -75,9 +94,33 @@ def plain_update(slots: int, batch: TeamBatch) -> Work:
     return work
 
 
+def mining_on_a_part() -> None:
+    """Prints what ``mining_episodes`` saves: processor time of one thread, against qmix_atten."""
+    torch.set_num_threads(1)
+    rows = []
+    for name, (networks, shape) in REGIMES.items():
+        batch, episodes = draw_batch(shape), len(shape.lengths)
+        baseline = Update(shape.slots, "qmix_atten", networks=networks)
+        work: dict[str, Work] = {"qmix_atten": partial(baseline, batch)}
+        for draws in (None, episodes // 2, episodes // 4, episodes // 8):
+            update = Update(shape.slots, "ptm", networks=networks, mining_episodes=draws)
+            work[f"ptm, {'all' if draws is None else draws} of {episodes}"] = partial(update, batch)
+        seconds = interleaved_seconds(work, 3 * ROUNDS, time.process_time)
+        rows += [(name, n, 1e3 * s, s / seconds["qmix_atten"]) for n, s in seconds.items()]
+    columns = ("networks and batch", "update", "ms of one thread", "over qmix_atten")
+    print_table("mining_episodes", columns, rows)
+
+
 def main() -> None:
-    """Prints the table."""
+    """Prints the tables; with the argument ``mining`` only the one of ``mining_episodes``."""
     keep_freed_memory()
+    if sys.argv[1:] != ["mining"]:
+        whole_updates()
+    mining_on_a_part()
+
+
+def whole_updates() -> None:
+    """Prints the table of updates on whole batches."""
     rows = []
     for slots in TEAM_SIZES:
         shape, small = Shape.full(slots), Shape.full(slots, episodes=2, steps=4)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rllib_ptm.envs.starcraft.team_view import num_actions, num_features
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, num_actions, num_features
 from rllib_ptm.learn.optimizers import OPTIMIZERS
 from rllib_ptm.methods import METHODS, MethodLoss, method_loss
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
-from rllib_ptm.model.losses import regression_targets
+from rllib_ptm.model.losses import drawn_weights, regression_targets
 from rllib_ptm.model.masks import draw_group, everyone
 from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.precision import autocast_for
@@ -26,6 +26,18 @@ from rllib_ptm.model.sizes import NetworkSizes
 GAMMA, MINING_LAMBDA, GRAD_CLIP, LR = 0.99, 10.0, 10.0, 5e-4
 ALPHA = 0.5  # between 0 and 1 ``ptm`` evaluates all its masks
 SIGHT = 0.7  # chance that an agent sees another entity
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The widths of networks, and the head of the agents'."""
+
+    sizes: NetworkSizes = NetworkSizes()  # noqa: RUF009 - frozen
+    action_head: str = "slot"
+
+
+PAPER = Networks()
+QUICK = Networks(NetworkSizes(attention_dim=64, hypernet_dim=32, mixing_dim=1), "entity")
 
 
 @dataclass(frozen=True)
@@ -88,12 +100,18 @@ def draw_batch(shape: Shape, seed: int = 0, device: str = "cpu") -> TeamBatch:
 
 
 def build_networks(
-    slots: int, method: str, num_tasks: int, device: str, mixer: str = "qmix"
+    slots: int,
+    method: str,
+    num_tasks: int,
+    device: str,
+    mixer: str = "qmix",
+    networks: Networks = PAPER,
 ) -> TeamQ:
-    """Returns the paper's networks: D = 128, 4 heads, GRU of 64, mixing width 32."""
+    """Returns networks for battles of so many slots per side."""
     features, actions = num_features(slots, slots), num_actions(slots)
-    agent = Agent(features, slots, actions, NetworkSizes())
-    mix = MIXERS[mixer](features, slots, NetworkSizes())
+    aims = (-1,) * FIRST_ATTACK + tuple(range(slots, 2 * slots))
+    agent = Agent(features, slots, actions, networks.sizes, networks.action_head, aims)
+    mix = MIXERS[mixer](features, slots, networks.sizes)
     output = METHODS[method].output(num_tasks)
     return TeamQ(agent.to(device), mix.to(device), output.to(device))
 
@@ -108,6 +126,8 @@ class Update:
         device: Device of the networks.
         num_tasks: Number of tasks that a batch may contain.
         mixer: A row of ``MIXERS``.
+        networks: Widths and action head.
+        mining_episodes: As in the config. The draws are the same in each update.
     """
 
     def __init__(
@@ -118,11 +138,13 @@ class Update:
         device: str = "cpu",
         num_tasks: int = 1,
         mixer: str = "qmix",
+        networks: Networks = PAPER,
+        mining_episodes: int | None = None,
     ) -> None:
         self.online, self.target = (
-            build_networks(slots, method, num_tasks, device, mixer) for _ in range(2)
+            build_networks(slots, method, num_tasks, device, mixer, networks) for _ in range(2)
         )
-        self.method = METHODS[method]
+        self.method, self._draws = METHODS[method], mining_episodes
         self._precision, self._device = precision, device
         self.parameters = [p for network in self.online for p in network.parameters()]
         self._optimizer = OPTIMIZERS["rmsprop"](self.parameters)
@@ -131,6 +153,9 @@ class Update:
 
     def __call__(self, batch: TeamBatch) -> None:
         """Takes one gradient step."""
+        if self._draws is not None:
+            weight = drawn_weights(batch.episode_weight, self._draws, offset=0.5)
+            batch = batch._replace(episode_weight=weight)
         q, targets = self.forward(batch)
         method_loss(self.method, q, targets, batch, MINING_LAMBDA).total.backward()
         self.apply()
@@ -139,7 +164,9 @@ class Update:
     def forward(self, batch: TeamBatch) -> tuple[QValues, Tensor]:
         """Returns the Q-values of the batch, and the targets [B, T]."""
         with autocast_for(self._precision, self._device):
-            q = q_values(self.online, self.target, batch, self.method.mined(batch.alpha))
+            terms = self.method.mined(batch.alpha)
+            mined = None if self._draws is None else batch.episode_weight > 0
+            q = q_values(self.online, self.target, batch, terms, mined)
         return q, regression_targets(batch, q.next_q_tot, GAMMA)
 
     def loss(self, batch: TeamBatch) -> MethodLoss:

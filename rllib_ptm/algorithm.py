@@ -52,6 +52,7 @@ from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout
 from rllib_ptm.learn.non_finite import save_failed_batch
 from rllib_ptm.learn.schedules import MINING_ALPHAS, exploration_epsilon
+from rllib_ptm.methods import METHODS
 from rllib_ptm.play.callbacks import report_errors
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.round import LocalRound, Round
@@ -371,6 +372,7 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
             self._view,
             max(self.config.num_learners, 1),
             self.config.bootstrap_on_truncation,
+            METHODS[self.config.method].draws(self.config.mining_episodes),
         )
 
     def log_result(self, result: dict[str, Any]) -> None:

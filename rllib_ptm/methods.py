@@ -53,6 +53,15 @@ class Method:
         """All terms that this method mines at some α."""
         return tuple(self.shares(0.5))
 
+    def draws(self, mining_episodes: int | None) -> int | None:
+        """How many episodes of a batch are drawn by ω for mining; None: it mines all of them.
+
+        Only the mining loss that is weighted by ω is a mean over such draws, and they save no work
+        where only the original term is mined.
+        """
+        saves_work = self.by_priority and any(term != ORIGINAL for term in self.terms)
+        return mining_episodes if saves_work else None
+
     def mined(self, alpha: Tensor) -> tuple[str, ...]:
         """The terms whose share is not zero in all episodes; only these are evaluated.
 
@@ -112,7 +121,8 @@ class MethodLoss(NamedTuple):
 
     Attributes:
         total: [] the loss that is minimised.
-        mean: [] by term: the mean over all valid steps, without gradient, for the metrics.
+        mean: [] by term: the mean over all valid steps of the episodes that have the term, without
+            gradient, for the metrics.
     """
 
     total: Tensor
@@ -137,11 +147,14 @@ def method_loss(
         mining_lambda: λ.
         mining_scale: A row of ``MINING_SCALES``.
     """
-    squared = {
-        term: squared_td_error(q_tot, targets, batch.valid, q.scale)
-        for term, q_tot in q.q_tot.items()
-    }
-    mean = {term: step_mean(s, batch.num_steps) for term, s in squared.items()}
+    squared, mean = {}, {}
+    for term, q_tot in q.q_tot.items():
+        valid, num_steps = batch.valid, batch.num_steps
+        if term != ORIGINAL and q.mined is not None:
+            valid = valid & q.mined[:, None]
+            num_steps = valid.sum().clamp(min=1)  # another learner may have all of them
+        squared[term] = squared_td_error(q_tot, targets, valid, q.scale)
+        mean[term] = step_mean(squared[term], num_steps)
     original = method.original * mean[ORIGINAL]
     shares = {t: share for t, share in method.shares(batch.alpha).items() if t in squared}
     if method.by_priority and shares:

@@ -171,7 +171,7 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         problems.raise_if_any()
 
     def _check_play(self) -> None:
-        """Checks the env runners, and that each learner gets an episode."""
+        """Checks the env runners, and that the episodes of a batch suffice."""
         if self.env_processes and not self.game.can_spread:
             raise InputError(
                 f"config.env_processes: it changes nothing in {self.game.name!r}, which steps its "
@@ -186,6 +186,11 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
             raise InputError(
                 f"config.num_learners: each needs an episode of the first batch, found "
                 f"{self.num_learners} learners for {self.batch_size_episodes} episodes"
+            )
+        if (self.mining_episodes or 0) > self.batch_size_episodes:
+            raise InputError(
+                f"config.mining_episodes: expected at most batch_size_episodes = "
+                f"{self.batch_size_episodes}, or null for all of them, found {self.mining_episodes}"
             )
 
     def _check_own_rows(self) -> None:

@@ -33,6 +33,10 @@ def _uses_lambda(method: Method) -> bool:
     return method.by_priority and bool(method.terms)
 
 
+def _draws_episodes(method: Method) -> bool:
+    return method.draws(1) is not None
+
+
 def _uses_alpha(method: Method) -> bool:
     return method.shares(0.0) != method.shares(1.0)
 
@@ -72,12 +76,23 @@ NEEDS = (
     Need(
         "mining_lambda above 0",
         _mines,
-        ("mining_scale", "mining_weights", "mining_alpha", "alpha_anneal_steps"),
+        (
+            "mining_scale",
+            "mining_weights",
+            "mining_episodes",
+            "mining_alpha",
+            "alpha_anneal_steps",
+        ),
     ),
     Need(
         f"method: {_methods(_uses_lambda)}",
         lambda config: _uses_lambda(METHODS[config.method]),
         ("mining_lambda", "mining_scale", "mining_weights"),
+    ),
+    Need(
+        f"method: {_methods(_draws_episodes)}",
+        lambda config: _draws_episodes(METHODS[config.method]),
+        ("mining_episodes",),
     ),
     Need(
         "task_draw: priority or mining_weights: priority (in a method that mines by priority, with "

@@ -62,6 +62,13 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         description="weights of a batch's episodes in the mining loss: by the priority of their "
         "tasks, or uniform",
     )
+    mining_episodes: int | None = Field(
+        None,
+        ge=1,
+        le=65_536,
+        description="episodes of a batch that are drawn by these weights for the mining loss, "
+        "which keeps its expectation and takes less time; null = all, as in the paper",
+    )
     task_priority: Annotated[str, one_of(TASK_PRIORITIES)] = Field(
         "win_rate",
         description="what gives a task its priority: win_rate: a low success rate, as in the "

@@ -160,9 +160,12 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
 
     def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, Any]:
         config, team = self.model_config, team_batch(batch)
-        terms = METHODS[config["method"]].mined(team.alpha.cpu())
+        method, mined = METHODS[config["method"]], None
+        if method.draws(config["mining_episodes"]) is not None:
+            mined = team.episode_weight > 0  # an episode that was not drawn has no weight
+        terms = method.mined(team.alpha.cpu())
         with autocast_for(config["learner_precision"], team.entities.device.type):
-            q = q_values(self.online_team(), self.target_team(), team, terms)
+            q = q_values(self.online_team(), self.target_team(), team, terms, mined)
         targets = regression_targets(team, q.next_q_tot, config["gamma"], config["td_lambda"])
         return {BATCH: team, Q_VALUES: q, TARGETS: targets}
 

@@ -27,8 +27,8 @@ class TeamBatch(NamedTuple):
         rewards: [B, T].
         terminated: [B, T] bool; the target of this step does not bootstrap.
         valid: [B, T] bool; False = padding.
-        episode_weight: [B] ω; sums to 1. With several learners, the weights of all their batches
-            sum to the number of learners.
+        episode_weight: [B] ω, or each episode's share in the draws by ω; sums to 1. With several
+            learners, the weights of all their batches sum to the number of learners.
         alpha: [B] α, the share of exploration in the mining loss of each episode.
         num_steps: [] valid steps of the batch. With several learners, the valid steps of all their
             batches, divided by the number of learners.

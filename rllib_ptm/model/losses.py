@@ -24,6 +24,27 @@ def task_priorities(win_rate: Tensor, temperature: float = 1.0) -> Tensor:
     return torch.softmax((1.0 - win_rate) / temperature, dim=0)
 
 
+def drawn_weights(weight: Tensor, draws: int, offset: float) -> Tensor:
+    """Draws episodes in proportion to their weights ω, so that a few stand for all of them.
+
+    The draws are equally spaced along the cumulated weights (systematic sampling). Each episode is
+    drawn m ω_b times, rounded up or down, and exactly as often on average over the offsets. So the
+    mean of a loss over the draws has the expectation Σ_b ω_b Loss^b, and varies less than that of
+    independent draws.
+
+    Args:
+        weight: [B] ω, none negative.
+        draws: m, the number of draws; an episode may be drawn several times.
+        offset: Where the draws begin, from U(0, 1) in float32, so that sums with it are exact.
+
+    Returns:
+        [B] the share of each episode in the draws; sums to 1. At most m of them are above 0.
+    """
+    ends = weight.double().cumsum(0)
+    before = (draws * (ends / ends[-1]) - offset).ceil()  # [B] draws up to and with each episode
+    return before.diff(prepend=before.new_zeros(1)).to(weight.dtype) / draws
+
+
 def td_targets(rewards: Tensor, terminated: Tensor, next_q_tot: Tensor, gamma: float) -> Tensor:
     """Eq. 8: y = r + γ max Q_tot', and y = r at a terminal step; [B, T]."""
     return rewards + gamma * next_q_tot.masked_fill(terminated, 0.0)

@@ -43,12 +43,15 @@ class QValues(NamedTuple):
         next_q_tot: [B, T] of the target networks, at the online network's best actions.
         chosen: [B, T, A] utilities of the actions that the agents chose.
         scale: [B, 1] the divisor of the errors of each episode's task.
+        mined: [B] bool; the episodes in which the terms beside ``ORIGINAL`` were evaluated. None is
+            all of them.
     """
 
     q_tot: dict[str, Tensor]
     next_q_tot: Tensor
     chosen: Tensor
     scale: Tensor
+    mined: Tensor | None = None
 
 
 class TermMasks(NamedTuple):
@@ -123,10 +126,14 @@ class _Packed(NamedTuple):
     allowed: Tensor
 
 
-def _pack(batch: TeamBatch) -> _Packed:
+def _pack(batch: TeamBatch, episodes: Tensor | None = None) -> _Packed:
+    """Packs all episodes, or some of them: [B] bool."""
     lengths, steps = batch.valid.sum(1), batch.valid.shape[1]
+    observed_lengths = lengths + 1
+    if episodes is not None:  # the others have no frames
+        lengths, observed_lengths = lengths * episodes, observed_lengths * episodes
     multiple = frame_multiple(lengths.device)
-    observations = Frames(lengths + 1, steps + 1, multiple)
+    observations = Frames(observed_lengths, steps + 1, multiple)
     played = Frames(lengths, steps, multiple)
     return _Packed(
         observations,
@@ -140,8 +147,26 @@ def _pack(batch: TeamBatch) -> _Packed:
     )
 
 
+class _Online(NamedTuple):
+    """What the online networks say of packed episodes.
+
+    Attributes:
+        mixed: [B, T] by term, the mixer's output; 0 in all other episodes.
+        chosen: [B, T, A] utilities of the actions that the agents chose; likewise.
+        best: [G, A, 1] the best allowed actions.
+    """
+
+    mixed: dict[str, Tensor]
+    chosen: Tensor
+    best: Tensor
+
+
 def q_values(
-    online: TeamQ, target: TeamQ, batch: TeamBatch, terms: Collection[str] = ()
+    online: TeamQ,
+    target: TeamQ,
+    batch: TeamBatch,
+    terms: Collection[str] = (),
+    mined: Tensor | None = None,
 ) -> QValues:
     """Evaluates the online and the target networks on a batch.
 
@@ -150,8 +175,24 @@ def q_values(
         target: The target networks.
         batch: B episodes.
         terms: ``EXPLORATION``, ``EXPLOITATION``, both or neither, in addition to ``ORIGINAL``.
+        mined: [B] bool; the episodes in which ``terms`` are evaluated; in the others they are not
+            defined. None is all of them.
     """
     packed = _pack(batch)
+    if mined is None:
+        found = _online(online, batch, packed, terms)
+    else:
+        found = _online_mining_some(online, batch, packed, terms, mined)
+    return QValues(
+        {term: online.output(mixed, batch.task) for term, mixed in found.mixed.items()},
+        next_q_tot=_next_q_tot(target, batch, packed, found.best),
+        chosen=found.chosen,
+        scale=online.output.scale(batch.task),
+        mined=mined,
+    )
+
+
+def _online(online: TeamQ, batch: TeamBatch, packed: _Packed, terms: Collection[str]) -> _Online:
     masks = {term: TERMS[term](batch) for term in TERMS if term == ORIGINAL or term in terms}
     groups = torch.cat([m.groups for m in masks.values()], 1)[packed.observations.episode]
     seen = observed(groups, packed.visible[:, None])  # G,M,A,E
@@ -162,16 +203,32 @@ def q_values(
     if reads_greedy(online.mixer):
         greedy = _greedy(utilities, packed.allowed).index_select(0, packed.before)  # F,M,A
     mixed = _mixed(online.mixer, batch, packed, chosen, greedy, list(masks.values()))
-    q_tot = {
-        term: online.output(packed.steps.unpack(q), batch.task)
-        for term, q in zip(masks, mixed, strict=True)
-    }
-    return QValues(
-        q_tot,
-        next_q_tot=_next_q_tot(target, batch, packed, utilities[:, 0].detach()),
+    return _Online(
+        {term: packed.steps.unpack(q) for term, q in zip(masks, mixed, strict=True)},
         chosen=packed.steps.unpack(chosen[:, 0]),
-        scale=online.output.scale(batch.task),
+        best=_best_actions(utilities[:, 0].detach(), packed.allowed),
     )
+
+
+def _online_mining_some(
+    online: TeamQ, batch: TeamBatch, packed: _Packed, terms: Collection[str], mined: Tensor
+) -> _Online:
+    """As ``_online``: the mined episodes under all masks, then the others under the original ones.
+
+    So each episode is evaluated once, and its terms share as much work as they do in ``_online``.
+    """
+    nothing = torch.zeros_like(batch.rewards)  # B,T
+    mixed = {term: nothing for term in TERMS if term == ORIGINAL or term in terms}
+    chosen = nothing[..., None]
+    best = torch.zeros_like(batch.action_mask[..., :1], dtype=torch.int64)  # B,T+1,A,1
+    for episodes, of_part in ((mined, terms), (~mined, ())):
+        if episodes.any():
+            part = _pack(batch, episodes)
+            found = _online(online, batch, part, of_part)
+            mixed |= {term: mixed[term] + q for term, q in found.mixed.items()}
+            chosen = chosen + found.chosen
+            best = best + part.observations.unpack(found.best)
+    return _Online(mixed, chosen, packed.observations.pack(best))
 
 
 def _mixed(
@@ -214,9 +271,7 @@ def _greedy(utilities: Tensor, allowed: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _next_q_tot(
-    target: TeamQ, batch: TeamBatch, packed: _Packed, online_utilities: Tensor
-) -> Tensor:
+def _next_q_tot(target: TeamQ, batch: TeamBatch, packed: _Packed, best: Tensor) -> Tensor:
     """Double Q: the target networks' value of the online network's best actions; [B, T].
 
     The greedy actions of the mixer are those of the target network, whose utilities it mixes.
@@ -225,12 +280,11 @@ def _next_q_tot(
         target: The target networks.
         batch: B episodes.
         packed: The same.
-        online_utilities: [G, A, U].
+        best: [G, A, 1] the online network's best actions.
     """
     utilities, _ = target.agent(
         packed.entities, packed.present, packed.visible[:, None], packed.observations.per_step
     )  # G,1,A,U
-    best = _best_actions(online_utilities, packed.allowed)  # G,A,1
     best_utilities = utilities[:, 0].gather(-1, best).squeeze(-1)[packed.after]  # F,A
     greedy = None
     if reads_greedy(target.mixer):

@@ -9,6 +9,7 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
+from rllib_ptm.model.losses import drawn_weights
 from rllib_ptm.model.masks import draw_group
 from rllib_ptm.replay.episodes import TeamEpisode, View, collate
 
@@ -22,6 +23,7 @@ def learner_batches(
     view: View,
     num_learners: int = 1,
     bootstrap_on_truncation: bool = False,
+    mining_episodes: int | None = None,
 ) -> list[MultiAgentBatch]:
     """Splits the episodes into one batch per learner.
 
@@ -34,20 +36,27 @@ def learner_batches(
         weights: [B] ω.
         task_numbers: [B] the number of each episode's task.
         alpha: α of each episode, [B], or one for all.
-        generator: Draws the groups.
+        generator: Draws the groups and the mined episodes.
         view: See ``collate``.
         num_learners: How many batches to make.
         bootstrap_on_truncation: See ``collate``.
+        mining_episodes: The number of draws by ω, whose shares take the place of ω. None is ω.
     """
     columns = collate(episodes, view, bootstrap_on_truncation)
     present = torch.from_numpy(columns["present"])
     num_steps = columns["valid"].sum() / num_learners
+    groups = {
+        "explore_group": draw_group(present, generator).numpy(),
+        "exploit_group": draw_group(present, generator).numpy(),
+    }
+    if mining_episodes is not None:
+        offset = torch.rand((), generator=generator, dtype=torch.float32).item()
+        weights = drawn_weights(torch.from_numpy(weights), mining_episodes, offset).numpy()
     columns |= {
+        **groups,
         "episode_weight": weights * np.float32(num_learners),
         "alpha": np.full(len(episodes), alpha, np.float32),
         "num_steps": np.full(len(episodes), num_steps, np.float32),
-        "explore_group": draw_group(present, generator).numpy(),
-        "exploit_group": draw_group(present, generator).numpy(),
         "task": task_numbers,
     }
     shares = zip(*(np.array_split(v, num_learners) for v in columns.values()), strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,11 +57,12 @@ def ragged(algorithm: PTM, episodes: int) -> list[TeamEpisode]:
         ({"method": "ptm"}, 2),
         ({"method": "ptm"}, 3),
         ({"method": "ptm", "mining_scale": "original", "mining_alpha": "success"}, 2),
+        ({"method": "ptm", "mining_episodes": 2}, 3),
         ({"method": "refil"}, 2),
     ],
 )
 def test_learners_take_the_steps_of_one(
-    make_config: MakeConfig, training: dict[str, str], learners: int
+    make_config: MakeConfig, training: dict[str, Any], learners: int
 ) -> None:
     """With an odd number of episodes of different lengths, and other priorities in each shard."""
     losses: list[float] = []

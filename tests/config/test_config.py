@@ -30,6 +30,8 @@ BAD: list[tuple[dict[Any, Any], list[str]]] = [
     ({"epsilon_final": 1.5}, ["config.epsilon_final", "at most 1.0", "1.5"]),
     ({"mining_lambda": -1}, ["config.mining_lambda", "at least 0.0", "-1"]),
     ({"mining_lambda": float("nan")}, ["config.mining_lambda", "nan"]),
+    ({"mining_episodes": 0}, ["config.mining_episodes", "at least 1", "0"]),
+    ({"mining_episodes": 2.5}, ["config.mining_episodes", "int", "2.5"]),
     ({"batch_size_episodes": 0}, ["config.batch_size_episodes", "at least 1", "0"]),
     ({"batch_size_episodes": 2.5}, ["config.batch_size_episodes", "int", "2.5"]),
     ({"batch_size_episodes": True}, ["config.batch_size_episodes", "int", "True"]),
@@ -155,6 +157,16 @@ def test_attributes_are_checked_too() -> None:
 def test_widths_must_fit_the_heads(training: dict[str, Any], word: str) -> None:
     with pytest.raises(InputError, match=f"config.{word}.*divisible by attention_heads = 4"):
         PTMConfig().training(**training).validate()
+
+
+def test_no_more_episodes_are_mined_than_a_batch_has() -> None:
+    PTMConfig().training(mining_episodes=8, batch_size_episodes=8).validate()
+    with pytest.raises(InputError) as error:
+        PTMConfig().training(mining_episodes=9, batch_size_episodes=8).validate()
+    assert str(error.value) == (
+        "config.mining_episodes: expected at most batch_size_episodes = 8, or null for all of "
+        "them, found 9"
+    )
 
 
 @pytest.mark.parametrize("lr", [[[0, 1e-3], [1e6, 1e-4]], ((0, 1e-3), (600, 1e-4), (700, 1e-2))])

@@ -23,6 +23,7 @@ def mutating(**mutations: Any) -> dict[str, Any]:
     return {**PBT, "scheduler_config": settings}
 
 
+NOT_DRAWING = ("qmix_atten", "qmix_atten_reweighted", "refil", "qmix_atten_popart")
 WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     ({"method": "qmix_atten", "mining_lambda": 3.0}, "mining_lambda"),
     ({"method": "refil", "mining_lambda": 3.0}, "mining_lambda"),
@@ -34,6 +35,8 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     ({"mining_weights": "uniform", "priority_temperature": 0.1}, "priority_temperature"),
     ({"mining_lambda": 0.0, "mining_scale": "original"}, "mining_scale"),
     ({"mining_lambda": 0.0, "mining_weights": "uniform"}, "mining_weights"),
+    ({"mining_lambda": 0.0, "mining_episodes": 2}, "mining_episodes"),
+    *(({"method": method, "mining_episodes": 2}, "mining_episodes") for method in NOT_DRAWING),
     ({"mining_lambda": 0.0, "mining_alpha": "success"}, "mining_alpha"),
     ({"mining_lambda": 0.0, "alpha_anneal_steps": 9}, "alpha_anneal_steps"),
     ({"mining_lambda": 0.0, "task_priority": "learning_progress"}, "task_priority"),
