@@ -166,6 +166,9 @@ def test_what_the_driver_adds_to_a_batch(make_config: MakeConfig, learners: int)
     for one, other in itertools.combinations(drawn, 2):
         assert (one != other).any()
     np.testing.assert_array_equal(first["task"], again["task"])
+    algorithm.config.training(mining_episodes=2)
+    drawn = [shard[DEFAULT_MODULE_ID]["episode_weight"] for shard in algorithm._weigh(episodes)]
+    assert np.count_nonzero(np.concatenate(drawn)) == 2, "two draws, and no episode weighs half"
     algorithm.stop()
 
 

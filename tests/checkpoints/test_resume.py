@@ -53,7 +53,7 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(
 
 @pytest.mark.usefixtures("cluster")
 def test_a_run_on_a_family_resumes(make_config: MakeConfig, tmp_path: pathlib.Path) -> None:
-    config = changing(make_config()).environment(
+    config = changing(make_config(mining_episodes=2)).environment(  # drawn by the saved generator
         env_config={"tasks": ["2-3sz", "2m_vs_3m"], "time_limit_steps": 30}
     )
     algorithm = config.build_algo()

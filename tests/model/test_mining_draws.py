@@ -15,7 +15,7 @@ from torch import Tensor
 from rllib_ptm.methods import METHODS, Method, method_loss
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import drawn_weights, regression_targets
-from rllib_ptm.model.mixer import MIXERS
+from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.popart import TaskMean, TaskOutput
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, TeamQ, q_values
 from rllib_ptm.replay.batches import learner_batches
