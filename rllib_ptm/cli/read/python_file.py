@@ -6,6 +6,7 @@ import difflib
 import importlib.util
 import sys
 import traceback
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,9 @@ _PREFIX = "rllib_experiment_"  # so that random.py does not replace Python's own
 def run_python_file(path: Path) -> ModuleType:
     """Runs a file as a module whose name is not ``__main__``.
 
+    The file is compiled each time. Python itself takes what it compiled before if the file has the
+    same length and was changed within the same second.
+
     Its functions and classes are pickled by value, so no other process needs the file.
 
     Args:
@@ -33,15 +37,15 @@ def run_python_file(path: Path) -> ModuleType:
     import ray.cloudpickle
 
     name = f"{_PREFIX}{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path.absolute())
-    assert spec is not None  # as the file's name ends with .py
-    assert spec.loader is not None
+    loader = SourceFileLoader(name, str(path.absolute()))
+    spec = importlib.util.spec_from_loader(name, loader)
+    assert spec is not None  # as there is a loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     for pickler in (cloudpickle, ray.cloudpickle):  # each has a list of its own
         pickler.register_pickle_by_value(module)
     try:
-        spec.loader.exec_module(module)
+        exec(loader.source_to_code(loader.get_data(loader.path), loader.path), vars(module))
     except InputError as error:
         with located(f"{path}{_line_of(error, path)}: "):
             raise InputError(*error.lines) from error
