@@ -42,6 +42,7 @@ DAMAGE = np.array([DAMAGE_OF_TYPE.get(name, 0.0) for name in UNIT_TYPES], np.flo
 AT_HOME = 2.5  # an ally this close to its hiding place has arrived
 OUT_OF_SIGHT, SEEN = 0.2, -0.8  # beside the enemy's sight range
 FIRST_LURE = 12  # before, the enemy still walks to where the team started
+STEPS_ASIDE = 16  # long enough to reach the map's edge
 
 
 @dataclass
@@ -170,6 +171,23 @@ class FallBack(Attack):
 
 
 @dataclass
+class StepAside(Attack):
+    """Leaves the enemy's way for some steps, square to it, and then attacks from the side.
+
+    The enemy walks past in a long row, and the team meets its units a few at a time.
+    """
+
+    def __call__(self, units: Units) -> IntArray:
+        """[N, A] actions."""
+        now = Situation(units)
+        away = now.centre(now.allies) - now.centre(now.enemies)
+        minor = np.where(np.abs(away) == np.abs(away).max(-1, keepdims=True), 0.0, np.sign(away))
+        aside = walk(units, np.broadcast_to(minor[:, None], (*now.in_range.shape[:2], 2)))
+        begins = (units.step < STEPS_ASIDE)[:, None] & ~now.fights
+        return self._fire(now, np.where(begins, aside, to_nearest(now)))
+
+
+@dataclass
 class Lure(Attack):
     """Hides in a corner out of sight, steps out until one enemy sees the team, and goes back.
 
@@ -207,5 +225,7 @@ SCRIPTS: dict[str, Callable[[], Attack]] = {
     "share out the targets": lambda: Attack(shared_out),
     "fall back": lambda: FallBack(weakest),
     "fall back, share out": lambda: FallBack(shared_out),
+    "step aside": lambda: StepAside(weakest),
+    "step aside, share out": lambda: StepAside(shared_out),
     "lure": lambda: Lure(shared_out),
 }

@@ -65,6 +65,11 @@ def test_before_the_fight_the_scripts_differ() -> None:
     units = battle(APART)
     assert (SCRIPTS["attack the closest"]()(units) == EAST).all()
     assert (SCRIPTS["fall back"]()(units) == WEST).all()
+    north_of_them = battle(APART + np.array([[0.0, 1.0]] * 3 + [[0.0, 0.0]] * 2))
+    step_aside = SCRIPTS["step aside"]()
+    assert (step_aside(north_of_them) == NORTH).all()
+    later = replace(north_of_them, step=np.full(1, scripted_teams.STEPS_ASIDE, np.int16))
+    assert (step_aside(later) == EAST).all()
 
 
 def test_luring_steps_out_of_the_corner_until_it_is_seen_and_goes_back() -> None:
