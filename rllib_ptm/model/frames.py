@@ -16,7 +16,8 @@ class Frames:
     because the episodes of each step are the first ones of the step before.
 
     Args:
-        lengths: [B] int64, the number of frames of each episode.
+        lengths: [B] int64, the number of frames of each episode; 0 leaves an episode out, but not
+            all of them.
         steps: T, the length to which the episodes are padded.
         multiple: The number of frames is padded to a multiple of this. Fillers are copies of the
             first frame, each an episode of one frame; unpacking drops them.
@@ -33,7 +34,9 @@ class Frames:
         fillers = place.new_full((-len(place) % multiple,), len(lengths) * steps)  # behind its end
         self.per_step[0] += len(fillers)
         self._place = torch.cat([first, fillers, later])  # [F]
-        index = self._place % (len(lengths) * steps)  # [F]
+        index = self._place  # [F]
+        if len(fillers):
+            index = torch.where(index < len(lengths) * steps, index, place.min())
         self.episode, self.step = index // steps, index % steps  # [F] each
 
     def pack(self, padded: Tensor) -> Tensor:

@@ -64,6 +64,17 @@ def test_a_frame_is_found_by_its_episode_and_step(
     assert torch.equal(frames.pack(padded)[frames.find(episode, step)], padded[episode, step])
 
 
+@every_multiple
+def test_an_episode_of_length_zero_has_no_frames(multiple: int) -> None:
+    """Not even a filler, so that each frame is found where other Frames have it."""
+    frames = Frames(torch.tensor([0, 3, 0, 2]), 4, multiple)
+    assert set(frames.episode.tolist()) == {1, 3}
+    found = frames.find(frames.episode, frames.step)
+    padded = torch.arange(16).view(4, 4)
+    assert torch.equal(frames.pack(padded)[found], frames.pack(padded))
+    assert frames.unpack(frames.pack(padded + 1)).count_nonzero() == 5
+
+
 def test_each_frame_knows_its_episode() -> None:
     frames = Frames(torch.tensor([1, 3, 2]), 4)
     assert frames.episode.tolist() == [1, 2, 0, 1, 2, 1]

@@ -16,7 +16,9 @@ from rllib_ptm.methods import METHODS, Method, method_loss
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import drawn_weights, regression_targets
 from rllib_ptm.model.mixers import MIXERS
+from rllib_ptm.model.native import library
 from rllib_ptm.model.popart import TaskMean, TaskOutput
+from rllib_ptm.model.precision import autocast_for
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, TeamQ, q_values
 from rllib_ptm.replay.batches import learner_batches
 from rllib_ptm.replay.episodes import TeamEpisode
@@ -105,6 +107,22 @@ def test_q_values_are_those_of_the_whole_batch(mixer: str, mined: Tensor) -> Non
         torch.testing.assert_close(some.q_tot[term][rows], q_tot[rows], rtol=1e-10, atol=1e-12)
     for name in ("next_q_tot", "chosen", "scale"):
         torch.testing.assert_close(getattr(some, name), getattr(whole, name), rtol=1e-10, atol=0.0)
+
+
+def test_in_torch_only_and_bf16_q_values_are_those_of_the_whole_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each part is padded to a multiple of frames; that of the mined has no first episode."""
+    monkeypatch.setattr(library, "library", lambda: None)
+    batch = TeamBatch(*(x.float() if x.is_floating_point() else x for x in draw.batch(SIZES, 0)))
+    online, target = draw.networks(SIZES, 0), draw.networks(SIZES, 1)
+    for network in (*online, *target):
+        network.float()
+    with autocast_for("bf16", "cpu"):
+        whole, some = (q_values(online, target, batch, TERMS, mined) for mined in (None, ~MINED))
+    for term, q_tot in whole.q_tot.items():
+        rows = ~MINED | (term == ORIGINAL)
+        torch.testing.assert_close(some.q_tot[term][rows], q_tot[rows], rtol=0.0, atol=0.02)
 
 
 def test_a_learner_without_a_drawn_episode_learns_from_the_original_loss() -> None:
