@@ -1,10 +1,11 @@
 """Runs a page as a reader would: every block in order, in an empty folder.
 
-Run as a script: ``python page_run.py PAGE FOLDER``.
+Run as a script, in that folder: ``python page_run.py PAGE``.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -76,7 +77,10 @@ def _with_paths(command: str) -> str:
 
 def _run_command(command: str) -> None:
     print(f"$ {command}", flush=True)
-    done = subprocess.run(["bash", "-c", f"set -eo pipefail; {command}"], check=False)
+    activated = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", f"set -eo pipefail; {command}"], env=activated, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{command}: exit code {done.returncode}")
 
