@@ -39,7 +39,7 @@ function drawTeams(root, episode, step, selected, onSelect) {
   const rows = sides.map((side) => {
     const chips = episode.things.map((thing, i) => {
       if (thing.side !== side) return null;
-      const content = [html("b", {}, thing.label)];
+      const content = [html("b", {}, thing.label || thing.name)];
       if (episode.bars.health) {
         const health = episode.bars.health[step][i] / HUNDRED;
         content.push(barOf(health, healthColour(health)));
