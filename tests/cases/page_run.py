@@ -51,11 +51,15 @@ def run_page(page: Path) -> None:
 def shortened(command: str, block: Block) -> str:
     """A command with the options of its block's comment in place of its own.
 
+    Those with ``--episodes`` are for evaluations, all others for trainings.
+
     Args:
         command: What follows ``$``.
         block: Its block.
     """
-    if block.mark != "run with" or not re.match(r"rllib (train|example run|evaluate)\b", command):
+    of_evaluation = re.search(r"--episodes\b", block.words) is not None
+    takes_them = r"rllib evaluate\b" if of_evaluation else r"rllib (train|example run)\b"
+    if block.mark != "run with" or not re.match(takes_them, command):
         return command
     for option in re.findall(r"--[\w-]+", block.words):
         command = re.sub(rf"{option} ('[^']*'|\S+) ?", "", command)
