@@ -9,8 +9,8 @@ EXPERIMENT ?=
 ARGS ?=
 BIN := .venv/bin
 
-# Python keeps what it has compiled in .venv, also where the environment forbids that elsewhere. Without it
-# every process compiles Ray and torch again: ten seconds of a core for each start.
+# Python keeps the files that it has compiled, even where this variable is set. Otherwise every process compiles
+# Ray and torch again: ten seconds of a core for each start.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help install train results docs test test-slow clean
@@ -31,8 +31,8 @@ docs: .venv/installed ## build the site of docs/ in build/site, after writing it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "open build/site/index.html"
 
-# The files run in the order of their names: those that start Ray come early, so no process is left alone
-# with a long one at the end. The type checker uses the time in which the tests wait for processes.
+# The files that share a cluster of Ray run first (tests/conftest.py), then the others by name. So no process
+# is left alone with a long file at the end. The type checker uses the time in which the tests wait for processes.
 test: .venv/installed ## run the linter, the type checker and the fast tests, two test files at a time
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -48,9 +48,9 @@ test-slow: .venv/installed ## run the tests that take minutes
 clean: ## remove .venv, builds and caches; keep results/
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# Created last, so make repeats an installation that was interrupted. Python compiles what it imports, and
-# that is less than a fifth of what pip would compile: more than a minute of the installation. One process does
-# it here. Otherwise those that start together do it each, and Ray's are given 15 seconds to start.
+# Created last, so make repeats an installation that was interrupted. pip would compile all files, which takes
+# more than a minute. Python compiles only those that it imports, less than a fifth of them. The import below does
+# that once, because Ray gives its processes 15 seconds to start.
 .venv/installed: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed, but PYTHON=$(PYTHON) is older. Example: make train PYTHON=python3.12" >&2; exit 1; }

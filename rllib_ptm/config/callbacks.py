@@ -17,7 +17,7 @@ from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.utils import force_list
 
 from rllib_ptm.checks.errors import InputError, Problems
-from rllib_ptm.play.callbacks import EVENTS, Caller, overrides
+from rllib_ptm.play.callbacks import EVENTS, overrides
 from rllib_ptm.tasks.callback import TaskPriorityCallback
 
 # The events for which RLlib's config takes functions; the others have only a method.
@@ -72,7 +72,7 @@ def check_functions(place: str, event: str, value: Any) -> None:
     """
     if value is None:
         return
-    if EVENTS[event].caller is Caller.NOBODY:
+    if not EVENTS[event].is_called:
         raise InputError(f"{place}: it is never called: {EVENTS[event].when}")
     for function in force_list(value):
         if not callable(function):
@@ -88,11 +88,7 @@ def _callback_class(value: Any, place: str) -> Any:
             f"{place}: expected classes derived from RLlibCallback (with arguments: "
             f"functools.partial), found {value!r:.100}"
         )
-    never = [
-        event
-        for event in EVENTS
-        if EVENTS[event].caller is Caller.NOBODY and overrides(found, event)
-    ]
+    never = [name for name, e in EVENTS.items() if not e.is_called and overrides(found, name)]
     if getattr(found, "IS_CALLBACK_CONTAINER", False):
         raise InputError(f"{place}: expected a list of classes, found the container {found!r}")
     if never:

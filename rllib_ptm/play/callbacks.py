@@ -57,6 +57,11 @@ class Event(NamedTuple):
     caller: Caller
     when: str
 
+    @property
+    def is_called(self) -> bool:
+        """Whether anyone calls it."""
+        return self.caller is not Caller.NOBODY
+
 
 _OLD_STACK = "it belongs to RLlib's old API stack"
 _NO_OFFLINE = "PTM has no offline evaluation"

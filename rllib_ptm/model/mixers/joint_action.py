@@ -21,10 +21,10 @@ SMALLEST_WEIGHT = 1e-10
 class JointActionNetwork(nn.Module):
     """Numbers for each agent from the state and the joint action.
 
-    The papers describe an action by a one-hot vector. Here the slots of a team are drawn anew in
-    every episode, and tasks differ in their number, so a column per action would mean little. An
-    action is described by its regret instead, which is what it loses against the greedy action:
-    r = V - Q. As in the papers' code, no gradient passes through it.
+    The papers describe an action by a one-hot vector. Here that would mean little: each episode
+    draws the slots of its team at random, and tasks differ in the number of slots. So an action is
+    described by its regret, which is what it loses against the greedy action: r = V - Q. As in the
+    papers' code, no gradient passes through it.
 
     x_a = ReLU(attention(s)_a + c ln(1 + r_a)), and the result of agent a is a linear layer of x_a
     and of the average of x over the agents that a may attend to.
