@@ -182,7 +182,7 @@ def q_values(
     if mined is None:
         found = _online(online, batch, packed, terms)
     else:
-        found = _online_mining_some(online, batch, packed, terms, mined)
+        found = _online_in_two_parts(online, batch, packed, terms, mined)
     return QValues(
         {term: online.output(mixed, batch.task) for term, mixed in found.mixed.items()},
         next_q_tot=_next_q_tot(target, batch, packed, found.best),
@@ -210,7 +210,7 @@ def _online(online: TeamQ, batch: TeamBatch, packed: _Packed, terms: Collection[
     )
 
 
-def _online_mining_some(
+def _online_in_two_parts(
     online: TeamQ, batch: TeamBatch, packed: _Packed, terms: Collection[str], mined: Tensor
 ) -> _Online:
     """As ``_online``: the mined episodes under all masks, then the others under the original ones.
