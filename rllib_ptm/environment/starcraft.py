@@ -150,12 +150,14 @@ class StarCraftGame:
         for key in (_ALLIES, _ENEMIES):
             name = key.removeprefix("env_config.")
             fewest = max(needed[key], self.slots[key])
-            wanted = changes.get(name)
-            if isinstance(wanted, int) and wanted < fewest:
-                raise InputError(
-                    f"{name}: policy and tasks need {fewest} slots at least, found {wanted}"
-                )
-            values[name] = wanted or max(fewest, at_least.get(key, 0))
+            slots = fewest if changes.get(name) is None else changes[name]
+            if isinstance(slots, int):  # else ``read`` says what is wrong
+                if slots < fewest:
+                    raise InputError(
+                        f"{key}: policy and tasks need {fewest} slots at least, found {slots}"
+                    )
+                slots = max(slots, at_least.get(key, 0))
+            values[name] = slots
         return StarCraftGame.read(values)
 
     def check_environment(self, env: Any) -> None:

@@ -132,3 +132,5 @@ def test_settings_that_a_policy_cannot_play_with_are_refused() -> None:
         load_policy("small_mt", env_config={"task": "7m_vs_7m"})
     with pytest.raises(InputError, match="max_allies: policy and tasks need 7 slots at least, f"):
         load_policy("small_mt", env_config={"tasks": "7m_vs_7m", "max_allies": 5})
+    with pytest.raises(InputError, match=r"max_allies: expected int or null, found '8'"):
+        load_policy("small_mt", env_config={"tasks": "7m_vs_7m", "max_allies": "8"})
