@@ -83,10 +83,7 @@ def evaluated(moment: Moment, batches: int, seed: int) -> Iterator[Evaluated]:
     """The batches of a moment with all mined terms."""
     module, config = moment.module, moment.config
     for batch in moment.batches(batches, seed):
-        q = q_values(
-            *(module.online_team(), module.target_team(), batch, MINED_TERMS),
-            td_target=config.td_target,
-        )
+        q = q_values(module.online_team(), module.target_team(), batch, MINED_TERMS)
         targets = regression_targets(batch, q.next_q_tot, config.gamma, config.td_lambda)
         yield Evaluated(batch, q, targets)
 

@@ -120,7 +120,6 @@ NEEDS = (
         lambda config: _takes_baseline(METHODS[config.method]),
         ("task_baseline",),
     ),
-    Need("td_lambda below 1", lambda config: config.td_lambda < 1, ("td_target",)),
     Need(
         "joint_exploration above 0",
         lambda config: config.joint_exploration > 0,

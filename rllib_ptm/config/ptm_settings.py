@@ -19,7 +19,6 @@ from rllib_ptm.model.losses import MINING_SCALES
 from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.popart import TASK_BASELINES
 from rllib_ptm.model.precision import PRECISIONS
-from rllib_ptm.model.q_values import NEXT_ACTIONS
 from rllib_ptm.model.sizes import NetworkSizes
 from rllib_ptm.tasks.draws import TASK_DRAWS
 from rllib_ptm.tasks.priorities import TASK_PRIORITIES
@@ -93,17 +92,12 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         le=_MOST_STEPS,
         description="env steps in which α falls from 1 (exploration) to 0 (exploitation)",
     )
-    td_target: Annotated[str, one_of(NEXT_ACTIONS)] = Field(
-        "q_learning",
-        description="the value of the next step in the targets: q_learning: of the best actions, "
-        "as in the paper; sarsa: of the actions that were played",
-    )
     td_lambda: float = Field(
         0.0,
         ge=0.0,
         le=1.0,
-        description="λ of the Q(λ) or SARSA(λ) targets: 0 = one-step targets as in the paper; 1 = "
-        "returns up to the episode's end",
+        description="λ of the Q(λ) targets: 0 = one-step targets as in the paper; 1 = returns up "
+        "to the episode's end",
     )
     win_rate_window_episodes: int = Field(
         128,

@@ -165,9 +165,7 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
             mined = team.episode_weight > 0  # an episode that was not drawn has no weight
         terms = method.mined(team.alpha.cpu())
         with autocast_for(config["learner_precision"], team.entities.device.type):
-            q = q_values(
-                self.online_team(), self.target_team(), team, terms, mined, config["td_target"]
-            )
+            q = q_values(self.online_team(), self.target_team(), team, terms, mined)
         targets = regression_targets(team, q.next_q_tot, config["gamma"], config["td_lambda"])
         return {BATCH: team, Q_VALUES: q, TARGETS: targets}
 

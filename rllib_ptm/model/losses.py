@@ -53,17 +53,16 @@ def td_targets(rewards: Tensor, terminated: Tensor, next_q_tot: Tensor, gamma: f
 def lambda_targets(
     targets: Tensor, batch: TeamBatch, next_q_tot: Tensor, gamma: float, td_lambda: float
 ) -> Tensor:
-    """The targets of Peng's Q(λ) or SARSA(λ), which look beyond the next step; not in the paper.
+    """The targets of Peng's Q(λ), which look beyond the next step; not in the paper.
 
-    y^λ_t = y_t + γ λ (y^λ_{t+1} - Q_tot'_{t+1}) up to the last step of the episode. One update
+    y^λ_t = y_t + γ λ (y^λ_{t+1} - max Q_tot'_{t+1}) up to the last step of the episode. One update
     carries a reward to all steps before it; with y it takes one update per step. The targets follow
     the actions that were played, without correction for exploration (Peng and Williams, 1996).
-    Q_tot' is that of the best next actions in Q(λ), and of the played ones in SARSA(λ).
 
     Args:
         targets: [B, T] y.
         batch: B episodes.
-        next_q_tot: [B, T] Q_tot' after each step.
+        next_q_tot: [B, T] max Q_tot' after each step.
         gamma: γ.
         td_lambda: 0 gives y, 1 the discounted return of the episode.
     """
@@ -83,9 +82,9 @@ def regression_targets(
 
     Args:
         batch: B episodes.
-        next_q_tot: [B, T] Q_tot' after each step, in the paper its maximum.
+        next_q_tot: [B, T] max Q_tot' after each step.
         gamma: γ.
-        td_lambda: λ of Q(λ) or SARSA(λ).
+        td_lambda: λ of Q(λ).
 
     Returns:
         [B, T].

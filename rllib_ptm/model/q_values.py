@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from rllib_ptm.checks.tables import Table
 from rllib_ptm.model.batch import TeamBatch
@@ -41,7 +40,7 @@ class QValues(NamedTuple):
 
     Attributes:
         q_tot: [B, T] by term: ``ORIGINAL`` and the terms that were asked for.
-        next_q_tot: [B, T] of the target networks, at the next actions; see ``NEXT_ACTIONS``.
+        next_q_tot: [B, T] of the target networks, at the online network's best actions.
         chosen: [B, T, A] utilities of the actions that the agents chose.
         scale: [B, 1] the divisor of the errors of each episode's task.
         mined: [B] bool; the episodes in which the terms beside ``ORIGINAL`` were evaluated. None is
@@ -162,33 +161,12 @@ class _Online(NamedTuple):
     best: Tensor
 
 
-def _played(best: Tensor, batch: TeamBatch, packed: _Packed) -> Tensor:
-    """The actions that were played; after the last step, where there are none, the best ones."""
-    actions = F.pad(batch.actions, (0, 0, 0, 1))  # B,T+1,A; what follows the last step is padding
-    is_played = F.pad(batch.valid, (0, 1))  # B,T+1
-    actions, is_played = map(packed.observations.pack, (actions, is_played))
-    return torch.where(is_played[:, None, None], actions[..., None], best)
-
-
-# The actions of the next step whose value the targets y hold. Each row maps the best actions
-# [G, A, 1] to those, likewise. With ``q_learning`` (Eq. 8) y is the value of the greedy policy. A
-# maximum over noisy utilities is too large, and most where an agent has many actions. With
-# ``sarsa`` y is the value of the policies that played, which has no such error.
-NEXT_ACTIONS: Table[Callable[[Tensor, TeamBatch, _Packed], Tensor]] = Table(
-    {
-        "q_learning": lambda best, batch, packed: best,
-        "sarsa": _played,
-    }
-)
-
-
 def q_values(
     online: TeamQ,
     target: TeamQ,
     batch: TeamBatch,
     terms: Collection[str] = (),
     mined: Tensor | None = None,
-    td_target: str = "q_learning",
 ) -> QValues:
     """Evaluates the online and the target networks on a batch.
 
@@ -199,7 +177,6 @@ def q_values(
         terms: ``EXPLORATION``, ``EXPLOITATION``, both or neither, in addition to ``ORIGINAL``.
         mined: [B] bool; the episodes in which ``terms`` are evaluated; in the others they are not
             defined. None is all of them.
-        td_target: A row of ``NEXT_ACTIONS``.
     """
     packed = _pack(batch)
     if mined is None:
@@ -208,9 +185,7 @@ def q_values(
         found = _online_in_two_parts(online, batch, packed, terms, mined)
     return QValues(
         {term: online.output(mixed, batch.task) for term, mixed in found.mixed.items()},
-        next_q_tot=_next_q_tot(
-            target, batch, packed, NEXT_ACTIONS[td_target](found.best, batch, packed)
-        ),
+        next_q_tot=_next_q_tot(target, batch, packed, found.best),
         chosen=found.chosen,
         scale=online.output.scale(batch.task),
         mined=mined,
@@ -296,27 +271,26 @@ def _greedy(utilities: Tensor, allowed: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _next_q_tot(target: TeamQ, batch: TeamBatch, packed: _Packed, actions: Tensor) -> Tensor:
-    """The target networks' value of the actions after each step; [B, T].
+def _next_q_tot(target: TeamQ, batch: TeamBatch, packed: _Packed, best: Tensor) -> Tensor:
+    """Double Q: the target networks' value of the online network's best actions; [B, T].
 
-    Those of ``q_learning`` are the online network's best ones: double Q. The greedy actions of the
-    mixer are those of the target network, whose utilities it mixes.
+    The greedy actions of the mixer are those of the target network, whose utilities it mixes.
 
     Args:
         target: The target networks.
         batch: B episodes.
         packed: The same.
-        actions: [G, A, 1] the actions of each observation.
+        best: [G, A, 1] the online network's best actions.
     """
     utilities, _ = target.agent(
         packed.entities, packed.present, packed.visible[:, None], packed.observations.per_step
     )  # G,1,A,U
-    next_utilities = utilities[:, 0].gather(-1, actions).squeeze(-1)[packed.after]  # F,A
+    best_utilities = utilities[:, 0].gather(-1, best).squeeze(-1)[packed.after]  # F,A
     greedy = None
     if reads_greedy(target.mixer):
         greedy = _greedy(utilities, packed.allowed)[packed.after]  # F,1,A
     present = batch.present[packed.steps.episode]  # F,E
     m_star = everyone(present, batch.num_agents)
-    mix = Mix(next_utilities[:, None], m_star[:, None], greedy=greedy)
+    mix = Mix(best_utilities[:, None], m_star[:, None], greedy=greedy)
     (mixed,) = target.mixer(packed.entities[packed.after], present, [mix])
     return target.output(packed.steps.unpack(mixed), batch.task)

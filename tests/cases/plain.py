@@ -425,13 +425,8 @@ QTot = Callable[[Team, Episode], Tensor]
 
 
 @torch.no_grad()
-def targets(
-    online: Team, target: Team, episode: Episode, gamma: float, td_target: str = "q_learning"
-) -> Tensor:
-    """y = r + γ Q_tot'(s', u') [T]; Eq. 7: u' are the online network's best allowed actions.
-
-    With ``sarsa`` u' are the actions that were played, as long as there are any.
-    """
+def targets(online: Team, target: Team, episode: Episode, gamma: float) -> Tensor:
+    """Eq. 7: y = r + γ Q_tot'(s', u'), u' the online network's best allowed actions; [T]."""
     of_online = utilities(online, episode, episode.visible)
     of_target = utilities(target, episode, episode.visible)
     greedy = of_best(of_target, episode)
@@ -445,8 +440,6 @@ def targets(
         for agent, allowed in enumerate(episode.action_mask[t + 1]):
             legal = allowed.nonzero().flatten()
             action = legal[of_online[t + 1, agent, legal].argmax()]
-            if td_target == "sarsa" and t + 1 < len(episode.rewards):
-                action = episode.actions[t + 1, agent]
             best.append(of_target[t + 1, agent, action])
         after, now = episode.entities[t + 1], torch.stack(best)
         x = Mixing(after, episode.present, now, greedy[t + 1], [m_star], m_star)
@@ -465,7 +458,6 @@ class Losses:
         gamma: γ.
         alpha: α of Eq. 14.
         mining_lambda: λ of Eq. 15.
-        td_target: As ``targets`` takes it.
     """
 
     def __init__(
@@ -476,16 +468,13 @@ class Losses:
         gamma: float,
         alpha: float,
         mining_lambda: float,
-        td_target: str = "q_learning",
     ) -> None:
         self.omega = batch.episode_weight
         self.alpha = alpha
         self.mining_lambda = mining_lambda
         self._online = online
         self._episodes = episodes(batch)
-        self._targets = [
-            targets(online, target, episode, gamma, td_target) for episode in self._episodes
-        ]
+        self._targets = [targets(online, target, episode, gamma) for episode in self._episodes]
 
     def _squared(self, q_tot: QTot) -> list[Tensor]:
         return [

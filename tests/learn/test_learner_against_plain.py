@@ -26,7 +26,7 @@ from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.popart import MEAN_STEP, STEP, PopArt, TaskMean, TaskOutput
-from rllib_ptm.model.q_values import EXPLORATION, NEXT_ACTIONS, TERMS
+from rllib_ptm.model.q_values import EXPLORATION, TERMS
 
 SIDE = 2  # slots of either side
 TASKS = ["1m_vs_1m", "1m_vs_2m", "2m_vs_2m"]  # as many as the drawn episodes have
@@ -153,15 +153,6 @@ def test_loss_clipping_and_step(method: str, monkeypatch: pytest.MonkeyPatch) ->
         step = LR * clipped / ((0.01 * clipped.square()).sqrt() + 1e-5)
         expected = before[name] - step
         torch.testing.assert_close(after[name].double(), expected, rtol=0, atol=2e-6)
-
-
-@pytest.mark.parametrize("td_target", NEXT_ACTIONS)
-def test_the_targets_hold_the_next_actions_of_the_config(td_target: str) -> None:
-    learner = build("qmix_atten", td_target=td_target)
-    teams = plain_team(module_of(learner)), plain_team(module_of(learner), "target_")
-    losses = plain.Losses(*teams, rounded(draw.batch(SIZES, 0)), GAMMA, 1.0, LAMBDA, td_target)
-    expected = losses.of_all_steps(plain.q_original).item()
-    assert update(learner, seed=0)["total_loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_statistics_move_by_the_targets_of_each_update() -> None:

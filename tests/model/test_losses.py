@@ -200,36 +200,6 @@ def test_double_q_values_the_online_choice_by_the_target_networks(
     )
 
 
-def test_sarsa_targets_hold_the_value_of_the_actions_that_were_played() -> None:
-    # By hand: after step 1 the team plays action 0. After step 2 nobody plays, so there the best
-    # action of the online network counts, which is 1.
-    after = [[2.0, 5.0, 4.0]], [[1.0, 3.0, 2.0]]
-    online = TeamQ(Table([[[0.0, 0.0, 9.0]], *after]), VDNMixer(), TaskOutput())
-    target = TeamQ(Table([[[0.0] * 3], [[7.0, 6.0, 8.0]], [[1.0, 4.0, 9.0]]]), *online[1:])
-    yes = torch.tensor(True)
-    batch = TeamBatch(
-        entities=torch.zeros(1, 3, 1, 1),
-        present=yes.expand(1, 1),
-        visible=yes.expand(1, 3, 1, 1),
-        action_mask=yes.expand(1, 3, 1, 3),
-        actions=torch.tensor([[[2], [0]]]),
-        rewards=torch.tensor([[0.5, 0.0]]),
-        terminated=~yes.expand(1, 2),
-        valid=yes.expand(1, 2),
-        episode_weight=torch.ones(1),
-        alpha=torch.ones(1),
-        num_steps=torch.tensor(2),
-        explore_group=yes.expand(1, 1),
-        exploit_group=yes.expand(1, 1),
-        task=torch.tensor([0]),
-    )
-    sarsa = q_values(online, target, batch, td_target="sarsa")
-    greedy = q_values(online, target, batch, td_target="q_learning")
-    assert sarsa.next_q_tot.tolist() == [[7.0, 4.0]]
-    assert greedy.next_q_tot.tolist() == [[6.0, 4.0]]
-    assert sarsa.q_tot[ORIGINAL].tolist() == greedy.q_tot[ORIGINAL].tolist() == [[9.0, 2.0]]
-
-
 # The methods' losses (Eq. 8, 10, 13, 14, 15)
 
 # Two episodes, of two steps and of one. All targets are 0, so the errors are the Q values.

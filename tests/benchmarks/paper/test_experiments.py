@@ -15,7 +15,7 @@ PAPER = ROOT / "tuned_examples" / "paper"
 NAMES = tuple(experiment_files(PAPER))
 # What each search has chosen for a method, and the method.
 OF_METHOD = {"method", "lr", "mining_lambda", "alpha_anneal_steps"}
-OF_CHANGES = {"mining_scale", "priority_temperature", "mining_alpha", "task_baseline", "td_target"}
+OF_CHANGES = {"mining_scale", "priority_temperature", "mining_alpha", "task_baseline"}
 OF_PRIORITIES = {"task_draw", "mining_weights", "task_priority"}
 # The regime that all other experiments share; each of these may differ from it in its keys.
 FAST = "large_mt"

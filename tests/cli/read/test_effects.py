@@ -41,7 +41,6 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     ({"mining_lambda": 0.0, "alpha_anneal_steps": 9}, "alpha_anneal_steps"),
     ({"mining_lambda": 0.0, "task_priority": "learning_progress"}, "task_priority"),
     ({"method": "qmix_atten_popart", "task_baseline": "mean"}, "task_baseline"),
-    ({"td_lambda": 1.0, "td_target": "sarsa"}, "td_target"),
     ({"env_config": {"reward_only_positive": True}}, "env_config.reward_only_positive"),
     ({"joint_exploration_steps": 3}, "joint_exploration_steps"),
     ({"joint_exploration_temperature": 1.0}, "joint_exploration_temperature"),
