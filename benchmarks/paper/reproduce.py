@@ -105,9 +105,10 @@ def main(
     for store in stores if not draw_only else ():
         _import(store, results)
         if not imports:
-            _train_missing(store, results, jobs)
+            _train_missing(store, results, jobs, plays)
         if plays:
             _play_missing(store, results)
+            _say_who_cannot_play(store, results)
     _draw(docs, yaml_folder, stores)
 
 
@@ -122,8 +123,10 @@ def _import(store: RunStore, results: Path, *, says_what_is_left_out: bool = Tru
             CONSOLE.print(line)
 
 
-def _train_missing(store: RunStore, results: Path, jobs: int) -> None:
-    """Trains what is missing, call by call.
+def _train_missing(store: RunStore, results: Path, jobs: int, plays: bool) -> None:
+    """Trains what is missing, call by call. After each call its policies play.
+
+    So their battles are not lost if the rest is trained on another machine.
 
     Raises:
         Exit: A call was interrupted or has failed, or its runs have not finished.
@@ -141,21 +144,24 @@ def _train_missing(store: RunStore, results: Path, jobs: int) -> None:
             raise typer.Exit(code)
         if len(store.missing()) == len(missing):
             raise InputError(f"{name}: rllib train has ended, but none of these runs has finished")
+        if plays:
+            _play_missing(store, results)
 
 
 def _play_missing(store: RunStore, results: Path) -> None:
-    playable = unplayed(store, results)
-    have = {trained.key for trained, _ in playable}
-    gone = [run for run in store.experiment.runs if run.key in open_runs(store).keys() - have]
+    for trained, checkpoint in unplayed(store, results):
+        variant, seed = trained.key
+        CONSOLE.print(f"{store.experiment.name}: the policy of {variant}, seed {seed} plays")
+        store.add([play(store, trained, checkpoint)])
+
+
+def _say_who_cannot_play(store: RunStore, results: Path) -> None:
+    gone = [run for run in store.experiment.runs if run.key in open_runs(store)]
     if gone:
         CONSOLE.print(
             f"{store.experiment.name}: {names(gone)}: no checkpoint is left in {results}, so these "
             f"policies play no final episodes"
         )
-    for trained, checkpoint in playable:
-        variant, seed = trained.key
-        CONSOLE.print(f"{store.experiment.name}: the policy of {variant}, seed {seed} plays")
-        store.add([play(store, trained, checkpoint)])
 
 
 def _forget(store: RunStore, variant: str) -> None:

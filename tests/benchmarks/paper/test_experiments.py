@@ -20,7 +20,19 @@ OF_PRIORITIES = {"task_draw", "mining_weights", "task_priority"}
 # The regime that all other experiments share; each of these may differ from it in its keys.
 FAST = "large_mt"
 OF_EXPERIMENT = {"seed", "env_config", "evaluation_interval", "evaluation_duration"}
-REFIL = {"win_rate_window_episodes"}
+# Of stalkers and zealots, whose battles take three times the steps.
+REFIL = {
+    "win_rate_window_episodes",
+    "lr",
+    "td_lambda",
+    "epsilon_anneal_steps",
+    "joint_exploration",
+    "episodes_per_training_step",
+    "batch_size_episodes",
+    "learning_starts_episodes",
+    "updates_per_episode",
+    "target_update_interval_episodes",
+}
 AIDS = {"action_head", "td_lambda", "joint_exploration", "joint_exploration_temperature"}
 VARIED: dict[str, set[str]] = {
     "parts_small_mt": OF_METHOD | {"mining_weights"},
