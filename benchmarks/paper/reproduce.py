@@ -192,7 +192,7 @@ def _draw(docs: Path, yaml_folder: Path, stores: Sequence[RunStore]) -> None:
 
 def _update_front_page(docs: Path) -> None:
     """Writes the methods' table to the page above ``docs``, if it has a place for it."""
-    page = docs.parents[1] / PAGE
+    page = docs.absolute().parents[1] / PAGE
     table = methods_table(docs, list(QUESTIONS), SUMMARY)
     if table and page.is_file() and begins(METHODS_BLOCK) in page.read_text(encoding="utf-8"):
         update_page(page, {METHODS_BLOCK: table}, {})
