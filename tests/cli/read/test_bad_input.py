@@ -147,7 +147,11 @@ BAD_COMMANDS: list[tuple[list[str], str, str]] = [
     (["train", "--env", "multi_task_sc2"], "run", "expected one of PTM"),
     (["train", "--algo", "PTM"], "env", "expected one of multi_task_sc2"),
     (["example", "get", "ptm_smal_mt"], "example", "did you mean 'ptm_small_mt'?"),
-    (["example", "run", "nothing"], "example", "legal: foraging, ppo_multi_task, ptm_large_mt"),
+    (
+        ["example", "run", "nothing"],
+        "example",
+        "legal: fast, foraging, ppo_multi_task",
+    ),
     (["evaluate", "x" * 300], "xxx", "found nothing"),
     (["evaluate", "nowhere"], "checkpoint 'nowhere'", "found nothing"),
     # Options of Ray's former command

@@ -134,8 +134,10 @@ def as_numbers(value: Any) -> Any:
 
 
 def setting_of(game: TeamGame, key: str) -> object:
-    """The value that a game has read."""
-    return getattr(game.settings, key) if isinstance(game, StarCraftGame) else game.plain()[key]
+    """The value that a game has read; those of a StarCraft backend are only in its plain form."""
+    if isinstance(game, StarCraftGame) and hasattr(game.settings, key):
+        return getattr(game.settings, key)
+    return game.plain()[key]
 
 
 def assert_nothing_is_ignored(spec: dict[str, Any], experiment: Experiment) -> None:
