@@ -176,10 +176,13 @@ def _forget(store: RunStore, variant: str) -> None:
 
 
 def _draw(docs: Path, yaml_folder: Path, stores: Sequence[RunStore]) -> None:
-    """Draws the experiments that have finished runs."""
+    """Draws the experiments that have finished runs.
+
+    It reads the CSV files again. Their numbers are rounded, so figures are equal on every machine.
+    """
     blocks = {}
-    for store in stores:
-        name = store.experiment.name
+    for experiment in (store.experiment for store in stores):
+        store, name = RunStore.load(experiment, docs), experiment.name
         if store.runs:
             blocks[name] = draw(store, docs, partial(read_experiment_file, yaml_folder))
         else:

@@ -52,10 +52,7 @@ def row_of(experiment: str, variant: str, trained: Sequence[TrainedRun], planned
     (group,) = summarise(Runs(tuple(one.run for one in trained)))
     assert group.iqm is not None  # rliable is there, or ``summarise`` has raised
     median, iqm = group.median, group.iqm
-    played = [
-        np.mean([task["win_rate"] for task in one.run.final]) for one in trained if one.run.final
-    ]
-    last = np.median(played) if played else np.nan
+    last = _last_policies(trained)
     values = (median.value, median.low, median.high, iqm.value, iqm.low, iqm.high, group.area, last)
     rates = dict(zip(_RATES, (float(value) for value in values), strict=True))
     minutes = float(np.median([one.end["processor_time_s"] for one in trained])) / 60
