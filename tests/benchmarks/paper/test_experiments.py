@@ -16,7 +16,7 @@ NAMES = tuple(experiment_files(PAPER))
 # What each search has chosen for a method, and the method.
 OF_METHOD = {"method", "lr", "mining_lambda", "alpha_anneal_steps"}
 OF_CHANGES = {"mining_scale", "priority_temperature", "mining_alpha", "task_baseline"}
-OF_PRIORITIES = {"task_draw", "mining_weights", "task_priority"}
+OF_PRIORITIES = {"task_draw", "mining_weights", "task_priority", "priority_temperature"}
 # The regime that all other experiments share; each of these may differ from it in its keys.
 FAST = "large_mt"
 OF_EXPERIMENT = {"seed", "env_config", "evaluation_interval", "evaluation_duration"}
@@ -92,6 +92,12 @@ def test_the_plain_experiment_differs_by_the_aids_only() -> None:
         assert differing(dict(run.config), dict(aided[variant].config)) == AIDS | {"env_config"}
         frames = {one.config["env_config"]["team_frame"] for one in (run, aided[variant])}
         assert frames == {False, True}
+
+
+def test_methods_learn_with_the_same_rate_where_the_page_says_so() -> None:
+    for name in ("large_mt", "refil_3-8sz", "refil_3-8sz_plain", "refil_5-11sz"):
+        runs = read_experiment_file(PAPER, name).runs
+        assert len({run.config["lr"] for run in runs}) == 1, name
 
 
 def test_equal_learning_rates_are_all_that_differs_from_small_mt() -> None:
