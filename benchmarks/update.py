@@ -3,7 +3,7 @@
 An update of ``ptm`` with all its masks on 32 episodes of 40 steps without padding, 6 against 6 and
 11 against 11; D = 128, 4 heads, GRU of 64. It runs in float32 and with ``learner_precision: bf16``.
 The script compares it with the same update without the C++ networks, with ``qmix_atten``, with the
-mixers ``qplex`` and ``qfix`` instead of ``qmix``, and with the plain implementation in
+mixers ``qplex``, ``qfix`` and ``dueling`` instead of ``qmix``, and with the plain implementation in
 ``tests/cases/plain.py``, which follows the paper's equations without regard to speed. The plain
 implementation gets 2 episodes of 4 steps, so the comparison is per valid step.
 
@@ -54,10 +54,12 @@ VARIANTS = {
     "ptm, bf16": ("ptm", "bf16", "qmix"),
     "ptm, fp32, qplex": ("ptm", "fp32", "qplex"),
     "ptm, fp32, qfix": ("ptm", "fp32", "qfix"),
+    "ptm, fp32, dueling": ("ptm", "fp32", "dueling"),
     "qmix_atten, fp32": ("qmix_atten", "fp32", "qmix"),
     "qmix_atten, bf16": ("qmix_atten", "bf16", "qmix"),
     "qmix_atten, fp32, qplex": ("qmix_atten", "fp32", "qplex"),
     "qmix_atten, fp32, qfix": ("qmix_atten", "fp32", "qfix"),
+    "qmix_atten, fp32, dueling": ("qmix_atten", "fp32", "dueling"),
 }
 TORCH_ONLY = ("ptm, fp32", "ptm, bf16")
 

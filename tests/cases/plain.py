@@ -326,7 +326,17 @@ def qfix(team: Team, x: Mixing) -> Tensor:
     return chosen + w * (chosen - best).detach()
 
 
-MIXING = {"qmix": qmix, "vdn": vdn, "qplex": qplex, "qfix": qfix}
+def dueling(team: Team, x: Mixing) -> Tensor:
+    """Q_tot = V(s) + Σ (Q_a - V_a), with V(s) of a sum over the agents that see something."""
+    weights = part(team.mixer, "of_agent")
+    of_agent = F.relu(
+        hypernetwork(weights, x.entities, x.present, x.other_mask, team.attention_heads)
+    )
+    summed = torch.stack([of_agent[a] for a, seen in enumerate(x.other_mask) if seen.any()]).sum(0)
+    return linear(team.mixer, "v", summed).squeeze(0) + (x.q - x.greedy).sum()
+
+
+MIXING = {"qmix": qmix, "vdn": vdn, "qplex": qplex, "qfix": qfix, "dueling": dueling}
 
 
 def mixed(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rllib_ptm.model.masks import everyone, other_group, same_group
 from rllib_ptm.model.mixers import MIXERS, Mix
+from rllib_ptm.model.mixers.dueling import DuelingMixer, dueling_mix
 from rllib_ptm.model.mixers.joint_action import JointActionNetwork
 from rllib_ptm.model.mixers.qfix import fixed_mix
 from rllib_ptm.model.mixers.qmix import MixingWeights, QMixer
@@ -210,12 +211,37 @@ def test_qfix_by_hand() -> None:
     assert of_w.tolist() == [-2.0, -2.0]
 
 
-dueling = pytest.mark.parametrize(
+def test_dueling_by_hand() -> None:
+    """The second agent's action loses 2; greedy actions have no part in the level of Q_tot."""
+    q, greedy = torch.tensor([[3.0, 1.0]]), torch.tensor([[3.0, 3.0]])
+    v = torch.tensor([10.0])
+    assert dueling_mix(q, greedy, v).tolist() == [8.0]
+    assert dueling_mix(q + 5.0, greedy + 5.0, v).tolist() == [8.0]
+
+
+@pytest.mark.parametrize("agents", [1, 2])
+def test_the_dueling_value_sums_over_the_agents(agents: int) -> None:
+    """Two equal agents have twice the value of one, without the bias."""
+    sizes = NetworkSizes(hypernet_dim=8, attention_heads=2)
+    torch.manual_seed(0)
+    network = DuelingMixer(5, 2, sizes).double()
+    present = torch.tensor([[True, agents == 2, True]])
+    entities = torch.ones(1, 3, 5, dtype=torch.float64) * present[..., None]
+    nothing = torch.zeros(1, 1, 2, dtype=torch.float64)
+    mix = Mix(nothing, everyone(present, 2)[:, None], None, nothing)
+    (value,) = network(entities, present, [mix])
+    one = torch.tensor([[True, False, True]])
+    alone = Mix(nothing, everyone(one, 2)[:, None], None, nothing)
+    (of_one,) = network(entities * one[..., None], one, [alone])
+    torch.testing.assert_close(value - network.v.bias, agents * (of_one - network.v.bias))
+
+
+reads_greedy = pytest.mark.parametrize(
     "mixer", [m for m in MIXERS if hasattr(MIXERS[m], "reads_greedy")]
 )
 
 
-@dueling
+@reads_greedy
 def test_agents_without_a_choice_have_no_credit(mixer: str) -> None:
     """A dead agent has one action; what the mixer says of joint actions then changes nothing."""
     scene, network = Scene(Sizes(), 2), draw.networks(Sizes(), 2, mixer=mixer).mixer
@@ -229,7 +255,7 @@ def test_agents_without_a_choice_have_no_credit(mixer: str) -> None:
     torch.testing.assert_close(after, before)
 
 
-@dueling
+@reads_greedy
 def test_absent_agents_have_no_effect(mixer: str) -> None:
     """Whatever fills their slots, in the state and in the utilities' places."""
     sizes = Sizes(lengths=(4, 4, 4), agents=4)
@@ -245,7 +271,7 @@ def test_absent_agents_have_no_effect(mixer: str) -> None:
         torch.testing.assert_close(after, before, rtol=1e-12, atol=1e-12)
 
 
-@dueling
+@reads_greedy
 def test_a_mixer_that_reads_greedy_actions_says_so_if_it_has_none(mixer: str) -> None:
     scene, network = Scene(Sizes(), 0), draw.networks(Sizes(), 0, mixer=mixer).mixer
     with pytest.raises(ValueError, match=r"Mix\.greedy: this mixer needs"):

@@ -1,13 +1,13 @@
-"""From the agents' utilities to Q_tot: QMIX with attention hypernetworks, VDN, QPLEX and Q+FIX.
+"""From the agents' utilities to Q_tot: QMIX, VDN, QPLEX, Q+FIX and a dueling mixer.
 
 A mixer answers several questions about the same frames in one call (``Mix``), so that they share
 the queries, keys and values of the hypernetworks and the masks that several of them use.
 
 All mixers have the IGM property: Q_tot is largest where the utility of each agent is largest (the
 individual actions give the global maximum), so that agents may act on their own. In QMIX and VDN,
-Q_tot never falls when a utility rises. QPLEX and Q+FIX are less strict: they read the utility of
-the greedy action, too, and weigh what an action loses against it by the state and by the actions of
-all agents.
+Q_tot never falls when a utility rises. The others are less strict: they read the utility of the
+greedy action, too, and what an action loses against it. QPLEX and Q+FIX weigh that by the state and
+by the actions of all agents.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from torch import nn
 
 from rllib_ptm.checks.tables import Table
+from rllib_ptm.model.mixers.dueling import DuelingMixer
 from rllib_ptm.model.mixers.mix import Mix, reads_greedy
 from rllib_ptm.model.mixers.qfix import QFixMixer
 from rllib_ptm.model.mixers.qmix import QMixer
@@ -28,7 +29,13 @@ __all__ = ["MIXERS", "Mix", "reads_greedy", "widths_of"]
 
 
 MIXERS: Table[Callable[[int, int, NetworkSizes], nn.Module]] = Table(
-    {"qmix": QMixer, "vdn": VDNMixer, "qplex": QPLEXMixer, "qfix": QFixMixer}
+    {
+        "qmix": QMixer,
+        "vdn": VDNMixer,
+        "qplex": QPLEXMixer,
+        "qfix": QFixMixer,
+        "dueling": DuelingMixer,
+    }
 )
 
 
