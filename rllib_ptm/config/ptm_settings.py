@@ -114,7 +114,7 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         "qmix",
         description="computes Q_tot: qmix: as in the paper; vdn: the sum of the utilities; qplex: "
         "a weighted sum, and weights of what actions lose against the greedy ones; qfix: qmix, and "
-        "one such weight; dueling: the state's value, less what each action loses",
+        "one such weight; dueling: the state's value, and what each action gains against the mean",
     )
     task_baseline: Annotated[str, one_of(TASK_BASELINES)] = Field(
         "none",

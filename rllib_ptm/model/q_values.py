@@ -10,7 +10,7 @@ side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -20,7 +20,7 @@ from rllib_ptm.checks.tables import Table
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.masks import everyone, observed, other_group, same_group
-from rllib_ptm.model.mixers import Mix, reads_greedy
+from rllib_ptm.model.mixers import Mix, reads
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.precision import frame_multiple
 
@@ -199,10 +199,8 @@ def _online(online: TeamQ, batch: TeamBatch, packed: _Packed, terms: Collection[
     per_step = packed.observations.per_step
     utilities, _ = online.agent(packed.entities, packed.present, seen, per_step)  # G,M,A,U
     chosen = _chosen(utilities, batch.actions, packed)  # F,M,A
-    greedy = None
-    if reads_greedy(online.mixer):
-        greedy = _greedy(utilities, packed.allowed).index_select(0, packed.before)  # F,M,A
-    mixed = _mixed(online.mixer, batch, packed, chosen, greedy, list(masks.values()))
+    compared = _compared(online.mixer, utilities, packed.allowed, packed.before)  # F,M,A
+    mixed = _mixed(online.mixer, batch, packed, chosen, compared, list(masks.values()))
     return _Online(
         {term: packed.steps.unpack(q) for term, q in zip(masks, mixed, strict=True)},
         chosen=packed.steps.unpack(chosen[:, 0]),
@@ -236,17 +234,22 @@ def _mixed(
     batch: TeamBatch,
     packed: _Packed,
     chosen: Tensor,
-    greedy: Tensor | None,
+    compared: Mapping[str, Tensor],
     masks: Sequence[TermMasks],
 ) -> list[Tensor]:
-    """Mixes the utilities [F, M, A] of all terms: [F] for each."""
+    """Mixes the utilities [F, M, A] of all terms; ``compared`` likewise: [F] for each."""
     episode = packed.steps.episode
     sizes = [m.groups.shape[1] for m in masks]
     of_term = chosen.split(sizes, dim=1)  # F,K,A each
-    greedy_of_term = [None] * len(masks) if greedy is None else greedy.split(sizes, dim=1)
+    with_term = {field: x.split(sizes, dim=1) for field, x in compared.items()}
     mixes = [
-        Mix(q, m.groups[episode], None if m.others is None else m.others[episode], best)
-        for q, m, best in zip(of_term, masks, greedy_of_term, strict=True)
+        Mix(
+            q,
+            m.groups[episode],
+            None if m.others is None else m.others[episode],
+            **{field: x[term] for field, x in with_term.items()},
+        )
+        for term, (q, m) in enumerate(zip(of_term, masks, strict=True))
     ]
     return mixer(packed.entities[packed.before], batch.present[episode], mixes)
 
@@ -270,6 +273,27 @@ def _greedy(utilities: Tensor, allowed: Tensor) -> Tensor:
     return utilities.gather(-1, best).squeeze(-1)
 
 
+def _mean(utilities: Tensor, allowed: Tensor) -> Tensor:
+    """The mean utilities of the allowed actions, 0 without any; as ``_greedy``."""
+    count = allowed.sum(-1).clamp(min=1)[:, None]
+    return utilities.masked_fill(~allowed[:, None], 0.0).sum(-1) / count
+
+
+# What a mixer may compare the utilities of the chosen actions with, by its field of ``Mix``.
+_COMPARED = {"greedy": _greedy, "mean": _mean}
+
+
+def _compared(
+    mixer: nn.Module, utilities: Tensor, allowed: Tensor, frames: Tensor
+) -> dict[str, Tensor]:
+    """What this mixer compares with, in some frames; [G, M, A, U], [G, A, U], [F] -> [F, M, A]."""
+    return {
+        field: of_actions(utilities, allowed).index_select(0, frames)
+        for field, of_actions in _COMPARED.items()
+        if reads(mixer, field)
+    }
+
+
 @torch.no_grad()
 def _next_q_tot(target: TeamQ, batch: TeamBatch, packed: _Packed, best: Tensor) -> Tensor:
     """Double Q: the target networks' value of the online network's best actions; [B, T].
@@ -286,11 +310,9 @@ def _next_q_tot(target: TeamQ, batch: TeamBatch, packed: _Packed, best: Tensor) 
         packed.entities, packed.present, packed.visible[:, None], packed.observations.per_step
     )  # G,1,A,U
     best_utilities = utilities[:, 0].gather(-1, best).squeeze(-1)[packed.after]  # F,A
-    greedy = None
-    if reads_greedy(target.mixer):
-        greedy = _greedy(utilities, packed.allowed)[packed.after]  # F,1,A
+    compared = _compared(target.mixer, utilities, packed.allowed, packed.after)  # F,1,A
     present = batch.present[packed.steps.episode]  # F,E
     m_star = everyone(present, batch.num_agents)
-    mix = Mix(best_utilities[:, None], m_star[:, None], greedy=greedy)
+    mix = Mix(best_utilities[:, None], m_star[:, None], **compared)
     (mixed,) = target.mixer(packed.entities[packed.after], present, [mix])
     return target.output(packed.steps.unpack(mixed), batch.task)

@@ -215,6 +215,16 @@ def of_best(q: Tensor, episode: Episode) -> Tensor:
     )
 
 
+def of_mean(q: Tensor, episode: Episode) -> Tensor:
+    """The mean utilities of the allowed actions; [T+1, A, U] -> [T+1, A]."""
+    return torch.stack(
+        [
+            torch.stack([row[allowed].mean() for row, allowed in zip(*step, strict=True)])
+            for step in zip(q, episode.action_mask, strict=True)
+        ]
+    )
+
+
 # The mixing networks (Eq. 2 and 6)
 
 
@@ -234,6 +244,7 @@ class Mixing(NamedTuple):
     present: Tensor  # [E] bool
     q: Tensor  # [K * A] utilities; A of them for each of the K masks of w1
     greedy: Tensor  # [K * A] the utilities of the best allowed actions
+    mean: Tensor  # [K * A] the mean utilities of the allowed actions
     w1_masks: Sequence[Tensor]  # K masks [A, E] of the weights that belong to an agent
     other_mask: Tensor  # [A, E] bool, the mask of the weights that belong to the team
 
@@ -327,13 +338,13 @@ def qfix(team: Team, x: Mixing) -> Tensor:
 
 
 def dueling(team: Team, x: Mixing) -> Tensor:
-    """Q_tot = V(s) + Σ (Q_a - V_a), with V(s) of a sum over the agents that see something."""
+    """Q_tot = V(s) + Σ (Q_a - mean Q_a), with V(s) of a sum over the agents that see something."""
     weights = part(team.mixer, "of_agent")
     of_agent = F.relu(
         hypernetwork(weights, x.entities, x.present, x.other_mask, team.attention_heads)
     )
     summed = torch.stack([of_agent[a] for a, seen in enumerate(x.other_mask) if seen.any()]).sum(0)
-    return linear(team.mixer, "v", summed).squeeze(0) + (x.q - x.greedy).sum()
+    return linear(team.mixer, "v", summed).squeeze(0) + (x.q - x.mean).sum()
 
 
 MIXING = {"qmix": qmix, "vdn": vdn, "qplex": qplex, "qfix": qfix, "dueling": dueling}
@@ -344,15 +355,14 @@ def mixed(
     episode: Episode,
     q: Tensor,
     greedy: Tensor,
+    mean: Tensor,
     w1_masks: Sequence[Tensor],
     other_mask: Tensor,
 ) -> Tensor:
-    """Q_tot of every step; [T, K * A], [T, K * A] -> [T]."""
+    """Q_tot of every step; three times [T, K * A] -> [T]."""
     steps = [
-        MIXING[team.mixing](
-            team, Mixing(entities, episode.present, now, best, w1_masks, other_mask)
-        )
-        for entities, now, best in zip(episode.entities[: len(q)], q, greedy, strict=True)
+        MIXING[team.mixing](team, Mixing(entities, episode.present, *of_step, w1_masks, other_mask))
+        for entities, *of_step in zip(episode.entities[: len(q)], q, greedy, mean, strict=True)
     ]
     return denormalised(team, episode, torch.stack(steps))
 
@@ -402,12 +412,14 @@ def other_side(episode: Episode, m: Tensor) -> Tensor:
 
 def q_under(team: Team, episode: Episode, masks: Sequence[Tensor], other_mask: Tensor) -> Tensor:
     """Utilities under each mask ∧ M^μ, mixed with weights under the masks; [T]."""
-    q, greedy = [], []
+    q, greedy, mean = [], [], []
     for mask in masks:
         of_all = utilities(team, episode, mask & episode.visible)
         q.append(of_actions(of_all, episode.actions))
         greedy.append(of_best(of_all, episode)[:-1])
-    return mixed(team, episode, torch.cat(q, 1), torch.cat(greedy, 1), masks, other_mask)
+        mean.append(of_mean(of_all, episode)[:-1])
+    of_agents = (torch.cat(q, 1), torch.cat(greedy, 1), torch.cat(mean, 1))
+    return mixed(team, episode, *of_agents, masks, other_mask)
 
 
 def q_original(team: Team, episode: Episode) -> Tensor:
@@ -439,7 +451,7 @@ def targets(online: Team, target: Team, episode: Episode, gamma: float) -> Tenso
     """Eq. 7: y = r + γ Q_tot'(s', u'), u' the online network's best allowed actions; [T]."""
     of_online = utilities(online, episode, episode.visible)
     of_target = utilities(target, episode, episode.visible)
-    greedy = of_best(of_target, episode)
+    greedy, mean = of_best(of_target, episode), of_mean(of_target, episode)
     m_star = everyone(episode)
     found = []
     for t, reward in enumerate(episode.rewards):
@@ -452,7 +464,8 @@ def targets(online: Team, target: Team, episode: Episode, gamma: float) -> Tenso
             action = legal[of_online[t + 1, agent, legal].argmax()]
             best.append(of_target[t + 1, agent, action])
         after, now = episode.entities[t + 1], torch.stack(best)
-        x = Mixing(after, episode.present, now, greedy[t + 1], [m_star], m_star)
+        of_actions = now, greedy[t + 1], mean[t + 1]
+        x = Mixing(after, episode.present, *of_actions, [m_star], m_star)
         mix = MIXING[target.mixing](target, x)
         found.append(reward + gamma * denormalised(target, episode, mix))
     return torch.stack(found)

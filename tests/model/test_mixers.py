@@ -42,7 +42,8 @@ class Scene:
         """Random utilities under these masks."""
         utilities = self.dice.normal(len(self.present), len(w1_masks), self.agents)
         regrets = self.dice.uniform(*utilities.shape) * self.dice.coin(*utilities.shape)
-        return Mix(utilities, torch.stack(w1_masks, 1), other_mask, utilities + regrets)
+        greedy, mean = utilities + regrets, utilities - self.dice.normal(*utilities.shape)
+        return Mix(utilities, torch.stack(w1_masks, 1), other_mask, greedy, mean)
 
     def original(self) -> Mix:
         """Eq. 6."""
@@ -93,13 +94,14 @@ def test_greedy_agents_are_a_greedy_team(mixer: str, sizes: Sizes, seed: int) ->
         mix = make_mix(scene)
         of_actions = scene.dice.normal(*mix.utilities.shape, 3) * here  # F,K,A,3
         greedy, best = of_actions.max(-1)
+        mean = in_samples(of_actions.mean(-1))
         chosen = (scene.dice.uniform(SAMPLES, *best.shape) * 3).long()  # S,F,K,A
         chosen[0] = best
         drawn = of_actions.expand(SAMPLES, -1, -1, -1, -1).gather(-1, chosen[..., None])[..., 0]
         all_greedy.append((drawn == greedy).flatten(2).all(-1))  # S,F
         other = None if mix.other_mask is None else in_samples(mix.other_mask)
         masks, greedy = in_samples(mix.w1_masks), in_samples(greedy)
-        mixes.append(Mix(drawn.flatten(0, 1), masks, other, greedy))
+        mixes.append(Mix(drawn.flatten(0, 1), masks, other, greedy, mean))
     state = in_samples(scene.entities), in_samples(scene.present)
     for q_tot, is_greedy in zip(network(*state, mixes), all_greedy, strict=True):
         of_sample = q_tot.view(SAMPLES, -1)
@@ -212,11 +214,11 @@ def test_qfix_by_hand() -> None:
 
 
 def test_dueling_by_hand() -> None:
-    """The second agent's action loses 2; greedy actions have no part in the level of Q_tot."""
-    q, greedy = torch.tensor([[3.0, 1.0]]), torch.tensor([[3.0, 3.0]])
+    """The first agent gains 2, the second loses 1; the level of the utilities has no effect."""
+    q, mean = torch.tensor([[3.0, 1.0]]), torch.tensor([[1.0, 2.0]])
     v = torch.tensor([10.0])
-    assert dueling_mix(q, greedy, v).tolist() == [8.0]
-    assert dueling_mix(q + 5.0, greedy + 5.0, v).tolist() == [8.0]
+    assert dueling_mix(q, mean, v).tolist() == [11.0]
+    assert dueling_mix(q + 5.0, mean + 5.0, v).tolist() == [11.0]
 
 
 @pytest.mark.parametrize("agents", [1, 2])
@@ -228,25 +230,29 @@ def test_the_dueling_value_sums_over_the_agents(agents: int) -> None:
     present = torch.tensor([[True, agents == 2, True]])
     entities = torch.ones(1, 3, 5, dtype=torch.float64) * present[..., None]
     nothing = torch.zeros(1, 1, 2, dtype=torch.float64)
-    mix = Mix(nothing, everyone(present, 2)[:, None], None, nothing)
+    mix = Mix(nothing, everyone(present, 2)[:, None], mean=nothing)
     (value,) = network(entities, present, [mix])
     one = torch.tensor([[True, False, True]])
-    alone = Mix(nothing, everyone(one, 2)[:, None], None, nothing)
+    alone = Mix(nothing, everyone(one, 2)[:, None], mean=nothing)
     (of_one,) = network(entities * one[..., None], one, [alone])
     torch.testing.assert_close(value - network.v.bias, agents * (of_one - network.v.bias))
 
 
-reads_greedy = pytest.mark.parametrize(
-    "mixer", [m for m in MIXERS if hasattr(MIXERS[m], "reads_greedy")]
-)
+COMPARING = {
+    mixer: field
+    for mixer in MIXERS
+    for field in ("greedy", "mean")
+    if hasattr(MIXERS[mixer], f"reads_{field}")
+}
+comparing = pytest.mark.parametrize("mixer", COMPARING)
 
 
-@reads_greedy
+@comparing
 def test_agents_without_a_choice_have_no_credit(mixer: str) -> None:
     """A dead agent has one action; what the mixer says of joint actions then changes nothing."""
     scene, network = Scene(Sizes(), 2), draw.networks(Sizes(), 2, mixer=mixer).mixer
     mix = scene.exploitation()
-    mix = mix._replace(greedy=mix.utilities)
+    mix = mix._replace(greedy=mix.utilities, mean=mix.utilities)
     (before,) = network(scene.entities, scene.present, [mix])
     for part in network.modules():
         if isinstance(part, JointActionNetwork):
@@ -255,7 +261,7 @@ def test_agents_without_a_choice_have_no_credit(mixer: str) -> None:
     torch.testing.assert_close(after, before)
 
 
-@reads_greedy
+@comparing
 def test_absent_agents_have_no_effect(mixer: str) -> None:
     """Whatever fills their slots, in the state and in the utilities' places."""
     sizes = Sizes(lengths=(4, 4, 4), agents=4)
@@ -264,18 +270,20 @@ def test_absent_agents_have_no_effect(mixer: str) -> None:
     assert not here.all()
     for make_mix in (Scene.original, Scene.exploration, Scene.exploitation):
         mix = make_mix(scene)
-        mix = mix._replace(utilities=mix.utilities * here, greedy=(mix.utilities + 1.0) * here)
+        greedy, mean = (mix.utilities + 1.0) * here, (mix.utilities - 1.0) * here
+        mix = mix._replace(utilities=mix.utilities * here, greedy=greedy, mean=mean)
         noise = scene.dice.normal(*scene.entities.shape)
         changed = torch.where(scene.present[..., None], scene.entities, noise)
         before, after = (network(e, scene.present, [mix])[0] for e in (scene.entities, changed))
         torch.testing.assert_close(after, before, rtol=1e-12, atol=1e-12)
 
 
-@reads_greedy
-def test_a_mixer_that_reads_greedy_actions_says_so_if_it_has_none(mixer: str) -> None:
+@comparing
+def test_a_mixer_that_compares_with_other_actions_says_so_if_it_has_none(mixer: str) -> None:
     scene, network = Scene(Sizes(), 0), draw.networks(Sizes(), 0, mixer=mixer).mixer
-    with pytest.raises(ValueError, match=r"Mix\.greedy: this mixer needs"):
-        network(scene.entities, scene.present, [scene.original()._replace(greedy=None)])
+    without = scene.original()._replace(greedy=None, mean=None)
+    with pytest.raises(ValueError, match=rf"Mix\.{COMPARING[mixer]}: this mixer needs"):
+        network(scene.entities, scene.present, [without])
 
 
 def test_a_weight_reads_the_actions_of_the_agents_that_it_may_attend_to() -> None:

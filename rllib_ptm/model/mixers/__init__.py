@@ -5,9 +5,9 @@ the queries, keys and values of the hypernetworks and the masks that several of 
 
 All mixers have the IGM property: Q_tot is largest where the utility of each agent is largest (the
 individual actions give the global maximum), so that agents may act on their own. In QMIX and VDN,
-Q_tot never falls when a utility rises. The others are less strict: they read the utility of the
-greedy action, too, and what an action loses against it. QPLEX and Q+FIX weigh that by the state and
-by the actions of all agents.
+Q_tot never falls when a utility rises. QPLEX and Q+FIX are less strict: they read the utility of
+the greedy action, too, and weigh what an action loses against it by the state and by the actions of
+all agents. The dueling mixer counts what an action gains against the mean of the allowed ones.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch import nn
 
 from rllib_ptm.checks.tables import Table
 from rllib_ptm.model.mixers.dueling import DuelingMixer
-from rllib_ptm.model.mixers.mix import Mix, reads_greedy
+from rllib_ptm.model.mixers.mix import Mix, reads
 from rllib_ptm.model.mixers.qfix import QFixMixer
 from rllib_ptm.model.mixers.qmix import QMixer
 from rllib_ptm.model.mixers.qplex import QPLEXMixer
 from rllib_ptm.model.mixers.vdn import VDNMixer
 from rllib_ptm.model.sizes import NetworkSizes
 
-__all__ = ["MIXERS", "Mix", "reads_greedy", "widths_of"]
+__all__ = ["MIXERS", "Mix", "reads", "widths_of"]
 
 
 MIXERS: Table[Callable[[int, int, NetworkSizes], nn.Module]] = Table(

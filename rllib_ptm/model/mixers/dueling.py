@@ -1,4 +1,4 @@
-"""A dueling mixer: the state's value from all entities, and what each agent's action loses.
+"""A dueling mixer: the state's value from all entities, and what each agent's action gains.
 
 Shapes: see ``batch``; ``K`` utilities of each agent, ``X`` width of the value, ``R`` distinct masks
 of V.
@@ -13,39 +13,39 @@ from torch import Tensor, nn
 
 from rllib_ptm.model.entity_attention import EntityAttention
 from rllib_ptm.model.masks import everyone
-from rllib_ptm.model.mixers.mix import Mix, greedy_of, masks_of_team
+from rllib_ptm.model.mixers.mix import Mix, masks_of_team, mean_of
 from rllib_ptm.model.precision import WEIGHT_DTYPE, at_full_precision
 from rllib_ptm.model.sizes import NetworkSizes
 
 
 @at_full_precision
-def dueling_mix(q: Tensor, greedy: Tensor, v: Tensor) -> Tensor:
-    """Q_tot = V(s) + Σ_a (Q_a - V_a), where V_a is the utility of the greedy action.
+def dueling_mix(q: Tensor, mean: Tensor, v: Tensor) -> Tensor:
+    """Q_tot = V(s) + Σ_a (Q_a - mean_u Q_a(u)), where u are the actions that agent a may choose.
 
     Args:
         q: [F, K * A] utilities Q_a.
-        greedy: [F, K * A] V_a, at least as large.
+        mean: [F, K * A] their means over the allowed actions.
         v: [F], V(s).
 
     Returns:
         [F].
     """
-    return v + (q - greedy).sum(-1)
+    return v + (q - mean).sum(-1)
 
 
 class DuelingMixer(nn.Module):
-    """Q_tot is V(s) if all agents are greedy, and less by what each other action loses.
+    """Q_tot is the value of the state and what each agent's action gains against its others.
 
-    So no utility has a part in the level of Q_tot. In the other mixers it has: the more health the
-    enemies have, the more damage is left to do, so an attack on a healthy enemy looks better than
-    one on a wounded enemy.
+    So the level of the utilities has no effect, only their differences have. In the other mixers
+    the level of Q_tot is a sum of utilities, and whatever foretells the return raises the utility
+    of the actions that were played. The more health the enemies have, the more damage is left to
+    do: an attack on a healthy enemy then looks better than one on a wounded enemy.
 
     V(s) is a linear layer of a sum over the agents, so it may depend on their number. It belongs to
     the team, as v does in QMIX.
 
     Source: Wang et al., *Dueling network architectures for deep reinforcement learning*, ICML 2016,
-    Eq. 8, for each agent; the sum over the agents is that of QPLEX (Wang et al., ICLR 2021) with
-    all weights 1 and one V(s).
+    the form with the mean; here with the sum of the advantages of all agents.
 
     Args:
         entity_dim: D.
@@ -54,7 +54,7 @@ class DuelingMixer(nn.Module):
     """
 
     widths: ClassVar[tuple[str, ...]] = ("hypernet_dim",)
-    reads_greedy = True
+    reads_mean = True
 
     def __init__(self, entity_dim: int, num_agents: int, sizes: NetworkSizes) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class DuelingMixer(nn.Module):
         masks, rows = masks_of_team(mixes, everyone(present, self.num_agents))  # F,R,A,E
         v = self._value(self.of_agent(entities, masks), masks.any(-1))  # F,R
         return [
-            dueling_mix(mix.utilities.flatten(1), greedy_of(mix).flatten(1), v[:, row])
+            dueling_mix(mix.utilities.flatten(1), mean_of(mix).flatten(1), v[:, row])
             for mix, row in zip(mixes, rows, strict=True)
         ]
 

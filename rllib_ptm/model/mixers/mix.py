@@ -25,17 +25,20 @@ class Mix(NamedTuple):
         greedy: [F, K, A]; the utilities of the greedy actions, which are the best of those that are
             allowed, by the same network under the same mask. They are equal to ``utilities`` where
             an agent has no choice. Only a mixer with ``reads_greedy = True`` has them.
+        mean: [F, K, A]; the mean utilities of the allowed actions, likewise. Only a mixer with
+            ``reads_mean = True`` has them.
     """
 
     utilities: Tensor
     w1_masks: Tensor
     other_mask: Tensor | None = None
     greedy: Tensor | None = None
+    mean: Tensor | None = None
 
 
-def reads_greedy(mixer: nn.Module) -> bool:
-    """Whether a mixer reads ``Mix.greedy``; without the attribute it does not."""
-    return bool(getattr(mixer, "reads_greedy", False))
+def reads(mixer: nn.Module, field: str) -> bool:
+    """Whether a mixer reads ``Mix.greedy`` or ``Mix.mean``; without the attribute it does not."""
+    return bool(getattr(mixer, f"reads_{field}", False))
 
 
 def masks_of_team(mixes: Sequence[Mix], m_star: Tensor) -> tuple[Tensor, list[int]]:
@@ -56,3 +59,14 @@ def greedy_of(mix: Mix) -> Tensor:
     if mix.greedy is None:
         raise ValueError("Mix.greedy: this mixer needs the utilities of the greedy actions")
     return mix.greedy
+
+
+def mean_of(mix: Mix) -> Tensor:
+    """Its mean utilities, [F, K, A].
+
+    Raises:
+        ValueError: It has none.
+    """
+    if mix.mean is None:
+        raise ValueError("Mix.mean: this mixer needs the mean utilities of the allowed actions")
+    return mix.mean
