@@ -360,11 +360,13 @@ def mixed(
     other_mask: Tensor,
 ) -> Tensor:
     """Q_tot of every step; three times [T, K * A] -> [T]."""
-    steps = [
-        MIXING[team.mixing](team, Mixing(entities, episode.present, *of_step, w1_masks, other_mask))
-        for entities, *of_step in zip(episode.entities[: len(q)], q, greedy, mean, strict=True)
+    steps = zip(episode.entities[: len(q)], q, greedy, mean, strict=True)
+    here, masks = episode.present, (w1_masks, other_mask)
+    of_step = [
+        MIXING[team.mixing](team, Mixing(entities, here, now, best, among, *masks))
+        for entities, now, best, among in steps
     ]
-    return denormalised(team, episode, torch.stack(steps))
+    return denormalised(team, episode, torch.stack(of_step))
 
 
 # PopArt
@@ -464,8 +466,8 @@ def targets(online: Team, target: Team, episode: Episode, gamma: float) -> Tenso
             action = legal[of_online[t + 1, agent, legal].argmax()]
             best.append(of_target[t + 1, agent, action])
         after, now = episode.entities[t + 1], torch.stack(best)
-        of_actions = now, greedy[t + 1], mean[t + 1]
-        x = Mixing(after, episode.present, *of_actions, [m_star], m_star)
+        of_agents = now, greedy[t + 1], mean[t + 1]
+        x = Mixing(after, episode.present, *of_agents, [m_star], m_star)
         mix = MIXING[target.mixing](target, x)
         found.append(reward + gamma * denormalised(target, episode, mix))
     return torch.stack(found)
