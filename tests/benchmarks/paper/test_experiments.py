@@ -32,8 +32,18 @@ REFIL = {
     "learning_starts_episodes",
     "updates_per_episode",
     "target_update_interval_episodes",
+    "buffer_capacity_episodes",
+    "mixer",
+    "mixing_dim",
 }
-AIDS = {"action_head", "td_lambda", "joint_exploration", "joint_exploration_temperature"}
+AIDS = {
+    "action_head",
+    "td_lambda",
+    "joint_exploration",
+    "joint_exploration_temperature",
+    "mixer",
+    "mixing_dim",
+}
 VARIED: dict[str, set[str]] = {
     "parts_small_mt": OF_METHOD | {"mining_weights"},
     "parts_large_mt": OF_METHOD | {"mining_weights"},
