@@ -39,16 +39,11 @@ from typing import Annotated
 import typer
 from baseline_plan import Request, missing, plan
 from baseline_run import BASELINES, BaselineRun
-from typer.exceptions import TyperException
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.checks.writable import make_folder
-from rllib_ptm.cli.run.exit_codes import (
-    EXIT_FAILED,
-    EXIT_INPUT_ERROR,
-    EXIT_INTERRUPTED,
-    sigterm_as_exception,
-)
+from rllib_ptm.cli.run.exit_codes import EXIT_FAILED
+from rllib_ptm.cli.run.script import run_script
 
 CHILD = Path(__file__).with_name("train_baseline.py")
 SCENARIOS = ("5m_vs_6m", "3s5z", "smacv2_5_units")
@@ -115,16 +110,7 @@ def _train(run: BaselineRun, jaxmarl: Path, python: Path, out: Path) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the command, and returns its exit code."""
-    try:
-        with sigterm_as_exception():
-            command = app(args=list(arguments), prog_name="run_baselines.py", standalone_mode=False)
-            return command or 0
-    except (InputError, TyperException) as error:
-        lines = error.lines if isinstance(error, InputError) else (error.format_message(),)
-        print("\n".join(lines), file=sys.stderr)
-        return EXIT_INPUT_ERROR
-    except (KeyboardInterrupt, typer.Abort):
-        return EXIT_INTERRUPTED
+    return run_script(app, arguments, "run_baselines.py")
 
 
 if __name__ == "__main__":

@@ -32,16 +32,9 @@ from run_store import RunStore
 from status import list_experiments, show_status
 from training import names, next_call, run_command
 from trial_folders import finished_runs, other_settings
-from typer.exceptions import TyperException
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.cli.run.exit_codes import (
-    EXIT_INPUT_ERROR,
-    EXIT_INTERRUPTED,
-    EXIT_TERMINATED,
-    Terminated,
-    sigterm_as_exception,
-)
+from rllib_ptm.cli.run.script import run_script
 from rllib_ptm.process import set_environment_variables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,17 +196,7 @@ def _update_front_page(docs: Path) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the command, and returns its exit code."""
-    try:
-        with sigterm_as_exception():
-            return app(args=list(arguments), prog_name="reproduce.py", standalone_mode=False) or 0
-    except (InputError, TyperException) as error:
-        lines = error.lines if isinstance(error, InputError) else (error.format_message(),)
-        print("\n".join(lines), file=sys.stderr)
-        return EXIT_INPUT_ERROR
-    except (KeyboardInterrupt, typer.Abort):
-        return EXIT_INTERRUPTED
-    except Terminated:
-        return EXIT_TERMINATED
+    return run_script(app, arguments, "reproduce.py")
 
 
 if __name__ == "__main__":

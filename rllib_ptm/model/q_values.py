@@ -237,7 +237,7 @@ def _mixed(
     compared: Mapping[str, Tensor],
     masks: Sequence[TermMasks],
 ) -> list[Tensor]:
-    """Mixes the utilities [F, M, A] of all terms; ``compared`` likewise: [F] for each."""
+    """Mixes the utilities of all terms; ``chosen`` and ``compared`` [F, M, A] -> [F] for each."""
     episode = packed.steps.episode
     sizes = [m.groups.shape[1] for m in masks]
     of_term = chosen.split(sizes, dim=1)  # F,K,A each

@@ -36,10 +36,9 @@ def dueling_mix(q: Tensor, mean: Tensor, v: Tensor) -> Tensor:
 class DuelingMixer(nn.Module):
     """Q_tot is the value of the state and what each agent's action gains against its others.
 
-    So the level of the utilities has no effect, only their differences have. In the other mixers
-    the level of Q_tot is a sum of utilities, and whatever foretells the return raises the utility
-    of the actions that were played. The more health the enemies have, the more damage is left to
-    do: an attack on a healthy enemy then looks better than one on a wounded enemy.
+    Only differences between an agent's utilities have an effect. In QMIX the utilities add up to
+    the return that is still to come. Healthy enemies leave more damage to do, so that return is
+    larger, and an attack on a healthy enemy can look better than one on a wounded enemy.
 
     V(s) is a linear layer of a sum over the agents, so it may depend on their number. It belongs to
     the team, as v does in QMIX.

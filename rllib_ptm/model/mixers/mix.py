@@ -56,9 +56,7 @@ def greedy_of(mix: Mix) -> Tensor:
     Raises:
         ValueError: It has none.
     """
-    if mix.greedy is None:
-        raise ValueError("Mix.greedy: this mixer needs the utilities of the greedy actions")
-    return mix.greedy
+    return _given(mix.greedy, "Mix.greedy: this mixer needs the utilities of the greedy actions")
 
 
 def mean_of(mix: Mix) -> Tensor:
@@ -67,6 +65,10 @@ def mean_of(mix: Mix) -> Tensor:
     Raises:
         ValueError: It has none.
     """
-    if mix.mean is None:
-        raise ValueError("Mix.mean: this mixer needs the mean utilities of the allowed actions")
-    return mix.mean
+    return _given(mix.mean, "Mix.mean: this mixer needs the mean utilities of the allowed actions")
+
+
+def _given(utilities: Tensor | None, message: str) -> Tensor:
+    if utilities is None:
+        raise ValueError(message)
+    return utilities
