@@ -35,6 +35,7 @@ REFIL = {
     "buffer_capacity_episodes",
     "mixer",
     "mixing_dim",
+    "hypernet_dim",
 }
 AIDS = {
     "action_head",
@@ -43,6 +44,7 @@ AIDS = {
     "joint_exploration_temperature",
     "mixer",
     "mixing_dim",
+    "hypernet_dim",
 }
 VARIED: dict[str, set[str]] = {
     "parts_small_mt": OF_METHOD | {"mining_weights"},
@@ -107,7 +109,7 @@ def test_the_plain_experiment_differs_by_the_aids_only() -> None:
 def test_methods_learn_with_the_same_rate_where_the_page_says_so() -> None:
     for name in ("large_mt", "refil_3-8sz", "refil_3-8sz_plain", "refil_5-11sz"):
         runs = read_experiment_file(PAPER, name).runs
-        assert len({run.config["lr"] for run in runs}) == 1, name
+        assert len({repr(run.config["lr"]) for run in runs}) == 1, name
 
 
 def test_equal_learning_rates_are_all_that_differs_from_small_mt() -> None:
