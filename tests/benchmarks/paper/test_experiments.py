@@ -44,7 +44,6 @@ AIDS = {
     "joint_exploration_temperature",
     "mixer",
     "mixing_dim",
-    "hypernet_dim",
 }
 VARIED: dict[str, set[str]] = {
     "parts_small_mt": OF_METHOD | {"mining_weights"},
