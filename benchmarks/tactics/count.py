@@ -8,6 +8,7 @@ The environment's settings are those of the first checkpoint. Policies act greed
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Annotated, NamedTuple
@@ -20,12 +21,16 @@ from rich.table import Table
 from scripted_teams import SCRIPTS, Attack
 
 from rllib_ptm.checkpoints.saved_policy import read_policy
+from rllib_ptm.checks.errors import InputError, unknown_name
+from rllib_ptm.cli.run.script import run_script
 from rllib_ptm.deploy.other_games import in_game
 from rllib_ptm.environment.starcraft import StarCraftGame
 from rllib_ptm.envs.starcraft.units import IntArray, Units
 from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer
 from rllib_ptm.play.evaluation_episodes import evaluation_episodes
 from rllib_ptm.replay.episodes import TeamEpisode
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 class Battle(NamedTuple):
@@ -115,6 +120,7 @@ def counts(battles: Sequence[Battle]) -> dict[str, float]:
     }
 
 
+@app.command(help=__doc__)
 def main(
     tasks: Annotated[list[str], typer.Argument(help="Names of tasks or of a set.")],
     checkpoint: Annotated[list[str], typer.Option(help="A checkpoint; may be given again.")],
@@ -124,8 +130,12 @@ def main(
 ) -> None:
     """Prints a column for each policy and script."""
     changes = {"tasks": tasks[0] if len(tasks) == 1 else list(tasks)}
+    for name in script:
+        if name not in SCRIPTS:
+            raise unknown_name("--script", name, SCRIPTS)
     game = in_game(read_policy(checkpoint[0]), changes).game
-    assert isinstance(game, StarCraftGame)
+    if not isinstance(game, StarCraftGame):
+        raise InputError(f"--checkpoint: expected a policy of multi_task_sc2, not of {game.name}")
     played = {path: battles_of_policy(path, game, battles, seed) for path in checkpoint}
     played |= {name: battles_of_script(SCRIPTS[name], game, battles, seed) for name in script}
     columns = {name: counts(each) for name, each in played.items()}
@@ -137,4 +147,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(run_script(app, sys.argv[1:], "count.py"))

@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conduct import conduct
-from count import battles_of_script, counts
+from count import app, battles_of_script, counts
 from scripted_teams import SCRIPTS
 from situations import units_by_hand
 
+from rllib_ptm.cli.run.exit_codes import EXIT_INPUT_ERROR
+from rllib_ptm.cli.run.script import run_script
 from rllib_ptm.environment.starcraft import StarCraftGame
 from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, STOP
 from rllib_ptm.envs.starcraft.units import Units
@@ -90,3 +92,15 @@ def test_a_script_does_what_its_name_says() -> None:
     for row in rows.values():
         assert row["holds fire"] == 0.0
         assert 0.0 < row["won"] < 1.0
+
+
+def test_a_policy_of_the_package_and_a_script_play(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["5m_vs_5m", "--checkpoint", "small_mt", "--script", "lure", "--battles", "2"]
+    assert run_script(app, words, "count.py") == 0
+    assert "2 battles each of 5m_vs_5m" in capsys.readouterr().out
+
+
+def test_an_unknown_script_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["5m_vs_5m", "--checkpoint", "small_mt", "--script", "lur"]
+    assert run_script(app, words, "count.py") == EXIT_INPUT_ERROR
+    assert "did you mean 'lure'?" in capsys.readouterr().err
