@@ -23,13 +23,16 @@ def conduct(before: Units, after: Units, actions: IntArray) -> dict[str, float]:
         actions: [S, A].
 
     Returns:
-        By name: "holds fire", of the agents that have an enemy in range and a loaded weapon, who
-        do not attack; of the shots with a choice, those at the "weakest", the "healthiest" and the
-        "closest" enemy in range, and at the weakest "by chance"; "wasted", the part of the damage
-        that is more than its target has left; "on one enemy", of several shots in a step, those at
-        the enemy that gets most; of the agents with an enemy in range, the "wounded" and the
-        "unwounded" who step away from the closest; "spread", the mean distance of the agents from
-        their centre while they fight, in map units. Each is NaN where nothing was counted.
+        Shares by name, NaN where nothing was counted:
+
+        - "holds fire": of the agents with a loaded weapon and an enemy in range, who do not attack.
+        - "weakest", "healthiest", "closest": of the shots with a choice, those at this enemy in
+          range. "by chance": those that would be at the weakest if the choice were random.
+        - "wasted": of the damage, what is more than the target has left.
+        - "on one enemy": of several shots in a step, those at the enemy that gets most.
+        - "wounded", "unwounded": of these agents, if an enemy is in range, who step away from it.
+
+        And "spread", the mean distance of the agents from their centre in a fight, in map units.
     """
     now = Situation(before)
     shots = fired(before, after, actions)

@@ -110,7 +110,7 @@ def counts(battles: Sequence[Battle]) -> dict[str, float]:
     """How the battles end, and what the team does in them."""
     return {
         "won": float(np.mean([b.won for b in battles])),
-        "no time left": float(np.mean([not b.in_time for b in battles])),
+        "out of time": float(np.mean([not b.in_time for b in battles])),
         "steps": float(np.mean([len(b.actions) for b in battles])),
         **conduct(
             joined([b.units[:-1] for b in battles]),
