@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cached_property, partial
+from functools import partial
 from time import process_time
 from typing import Any
 
 import numpy as np
-import ray
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.core import (
@@ -33,7 +32,6 @@ from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
     NUM_EPISODES_LIFETIME,
     REPLAY_BUFFER_SAMPLE_TIMER,
-    SYNCH_WORKER_WEIGHTS_TIMER,
     TIMERS,
 )
 from ray.tune import Trainable
@@ -55,10 +53,10 @@ from rllib_ptm.learn.schedules import MINING_ALPHAS, exploration_epsilon
 from rllib_ptm.methods import METHODS
 from rllib_ptm.play.callbacks import report_errors
 from rllib_ptm.play.env_runner import TeamEnvRunner
+from rllib_ptm.play.env_runner_upkeep import SYNC_TIMEOUT_S
 from rllib_ptm.play.round import LocalRound, Round
-from rllib_ptm.play.runner_calls import RunnerCalls, goes_on_without_runners, stop_runners
 from rllib_ptm.play.sampling_timeout import SamplingTimeout
-from rllib_ptm.ray_private import is_requested
+from rllib_ptm.ray_private.algorithms import is_requested
 from rllib_ptm.replay.batches import learner_batches
 from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
@@ -85,10 +83,6 @@ from rllib_ptm.tasks.time_limits import TimeLimits, new_warnings
 # Components of a checkpoint.
 DRIVER, REPLAY_BUFFER = "driver", "replay_buffer"
 EPISODES_IN_PROGRESS = "episodes_in_progress"
-# A sync needs a time limit: without one, RLlib drops it if the result of the previous one has not
-# been fetched yet.
-SYNC_TIMEOUT_S = 60.0
-
 
 logger = logging.getLogger(__name__)
 
@@ -243,16 +237,6 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
             InputError: A line for each unknown task, and each value that is no number from 0 to 1.
         """
         self.task_success.set_rates(win_rate)
-
-    @property
-    def env_steps(self) -> int:
-        """Env steps played so far, by all env runners."""
-        return self._lifetime(NUM_ENV_STEPS_SAMPLED_LIFETIME)
-
-    @property
-    def episodes_played(self) -> int:
-        """Episodes played so far, by all env runners."""
-        return self._lifetime(NUM_EPISODES_LIFETIME)
 
     def training_step(self) -> None:
         """One round of the paper's algorithm.
@@ -449,63 +433,3 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         """
         super().restore_from_path(path, *args, **kwargs)
         self._sync_weights(self.env_runner_group, self.eval_env_runner_group)
-
-    def restore_env_runners(self, env_runner_group: Any) -> list[int]:
-        """Returns env runners to service that were lost and are back.
-
-        They get the weights, and new seeds, so that they do not repeat episodes. RLlib's own method
-        waits for those that are still lost, before every training step.
-        """
-        training = env_runner_group is self.env_runner_group
-        calls = self._training_calls if training else self._evaluation_calls
-        back = calls.back()
-        if not back:
-            return []
-        local = env_runner_group.local_env_runner or self.env_runner
-        state = ray.put(local.get_state()) if local else self._acting_weights()
-        return calls.return_to_service(
-            back,
-            _restore,
-            kwargs={"state": state, "steps": self.env_steps},
-            timeout_seconds=self.config.env_runner_restore_timeout_s,
-        )
-
-    @cached_property
-    def _training_calls(self) -> RunnerCalls:
-        """The calls of the env runners that play for the training."""
-        return RunnerCalls(
-            self.env_runner_group,
-            "env runner",
-            self.config.sample_timeout_s,
-            goes_on_without_runners(self.config),
-        )
-
-    def cleanup(self) -> None:
-        """Ends all processes that were started, also those that no longer answer."""
-        self._stop_local_evaluator()
-        for group in (self.env_runner_group, self.eval_env_runner_group):
-            if group is not None:
-                stop_runners(group, self.config.env_runner_health_probe_timeout_s)
-        super().cleanup()
-
-    def _before_evaluate(self) -> None:
-        """Syncs the evaluation runners: RLlib's own sync does not wait, and may be dropped."""
-        self._sync_weights(self.eval_env_runner_group)
-
-    def _sync_weights(self, *groups: Any) -> None:
-        """Sends the policy to all env runners of these groups, and waits until they have it."""
-        with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
-            for group in filter(None, groups):
-                group.sync_weights(
-                    from_worker_or_learner_group=self.learner_group,
-                    timeout_seconds=SYNC_TIMEOUT_S,
-                    inference_only=True,
-                )
-
-    def _lifetime(self, key: str) -> int:
-        return int(self.metrics.peek((ENV_RUNNER_RESULTS, key), default=0))
-
-
-def _restore(runner: TeamEnvRunner, state: Any, steps: int) -> None:
-    runner.set_state({NUM_ENV_STEPS_SAMPLED_LIFETIME: steps, **state})
-    runner.reseed(salt=steps)

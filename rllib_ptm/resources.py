@@ -16,7 +16,7 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.ray_private import actor_table, starts_cluster
+from rllib_ptm.ray_private.cluster import actor_table, starts_cluster
 
 logger = logging.getLogger(__name__)
 

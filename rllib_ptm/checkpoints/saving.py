@@ -31,7 +31,7 @@ from rllib_ptm.checkpoints.saved_policy import (
 )
 from rllib_ptm.checkpoints.settings_of_state import check_settings, settings_of_state
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.ray_private import set_tune_counters, tune_counters
+from rllib_ptm.ray_private.tune import set_tune_counters, tune_counters
 from rllib_ptm.replay.array_files import local_path, locate
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
 

@@ -33,7 +33,12 @@ from rllib_ptm.environment.names import game_of
 from rllib_ptm.extensions import import_extensions
 from rllib_ptm.learn.rl_module import AIMS, ENVIRONMENT, TRAINED_IN, PTMModule
 from rllib_ptm.model.sizes import NetworkSizes
-from rllib_ptm.ray_private import BUILDER_ARGUMENTS, LEARNER_CLASS, MODEL_CONFIG, RL_MODULE_SPEC
+from rllib_ptm.ray_private.names import (
+    BUILDER_ARGUMENTS,
+    LEARNER_CLASS,
+    MODEL_CONFIG,
+    RL_MODULE_SPEC,
+)
 
 _making_defaults: ContextVar[bool] = ContextVar("making_defaults", default=False)
 

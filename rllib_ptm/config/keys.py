@@ -17,7 +17,8 @@ from rllib_ptm.config.search_spaces import candidates, has_space
 from rllib_ptm.environment.names import game_of, is_built_in
 from rllib_ptm.extensions import import_extensions
 from rllib_ptm.play.callbacks import EVENTS, Caller
-from rllib_ptm.ray_private import BUILDER_ARGUMENTS, CONFIG_STATE, config_attribute
+from rllib_ptm.ray_private.algorithms import config_attribute
+from rllib_ptm.ray_private.names import BUILDER_ARGUMENTS, CONFIG_STATE
 
 PTM_KEYS = frozenset(PTMSettings.key_names())
 ENV_CONFIG, EVALUATION_CONFIG = "env_config", "evaluation_config"

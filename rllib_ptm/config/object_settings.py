@@ -15,7 +15,7 @@ from ray.rllib.utils.metrics.stats import StatsBase
 
 from rllib_ptm.checks.errors import InputError, Problems, shown
 from rllib_ptm.config.callbacks import callback_classes, check_functions, import_object
-from rllib_ptm.ray_private import LEARNER_CLASS, MODEL_CONFIG, RL_MODULE_SPEC
+from rllib_ptm.ray_private.names import LEARNER_CLASS, MODEL_CONFIG, RL_MODULE_SPEC
 
 # The keys of RLlib's whose value a file can name by its path, as those of callbacks.
 _BY_PATH = ("custom_evaluation_function", "env_runner_cls", "learner_class", "rl_module_spec")

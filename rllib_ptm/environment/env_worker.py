@@ -25,7 +25,7 @@ import numpy as np
 
 from rllib_ptm.environment.contract import PRESENT, IntArray, Record
 from rllib_ptm.environment.pettingzoo_spec import ACTION_MASK, ENTITIES, VISIBLE, Description
-from rllib_ptm.environment.pettingzoo_teams import ResumablePettingZooTeams
+from rllib_ptm.environment.pettingzoo_states import ResumablePettingZooTeams
 
 RECORD = (ENTITIES, VISIBLE, ACTION_MASK, PRESENT)
 RESULTS = ("reward", "terminated", "truncated", "success", "failed")  # the other fields of a Step

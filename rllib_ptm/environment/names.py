@@ -191,7 +191,7 @@ def known_names() -> list[str]:
     """The names of environments that this process knows."""
     names = list(BUILT_IN)
     if "ray" in sys.modules:
-        from rllib_ptm.ray_private import registered_environments
+        from rllib_ptm.ray_private.registry import registered_environments
 
         names += registered_environments()
     return list(dict.fromkeys(names))
@@ -201,7 +201,7 @@ def _registered(env: str) -> Creator | None:
     """The creator that Ray holds under this name."""
     if "ray" not in sys.modules:  # then nothing is registered, and Ray takes seconds to import
         return None
-    from rllib_ptm.ray_private import registered_creator
+    from rllib_ptm.ray_private.registry import registered_creator
 
     creator = registered_creator(env)
     return None if creator is None else partial(_create_as_rllib_does, creator)

@@ -34,11 +34,8 @@ from rllib_ptm.environment.pettingzoo_spec import (
     describe,
     parallel_env_of,
 )
-from rllib_ptm.environment.pettingzoo_teams import (
-    DrawnPettingZooTeams,
-    PettingZooTeams,
-    ResumablePettingZooTeams,
-)
+from rllib_ptm.environment.pettingzoo_states import ResumablePettingZooTeams
+from rllib_ptm.environment.pettingzoo_teams import DrawnPettingZooTeams, PettingZooTeams
 from rllib_ptm.environment.process_teams import ProcessTeams, ResumableProcessTeams
 from rllib_ptm.environment.scenes.scene import Scene, read_scene
 

@@ -39,7 +39,8 @@ from rllib_ptm.environment.env_worker import (
     SharedArrays,
 )
 from rllib_ptm.environment.pettingzoo_spec import SEEDS, Description
-from rllib_ptm.environment.pettingzoo_teams import join_states, log_failure, split_state
+from rllib_ptm.environment.pettingzoo_states import join_states, split_state
+from rllib_ptm.environment.pettingzoo_teams import log_failure
 
 START_S = 60.0  # for imports, before the time limit of a step begins to count
 

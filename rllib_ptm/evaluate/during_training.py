@@ -7,9 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import ray
-from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.callbacks.utils import make_callback
-from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
 from rllib_ptm.checks.errors import InputError, shown
@@ -22,14 +20,14 @@ from rllib_ptm.evaluate.runner_group import (
 )
 from rllib_ptm.play.callbacks import has_runner_callbacks
 from rllib_ptm.play.env_runner import TeamEnvRunner
+from rllib_ptm.play.env_runner_upkeep import EnvRunnerUpkeep
 from rllib_ptm.play.evaluation_episodes import evaluation_episodes
-from rllib_ptm.play.runner_calls import RunnerCalls, goes_on_without_runners
 from rllib_ptm.tasks.metrics import ENV_RUNNERS, EVALUATION, EVALUATION_AT_START
 
 logger = logging.getLogger(__name__)
 
 
-class GreedyEvaluation(Algorithm):
+class GreedyEvaluation(EnvRunnerUpkeep):
     """An Algorithm that evaluates greedily, on the same episodes every time."""
 
     _weights_before_step: ray.ObjectRef | None = None
@@ -138,32 +136,12 @@ class GreedyEvaluation(Algorithm):
         """A second local runner: the one that trains would lose its episodes in progress."""
         return TeamEnvRunner(config=self.evaluation_config, worker_index=0, num_workers=0)
 
-    @cached_property
-    def _evaluation_calls(self) -> RunnerCalls:
-        """The calls of the evaluation runners.
-
-        One that has not answered after half of the evaluation's time leaves the other half to the
-        others.
-        """
-        config = self.evaluation_config
-        return RunnerCalls(
-            self.eval_env_runner_group,
-            "evaluation runner",
-            config.evaluation_sample_timeout_s / 2,
-            goes_on_without_runners(config),
-        )
-
-    def _stop_local_evaluator(self) -> None:
+    def cleanup(self) -> None:
+        """Ends all processes, and the local evaluator."""
         evaluator = self.__dict__.pop("_local_evaluator", None)
         if evaluator is not None:
             evaluator.stop()
-
-    def _acting_weights(self) -> ray.ObjectRef:
-        """A copy of the learner's weights, as far as an env runner needs them."""
-        state = self.learner_group.get_state(
-            components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
-        )
-        return ray.put(state[COMPONENT_LEARNER])
+        super().cleanup()
 
     def _call_back(self, event: str, **kwargs: Any) -> None:
         make_callback(

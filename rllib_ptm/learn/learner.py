@@ -24,7 +24,7 @@ from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.q_values import ORIGINAL, QValues
 from rllib_ptm.process import prepare_learner_process
-from rllib_ptm.ray_private import set_learning_rate
+from rllib_ptm.ray_private.algorithms import set_learning_rate
 
 # Entries of the learner's state
 LAST_TARGET_UPDATE, OPTIMIZER_NAME = "last_target_update_episode", "optimizer_name"

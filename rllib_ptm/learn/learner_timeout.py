@@ -12,7 +12,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.utils.actor_manager import FaultTolerantActorManager, RemoteCallResults
 
-from rllib_ptm.ray_private import replace_learner_manager
+from rllib_ptm.ray_private.algorithms import replace_learner_manager
 
 
 class LearnerLostError(RuntimeError):

@@ -44,7 +44,7 @@ from rllib_ptm.process import (
     prepare_env_runner_process,
     unfreeze_objects,
 )
-from rllib_ptm.ray_private import is_requested
+from rllib_ptm.ray_private.algorithms import is_requested
 from rllib_ptm.replay.array_files import Arrays
 from rllib_ptm.replay.episodes import TeamEpisode
 from rllib_ptm.tasks.draws import TASK_DRAWS

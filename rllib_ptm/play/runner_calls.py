@@ -21,7 +21,7 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 
 from rllib_ptm.play.callbacks import raise_error
-from rllib_ptm.ray_private import mark_lost, runner_actors
+from rllib_ptm.ray_private.algorithms import mark_lost, runner_actors
 
 logger = logging.getLogger(__name__)
 

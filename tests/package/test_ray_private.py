@@ -16,11 +16,11 @@ from ray import tune
 from ray.tune.registry import _global_registry
 
 import rllib_ptm
-from rllib_ptm import ray_private
-from rllib_ptm.ray_private import CALLED, INTERNAL, OVERRIDDEN, PrivateName
+from rllib_ptm.ray_private import registry
+from rllib_ptm.ray_private.names import CALLED, INTERNAL, OVERRIDDEN, PrivateName
 
 PACKAGE = Path(rllib_ptm.__file__).parent
-TABLE = Path(ray_private.__file__)
+FOLDER_OF_TABLE = PACKAGE / "ray_private"
 OF_PYTHON = {
     "_asdict",
     "_fields",
@@ -36,8 +36,8 @@ source_of = functools.cache(inspect.getsource)  # for a class it parses the whol
 
 @functools.cache
 def parsed() -> list[tuple[Path, ast.Module]]:
-    """Our own files, but the table."""
-    files = [file for file in PACKAGE.rglob("*.py") if file != TABLE]
+    """Our own files, but those of the table."""
+    files = [file for file in PACKAGE.rglob("*.py") if FOLDER_OF_TABLE not in file.parents]
     return [(file, ast.parse(file.read_text())) for file in files]
 
 
@@ -134,9 +134,9 @@ def test_nothing_else_of_ray_is_overridden() -> None:
 def test_what_is_registered_before_a_cluster_outlives_it() -> None:
     assert not ray.is_initialized()
     tune.register_env("before_a_cluster", lambda config: config["found"])
-    with ray_private.kept_registrations():
+    with registry.kept_registrations():
         _global_registry._to_flush.clear()  # as a cluster's start does, and its end forgets all
-        assert ray_private.registered_creator("before_a_cluster") is None
-    creator = ray_private.registered_creator("before_a_cluster")
+        assert registry.registered_creator("before_a_cluster") is None
+    creator = registry.registered_creator("before_a_cluster")
     assert creator is not None
     assert creator({"found": 3}) == 3

@@ -12,7 +12,7 @@ from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.log.files import each_once
 from rllib_ptm.cli.read.logger_settings import MLFLOW, MlflowSettings
 from rllib_ptm.cli.show.messages import print_errors
-from rllib_ptm.ray_private import mlflow_run_ids
+from rllib_ptm.ray_private.tune import mlflow_run_ids
 
 _URI = "MLFLOW_TRACKING_URI"  # an environment variable of MLflow's
 # A server that does not answer must not stop the training for minutes, as by MLflow's defaults.

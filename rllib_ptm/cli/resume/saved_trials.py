@@ -37,7 +37,7 @@ from rllib_ptm.cli.resume.run_folder import (
     setting_differences,
 )
 from rllib_ptm.cli.resume.stop_conditions import stop_conditions
-from rllib_ptm.ray_private import (
+from rllib_ptm.ray_private.tune import (
     set_checkpoint_config,
     set_checkpoints,
     trial_storage,

@@ -18,7 +18,7 @@ from rllib_ptm.checks.errors import InputError
 from rllib_ptm.cli.options.declared import TrainOptions
 from rllib_ptm.cli.show.messages import print_errors, working
 from rllib_ptm.process import IMPORT_FOLDERS, set_environment_variables
-from rllib_ptm.ray_private import (
+from rllib_ptm.ray_private.cluster import (
     check_ray_head,
     container_cpus,
     default_ray_folder,

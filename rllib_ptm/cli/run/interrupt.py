@@ -33,7 +33,8 @@ from rllib_ptm.cli.run.exit_codes import (
 )
 from rllib_ptm.cli.run.storage_faults import last_good
 from rllib_ptm.cli.show.messages import print_errors
-from rllib_ptm.ray_private import ended_ray_processes, forget_handled
+from rllib_ptm.ray_private.cluster import ended_ray_processes
+from rllib_ptm.ray_private.tune import forget_handled
 from rllib_ptm.results.flat import number_in
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)

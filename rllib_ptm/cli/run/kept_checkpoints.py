@@ -11,7 +11,7 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from rllib_ptm.ray_private import shorten_older_results
+from rllib_ptm.ray_private.tune import shorten_older_results
 
 
 class ShortenOlderResults(Callback):

@@ -16,7 +16,7 @@ from ray.tune.error import TuneError
 from rllib_ptm.checkpoints.folder import CONTENTS_FILE, CheckpointError
 from rllib_ptm.checkpoints.saved_policy import check_algorithm
 from rllib_ptm.cli.show.messages import OutputLostError
-from rllib_ptm.ray_private import STORAGE_MARKER
+from rllib_ptm.ray_private.names import STORAGE_MARKER
 
 _OF_FILES = (OSError, EOFError, UnpicklingError)
 _PROBE_BYTES = 1 << 16  # more than what a full disk may still have left of its last blocks

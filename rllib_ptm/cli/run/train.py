@@ -30,7 +30,7 @@ from rllib_ptm.cli.run.exit_codes import EXIT_FAILED, sigterm_as_exception
 from rllib_ptm.cli.show.messages import some_of, working
 from rllib_ptm.cli.show.trial_report import report_interrupted, report_trial
 from rllib_ptm.cli.show.trial_table import best_first, trial_table, trials_compete
-from rllib_ptm.ray_private import kept_registrations
+from rllib_ptm.ray_private.registry import kept_registrations
 
 if TYPE_CHECKING:
     from ray.tune import ResultGrid

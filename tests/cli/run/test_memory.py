@@ -19,7 +19,8 @@ from searches import experiment
 from rllib_ptm.cli.run import tune_run
 from rllib_ptm.cli.run.interrupt import signals_of_a_run
 from rllib_ptm.cli.run.tune_run import callbacks_of_a_run
-from rllib_ptm.ray_private import STORAGE_MARKER, set_checkpoints, trial_storage
+from rllib_ptm.ray_private.names import STORAGE_MARKER
+from rllib_ptm.ray_private.tune import set_checkpoints, trial_storage
 from rllib_ptm.tasks.results import checkpoint_metrics
 
 SCORE = "env_runners/win_rate_mean"

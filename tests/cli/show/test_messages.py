@@ -22,7 +22,7 @@ from rllib_ptm.cli.show.live_table import live_table
 from rllib_ptm.cli.show.messages import OutputLostError, never_fail_to_encode, some_of, working
 from rllib_ptm.cli.show.task_table import task_table
 from rllib_ptm.play.evaluation_episodes import TaskResult
-from rllib_ptm.ray_private import STORAGE_MARKER
+from rllib_ptm.ray_private.names import STORAGE_MARKER
 
 FULL = Path("/dev/full")  # as a file on a full disk
 
