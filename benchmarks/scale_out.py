@@ -27,6 +27,7 @@ import numpy as np
 import ray
 import torch
 from measure import alternating_rates
+from ray.rllib.policy.sample_batch import MultiAgentBatch
 from rich.console import Console
 from rich.table import Table
 
@@ -46,10 +47,10 @@ class TimedPTM(PTM):
     update_seconds = 0.0
     updates = 0
 
-    def _learn(self) -> None:
+    def _learn(self, tasks: Sequence[str], batches: Sequence[MultiAgentBatch]) -> None:
         if self.updates_enabled:
             start = time.perf_counter()
-            super()._learn()
+            super()._learn(tasks, batches)
             self.update_seconds += time.perf_counter() - start
             self.updates += 1
 
