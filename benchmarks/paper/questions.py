@@ -58,7 +58,11 @@ QUESTIONS: dict[str, Question] = {
     "paper_small_mt": Question("Is PTM better in the paper's own regime?"),
     "priorities": Question("What does priority change?"),
     "changes_small_mt": Question(
-        "Which changes help?", beside={"small_mt": ("ptm", "qmix_atten", "qmix_atten_popart")}
+        "Which changes help on small_mt?",
+        beside={"small_mt": ("ptm", "qmix_atten", "qmix_atten_popart")},
+    ),
+    "changes_large_mt": Question(
+        "Which changes help on large_mt?", beside={"large_mt": ("ptm", "qmix_atten")}
     ),
 }
 

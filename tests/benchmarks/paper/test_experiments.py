@@ -51,6 +51,7 @@ VARIED: dict[str, set[str]] = {
     "priorities": OF_PRIORITIES,
     "search_small_mt": OF_METHOD | {"seed"},
     "changes_small_mt": OF_METHOD | OF_CHANGES,
+    "changes_large_mt": OF_METHOD | OF_CHANGES,
 }
 
 
