@@ -28,6 +28,7 @@ from rllib_ptm.cli.run.cluster import (
 )
 from rllib_ptm.cli.run.exit_codes import EXIT_FAILED, sigterm_as_exception
 from rllib_ptm.cli.show.messages import some_of, working
+from rllib_ptm.cli.show.trial_names import trial_name
 from rllib_ptm.cli.show.trial_report import report_interrupted, report_trial
 from rllib_ptm.cli.show.trial_table import best_first, trial_table, trials_compete
 from rllib_ptm.ray_private.registry import kept_registrations
@@ -137,15 +138,17 @@ def _report_all(
         results = best_first(experiment, [grid[index] for index in range(len(grid))])
         if len(results) > 1:
             console.print(trial_table(experiment, results))
+        if stopped:
+            report_interrupted(experiment, results, console)
+            yield stopped
+            continue
         for number, result in enumerate(results):
-            if stopped:
-                report_interrupted(experiment, result, console)
-                yield stopped
-            elif number == 0 or result.error is not None or not trials_compete(experiment):
+            if number == 0 or result.error is not None or not trials_compete(experiment):
                 folder = Path(result.path).parent
+                named = replace(experiment, name=trial_name(experiment.name, result, len(results)))
                 with explained(experiment.name, folder):
                     episodes = options.evaluation_episodes
-                    trained = report_trial(experiment, result, episodes, console)
+                    trained = report_trial(named, result, episodes, console)
                 if not trained and (left := left_after_failure(folder)):
                     _print_error(f"{experiment.name}: {left}")
                 yield 0 if trained else EXIT_FAILED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from rllib_ptm.cli.read.experiment_settings import CheckpointSettings
 from rllib_ptm.cli.show.messages import working
 from rllib_ptm.cli.show.plot import plot_win_rates
 from rllib_ptm.cli.show.task_table import task_table, write_results
+from rllib_ptm.cli.show.trial_names import trial_name
 from rllib_ptm.results.flat import flatten, number_in
 from rllib_ptm.results.trial_files import RESULTS_CSV, broken_rows_text, mend_table, read_rows
 
@@ -113,16 +115,25 @@ def read_progress(folder: Path) -> pd.DataFrame:
     return table
 
 
-def report_interrupted(experiment: Experiment, result: Result, console: Console) -> None:
-    """Shows the files of an interrupted run, and how to resume it."""
-    saved = result.checkpoint.path if result.checkpoint else "none"
-    state = "finished" if (result.metrics or {}).get("done") else "interrupted"
-    console.print(f"[yellow]{experiment.name}: {state}[/yellow]")
-    _print_paths(console, {"checkpoint": saved, "results": Path(result.path) / RESULTS_CSV})
-    if result.checkpoint:
+def report_interrupted(experiment: Experiment, results: Sequence[Result], console: Console) -> None:
+    """Shows the files of an interrupted run's trials, and how to resume it."""
+    for result in results:
+        name = trial_name(experiment.name, result, len(results))
+        saved = result.checkpoint.path if result.checkpoint else "none"
+        state = "finished" if (result.metrics or {}).get("done") else "interrupted"
+        console.print(f"[yellow]{name}: {state}[/yellow]")
+        _print_paths(console, {"checkpoint": saved, "results": Path(result.path) / RESULTS_CSV})
+    saved_trials = [result for result in results if result.checkpoint]
+    if not saved_trials:
+        console.print("Without a checkpoint there is nothing to resume.")
+    elif len(saved_trials) == len(results):
         console.print("The same command with --resume continues from there.")
     else:
-        console.print("Without a checkpoint there is nothing to resume.")
+        console.print(
+            "The same command with --resume continues from there. A trial without a checkpoint "
+            "begins again.",
+            soft_wrap=True,
+        )
 
 
 def _report_failure(experiment: Experiment, result: Result, folder: Path) -> None:

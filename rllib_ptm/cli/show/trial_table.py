@@ -14,8 +14,10 @@ from rllib_ptm.cli.read.search.algorithms import RANDOM, OptunaSettings
 from rllib_ptm.cli.read.search.sample_seeds import SEED
 from rllib_ptm.cli.read.search.schedulers import FifoSettings, PbtSettings
 from rllib_ptm.cli.read.search.spaces import searched_keys
+from rllib_ptm.cli.show.trial_names import trial_number
 from rllib_ptm.results.flat import flatten
 from rllib_ptm.results.trial_files import last_number
+from rllib_ptm.results.trials import load_trial
 from rllib_ptm.tasks.metrics import WIN_RATE_MEAN_PATH
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def best_first(experiment: Experiment, results: Sequence[Result]) -> list[Result
 
 
 def trial_table(experiment: Experiment, results: Sequence[Result]) -> Table:
-    """A row per trial: its settings, its iterations, and its metric.
+    """A row per trial: its number, its settings, its iterations, and its metric.
 
     In a grid over seeds, trials that differ in the seed alone stand together, and a row below them
     has their median and the range from 25 to 75 %.
@@ -51,23 +53,35 @@ def trial_table(experiment: Experiment, results: Sequence[Result]) -> Table:
     table = Table(
         title=f"{experiment.name}: {len(results)} trials", title_justify="left", title_style="bold"
     )
-    for name in (*keys, "iterations", metric, ""):
+    groups = _groups(experiment, results, keys)
+    noted = any(len(group) > 1 for group in groups) or any(one.error for one in results)
+    for name in ("trial", *keys, "iterations", metric, *["note"] * noted):
         table.add_column(name, justify="right", overflow="fold")
-    for group in _groups(experiment, results, keys):
+    for group in groups:
         for result in group:
-            used = flatten(result.config or {})
-            iterations = _number(result, "training_iteration")
-            score = _number(result, metric)
-            table.add_row(
-                *(_text(used.get(key)) for key in keys),
-                "-" if iterations is None else f"{iterations:.0f}",
-                "-" if score is None else f"{score:.3f}",
-                "failed" if result.error is not None else "",
-            )
+            table.add_row(*_cells(result, keys, metric)[: len(table.columns)])
         if len(group) > 1:
             table.add_row(*_summary(group, keys, metric), style="bold")
             table.add_section()
     return table
+
+
+def _cells(result: Result, keys: Sequence[str], metric: str) -> list[str]:
+    """The cells of a trial's row."""
+    used, score = _settings(result), _number(result, metric)
+    iterations = _number(result, "training_iteration")
+    return [
+        trial_number(result),
+        *(_text(used.get(key)) for key in keys),
+        "-" if iterations is None else f"{iterations:.0f}",
+        "-" if score is None else f"{score:.3f}",
+        "failed" if result.error is not None else "",
+    ]
+
+
+def _settings(result: Result) -> dict[str, Any]:
+    """A trial's settings, flat. Where it has no result yet, its folder has them."""
+    return flatten(dict(result.config or load_trial(Path(result.path)).written))
 
 
 def _shown_keys(experiment: Experiment) -> list[str]:
@@ -86,7 +100,7 @@ def _groups(
     """The trials whose settings are equal but for the seed; each alone if trials compete."""
     groups: dict[tuple[str, ...], list[Result]] = {}
     for number, result in enumerate(results):
-        used = flatten(result.config or {}) if SEED in keys else {}
+        used = _settings(result) if SEED in keys else {}
         values = tuple(_text(used.get(key)) for key in keys if key != SEED)
         alone = trials_compete(experiment) or SEED not in keys
         groups.setdefault((str(number),) if alone else values, []).append(result)
@@ -97,12 +111,12 @@ def _summary(group: Sequence[Result], keys: Sequence[str], metric: str) -> list[
     """The cells of the row below a group's trials."""
     scores = [_number(result, metric) for result in group if result.error is None]
     known = [score for score in scores if score is not None]
-    used = flatten(group[0].config or {})
+    used = _settings(group[0])
     cells = [_seeds_text(len(known)) if key == SEED else _text(used.get(key)) for key in keys]
     if not known:
-        return [*cells, "", "-", ""]
+        return ["", *cells, "", "-", ""]
     low, median, high = np.percentile(known, [25, 50, 75])
-    return [*cells, "median", f"{median:.3f}", f"25-75 %: {low:.3f}-{high:.3f}"]
+    return ["", *cells, "median", f"{median:.3f}", f"25-75 %: {low:.3f}-{high:.3f}"]
 
 
 def _ranked_by(experiment: Experiment) -> tuple[str, str]:
