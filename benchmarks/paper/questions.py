@@ -62,7 +62,8 @@ QUESTIONS: dict[str, Question] = {
         beside={"small_mt": ("ptm", "qmix_atten", "qmix_atten_popart")},
     ),
     "changes_large_mt": Question(
-        "Which changes help on large_mt?", beside={"large_mt": ("ptm", "qmix_atten")}
+        "Which changes help on large_mt?",
+        beside={"large_mt": ("ptm", "qmix_atten", "qmix_atten_popart")},
     ),
 }
 

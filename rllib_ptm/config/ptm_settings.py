@@ -118,9 +118,9 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
     )
     task_baseline: Annotated[str, one_of(TASK_BASELINES)] = Field(
         "none",
-        description="what is added to the Q_tot of each task while training: none: nothing, as in "
-        "the paper; mean: a running mean of the task's targets, so that tasks with other returns "
-        "do not compete for the level of all values",
+        description="what makes tasks with other returns not compete for the level of all values: "
+        "none: nothing, as in the paper; mean: a running mean of the task's targets is added to "
+        "Q_tot; popart: Q_tot has the task's own mean and scale, as in qmix_atten_popart",
     )
     action_head: Annotated[str, one_of(ACTION_HEADS)] = Field(
         "slot",

@@ -156,5 +156,7 @@ def _scale(variance: Tensor) -> Tensor:
     return variance.sqrt().clamp(min=SMALLEST_SCALE)
 
 
-# What is added to the Q_tot of each task while training, where the method has no layer of its own.
-TASK_BASELINES: Table[type[TaskOutput]] = Table({"none": TaskOutput, "mean": TaskMean})
+# What turns the mixer's output into Q_tot, where the method has no layer of its own.
+TASK_BASELINES: Table[type[TaskOutput]] = Table(
+    {"none": TaskOutput, "mean": TaskMean, "popart": PopArt}
+)

@@ -502,8 +502,9 @@ class Losses:
         self._targets = [targets(online, target, episode, gamma) for episode in self._episodes]
 
     def _squared(self, q_tot: QTot) -> list[Tensor]:
+        """Squared TD errors, divided by σ² under PopArt; [T] for each episode."""
         return [
-            (y - q_tot(self._online, episode)) ** 2
+            ((y - q_tot(self._online, episode)) / scale(self._online, episode)) ** 2
             for episode, y in zip(self._episodes, self._targets, strict=True)
         ]
 

@@ -186,6 +186,22 @@ def test_a_baseline_follows_the_targets_of_each_task() -> None:
     assert update(learner, seed)["total_loss"] != update(without, seed)["total_loss"]
 
 
+def test_every_method_can_have_popart() -> None:
+    """Original and mining loss are those of errors in units of each task's scale."""
+    learner = build("ptm", task_baseline="popart")
+    module = module_of(learner)
+    statistics = torch.Generator().manual_seed(0)
+    for output in (module.output, module.target_output):
+        for name, array in output.state_dict().items():
+            drawn = torch.rand(array.shape, generator=statistics)
+            array.copy_(drawn + (name == "variance"))
+    team, target_team = plain_team(module), plain_team(module, "target_")
+    losses = plain.Losses(team, target_team, rounded(draw.batch(SIZES, 0)), GAMMA, 0.75, LAMBDA)
+    found = update(learner, seed=0, env_steps=ANNEAL_STEPS // 4)
+    assert found["total_loss"] == pytest.approx(plain.ptm(losses).item(), rel=1e-5)
+    assert found["loss_ori"] == pytest.approx(losses.of_normalised().item(), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("env_steps", "alpha"),
     [(0, 1.0), (ANNEAL_STEPS // 2, 0.5), (ANNEAL_STEPS, 0.0), (5 * ANNEAL_STEPS, 0.0)],
