@@ -9,7 +9,7 @@ For each checkpoint, on batches of its own replay buffer:
   (``gradient``), as the optimiser steps (``step``), and the step of the agents' network alone, on
   which the greedy policy depends (``agent_step``). The inner product of two steps is the change of
   the one loss by a step along the other's gradient: a negative cosine is a conflict;
-- TD errors by task;
+- TD errors by task; with PopArt or a task baseline, what it makes of the mixer's output by task;
 - what the mined masks change in the utilities and in Q_tot;
 - the spread of ω over a batch and, from ``result.json`` beside the checkpoint, of the priorities
   over the whole run; and how often clipping acts.
@@ -39,6 +39,7 @@ from why_measures import (
     clipped_share,
     mask_change,
     masked_utilities,
+    output_lines,
     priorities_over_time,
     td_errors,
     weight_spread,
@@ -48,6 +49,7 @@ from rllib_ptm.checks.errors import InputError
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import regression_targets
+from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, QValues, q_values
 from rllib_ptm.results.trial_files import read_rows
 
@@ -169,6 +171,19 @@ def mask_measures(moment: Moment, items: Sequence[Evaluated]) -> list[Measure]:
     ]
 
 
+def output_measures(moment: Moment) -> list[Measure]:
+    """The lines of the tasks' output layers; none where all tasks have the mixer's output."""
+    output, tasks = moment.module.output, moment.success.tasks
+    if type(output) is TaskOutput:
+        return []
+    lines = zip(tasks, output_lines(output, len(tasks)), strict=True)
+    return [
+        Measure(f"output_{name}", task, value)
+        for task, line in lines
+        for name, value in line._asdict().items()
+    ]
+
+
 def weight_measures(items: Sequence[Evaluated], trial: Path) -> list[Measure]:
     """The spread of ω, and how often clipping at the paper's 10 acts, or would.
 
@@ -214,6 +229,7 @@ def measures(checkpoint: Path, batches: int, seed: int) -> tuple[Moment, list[Me
         *gradient_measures(moment, of_batches),
         *error_measures(items, moment.success.tasks),
         *mask_measures(moment, items),
+        *output_measures(moment),
         *weight_measures(items, checkpoint.parent),
     ]
     found += [Measure("win_rate", task, rate) for task, rate in moment.success.rates.items()]
@@ -227,6 +243,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "mean TD error {task}": ("td_bias", "{task}"),
     "share of the squared loss {task}": ("td_loss_share", "{task}"),
     "variance explained {task}": ("td_explained", "{task}"),
+    "weight of the mixer's output {task}": ("output_slope", "{task}"),
     "step: cosine {task}, {other}": (f"{STEP}_cosine", f"{ORIGINAL}:{{task}}|{ORIGINAL}:{{other}}"),
     "step: cosine {task}, {other}, without mean errors": (
         f"{STEP}_cosine",

@@ -16,6 +16,7 @@ from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.masks import observed, other_group, same_group
+from rllib_ptm.model.popart import TaskOutput
 
 
 class TDErrors(NamedTuple):
@@ -57,6 +58,23 @@ def td_errors(errors: Tensor, targets: Tensor, task: Tensor) -> dict[int, TDErro
         for number in task.unique().tolist()
         for e, y in [(errors[task == number], targets[task == number])]
     }
+
+
+class OutputLine(NamedTuple):
+    """What a task's output layer makes of the mixer's output z: Q_tot = slope z + level."""
+
+    slope: float
+    level: float
+
+
+@torch.no_grad()
+def output_lines(output: TaskOutput, num_tasks: int) -> list[OutputLine]:
+    """The line of each task: σ w and σ b + μ under PopArt, 1 and μ with a mean."""
+    tasks = torch.arange(num_tasks)
+    ones = torch.ones((num_tasks, 1))
+    level = output(0.0 * ones, tasks)
+    pairs = zip((output(ones, tasks) - level).flatten(), level.flatten(), strict=True)
+    return [OutputLine(slope.item(), level.item()) for slope, level in pairs]
 
 
 class MaskChange(NamedTuple):

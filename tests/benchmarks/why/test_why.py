@@ -22,6 +22,7 @@ from why_measures import (
     clipped_share,
     mask_change,
     masked_utilities,
+    output_lines,
     priorities_over_time,
     td_errors,
     weight_spread,
@@ -30,6 +31,7 @@ from why_measures import (
 from rllib_ptm import PTMConfig
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.losses import regression_targets
+from rllib_ptm.model.popart import PopArt, TaskMean
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, QValues, q_values
 
 
@@ -57,6 +59,23 @@ def test_nothing_is_said_of_one_batch_or_of_a_gradient_of_zero() -> None:
     assert math.isnan(found["a"].signal)
     assert math.isnan(found["a"].cosine["b"])
     assert found["b"].norm == 0.0
+
+
+def test_the_line_of_each_task_is_that_of_its_output_layer() -> None:
+    """σ = 2 and 3, w = 1 / 2 and 1, b = 1 and 0, μ = 5 and -1."""
+    popart = PopArt(2)
+    state = {
+        "log_weight": torch.tensor([0.5, 1.0]).log(),
+        "bias": torch.tensor([1.0, 0.0]),
+        "mean": torch.tensor([5.0, -1.0]),
+        "variance": torch.tensor([4.0, 9.0]),
+    }
+    popart.load_state_dict(state)
+    found = [value for line in output_lines(popart, 2) for value in line]
+    assert found == pytest.approx([1.0, 7.0, 3.0, -1.0])
+    mean = TaskMean(1)
+    mean.mean += 4.0
+    assert output_lines(mean, 1) == [(1.0, 4.0)]
 
 
 @pytest.mark.parametrize("method", ["ptm", "refil", "qmix_atten", "ptm_without_exploration"])
