@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.learn.rl_module import NO_BASELINE, TASK_BASELINE
+from rllib_ptm.learn.rl_module import NO_BASELINE, NO_SCALE, TASK_BASELINE, UTILITY_SCALE
 from rllib_ptm.methods import METHODS, task_output
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.sizes import NetworkSizes
@@ -16,8 +16,9 @@ TASKS = "env_config.tasks"
 # The settings without which not even the weights fit; the last ones concern the mixer alone.
 OF_MIXER = ("hypernet_dim", "mixing_dim")
 OF_WEIGHTS = ("action_head", *NetworkSizes.names())
-OF_STATE = (METHOD, TASK_BASELINE, OPTIMIZER, MIXER, *OF_WEIGHTS)
-_MISSING = {TASK_BASELINE: NO_BASELINE}  # in settings that were saved before there was this key
+OF_STATE = (METHOD, TASK_BASELINE, OPTIMIZER, MIXER, UTILITY_SCALE, *OF_WEIGHTS)
+# In settings that were saved before there were these keys.
+_MISSING = {TASK_BASELINE: NO_BASELINE, UTILITY_SCALE: NO_SCALE}
 
 
 def settings_of_state(config: Any) -> dict[str, Any]:

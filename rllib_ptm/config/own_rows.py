@@ -12,7 +12,7 @@ from rllib_ptm.learn.schedules import MINING_ALPHAS
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.losses import MINING_SCALES
-from rllib_ptm.model.mixers import MIXERS
+from rllib_ptm.model.mixers import MIXERS, UTILITY_SCALES
 from rllib_ptm.model.popart import TASK_BASELINES
 from rllib_ptm.model.q_values import TERMS
 from rllib_ptm.tasks.draws import TASK_DRAWS
@@ -30,6 +30,7 @@ TABLES: Mapping[str, Table[Any]] = {
     "task_baseline": TASK_BASELINES,
     "task_draw": TASK_DRAWS,
     "task_priority": TASK_PRIORITIES,
+    "utility_scale": UTILITY_SCALES,
 }
 
 

@@ -16,7 +16,7 @@ from rllib_ptm.learn.schedules import MINING_ALPHAS
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.losses import MINING_SCALES
-from rllib_ptm.model.mixers import MIXERS
+from rllib_ptm.model.mixers import MIXERS, UTILITY_SCALES
 from rllib_ptm.model.popart import TASK_BASELINES
 from rllib_ptm.model.precision import PRECISIONS
 from rllib_ptm.model.sizes import NetworkSizes
@@ -115,6 +115,11 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         description="computes Q_tot: qmix: as in the paper; vdn: the sum of the utilities; qplex: "
         "a weighted sum, and weights of what actions lose against the greedy ones; qfix: qmix, and "
         "one such weight; dueling: the state's value, and what each action gains against the mean",
+    )
+    utility_scale: Annotated[str, one_of(UTILITY_SCALES)] = Field(
+        "none",
+        description="how often each agent's utility counts in Q_tot: none: once, as in the paper; "
+        "team_size: 8 / n times in a team of n, so that utilities have one size for all teams",
     )
     task_baseline: Annotated[str, one_of(TASK_BASELINES)] = Field(
         "none",

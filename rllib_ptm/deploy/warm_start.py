@@ -28,7 +28,7 @@ from rllib_ptm.checkpoints.settings_of_state import (
 from rllib_ptm.checks.errors import InputError, located
 from rllib_ptm.deploy.slot_expansion import expand_slots
 from rllib_ptm.environment.contract import TeamGame
-from rllib_ptm.learn.rl_module import TARGET, TASK_BASELINE
+from rllib_ptm.learn.rl_module import TARGET, TASK_BASELINE, UTILITY_SCALE
 from rllib_ptm.methods import task_output
 from rllib_ptm.model.mixers import widths_of
 from rllib_ptm.model.popart import TaskOutput
@@ -154,6 +154,7 @@ def _report(
     if not parts["output"]:
         key = METHOD if saved[TASK_BASELINE] == own[TASK_BASELINE] else TASK_BASELINE
         new.insert(0, f"statistics of tasks ({key} {own[key]!r}, was {saved[key]!r})")
-    other = {key: (saved.get(key), own[key]) for key in slots if saved.get(key) != own[key]}
+    others = (UTILITY_SCALE, *slots)
+    other = {key: (saved.get(key), own[key]) for key in others if saved.get(key) != own[key]}
     wider = "".join(f"; {key} from {old} to {now}" for key, (old, now) in other.items())
     return f"takes {' and '.join(taken)}; starts fresh: {', '.join(new)}{wider}"

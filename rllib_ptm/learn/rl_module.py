@@ -25,7 +25,7 @@ from rllib_ptm.methods import METHODS, task_output
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import regression_targets
-from rllib_ptm.model.mixers import MIXERS
+from rllib_ptm.model.mixers import make_mixer
 from rllib_ptm.model.precision import autocast_for
 from rllib_ptm.model.q_values import TeamQ, q_values
 from rllib_ptm.model.sizes import NetworkSizes
@@ -33,6 +33,7 @@ from rllib_ptm.model.sizes import NetworkSizes
 HIDDEN = "hidden"
 # A key of model_config, and its value in policies that were saved before there was this key
 TASK_BASELINE, NO_BASELINE = "task_baseline", "none"
+UTILITY_SCALE, NO_SCALE = "utility_scale", "none"
 # Keys of model_config: the environment that the policy is trained in, all its settings, and the
 # entity slot that each action aims at.
 ENVIRONMENT, TRAINED_IN, AIMS = "environment", "trained_in", "aims"
@@ -88,7 +89,8 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         sizes = NetworkSizes.from_config(config)
         self.agent = Agent(entity_dim, agents, actions, sizes, config["action_head"], config[AIMS])
         if not self.inference_only:
-            self.mixer = MIXERS[config["mixer"]](entity_dim, agents, sizes)
+            scale = config.get(UTILITY_SCALE, NO_SCALE)
+            self.mixer = make_mixer(config["mixer"], scale, entity_dim, agents, sizes)
             output = task_output(config["method"], config.get(TASK_BASELINE, NO_BASELINE))
             self.output = output(config["num_tasks"])
 

@@ -34,6 +34,7 @@ class Team(NamedTuple):
     mixing: str
     output: Weights  # of PopArt, else none
     aims: Sequence[int] = ()  # [U] the entity that each action aims at, -1 = none
+    by_team_size: bool = False  # utilities count 8 / n times in a team of n
 
 
 class Episode(NamedTuple):
@@ -347,6 +348,12 @@ def dueling(team: Team, x: Mixing) -> Tensor:
     return linear(team.mixer, "v", summed).squeeze(0) + (x.q - x.mean).sum()
 
 
+def counted(team: Team, episode: Episode, of_agents: Tensor) -> Tensor:
+    """Utilities as they count in Q_tot: times 8 / n in a team of n, or once."""
+    size = episode.present[: episode.actions.shape[1]].sum()
+    return of_agents * 8 / size if team.by_team_size else of_agents
+
+
 MIXING = {"qmix": qmix, "vdn": vdn, "qplex": qplex, "qfix": qfix, "dueling": dueling}
 
 
@@ -360,6 +367,7 @@ def mixed(
     other_mask: Tensor,
 ) -> Tensor:
     """Q_tot of every step; three times [T, K * A] -> [T]."""
+    q, greedy, mean = (counted(team, episode, of_agents) for of_agents in (q, greedy, mean))
     steps = zip(episode.entities[: len(q)], q, greedy, mean, strict=True)
     here, masks = episode.present, (w1_masks, other_mask)
     of_step = [
@@ -466,7 +474,7 @@ def targets(online: Team, target: Team, episode: Episode, gamma: float) -> Tenso
             action = legal[of_online[t + 1, agent, legal].argmax()]
             best.append(of_target[t + 1, agent, action])
         after, now = episode.entities[t + 1], torch.stack(best)
-        of_agents = now, greedy[t + 1], mean[t + 1]
+        of_agents = (counted(target, episode, each) for each in (now, greedy[t + 1], mean[t + 1]))
         x = Mixing(after, episode.present, *of_agents, [m_star], m_star)
         mix = MIXING[target.mixing](target, x)
         found.append(reward + gamma * denormalised(target, episode, mix))

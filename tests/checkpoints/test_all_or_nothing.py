@@ -138,6 +138,7 @@ def test_the_config_of_from_checkpoint_is_checked_before_anything_starts(
         ({"mixer": "vdn"}, "mixer: {} 'qmix', {} 'vdn'"),
         ({"method": "qmix_atten_popart"}, "method: {} 'ptm', {} 'qmix_atten_popart'"),
         ({"task_baseline": "mean"}, "task_baseline: {} 'none', {} 'mean'"),
+        ({"utility_scale": "team_size"}, "utility_scale: {} 'none', {} 'team_size'"),
         ({"recurrent_dim": 16}, "recurrent_dim: {} 8, {} 16"),
         ({"attention_heads": 4, "mixer": "vdn"}, "attention_heads: {} 2, {} 4"),
         ({"action_head": "entity"}, "action_head: {} 'slot', {} 'entity'"),

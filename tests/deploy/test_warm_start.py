@@ -109,6 +109,11 @@ def test_the_mixer_gets_columns_as_the_agent_does() -> None:
             "agent mixer",
             "starts fresh: statistics of tasks (task_baseline 'mean', was 'none'), optimiser",
         ),
+        (
+            {"utility_scale": "team_size"},
+            "agent mixer",
+            "buffer; utility_scale from none to team_size",
+        ),
         ({"tasks": ["4m_vs_3m"]}, "agent mixer", "buffer; env_config.max_allies from 3 to 4"),
     ],
 )

@@ -9,12 +9,14 @@ import torch
 from draw import Sizes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ray.rllib.core.learner.utils import make_target_network
 from torch import Tensor
 
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.agent import ACTION_HEADS
 from rllib_ptm.model.losses import regression_targets, td_targets
 from rllib_ptm.model.mixers import MIXERS
+from rllib_ptm.model.mixers.utility_scale import by_team_size
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, ORIGINAL, TeamQ, q_values
 
 GAMMA = 0.97
@@ -72,6 +74,25 @@ def test_q_tot_and_targets(action_head: str, mixer: str, sizes: Sizes, seed: int
         assert_equal(y[b, :steps], plain.targets(slow, slow_target, episode, GAMMA))
         utilities = plain.utilities(slow, episode, episode.visible)
         assert_equal(fast.chosen[b, :steps], plain.of_actions(utilities, episode.actions))
+
+
+@every_mixer
+def test_utilities_count_by_team_size(mixer: str) -> None:
+    """Target networks are copies, which count as the online ones do."""
+    sizes, seed = Sizes(lengths=(3, 1, 4, 2)), 0
+    online = draw.networks(sizes, seed, "entity", mixer)
+    online.mixer.register_forward_pre_hook(by_team_size)
+    target = TeamQ(*(make_target_network(network) for network in online))
+    batch = draw.batch(sizes, seed)
+    fast = q_values(online, target, batch, tuple(PLAIN_Q_TOT))
+    y = td_targets(batch.rewards, batch.terminated, fast.next_q_tot, GAMMA)
+    slow = plain_team(online, "entity", mixer, sizes)._replace(by_team_size=True)
+    assert len({int(row[: batch.num_agents].sum()) for row in batch.present}) > 1
+    for b, episode in enumerate(plain.episodes(batch)):
+        steps = len(episode.rewards)
+        for term, q_tot in PLAIN_Q_TOT.items():
+            assert_equal(fast.q_tot[term][b, :steps], q_tot(slow, episode))
+        assert_equal(y[b, :steps], plain.targets(slow, slow, episode, GAMMA))
 
 
 @every_mixer

@@ -22,10 +22,11 @@ from rllib_ptm.model.mixers.mix import Mix, reads
 from rllib_ptm.model.mixers.qfix import QFixMixer
 from rllib_ptm.model.mixers.qmix import QMixer
 from rllib_ptm.model.mixers.qplex import QPLEXMixer
+from rllib_ptm.model.mixers.utility_scale import UTILITY_SCALES
 from rllib_ptm.model.mixers.vdn import VDNMixer
 from rllib_ptm.model.sizes import NetworkSizes
 
-__all__ = ["MIXERS", "Mix", "reads", "widths_of"]
+__all__ = ["MIXERS", "UTILITY_SCALES", "Mix", "make_mixer", "reads", "widths_of"]
 
 
 MIXERS: Table[Callable[[int, int, NetworkSizes], nn.Module]] = Table(
@@ -37,6 +38,24 @@ MIXERS: Table[Callable[[int, int, NetworkSizes], nn.Module]] = Table(
         "dueling": DuelingMixer,
     }
 )
+
+
+def make_mixer(
+    mixer: str, utility_scale: str, entity_dim: int, num_agents: int, sizes: NetworkSizes
+) -> nn.Module:
+    """Builds a mixer.
+
+    Args:
+        mixer: A row of ``MIXERS``.
+        utility_scale: A row of ``UTILITY_SCALES``.
+        entity_dim: D.
+        num_agents: A.
+        sizes: Its widths.
+    """
+    made = MIXERS[mixer](entity_dim, num_agents, sizes)
+    if (scale := UTILITY_SCALES[utility_scale]) is not None:
+        made.register_forward_pre_hook(scale)
+    return made
 
 
 def widths_of(mixer: str) -> tuple[str, ...]:
