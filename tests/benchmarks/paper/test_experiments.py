@@ -36,6 +36,7 @@ REFIL = {
     "mixer",
     "mixing_dim",
     "hypernet_dim",
+    "utility_scale",
 }
 AIDS = {
     "action_head",
@@ -44,6 +45,7 @@ AIDS = {
     "joint_exploration_temperature",
     "mixer",
     "mixing_dim",
+    "utility_scale",
 }
 VARIED: dict[str, set[str]] = {
     "parts_small_mt": OF_METHOD | {"mining_weights"},
