@@ -474,8 +474,10 @@ def targets(online: Team, target: Team, episode: Episode, gamma: float) -> Tenso
             action = legal[of_online[t + 1, agent, legal].argmax()]
             best.append(of_target[t + 1, agent, action])
         after, now = episode.entities[t + 1], torch.stack(best)
-        of_agents = (counted(target, episode, each) for each in (now, greedy[t + 1], mean[t + 1]))
-        x = Mixing(after, episode.present, *of_agents, [m_star], m_star)
+        q, best_q, mean_q = (
+            counted(target, episode, each) for each in (now, greedy[t + 1], mean[t + 1])
+        )
+        x = Mixing(after, episode.present, q, best_q, mean_q, [m_star], m_star)
         mix = MIXING[target.mixing](target, x)
         found.append(reward + gamma * denormalised(target, episode, mix))
     return torch.stack(found)
