@@ -27,7 +27,6 @@ import numpy as np
 import ray
 import torch
 from measure import alternating_rates
-from ray.rllib.policy.sample_batch import MultiAgentBatch
 from rich.console import Console
 from rich.table import Table
 
@@ -47,10 +46,10 @@ class TimedPTM(PTM):
     update_seconds = 0.0
     updates = 0
 
-    def _learn(self, tasks: Sequence[str], batches: Sequence[MultiAgentBatch]) -> None:
+    def _learn(self) -> None:
         if self.updates_enabled:
             start = time.perf_counter()
-            super()._learn(tasks, batches)
+            super()._learn()
             self.update_seconds += time.perf_counter() - start
             self.updates += 1
 

@@ -2,10 +2,7 @@
 
 The quick example trains on small_mt without evaluations, in one process, for 30 s. The stages are
 stepping and acting (the rollout), learning (networks, losses, gradient, optimiser), and the rest:
-RLlib, waiting for the batch that a thread prepares, and logging.
-
-The second table shows the time of an update with its batch, where a thread prepares the batch while
-the learner takes the step before, and where the learner waits for it.
+RLlib, the replay buffer, batches and logging.
 
 Further tables show env steps per second of training with 0, 1 and 2 env runners, where play and
 updates take turns and where the env runners play ahead. All of these runs train in turn. The first
@@ -15,33 +12,33 @@ of the tables has the example's updates per episode, the second a quarter of the
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial, wraps
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import ray
-import torch
 import yaml
-from measure import alternating_rates, interleaved_seconds, print_table, shares
+from measure import alternating_rates, print_table, shares
 
 from rllib_ptm import PTMConfig
+from rllib_ptm.algorithm import PTM
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.play.rollout import Rollout
-from rllib_ptm.replay.prepared import prepared
+from rllib_ptm.replay.replay_buffer import ReplayBuffer
 
 EXAMPLE = Path(__file__).parents[1] / "tuned_examples" / "ptm_small_mt_quick.yaml"
 SECONDS, WARM_UP_S = 30.0, 15.0
 ENV_RUNNERS, UPDATES_PER_EPISODE = (0, 1, 2), (0.125, 0.03125)
-ROUNDS, UPDATES_PER_ROUND = 9, 30
 SECONDS_PER_TURN, TURNS, LEARNING_EPISODES = 4.0, 7, 300
 # Stage, class and method. No timed method calls another one.
 TIMED_METHODS = (
     ("stepping and acting", Rollout, Rollout.step),
     ("learning", PTMLearner, PTMLearner._uncompiled_update),
+    ("drawing and padding batches", ReplayBuffer, ReplayBuffer.sample),
+    ("drawing and padding batches", PTM, PTM._weigh),
 )
 
 
@@ -50,7 +47,7 @@ def time_method(
 ) -> None:
     """Replaces a method of ``owner`` by one that adds its time to a stage."""
 
-    @wraps(method)
+    @functools.wraps(method)
     def timed(*args: Any, **kwargs: Any) -> Any:
         start = time.perf_counter()
         try:
@@ -87,7 +84,7 @@ def print_stages() -> None:
     algorithm.stop()
     for owner, name, method in methods:
         setattr(owner, name, method)
-    seconds["other: RLlib, waiting for a batch, logging"] = whole - sum(seconds.values())
+    seconds["other: RLlib, logging"] = whole - sum(seconds.values())
     rows: list[tuple] = [*shares(seconds)]
     useful = (seconds["stepping and acting"] + seconds["learning"]) / whole
     rows += [
@@ -95,38 +92,6 @@ def print_stages() -> None:
         ("stepping, acting, learning", "", useful),
     ]
     print_table("Algorithm.train() of the quick example", ("stage", "seconds", "share"), rows)
-
-
-def in_turn(make: Callable[[], Any], number: int) -> Iterator[Any]:
-    """What ``prepared`` yields, without a thread."""
-    for _ in range(number):
-        yield make()
-
-
-def print_prepared(rounds: int) -> None:
-    """Prints the second table."""
-    algorithm = example_config().build_algo()
-    while algorithm.episodes_played < LEARNING_EPISODES:
-        algorithm.train()
-
-    def updates(way: Callable[..., Any]) -> None:
-        algorithm._pending_updates = UPDATES_PER_ROUND
-        with mock.patch("rllib_ptm.algorithm.prepared", way):
-            algorithm._take_updates(epsilon=0.1)
-
-    ways = {"in turn": in_turn, "by a thread": prepared}
-    rows = []
-    for threads in sorted({1, torch.get_num_threads()}):
-        torch.set_num_threads(threads)
-        work = {name: partial(updates, way) for name, way in ways.items()}
-        ms = {
-            name: 1000 * each / UPDATES_PER_ROUND
-            for name, each in interleaved_seconds(work, rounds).items()
-        }
-        rows.append((threads, *ms.values(), ms["by a thread"] / ms["in turn"]))
-    algorithm.stop()
-    columns = ("threads of torch", *(f"ms, batch {name}" for name in ways), "ratio")
-    print_table("An update of the quick example with its batch", columns, rows)
 
 
 def print_ahead(updates_per_episode: float, env_runners: Sequence[int], turns: int) -> None:
@@ -166,7 +131,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Times Algorithm.train() of the quick example.")
     parser.add_argument("--runners", type=int, nargs="+", default=ENV_RUNNERS)
     parser.add_argument("--turns", type=int, default=TURNS, help="turns of each, in the tables")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of the second table")
     parser.add_argument("--updates", type=float, nargs="+", default=UPDATES_PER_EPISODE)
     arguments = parser.parse_args()
     ray.init(
@@ -177,7 +141,6 @@ def main() -> None:
     )
     try:
         print_stages()
-        print_prepared(arguments.rounds)
         for updates in arguments.updates:
             print_ahead(updates, arguments.runners, arguments.turns)
     finally:

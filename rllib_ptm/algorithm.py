@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from time import process_time
 from typing import Any
@@ -59,7 +59,6 @@ from rllib_ptm.play.sampling_timeout import SamplingTimeout
 from rllib_ptm.ray_private.algorithms import is_requested
 from rllib_ptm.replay.batches import learner_batches
 from rllib_ptm.replay.episodes import TeamEpisode
-from rllib_ptm.replay.prepared import prepared
 from rllib_ptm.replay.replay_buffer import ReplayBuffer
 from rllib_ptm.resources import await_resources
 from rllib_ptm.tasks.callback import report_tasks
@@ -313,11 +312,8 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
             return 0
         updates = int(self._pending_updates)
         self._pending_updates -= updates
-        with closing(prepared(self._draw, updates)) as drawn:
-            for _ in range(updates):
-                with self.metrics.log_time((TIMERS, REPLAY_BUFFER_SAMPLE_TIMER)):
-                    tasks, batches = next(drawn)
-                self._learn(tasks, batches)
+        for _ in range(updates):
+            self._learn()
         return updates
 
     def _alpha(self, tasks: Sequence[str]) -> float | np.ndarray:
@@ -325,13 +321,12 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
         rates = self.task_success.rates_of(tasks)
         return MINING_ALPHAS[self.config.mining_alpha](self.env_steps, self.config, rates)
 
-    def _draw(self) -> tuple[list[str], list[MultiAgentBatch]]:
-        """Samples episodes and weighs them: their tasks, and one batch per learner."""
-        episodes = self.replay_buffer.sample(self.config.batch_size_episodes, self._rng)
-        return [episode.task for episode in episodes], self._weigh(episodes)
-
-    def _learn(self, tasks: Sequence[str], batches: Sequence[MultiAgentBatch]) -> None:
-        """Takes one gradient step."""
+    def _learn(self) -> None:
+        """Samples episodes, weighs them, and takes one gradient step."""
+        with self.metrics.log_time((TIMERS, REPLAY_BUFFER_SAMPLE_TIMER)):
+            episodes = self.replay_buffer.sample(self.config.batch_size_episodes, self._rng)
+            batches = self._weigh(episodes)
+        tasks = [episode.task for episode in episodes]
         with (
             self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)),
             save_failed_batch(self.logdir, str(self.env_steps), batches, tasks),

@@ -176,12 +176,12 @@ def test_a_batch_with_a_bad_episode_changes_no_weight(make_config: MakeConfig) -
     algorithm = make_config(batch_size_episodes=5).build_algo()
     good = algorithm.env_runner.sample(num_episodes=4, epsilon=1.0)[:4]
     algorithm.replay_buffer.add(good)
-    algorithm._learn(*algorithm._draw())
+    algorithm._learn()
     before = weights_of_learner(algorithm)
     spoilt = replace(good[0], seed=77, rewards=np.full_like(good[0].rewards, np.nan))
     algorithm.replay_buffer.add([spoilt])
     with pytest.raises(BadEpisodeError, match=f"'{spoilt.task}'.*seed 77.*nan"):
-        algorithm._learn(*algorithm._draw())
+        algorithm._learn()
     assert_all_equal([before, weights_of_learner(algorithm)])
     algorithm.stop()
 
@@ -340,7 +340,7 @@ def test_two_learners_take_the_step_of_one(make_config: MakeConfig, method: str)
         algorithm = make_config(method=method).learners(num_learners=learners).build_algo()
         algorithm.replay_buffer.add(algorithm.env_runner.sample(num_episodes=6, epsilon=1.0)[:6])
         for _ in range(2):
-            algorithm._learn(*algorithm._draw())
+            algorithm._learn()
         steps.append(weights_of_learner(algorithm))
         algorithm.stop()
     for key, value in steps[0].items():

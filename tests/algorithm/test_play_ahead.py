@@ -66,7 +66,7 @@ def test_it_resumes_as_if_it_had_continued(algorithm: PTM, tmp_path: pathlib.Pat
 def test_an_update_that_fails_leaves_nothing_under_way(
     algorithm: PTM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail() -> None:
         raise RuntimeError("no update")
 
     algorithm.train()
@@ -89,11 +89,11 @@ def test_a_runner_that_dies_while_it_plays_ahead_comes_back(
     for _ in range(2):
         algorithm.train()
 
-    def kill_and_learn(*drawn: Any) -> None:
+    def kill_and_learn() -> None:
         monkeypatch.undo()
         (pid, _) = group.foreach_env_runner(lambda runner: os.getpid(), local_env_runner=False)
         os.kill(pid, signal.SIGKILL)
-        learn(*drawn)
+        learn()
 
     monkeypatch.setattr(algorithm, "_learn", kill_and_learn)
 

@@ -73,7 +73,7 @@ def test_learners_take_the_steps_of_one(
         algorithm.set_win_rates({"2m_vs_2m": 1.0, "3m_vs_3m": 0.5, "2m_vs_3m": 0.0})
         algorithm.replay_buffer.add(ragged(algorithm, episodes=7))
         for _ in range(3):
-            algorithm._learn(*algorithm._draw())
+            algorithm._learn()
         reported = algorithm.metrics.compile()["learners"][DEFAULT_MODULE_ID]
         losses.append(reported["total_loss"])
         steps.append(algorithm.learner_group.get_state()["learner"]["rl_module"][DEFAULT_MODULE_ID])
