@@ -22,6 +22,7 @@ from types import ModuleType
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import rllib_ptm
@@ -181,12 +182,29 @@ def test_what_the_code_imports_is_required() -> None:
             assert owners & required(), f"{package} imports {top}, which setup.cfg does not require"
 
 
-def test_what_is_required_is_pinned() -> None:
+def pinned() -> list[Requirement]:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    return [Requirement(line) for line in lines if not line.startswith("#")]
+
+
+def test_what_is_required_is_pinned() -> None:
+    pins = pinned()
     assert required() - {"rllib-ptm"} <= {canonicalize_name(pin.name) for pin in pins}
     assert all(str(pin.specifier).startswith("==") for pin in pins)
     assert not any("+" in str(pin.specifier) for pin in pins), "a local tag fits one build only"
+
+
+def test_pins_can_be_installed_with_the_oldest_python_that_is_declared() -> None:
+    """Debian 12 has 3.11.2, and pip refuses what wants a later one."""
+    declared = metadata.metadata("rllib-ptm")["Requires-Python"]
+    oldest = declared.removeprefix(">=") + ".0"
+    names = {canonicalize_name(pin.name) for pin in pinned()}
+    wanted = {
+        each.name: each.metadata["Requires-Python"] or ""
+        for each in metadata.distributions()
+        if canonicalize_name(each.name) in names
+    }
+    assert {k: v for k, v in wanted.items() if oldest not in SpecifierSet(v)} == {}
 
 
 def test_tuned_examples_are_found_inside_the_package() -> None:
