@@ -217,7 +217,7 @@ class Agent(nn.Module):
             hidden: [frames of the first step, M, A, K], the states before it; by default zero.
 
         Returns:
-            Utilities [F, M, A, U], zero for absent agents; hidden states [F, M, A, K].
+            Utilities [F, M, A, U] and hidden states [F, M, A, K], both zero for absent agents.
         """
         reads_entities = bool(self.head.reads_entities)
         inputs, embedded = self.attention.with_embedded(entities, masks, reads_entities)  # F,M,A,K
@@ -225,8 +225,10 @@ class Agent(nn.Module):
             hidden = inputs.new_zeros(frames_per_step[0], *inputs.shape[1:])
         sequences = inputs.shape[1] * inputs.shape[2]  # one for each mask and agent
         rows_per_step = [n * sequences for n in frames_per_step]
-        states = self.recurrent(inputs.flatten(0, 2), hidden.flatten(0, 2), rows_per_step)
-        states = states.view_as(inputs)
+        exists = present[: frames_per_step[0], None, : self.num_agents].expand(hidden.shape[:-1])
+        states = self.recurrent(
+            inputs.flatten(0, 2), hidden.flatten(0, 2), rows_per_step, exists.flatten()
+        ).view_as(inputs)
         utilities = self.head(states, embedded, masks)
         return utilities * present[:, None, : self.num_agents, None], states
 

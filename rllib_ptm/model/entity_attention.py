@@ -88,6 +88,9 @@ class EntityAttention(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """The result of each agent, and the embedded entities for a layer that reads them too.
 
+        An entity that takes no part is zero among the embedded ones: no agent sees it, and it is no
+        agent that sees something.
+
         Args:
             entities: [F, E, D].
             masks: [F, M, A, E] bool.
@@ -168,7 +171,14 @@ def _evaluate(
         return attention(entities, masks, layer, with_embedded)
     embedded = linear_relu(entities, layer.embed, layer.embed_bias)  # F,E,W
     scores = attention_scores(embedded, layer.query, layer.key, masks.shape[2], layer.heads)
-    return _attend(layer, embedded, scores, masks), embedded
+    result = _attend(layer, embedded, scores, masks)
+    return result, embedded * _take_part(masks)[..., None] if with_embedded else None
+
+
+def _take_part(masks: Tensor) -> Tensor:
+    """The entities that an agent sees, and the agents that see one; [F, M, A, E] -> [F, E]."""
+    sees = F.pad(masks.any(-1).any(1), (0, masks.shape[3] - masks.shape[2]))
+    return masks.flatten(1, 2).any(1) | sees
 
 
 def _attend(layer: AttentionLayer, embedded: Tensor, scores: Tensor, masks: Tensor) -> Tensor:

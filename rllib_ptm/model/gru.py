@@ -43,13 +43,21 @@ class PackedGRU(nn.Module):
         self.bias_ih = uniform(3 * hidden_dim)
         self.bias_hh = uniform(3 * hidden_dim)
 
-    def forward(self, inputs: Tensor, hidden: Tensor, rows_per_step: Sequence[int]) -> Tensor:
+    def forward(
+        self,
+        inputs: Tensor,
+        hidden: Tensor,
+        rows_per_step: Sequence[int],
+        exists: Tensor | None = None,
+    ) -> Tensor:
         """Hidden states [R, H] after each step.
 
         Args:
             inputs: [R, input_dim].
             hidden: [rows of the first step, H], the states before it.
             rows_per_step: The number of rows of each step; it never rises.
+            exists: [rows of the first step] bool; the sequences that exist. The states of the
+                others are zero. None is all.
         """
         width = hidden.shape[-1]
         # Only n multiplies its part of the recurrent bias (by r); the rest adds to the other bias.
@@ -57,11 +65,14 @@ class PackedGRU(nn.Module):
         bias = self.bias_ih + torch.cat([in_gates, torch.zeros_like(in_new)])
         if can_compute_gru(inputs, hidden):
             weights = (self.weight_ih, self.weight_hh, bias, in_new)
-            return gru(inputs, hidden, rows_per_step, weights)
+            return gru(inputs, hidden, rows_per_step, weights, exists)
         gates = linear(inputs, self.weight_ih, bias)
         # The hidden state is a sum over time, so it stays in float32.
         gates, hidden = to_fp32(gates), to_fp32(hidden)
-        return _Recurrence.apply(gates, hidden, self.weight_hh, in_new, rows_per_step)
+        states = _Recurrence.apply(gates, hidden, self.weight_hh, in_new, rows_per_step)
+        if exists is None:
+            return states
+        return states * torch.cat([exists[:rows] for rows in rows_per_step])[:, None]
 
 
 class _Recurrence(torch.autograd.Function):

@@ -66,90 +66,102 @@ class GradientBlock : public AttentionBlock {
   // Adds the gradients of one block. `saved` may be null. So may grad_embedded, the gradient of the
   // embedded entities [F, E, W] from their other uses.
   void run(const float* entities, const bool* masks, const float* result, float* saved,
-           const float* grad_result, const float* grad_embedded_result, long frames) {
-    begin(saved, frames);
-    embed(entities, frames);
-    if (!saved) compute_queries_and_values(frames);
-    map_queries(frames);
-    for (long f = 0; !saved && f < frames; ++f) compute_exp_scores(f);
-    const float* grad_attended_values =
-        s.output ? backward_output(result, grad_result, frames) : grad_result;
-    if (s.has_bias)
-      add_rows(gradients.bias, s.output ? grad_output.data() : grad_result,
-               frames * s.attended_rows, s.result_columns);
-    for (long f = 0; f < frames; ++f) {
-      compute_weights(masks + f * s.masks * s.agents * s.entities, f);
-      if (s.output) attend(f, &attended[f * s.attended_rows * s.attended_columns]);
-      backward_attention(grad_attended_values + f * s.attended_rows * s.attended_columns, f);
+           const float* grad_result, const float* grad_embedded_result, long num_frames) {
+    begin(masks, saved, num_frames);
+    embed(entities);
+    if (!saved) compute_queries_and_values();
+    map_queries();
+    if (!saved)
+      for (const Frame& f : frames()) compute_exp_scores(f);
+    gather_grad_results(result, grad_result);
+    const float* grad_attended_values = s.output ? backward_output() : grad_results.data();
+    for (const Frame& f : frames()) {
+      compute_weights(masks + f.index * s.masks * s.agents * s.entities, f);
+      if (s.output) attend(f);
+      backward_attention(grad_attended_values + attended_row(f) * s.attended_columns, f);
     }
     if (s.output)
-      product.add_gradient(gradients.output, s.attended_columns, {grad_output.data(), 1, s.output},
-                           attended.data(), s.attended_columns, s.output, s.attended_columns,
-                           frames * s.attended_rows);
-    backward_values_and_queries(frames);
-    backward_embedding(entities, grad_embedded_result, frames);
+      product.add_gradient(gradients.output, s.attended_columns,
+                           {grad_results.data(), 1, s.output}, attended.data(), s.attended_columns,
+                           s.output, s.attended_columns, all_attended_rows());
+    backward_values_and_queries();
+    backward_embedding(grad_embedded_result);
   }
 
  private:
-  // Through the output layer -> the gradient of the attended values, [F * attended_rows, T].
-  const float* backward_output(const float* result, const float* grad_result, long frames) {
-    const long rows = frames * s.attended_rows, O = s.output;
-    for (long i = 0; i < rows * O; i += kLanes) {
-      const Vector x = at(grad_result + i);
-      at(&grad_output[i]) = s.rectified ? (at(result + i) <= 0.0f ? Vector{} : x) : x;
-    }
-    product(grad_attended.data(), s.attended_columns, {grad_output.data(), O, 1}, backward.output,
-            rows);
+  // The gradient of the results that are computed, before the ReLU. The bias gets that of all
+  // results: without anything to see, the result is the bias.
+  void gather_grad_results(const float* result, const float* grad_result) {
+    const long columns = s.result_columns;
+    float* to = grad_results.data();
+    for_each_result([&](long row, bool takes_part) {
+      for (long c = 0; c < columns; c += kLanes) {
+        Vector x = at(grad_result + row * columns + c);
+        if (s.rectified) x = at(result + row * columns + c) <= 0.0f ? Vector{} : x;
+        if (s.has_bias) at(gradients.bias + c) += x;
+        if (takes_part) at(to + c) = x;
+      }
+      if (takes_part) to += columns;
+    });
+  }
+
+  // Through the output layer -> the gradient of the attended values, [F, attended_rows, T].
+  const float* backward_output() {
+    product(grad_attended.data(), s.attended_columns, {grad_results.data(), s.output, 1},
+            backward.output, all_attended_rows());
     return grad_attended.data();
   }
 
-  // In frame f, from the attended values to the values (pooled: the embedded entities), and through
+  // In a frame, from the attended values to the values (pooled: the embedded entities), and through
   // the scores to the embedded entities and the mapped queries.
-  void backward_attention(const float* grad_attended_values, long f) {
-    const long W = s.width, P = s.padded_entities, E = s.entities, rows = s.agents * s.heads;
-    float* grad_entities = &grad_embedded[f * E * W];
+  void backward_attention(const float* grad_attended_values, const Frame& f) {
+    if (!f.entities) return;
+    const long W = s.width, P = f.padded_entities, E = f.entities, rows = f.agents * s.heads;
+    float* grad_entities = &grad_embedded[f.first_entity * W];
     if (s.pooled) transpose_embedded(f);
     else
       transpose(values_transposed.data(), P, frame_values(f), s.value_columns, E, s.value_columns);
     const float* transposed = s.pooled ? embedded_transposed.data() : values_transposed.data();
-    float* grad_frame_values = s.pooled ? grad_entities : &grad_values[f * E * s.value_columns];
+    float* grad_frame_values =
+        s.pooled ? grad_entities : &grad_values[f.first_entity * s.value_columns];
     for (long h = 0; h < s.num_products; ++h) {
       const float* grad_head = grad_attended_values + h * s.attended_head_stride;
-      multiply(&grad_value_weights[h * P], s.weights_stride, {grad_head, s.attended_stride, 1},
-               transposed + h * s.head_value * P, P, s.product_rows, P, s.head_value);
+      multiply(&grad_value_weights[h * P], weights_stride(f), {grad_head, s.attended_stride, 1},
+               transposed + h * s.head_value * P, P, product_rows(f), P, s.head_value);
       multiply(grad_frame_values + h * s.head_value, s.value_columns,
-               {value_weights() + h * P, 1, s.weights_stride}, grad_head, s.attended_stride, E,
-               s.head_value, s.product_rows);
+               {value_weights() + h * P, 1, weights_stride(f)}, grad_head, s.attended_stride, E,
+               s.head_value, product_rows(f));
     }
-    backward_softmax(exp_scores + f * rows * P);
-    multiply(grad_entities, W, {grad_scores.data(), 1, P}, &mapped_queries[f * rows * W], W, E, W,
-             rows, s.pooled);
-    multiply(&grad_mapped_queries[f * rows * W], W, {grad_scores.data(), P, 1},
-             &embedded[f * E * W], W, rows, W, E);
+    backward_softmax(f);
+    multiply(grad_entities, W, {grad_scores.data(), 1, P}, frame_mapped_queries(f), W, E, W, rows,
+             s.pooled);
+    multiply(&grad_mapped_queries[f.first_agent * s.heads * W], W, {grad_scores.data(), P, 1},
+             &embedded[f.first_entity * W], W, rows, W, E);
   }
 
   // The gradient of the scores, p (g - sum(p g)) with weights p and their gradient g, summed over
   // the masks. Clamped scores get no gradient.
-  void backward_softmax(const float* exponentials) {
-    const long P = s.padded_entities;
-    std::memset(grad_scores.data(), 0, 4 * grad_scores.size());
-    const long mask_rows = s.agents * s.heads, rows = s.masks * mask_rows;
+  void backward_softmax(const Frame& f) {
+    const long P = f.padded_entities;
+    const long mask_rows = f.agents * s.heads, rows = s.masks * mask_rows;
+    std::memset(grad_scores.data(), 0, 4 * mask_rows * P);
     lane_sums(sums.data(), rows, [&](long row) {
       const float* weight = &weights[row * P];
-      const float* grad = &grad_value_weights[value_weight_row[row] * P];
+      const float* grad = &grad_value_weights[value_weight_row(f, row) * P];
       Vector sum{};
       for (long e = 0; e < P; e += kLanes) sum += at(weight + e) * at(grad + e);
       return sum;
     });
     for (long row = 0; row < rows; ++row) {
       const float* weight = &weights[row * P];
-      const float* grad = &grad_value_weights[value_weight_row[row] * P];
+      const float* grad = &grad_value_weights[value_weight_row(f, row) * P];
       float* grad_score = &grad_scores[row % mask_rows * P];
       for (long e = 0; e < P; e += kLanes)
         at(grad_score + e) += at(weight + e) * (at(grad + e) - sums[row]);
     }
+    const float* exponentials = frame_exp_scores(f);
     const Vector highest = exponential(Vector{} + kReach), lowest = exponential(Vector{} - kReach);
-    for (long i = 0; i < grad_scores.size(); i += kLanes) {
+    for (long i = 0; i < mask_rows * P; i += kLanes) {
       Vector& x = at(&grad_scores[i]);
       x = at(exponentials + i) >= highest ? Vector{} : x;
       x = at(exponentials + i) <= lowest ? Vector{} : x;
@@ -157,8 +169,9 @@ class GradientBlock : public AttentionBlock {
   }
 
   // Through the layers of values, keys and queries to the embedded entities.
-  void backward_values_and_queries(long frames) {
-    const long W = s.width, H = s.heads, rows = frames * s.entities, agents = frames * s.agents;
+  void backward_values_and_queries() {
+    const long W = s.width, H = s.heads;
+    const long rows = taking_part.entities(), agents = taking_part.agents();
     if (!s.pooled) {
       product(grad_embedded.data(), W, {grad_values.data(), s.value_columns, 1}, backward.value,
               rows, true);
@@ -175,27 +188,29 @@ class GradientBlock : public AttentionBlock {
     product.add_gradient(gradients.query, W, {grad_queries.data(), 1, W}, embedded_agents.data(), W,
                          W, W, agents);
     product(grad_embedded_agents.data(), W, {grad_queries.data(), W, 1}, backward.query, agents);
-    for (long f = 0; f < frames; ++f)
-      for (long i = 0; i < s.agents * W; i += kLanes)
-        at(&grad_embedded[f * s.entities * W + i]) +=
-            at(&grad_embedded_agents[f * s.agents * W + i]);
+    for (const Frame& f : frames())
+      for (long i = 0; i < f.agents * W; i += kLanes)
+        at(&grad_embedded[f.first_entity * W + i]) +=
+            at(&grad_embedded_agents[f.first_agent * W + i]);
   }
 
-  void backward_embedding(const float* entities, const float* grad_embedded_result, long frames) {
-    const long W = s.width, rows = frames * s.entities;
-    for (long i = 0; i < rows * W; i += kLanes) {
-      Vector& x = at(&grad_embedded[i]);
-      if (grad_embedded_result) x += at(grad_embedded_result + i);
-      x = at(&embedded[i]) <= 0.0f ? Vector{} : x;
-    }
+  void backward_embedding(const float* grad_embedded_result) {
+    const long W = s.width, rows = taking_part.entities();
+    for (long row = 0; row < rows; ++row)
+      for (long c = 0; c < W; c += kLanes) {
+        Vector& x = at(&grad_embedded[row * W + c]);
+        if (grad_embedded_result)
+          x += at(grad_embedded_result + taking_part.entity_slot(row) * W + c);
+        x = at(&embedded[row * W + c]) <= 0.0f ? Vector{} : x;
+      }
     add_rows(gradients.embed_bias, grad_embedded.data(), rows, W);
-    product.add_gradient(gradients.embed, W, {entities, 1, s.features}, grad_embedded.data(), W,
-                         s.features, W, rows);
+    product.add_gradient(gradients.embed, W, {features.data(), 1, s.features},
+                         grad_embedded.data(), W, s.features, W, rows);
   }
 
   const BackwardWeights& backward;
   Gradients gradients{};
-  Array grad_output{s.block_frames * s.attended_rows * s.output};            // F,M,A,O or F,M,O
+  Array grad_results{s.block_frames * s.attended_rows * s.result_columns};   // as the results
   Array grad_attended{s.block_frames * s.attended_rows * s.attended_columns};  // F,M,A,T or F,M,T
   Array grad_embedded{s.block_frames * s.entities * s.width};                // F,E,W
   Array grad_values{s.pooled ? 0 : s.block_frames * s.entities * s.value_columns};  // F,E,H * V
@@ -231,21 +246,18 @@ extern "C" void attention_forward(const AttentionSizes* sizes, const AttentionWe
 #pragma omp for schedule(dynamic)
     for (long start = 0; start < s.frames; start += s.block_frames) {
       const long frames = std::min<long>(s.block_frames, s.frames - start);
-      float* block_result = result + start * s.attended_rows * s.result_columns;
-      float* attended = s.output ? block.attended.data() : block_result;
-      block.begin(saved ? saved + start * s.saved_floats : nullptr, frames);
-      block.embed(entities + start * s.entities * s.features, frames);
-      block.compute_queries_and_values(frames);
-      block.map_queries(frames);
-      for (long f = 0; f < frames; ++f) {
+      const bool* block_masks = masks + start * s.masks * s.agents * s.entities;
+      block.begin(block_masks, saved ? saved + start * s.saved_floats : nullptr, frames);
+      block.embed(entities + start * s.entities * s.features);
+      block.compute_queries_and_values();
+      block.map_queries();
+      for (const Frame& f : block.frames()) {
         block.compute_exp_scores(f);
-        block.compute_weights(masks + (start + f) * s.masks * s.agents * s.entities, f);
-        block.attend(f, attended + f * s.attended_rows * s.attended_columns);
+        block.compute_weights(block_masks + f.index * s.masks * s.agents * s.entities, f);
+        block.attend(f);
       }
-      block.compute_results(block_result, frames);
-      if (embedded)
-        std::memcpy(embedded + start * s.entities * s.width, block.embedded.data(),
-                    4 * frames * s.entities * s.width);
+      block.compute_results(result + start * s.attended_rows * s.result_columns);
+      if (embedded) block.store_embedded(embedded + start * s.entities * s.width);
     }
   }
 }

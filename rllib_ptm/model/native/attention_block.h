@@ -15,12 +15,14 @@
 //   attended values    weights times values                               [M, A, H * V]
 //   output             output times attended values + bias, then ReLU     [M, A, O]
 // Keys are never computed: (key_h y_e) . q_ah = y_e . (key_h' q_ah), and there are fewer agents
-// than entities. The scale of the scores is part of the query weight.
+// than entities. The scale of the scores is part of the query weight. All this is computed for those
+// who take part: see taking_part.h.
 #pragma once
 
 #include <vector>
 
 #include "structs.h"
+#include "taking_part.h"
 #include "weight_product.h"
 
 // What follows from the sizes. The attended values are one of
@@ -42,9 +44,7 @@ struct Shape : AttentionSizes {
   // The products of weights and values: one for each head; pooled, one for all heads, because these
   // share their values.
   long num_products = pooled ? 1 : heads;
-  long product_rows = pooled ? masks * heads : masks * agents;
-  // From one row of such a product to the next: in the weights, and in the attended values.
-  long weights_stride = pooled ? padded_entities : heads * padded_entities;
+  // From one row of such a product to the next, in the attended values.
   long attended_stride = pooled ? head_value : attended_columns;
   // Floats saved per frame for the backward pass: queries, values and exponentials of the scores.
   long saved_floats = agents * width + (pooled ? 0 : entities * value_columns) +
@@ -81,155 +81,214 @@ class AttentionBlock {
  public:
   AttentionBlock(const Shape& shape, const ForwardWeights& packed, const AttentionWeights& weights)
       : s(shape), packed(packed), w(weights) {
-    for (long e = 0; e < s.padded_entities; ++e) is_entity[e] = e < s.entities;
-    const long mask_rows = s.agents * s.heads;
-    for (long row = 0; row < s.masks * mask_rows; ++row)
-      value_weight_row.push_back(s.pooled ? row / mask_rows * s.heads + row % s.heads : row);
+    for (long c = 0; c < s.result_columns; c += kLanes) {
+      const Vector bias = s.has_bias ? at(w.bias + c) : Vector{};
+      at(&result_of_nothing[c]) = s.rectified ? relu(bias) : bias;
+    }
   }
 
-  // Begins a block. `saved` [F, saved_floats] is where queries, values and scores go; null = into
-  // memory of this object.
-  void begin(float* saved, long frames) {
+  // Begins a block with these masks [F, M, A, E]. `saved` [F, saved_floats] is where queries, values
+  // and scores go; null = into memory of this object.
+  void begin(const bool* masks, float* saved, long frames) {
+    taking_part.find(masks, frames);
     queries = saved ? saved : unsaved.data();
     values = queries + frames * s.agents * s.width;
     exp_scores = values + (s.pooled ? 0 : frames * s.entities * s.value_columns);
   }
 
-  void embed(const float* entities, long frames) {
-    const long W = s.width, rows = frames * s.entities;
-    product(embedded.data(), W, {entities, s.features, 1}, packed.embed, rows);
+  // From features [F, E, D].
+  void embed(const float* entities) {
+    const long W = s.width, D = s.features, rows = taking_part.entities();
+    for (long row = 0; row < rows; ++row)
+      std::memcpy(&features[row * D], entities + taking_part.entity_slot(row) * D, 4 * D);
+    product(embedded.data(), W, {features.data(), D, 1}, packed.embed, rows);
     add_bias(embedded.data(), w.embed_bias, rows, W, true);
-    for (long f = 0; f < frames; ++f)
-      std::memcpy(&embedded_agents[f * s.agents * W], &embedded[f * s.entities * W],
-                  4 * s.agents * W);
+    for (const Frame& f : taking_part.frames())
+      std::memcpy(&embedded_agents[f.first_agent * W], &embedded[f.first_entity * W],
+                  4 * f.agents * W);
   }
 
-  void compute_queries_and_values(long frames) {
+  void compute_queries_and_values() {
     const long W = s.width;
-    product(queries, W, {embedded_agents.data(), W, 1}, packed.query, frames * s.agents);
+    product(queries, W, {embedded_agents.data(), W, 1}, packed.query, taking_part.agents());
     if (!s.pooled)
       product(values, s.value_columns, {embedded.data(), W, 1}, packed.value,
-              frames * s.entities);
+              taking_part.entities());
   }
 
-  void map_queries(long frames) {
+  void map_queries() {
     const long W = s.width;
     for (long h = 0; h < s.heads; ++h)
       product(&mapped_queries[h * W], s.heads * W, {queries + h * s.head_width, W, 1},
-              packed.key[h], frames * s.agents);
+              packed.key[h], taking_part.agents());
   }
 
-  // The exponentials of frame f's scores, less the agent's score of itself. The shift does not
+  // The exponentials of a frame's scores, less the agent's score of itself. The shift does not
   // change the softmax, is the same under every mask, and keeps the exponentials finite.
-  void compute_exp_scores(long f) {
-    const long W = s.width, P = s.padded_entities, rows = s.agents * s.heads;
-    float* frame_scores = exp_scores + f * rows * P;
+  void compute_exp_scores(const Frame& f) {
+    const long W = s.width, P = f.padded_entities, rows = f.agents * s.heads;
+    float* scores = frame_exp_scores(f);
     transpose_embedded(f);
-    multiply(frame_scores, P, {&mapped_queries[f * rows * W], W, 1}, embedded_transposed.data(), P,
-             rows, P, W);
+    multiply(scores, P, {frame_mapped_queries(f), W, 1}, embedded_transposed.data(), P, rows, P, W);
     for (long row = 0; row < rows; ++row) {
-      float* score = frame_scores + row * P;
+      float* score = scores + row * P;
       const float own_score = score[row / s.heads];
       for (long e = 0; e < P; e += kLanes)
         at(score + e) = exponential(clamp(at(score + e) - own_score, -kReach, kReach));
     }
   }
 
-  // The attention weights of frame f under its masks [M, A, E]: the exponentials of visible
+  // The attention weights of a frame under its masks [M, A, E]: the exponentials of visible
   // entities, divided by their sum. An agent that sees nothing gets zeros.
-  void compute_weights(const bool* masks, long f) {
-    const long P = s.padded_entities, H = s.heads, rows = s.masks * s.agents * H;
-    mask_exp_scores(exp_scores + f * s.agents * H * P, masks);
-    lane_sums(sums.data(), rows, [&](long row) { return sum_of_vectors(&weights[row * P]); });
+  void compute_weights(const bool* masks, const Frame& f) {
+    const long P = f.padded_entities, rows = s.masks * f.agents * s.heads;
+    mask_exp_scores(masks, f);
+    lane_sums(sums.data(), rows, [&](long row) { return sum_of_vectors(&weights[row * P], P); });
     for (long row = 0; row < rows; row += kLanes) {
       const Vector sum = at(&sums[row]);
       at(&sums[row]) = sum == 0.0f ? Vector{} : 1.0f / sum;
     }
     if (s.pooled) std::memset(pooled_weights.data(), 0, 4 * pooled_weights.size());
-    for (long row = 0; row < rows; ++row)
+    for (long row = 0; row < rows; ++row) {
+      float* pooled = s.pooled ? &pooled_weights[value_weight_row(f, row) * P] : nullptr;
       for (long e = 0; e < P; e += kLanes) {
         at(&weights[row * P + e]) *= sums[row];
-        if (s.pooled)
-          at(&pooled_weights[value_weight_row[row] * P + e]) += at(&weights[row * P + e]);
+        if (pooled) at(pooled + e) += at(&weights[row * P + e]);
       }
+    }
   }
 
-  // The attended values of frame f, [attended_rows, T].
-  void attend(long f, float* to) {
+  // The attended values of a frame, [M, its agents, T] or [M, T].
+  void attend(const Frame& f) {
+    float* to = &attended[attended_row(f) * s.attended_columns];
+    if (!f.entities) {  // nobody sees anything
+      std::memset(to, 0, 4 * attended_rows(f) * s.attended_columns);
+      return;
+    }
     for (long h = 0; h < s.num_products; ++h)
       multiply(to + h * s.attended_head_stride, s.attended_stride,
-               {value_weights() + h * s.padded_entities, s.weights_stride, 1},
-               frame_values(f) + h * s.head_value, s.value_columns, s.product_rows, s.head_value,
-               s.entities, s.summed && h > 0);
+               {value_weights() + h * f.padded_entities, weights_stride(f), 1},
+               frame_values(f) + h * s.head_value, s.value_columns, product_rows(f), s.head_value,
+               f.entities, s.summed && h > 0);
   }
 
-  // The results of all frames. Without an output layer they are the attended values, plus the bias.
-  void compute_results(float* results, long frames) {
-    const long rows = frames * s.attended_rows;
+  // The results [F, attended_rows, result_columns]. Without an output layer they are the attended
+  // values, plus the bias.
+  void compute_results(float* results) {
+    const long rows = all_attended_rows(), columns = s.result_columns;
+    float* computed = s.output ? outputs.data() : attended.data();
     if (s.output)
-      product(results, s.output, {attended.data(), s.attended_columns, 1}, packed.output, rows);
-    if (s.has_bias) add_bias(results, w.bias, rows, s.result_columns, s.rectified);
+      product(computed, columns, {attended.data(), s.attended_columns, 1}, packed.output, rows);
+    if (s.has_bias) add_bias(computed, w.bias, rows, columns, s.rectified);
+    for_each_result([&](long row, bool takes_part) {
+      std::memcpy(results + row * columns, takes_part ? computed : result_of_nothing.data(),
+                  4 * columns);
+      if (takes_part) computed += columns;
+    });
   }
 
-  const Shape& s;
-  WeightProduct product{s.use_bf16 != 0};
-  Array embedded{s.block_frames * s.entities * s.width};                    // F,E,W
-  Array attended{s.block_frames * s.attended_rows * s.attended_columns};    // F,M,A,T or F,M,T
+  // The embedded entities [F, E, W], zero for those that take no part.
+  void store_embedded(float* to) const {
+    const long W = s.width;
+    std::memset(to, 0, 4 * taking_part.frames().size() * s.entities * W);
+    for (long row = 0; row < taking_part.entities(); ++row)
+      std::memcpy(to + taking_part.entity_slot(row) * W, &embedded[row * W], 4 * W);
+  }
+
+  const std::vector<Frame>& frames() const { return taking_part.frames(); }
 
  protected:
   // Scores are clamped to this distance from the agent's own score, as in model/attention.py.
   static constexpr float kReach = 80.0f;
 
-  // weights [M, A, H, P] = exponentials [A, H, P] where the mask [M, A, E] is true, else 0.
-  void mask_exp_scores(const float* exponentials, const bool* masks) {
-    const long P = s.padded_entities, agent_scores = s.heads * P;
-    std::memcpy(mask_bytes.data(), masks, s.masks * s.agents * s.entities);
-    for (long row = 0; row < s.masks * s.agents; ++row)
-      for (long e = 0; e < P; e += kLanes) {
-        const auto& bytes =
-            *reinterpret_cast<const ByteVector*>(mask_bytes.data() + row * s.entities + e);
-        const Vector visible = __builtin_convertvector(bytes, Vector) * at(&is_entity[e]);
-        const float* score = exponentials + row % s.agents * agent_scores + e;
-        for (long h = 0; h < agent_scores; h += P)
-          at(&weights[row * agent_scores + h + e]) = at(score + h) * visible;
+  // Calls visit(row, whether it is computed) for each row of the results [F, attended_rows].
+  template <class Visit>
+  void for_each_result(Visit visit) const {
+    long row = 0;
+    for (size_t f = 0; f < taking_part.frames().size(); ++f)
+      for (long m = 0; m < s.masks; ++m) {
+        if (s.pooled) visit(row++, true);
+        else
+          for (long a = 0; a < s.agents; ++a) visit(row++, taking_part.sees(f, a));
+      }
+  }
+
+  // weights [M, agents, H, P] = the exponentials [agents, H, P] where the mask is true, else 0.
+  void mask_exp_scores(const bool* masks, const Frame& f) {
+    const long P = f.padded_entities, agent_scores = s.heads * P;
+    const float* scores = frame_exp_scores(f);
+    for (long m = 0, row = 0; m < s.masks; ++m)
+      for (long a = 0; a < f.agents; ++a, ++row) {
+        taking_part.copy_mask(mask_bytes.data(), masks + m * s.agents * s.entities, f, a);
+        for (long e = 0; e < P; e += kLanes) {
+          const Vector visible = __builtin_convertvector(
+              *reinterpret_cast<const ByteVector*>(&mask_bytes[e]), Vector);
+          for (long h = 0; h < agent_scores; h += P)
+            at(&weights[row * agent_scores + h + e]) = at(scores + a * agent_scores + h + e) * visible;
+        }
       }
   }
 
   // The sum of the vectors of a row [P].
-  Vector sum_of_vectors(const float* row) const {
+  static Vector sum_of_vectors(const float* row, long P) {
     Vector sum = at(row);
-    for (long e = kLanes; e < s.padded_entities; e += kLanes) sum += at(row + e);
+    for (long e = kLanes; e < P; e += kLanes) sum += at(row + e);
     return sum;
   }
 
-  void transpose_embedded(long f) {
-    const float* frame_embedded = &embedded[f * s.entities * s.width];
-    transpose(embedded_transposed.data(), s.padded_entities, frame_embedded, s.width, s.entities,
-              s.width);
+  void transpose_embedded(const Frame& f) {
+    transpose(embedded_transposed.data(), f.padded_entities, &embedded[f.first_entity * s.width],
+              s.width, f.entities, s.width);
   }
 
   // The weights that multiply the values: of each agent, or summed over the agents.
   const float* value_weights() const { return s.pooled ? pooled_weights.data() : weights.data(); }
-  // What they multiply: the values of frame f, or its embedded entities.
-  const float* frame_values(long f) const {
-    return s.pooled ? &embedded[f * s.entities * s.width]
-                    : values + f * s.entities * s.value_columns;
+  // The row of value_weights() that a row of the weights [M, agents, H] is part of.
+  long value_weight_row(const Frame& f, long row) const {
+    return s.pooled ? row / (f.agents * s.heads) * s.heads + row % s.heads : row;
+  }
+  // From one row of the product of weights and values to the next, in the weights.
+  long weights_stride(const Frame& f) const {
+    return s.pooled ? f.padded_entities : s.heads * f.padded_entities;
+  }
+  long product_rows(const Frame& f) const { return s.masks * (s.pooled ? s.heads : f.agents); }
+  // The attended values of a frame: their first row in the block, and how many they are.
+  long attended_row(const Frame& f) const { return s.masks * (s.pooled ? f.index : f.first_agent); }
+  long attended_rows(const Frame& f) const { return s.masks * (s.pooled ? 1 : f.agents); }
+  long all_attended_rows() const {
+    return s.masks * (s.pooled ? long(frames().size()) : taking_part.agents());
+  }
+  // What the weights multiply: the values of a frame, or its embedded entities.
+  const float* frame_values(const Frame& f) const {
+    return s.pooled ? &embedded[f.first_entity * s.width]
+                    : values + f.first_entity * s.value_columns;
+  }
+  float* frame_exp_scores(const Frame& f) const {
+    return exp_scores + f.first_agent * s.heads * s.padded_entities;
+  }
+  float* frame_mapped_queries(const Frame& f) const {
+    return &mapped_queries[f.first_agent * s.heads * s.width];
   }
 
+  const Shape& s;
   const ForwardWeights& packed;
   const AttentionWeights& w;
+  WeightProduct product{s.use_bf16 != 0};
+  TakingPart taking_part{s.masks, s.agents, s.entities};
   // Saved for the backward pass where reading them is faster than computing them again:
   float *queries, *values, *exp_scores;  // F,A,H,K; F,E,H * V; F,A,H,P
+  // All have room for whole frames. Rows of those that take part come first.
   Array unsaved{s.block_frames * s.saved_floats};
+  Array features{s.block_frames * s.entities * s.features};             // F,E,D
+  Array embedded{s.block_frames * s.entities * s.width};                // F,E,W
   Array embedded_agents{s.block_frames * s.agents * s.width};           // F,A,W
   Array mapped_queries{s.block_frames * s.agents * s.heads * s.width};  // F,A,H,W
+  Array attended{s.block_frames * s.attended_rows * s.attended_columns};  // F,M,A,T or F,M,T
+  Array outputs{s.block_frames * s.attended_rows * s.output};           // F,M,A,O or F,M,O
+  Array result_of_nothing{s.result_columns};  // of an agent that sees nothing
   // Of one frame:
   Array embedded_transposed{s.width * s.padded_entities};  // W,P
-  // M,A,E, and room for the last vector
-  std::vector<char> mask_bytes =
-      std::vector<char>(s.masks * s.agents * s.entities + s.padded_entities);
-  std::vector<long> value_weight_row;  // M * A * H: the row of value_weights() it is part of
-  Array is_entity{s.padded_entities};  // P: 1, or 0 in the padding
+  std::vector<char> mask_bytes = std::vector<char>(s.padded_entities);  // P, of one agent
   Array weights{s.masks * s.agents * s.heads * s.padded_entities};  // M,A,H,P
   Array sums{s.masks * s.agents * s.heads + kLanes};  // M,A,H: sums of exponentials, then 1 / sums
   Array pooled_weights{s.pooled ? s.masks * s.heads * s.padded_entities : 0};  // M,H,P

@@ -5,7 +5,7 @@
 //   h' = (1 - z) n + z h
 //
 // Sequences are independent: each thread takes a block of them through all steps, and their states
-// stay in the cache. The backward pass sums gradients in `partial_sums` parts. A part always gets
+// stay in the cache. Sequences that do not exist are left out. The backward pass sums gradients in `partial_sums` parts. A part always gets
 // the same blocks, so that the result does not depend on which thread computes it. Parts take
 // blocks in turn, because the first blocks hold the longest sequences. r, z, n and u are saved for
 // the backward pass: reading them takes half the time of computing them again.
@@ -13,14 +13,56 @@
 // Shape legend: R rows (step by step, the longest sequences first), I inputs, H width.
 #include <omp.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "structs.h"
 #include "weight_product.h"
 
 namespace {
 
+// Sizes, and the sequences that exist: their places among the rows of the first step.
 struct Shape : GRUSizes {
-  explicit Shape(const GRUSizes& sizes) : GRUSizes(sizes) {}
-  long block_sequences = block_size(steps ? rows[0] : 0, partial_sums, 64);
+  std::vector<long> sequences;
+  long block_sequences;
+
+  // `exists` [rows of the first step]; null = all of them.
+  Shape(const GRUSizes& sizes, const bool* exists) : GRUSizes(sizes) {
+    for (long i = 0; i < (steps ? rows[0] : 0); ++i)
+      if (!exists || exists[i]) sequences.push_back(i);
+    block_sequences = block_size(long(sequences.size()), partial_sums, 64);
+  }
+};
+
+// Consecutive sequences of those that exist, and how many of them have a step. The longest come
+// first, so the others are the last ones.
+class Block {
+ public:
+  Block(const Shape& s, long first)
+      : s(s),
+        sequences(&s.sequences[first]),
+        size(std::min(s.block_sequences, long(s.sequences.size()) - first)) {}
+
+  long size_at(long step) const {
+    if (step >= s.steps) return 0;
+    return std::lower_bound(sequences, sequences + size, s.rows[step]) - sequences;
+  }
+  long operator[](long i) const { return sequences[i]; }
+
+  // to [rows, width] = the rows of this block among all rows `from` of a step.
+  void gather(Array& to, const float* from, long width, long rows) const {
+    for (long i = 0; i < rows; ++i)
+      std::memcpy(&to[i * width], from + sequences[i] * width, 4 * width);
+  }
+  void scatter(float* to, const Array& from, long width, long rows) const {
+    for (long i = 0; i < rows; ++i)
+      std::memcpy(to + sequences[i] * width, &from[i * width], 4 * width);
+  }
+
+ private:
+  const Shape& s;
+  const long* sequences;
+  long size;
 };
 
 Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(clamp(-x, -80.0f, 80.0f))); }
@@ -29,11 +71,6 @@ Vector hyperbolic_tangent(Vector x) {
   const Vector y = x * x;
   const Vector series = x + x * y * (-1.0f / 3 + y * (2.0f / 15 - y * (17.0f / 315)));
   return y < 0.06f ? series : 2.0f * sigmoid(2.0f * x) - 1.0f;
-}
-
-// How many sequences of the block that begins with sequence `first` have this step.
-long block_rows(const Shape& s, long step, long first) {
-  return step < s.steps ? std::min<long>(s.block_sequences, s.rows[step] - first) : 0;
 }
 
 // The weights, packed for the products of the forward pass.
@@ -59,23 +96,36 @@ class ForwardBlock {
   ForwardBlock(const Shape& shape, const ForwardWeights& packed, const GRUWeights& weights)
       : s(shape), packed(packed), w(weights) {}
 
-  // One step: inputs [rows, I], states before it [rows, H] -> states after it [rows, H], and
-  // saved [rows, 4H]: r, z, n, u, unless it is null.
-  void step(const float* inputs, const float* before, float* states, float* saved, long rows) {
+  // All steps of a block: inputs [R, I], start [rows of the first step, H] -> states [R, H]; saved
+  // [R, 4H], or null.
+  void run(const Block& block, const float* inputs, const float* start, float* states,
+           float* saved) {
+    block.gather(state, start, s.width, block.size_at(0));
+    for (long step = 0, first = 0; long rows = block.size_at(step); first += s.rows[step++]) {
+      block.gather(step_inputs, inputs + first * s.inputs, s.inputs, rows);
+      compute_step(block, saved ? saved + first * 4 * s.width : nullptr, rows);
+      block.scatter(states + first * s.width, state, s.width, rows);
+    }
+  }
+
+ private:
+  // From step_inputs [rows, I] and state [rows, H] -> the next state, and r, z, n, u.
+  void compute_step(const Block& block, float* saved, long rows) {
     const long H = s.width;
-    product(gates.data(), 3 * H, {inputs, s.inputs, 1}, packed.inputs, rows);
-    product(gates.data(), 3 * H, {before, H, 1}, packed.recurrent_gates, rows, true);
-    product(recurrent_new.data(), H, {before, H, 1}, packed.recurrent_new, rows);
+    product(gates.data(), 3 * H, {step_inputs.data(), s.inputs, 1}, packed.inputs, rows);
+    product(gates.data(), 3 * H, {state.data(), H, 1}, packed.recurrent_gates, rows, true);
+    product(recurrent_new.data(), H, {state.data(), H, 1}, packed.recurrent_new, rows);
     for (long row = 0; row < rows; ++row)
       for (long c = 0; c < H; c += kLanes) {
         const float* x = &gates[row * 3 * H + c];
+        Vector& h = at(&state[row * H + c]);
         const Vector r = sigmoid(at(x) + at(w.bias + c));
         const Vector z = sigmoid(at(x + H) + at(w.bias + H + c));
         const Vector u = at(&recurrent_new[row * H + c]) + at(w.bias_new + c);
         const Vector n = hyperbolic_tangent(at(x + 2 * H) + at(w.bias + 2 * H + c) + r * u);
-        at(states + row * H + c) = n + z * (at(before + row * H + c) - n);
+        h = n + z * (h - n);
         if (!saved) continue;
-        float* to = saved + row * 4 * H + c;
+        float* to = saved + block[row] * 4 * H + c;
         at(to) = r;
         at(to + H) = z;
         at(to + 2 * H) = n;
@@ -83,11 +133,11 @@ class ForwardBlock {
       }
   }
 
- private:
   const Shape& s;
   const ForwardWeights& packed;
   const GRUWeights& w;
   WeightProduct product{s.use_bf16 != 0};
+  Array step_inputs{s.block_sequences * s.inputs}, state{s.block_sequences * s.width};
   Array gates{s.block_sequences * 3 * s.width}, recurrent_new{s.block_sequences * s.width};
 };
 
@@ -109,33 +159,56 @@ class GradientBlock {
   // From now on, gradients of the weights are added to `sums` [all weights].
   void add_to(float* sums) { gradients = Gradients(sums, s); }
 
-  // One step back. grad_states [rows, H] is the gradient of the states from outside the GRU.
-  // `carried` [rows, H] is that from the later steps; it becomes the gradient of the states before
-  // this step.
-  void step(const float* inputs, const float* before, const float* saved, const float* grad_states,
-            float* carried, float* grad_inputs, long rows) {
+  // All steps of a block, backwards: grad_states [R, H] -> grad_inputs [R, I], and grad_start [rows
+  // of the first step, H], which is overwritten.
+  void run(const Block& block, const float* inputs, const float* start, const float* states,
+           const float* saved, const float* grad_states, float* grad_inputs, float* grad_start) {
     const long H = s.width, I = s.inputs;
-    for (long row = 0; row < rows; ++row)
-      for (long c = 0; c < H; c += kLanes) {
-        const float* gates = saved + row * 4 * H + c;
-        const Vector r = at(gates), z = at(gates + H), n = at(gates + 2 * H), u = at(gates + 3 * H);
-        const long i = row * H + c;
-        const Vector grad = at(carried + i) + at(grad_states + i);
-        const Vector grad_n = grad * (1.0f - z) * (1.0f - n * n);
-        const Vector grad_z = grad * (at(before + i) - n) * z * (1.0f - z);
-        const Vector grad_r = grad_n * u * r * (1.0f - r);
-        at(carried + i) = grad * z;
-        store_gate_gradients(row * 3 * H + c, c, grad_r, grad_z, grad_n, grad_n * r);
-      }
-    product(carried, H, {grad_recurrent.data(), 3 * H, 1}, packed.recurrent, rows, true);
-    product(grad_inputs, I, {grad_gates.data(), 3 * H, 1}, packed.inputs, rows);
-    product.add_gradient(gradients.inputs, I, {grad_gates.data(), 1, 3 * H}, inputs, I, 3 * H, I,
-                         rows);
-    product.add_gradient(gradients.recurrent, H, {grad_recurrent.data(), 1, 3 * H}, before, H,
-                         3 * H, H, rows);
+    std::memset(carried.data(), 0, 4 * carried.size());
+    long step = 0, first = 0;
+    while (block.size_at(step)) first += s.rows[step++];
+    while (step-- > 0) {
+      const long rows = block.size_at(step);
+      first -= s.rows[step];
+      block.gather(step_inputs, inputs + first * I, I, rows);
+      block.gather(before, step ? states + (first - s.rows[step - 1]) * H : start, H, rows);
+      backward_gates(block, saved + first * 4 * H, grad_states + first * H, rows);
+      backward_products(rows);
+      block.scatter(grad_inputs + first * I, grad_step_inputs, I, rows);
+    }
+    block.scatter(grad_start, carried, H, block.size_at(0));
   }
 
  private:
+  // From the gradient of the states to those of W x and U h. `carried` [rows, H] is the gradient
+  // from the later steps; it becomes the part of the earlier state's that passes no product.
+  void backward_gates(const Block& block, const float* saved, const float* grad_states, long rows) {
+    const long H = s.width;
+    for (long row = 0; row < rows; ++row)
+      for (long c = 0; c < H; c += kLanes) {
+        const float* gates = saved + block[row] * 4 * H + c;
+        const Vector r = at(gates), z = at(gates + H), n = at(gates + 2 * H), u = at(gates + 3 * H);
+        const long i = row * H + c;
+        const Vector grad = at(&carried[i]) + at(grad_states + block[row] * H + c);
+        const Vector grad_n = grad * (1.0f - z) * (1.0f - n * n);
+        const Vector grad_z = grad * (at(&before[i]) - n) * z * (1.0f - z);
+        const Vector grad_r = grad_n * u * r * (1.0f - r);
+        at(&carried[i]) = grad * z;
+        store_gate_gradients(row * 3 * H + c, c, grad_r, grad_z, grad_n, grad_n * r);
+      }
+  }
+
+  // From the gradients of W x and U h to those of the inputs, the states before, W and U.
+  void backward_products(long rows) {
+    const long H = s.width, I = s.inputs;
+    product(carried.data(), H, {grad_recurrent.data(), 3 * H, 1}, packed.recurrent, rows, true);
+    product(grad_step_inputs.data(), I, {grad_gates.data(), 3 * H, 1}, packed.inputs, rows);
+    product.add_gradient(gradients.inputs, I, {grad_gates.data(), 1, 3 * H}, step_inputs.data(), I,
+                         3 * H, I, rows);
+    product.add_gradient(gradients.recurrent, H, {grad_recurrent.data(), 1, 3 * H}, before.data(),
+                         H, 3 * H, H, rows);
+  }
+
   // Stores the gradients of W x and of U h, which differ in n alone, and adds those of the biases.
   void store_gate_gradients(long i, long c, Vector grad_r, Vector grad_z, Vector grad_n,
                             Vector grad_u) {
@@ -154,59 +227,47 @@ class GradientBlock {
   const BackwardWeights& packed;
   Gradients gradients{};
   WeightProduct product{s.use_bf16 != 0};
+  Array step_inputs{s.block_sequences * s.inputs}, grad_step_inputs{s.block_sequences * s.inputs};
+  Array before{s.block_sequences * s.width}, carried{s.block_sequences * s.width};
   Array grad_gates{s.block_sequences * 3 * s.width};      // rows,3H: of W x
   Array grad_recurrent{s.block_sequences * 3 * s.width};  // rows,3H: of U h
 };
 
 }  // namespace
 
-// inputs [R, I], start [rows of the first step, H] -> states [R, H]; saved [R, 4H], or null.
-extern "C" void gru_forward(const GRUSizes* sizes, const GRUWeights* weights, const float* inputs,
-                            const float* start, float* states, float* saved) {
-  const Shape s(*sizes);
-  const long H = s.width;
+// inputs [R, I], start [rows of the first step, H] -> states [R, H]; saved [R, 4H], or null. Which
+// sequences exist, [rows of the first step], or null: all. What belongs to the others stays as it is.
+extern "C" void gru_forward(const GRUSizes* sizes, const GRUWeights* weights, const bool* exists,
+                            const float* inputs, const float* start, float* states, float* saved) {
+  const Shape s(*sizes, exists);
   const ForwardWeights packed(s, *weights);
 #pragma omp parallel num_threads(s.threads)
   {
-    ForwardBlock block(s, packed, *weights);
+    ForwardBlock forward(s, packed, *weights);
 #pragma omp for schedule(dynamic)
-    for (long first = 0; first < s.rows[0]; first += s.block_sequences) {
-      const float* before = start + first * H;
-      for (long step = 0, row = first; block_rows(s, step, first) > 0; row += s.rows[step++]) {
-        block.step(inputs + row * s.inputs, before, states + row * H,
-                   saved ? saved + row * 4 * H : nullptr, block_rows(s, step, first));
-        before = states + row * H;
-      }
-    }
+    for (long first = 0; first < long(s.sequences.size()); first += s.block_sequences)
+      forward.run(Block(s, first), inputs, start, states, saved);
   }
 }
 
-// Adds to gradients [partial_sums, parameters], where `parameters` counts all weights, and to
-// grad_start [rows of the first step, H]. Overwrites grad_inputs [R, I].
-extern "C" void gru_backward(const GRUSizes* sizes, const GRUWeights* weights, const float* inputs,
-                             const float* start, const float* states, const float* saved,
-                             const float* grad_states, float* grad_inputs, float* grad_start,
-                             float* gradients, int64_t parameters) {
-  const Shape s(*sizes);
-  const long H = s.width, I = s.inputs;
+// Adds to gradients [partial_sums, parameters], where `parameters` counts all weights. Overwrites
+// grad_inputs [R, I] and grad_start [rows of the first step, H].
+extern "C" void gru_backward(const GRUSizes* sizes, const GRUWeights* weights, const bool* exists,
+                             const float* inputs, const float* start, const float* states,
+                             const float* saved, const float* grad_states, float* grad_inputs,
+                             float* grad_start, float* gradients, int64_t parameters) {
+  const Shape s(*sizes, exists);
   const BackwardWeights packed(s, *weights);
 #pragma omp parallel num_threads(s.threads)
   {
-    GradientBlock block(s, packed);
+    GradientBlock backward(s, packed);
 #pragma omp for schedule(dynamic)
     for (long part = 0; part < s.partial_sums; ++part) {
-      block.add_to(gradients + part * parameters);
-      for (long first = part * s.block_sequences; first < s.rows[0];
-           first += s.partial_sums * s.block_sequences) {
-        long step = 0, row = first;
-        while (block_rows(s, step, first) > 0) row += s.rows[step++];
-        while (step-- > 0) {
-          row -= s.rows[step];
-          const float* before = step ? states + (row - s.rows[step - 1]) * H : start + first * H;
-          block.step(inputs + row * I, before, saved + row * 4 * H, grad_states + row * H,
-                     grad_start + first * H, grad_inputs + row * I, block_rows(s, step, first));
-        }
-      }
+      backward.add_to(gradients + part * parameters);
+      for (long first = part * s.block_sequences; first < long(s.sequences.size());
+           first += s.partial_sums * s.block_sequences)
+        backward.run(Block(s, first), inputs, start, states, saved, grad_states, grad_inputs,
+                     grad_start);
     }
   }
 }

@@ -36,6 +36,7 @@ def gru(
     start: Tensor,
     rows_per_step: Sequence[int],
     weights: tuple[Tensor, Tensor, Tensor, Tensor],
+    exists: Tensor | None = None,
 ) -> Tensor:
     """Hidden states [R, H] after every step.
 
@@ -46,11 +47,15 @@ def gru(
         weights: Of the inputs [3H, I]; of the state [3H, H]; the sum of their biases [3H], without
             the recurrent bias of n; and that bias [H], which r multiplies. The parts of 3H are r,
             z, n.
+        exists: [rows of the first step] bool; the sequences that exist. Nothing is computed for
+            the others: their states are zero. None is all.
 
     Raises:
         ValueError: The shapes do not fit each other. C++ would read and write anywhere.
     """
-    _require_fit(inputs, start, rows_per_step, weights)
+    _require_fit(inputs, start, rows_per_step, weights, exists)
+    if exists is not None and exists.all():
+        exists = None
     sizes = GRUSizes(
         steps=len(rows_per_step),
         inputs=inputs.shape[1],
@@ -60,11 +65,16 @@ def gru(
         use_bf16=use_bf16(),
         rows=(ctypes.c_int64 * len(rows_per_step))(*rows_per_step),
     )
-    return _GRU.apply(inputs, start, sizes, needs_gradient(inputs, start, *weights), *weights)
+    save = needs_gradient(inputs, start, *weights)
+    return _GRU.apply(inputs, start, exists, sizes, save, *weights)
 
 
 def _require_fit(
-    inputs: Tensor, start: Tensor, rows_per_step: Sequence[int], weights: tuple[Tensor, ...]
+    inputs: Tensor,
+    start: Tensor,
+    rows_per_step: Sequence[int],
+    weights: tuple[Tensor, ...],
+    exists: Tensor | None,
 ) -> None:
     columns, width = inputs.shape[1], start.shape[1]
     first = rows_per_step[0] if rows_per_step else 0
@@ -77,6 +87,7 @@ def _require_fit(
         ("weights[3]", weights[3], (width,)),
     ):
         require_shape(name, tensor, shape)
+    require_shape("exists", exists, (first,), torch.bool)
     if not rows_per_step or list(rows_per_step) != sorted(rows_per_step, reverse=True):
         raise ValueError(f"rows_per_step is empty or rises: {list(rows_per_step)}")
     if rows_per_step[-1] < 0:
@@ -89,18 +100,23 @@ class _GRU(torch.autograd.Function):
         ctx: Any,
         inputs: Tensor,
         start: Tensor,
+        exists: Tensor | None,
         sizes: GRUSizes,
         save: bool,
         *weights: Tensor,
     ) -> Tensor:
         """The states [R, H]; see ``gru``. ``save``: r, z, n, u [R, 4H] for the gradient, too."""
         inputs, start = inputs.contiguous(), start.contiguous()
+        exists = exists if exists is None else exists.contiguous()
         weights = tuple(w.contiguous() for w in weights)
         width = start.shape[1]
-        states = inputs.new_empty(len(inputs), width)
+        states = _uncomputed(inputs, width, exists)
         saved = inputs.new_empty(len(inputs), 4 * width) if save else None
-        call("gru_forward", sizes, GRUWeights(*addresses(weights)), inputs, start, states, saved)
-        ctx.save_for_backward(inputs, start, states, saved, *weights)
+        call(
+            "gru_forward",
+            *(sizes, GRUWeights(*addresses(weights)), exists, inputs, start, states, saved),
+        )
+        ctx.save_for_backward(inputs, start, exists, states, saved, *weights)
         ctx.sizes = sizes
         return states
 
@@ -108,14 +124,21 @@ class _GRU(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of inputs, first state and weights."""
-        inputs, start, states, saved, *weights = ctx.saved_tensors
+        inputs, start, exists, states, saved, *weights = ctx.saved_tensors
         counts = [w.numel() for w in weights]
         sums = inputs.new_zeros(ctx.sizes.partial_sums, sum(counts))
-        grad_inputs, grad_start = torch.empty_like(inputs), torch.zeros_like(start)
+        grad_inputs = _uncomputed(inputs, inputs.shape[1], exists)
+        grad_start = _uncomputed(start, start.shape[1], exists)
         call(
             "gru_backward",
-            *(ctx.sizes, GRUWeights(*addresses(weights)), inputs, start, states, saved),
+            *(ctx.sizes, GRUWeights(*addresses(weights)), exists, inputs, start, states, saved),
             *(grad_outputs[0].contiguous(), grad_inputs, grad_start, sums, sum(counts)),
         )
         grads = zip(sums.sum(0).split(counts), weights, strict=True)
-        return grad_inputs, grad_start, None, None, *(grad.view_as(w) for grad, w in grads)
+        return grad_inputs, grad_start, None, None, None, *(g.view_as(w) for g, w in grads)
+
+
+def _uncomputed(rows: Tensor, width: int, exists: Tensor | None) -> Tensor:
+    """[rows, width] for C++ to fill; zero where no sequence exists."""
+    new = rows.new_empty if exists is None else rows.new_zeros
+    return new(len(rows), width)
