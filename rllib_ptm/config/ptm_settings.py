@@ -14,7 +14,7 @@ from rllib_ptm.checks.settings import ListAsTuple, Settings, one_of
 from rllib_ptm.learn.optimizers import OPTIMIZERS
 from rllib_ptm.learn.schedules import MINING_ALPHAS
 from rllib_ptm.methods import METHODS
-from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.action_heads import ACTION_HEADS
 from rllib_ptm.model.losses import MINING_SCALES
 from rllib_ptm.model.mixers import MIXERS, UTILITY_SCALES
 from rllib_ptm.model.popart import TASK_BASELINES

@@ -29,7 +29,7 @@ from rllib_ptm.environment.contract import FailingEnvironmentError, TeamGame
 from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer, evaluate_checkpoint
 from rllib_ptm.evaluate.comparison import Comparison
 from rllib_ptm.methods import METHODS
-from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.action_heads import ACTION_HEADS
 from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.play.env_runner import TeamEnvRunner
 from rllib_ptm.play.module_policy import ModulePolicy

@@ -22,7 +22,7 @@ from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.rl_module import PTMModule, team_spaces
 from rllib_ptm.learn.schedules import mining_alpha
 from rllib_ptm.methods import METHODS, Method
-from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.action_heads import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.popart import MEAN_STEP, STEP, PopArt, TaskMean, TaskOutput

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rllib_ptm.model.agent import ACTION_HEADS, Agent, EntityHead
+from rllib_ptm.model.action_heads import ACTION_HEADS, EntityHead
+from rllib_ptm.model.agent import Agent
 
 AGENTS, ENTITIES = 3, 5
 RECURRENT, WIDTH, FRAMES, MASKS = 6, 8, 2, 2

@@ -13,7 +13,7 @@ from ray.rllib.core.learner.utils import make_target_network
 from torch import Tensor
 
 from rllib_ptm.methods import METHODS, method_loss
-from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.action_heads import ACTION_HEADS
 from rllib_ptm.model.losses import regression_targets, td_targets
 from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.mixers.utility_scale import by_team_size

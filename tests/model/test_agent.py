@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rllib_ptm.model.agent import ACTION_HEADS, Agent
+from rllib_ptm.model.action_heads import ACTION_HEADS
+from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 
 # The order of sums may differ, so the last digits may too.

@@ -74,12 +74,15 @@ def naive_average(network: EntityAttention, entities: Tensor, masks: Tensor) -> 
     return result.sum(2) / masks.shape[2]
 
 
-def random_masks(dice: draw.Dice) -> Tensor:
-    """Agents see themselves or nothing, as in play; the first agent sees nothing at first."""
-    masks = dice.coin(FRAMES, MASKS, AGENTS, ENTITIES)
+def random_masks(dice: draw.Dice, sight: float = 0.5) -> Tensor:
+    """Agents see themselves or nothing, as in play; the first agent sees nothing at first.
+
+    If sight is short, most entities are seen by nobody, and most agents see nothing.
+    """
+    masks = dice.coin(FRAMES, MASKS, AGENTS, ENTITIES, heads=sight)
     own = torch.arange(AGENTS)
     masks[:, :, own, own] = True
-    masks &= dice.coin(FRAMES, MASKS, AGENTS, 1, heads=0.8)
+    masks &= dice.coin(FRAMES, MASKS, AGENTS, 1, heads=min(0.8, 2 * sight))
     masks[0, :, 0] = False
     return masks
 
@@ -95,11 +98,16 @@ def assert_equal(found: Tensor, expected: Tensor, tolerance: float) -> None:
 
 
 def compare(
-    network: EntityAttention, seed: int, reduce: str | None, tolerance: float, dtype: torch.dtype
+    network: EntityAttention,
+    seed: int,
+    reduce: str | None,
+    tolerance: float,
+    dtype: torch.dtype,
+    sight: float = 0.5,
 ) -> None:
     """Result and gradients of all weights against the naive implementation in float64."""
     dice = draw.Dice(seed)
-    entities, masks = dice.normal(FRAMES, ENTITIES, FEATURES), random_masks(dice)
+    entities, masks = dice.normal(FRAMES, ENTITIES, FEATURES), random_masks(dice, sight)
     naive_of = naive_average if reduce else naive
     exact = naive_of(network.double(), entities, masks)
     by = dice.normal(*exact.shape)
@@ -125,10 +133,11 @@ def test_torch_gives_the_naive_result(
 
 @pytest.mark.parametrize(("relu", "reduce"), [(True, None), (False, None), (False, "agents")])
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("sight", [0.5, 0.05])
 def test_both_backends_give_the_naive_result(
-    backend: mock.Mock, relu: bool, reduce: str | None, seed: int
+    backend: mock.Mock, sight: float, relu: bool, reduce: str | None, seed: int
 ) -> None:
-    compare(module(relu), seed, reduce, 3e-5, torch.float32)
+    compare(module(relu), seed, reduce, 3e-5, torch.float32, sight)
     assert backend.call_count == (1 if backend.native else 0)
 
 
@@ -175,13 +184,28 @@ def test_hidden_entities_have_no_effect(backend: mock.Mock) -> None:
 
 
 @pytest.mark.parametrize("relu", [True, False])
-def test_embedded_entities_come_with_the_result(backend: mock.Mock, relu: bool) -> None:
+@pytest.mark.parametrize("sight", [0.15, 0.05])
+def test_embedded_entities_come_with_the_result(
+    backend: mock.Mock, sight: float, relu: bool
+) -> None:
+    """Those that take part: an agent sees them, or they are agents that see something."""
     network, dice = module(relu), draw.Dice(4)
-    entities, masks = dice.normal(FRAMES, ENTITIES, FEATURES).float(), random_masks(dice)
+    entities, masks = dice.normal(FRAMES, ENTITIES, FEATURES).float(), random_masks(dice, sight)
     result, embedded = network.with_embedded(entities, masks)
     assert embedded is not None
-    torch.testing.assert_close(embedded, network.embed(entities).relu(), rtol=1e-5, atol=1e-5)
+    takes_part = masks.any(1).any(1)
+    takes_part[:, :AGENTS] |= masks.any(1).any(-1)
+    assert 0 < takes_part.sum() < takes_part.numel()
+    expected = network.embed(entities).relu() * takes_part[..., None]
+    torch.testing.assert_close(embedded, expected, rtol=1e-5, atol=1e-5)
     assert torch.equal(result, network(entities, masks))
+    by = dice.normal(*embedded.shape).float()
+    found, wanted = (
+        torch.autograd.grad((x * by).sum(), [network.embed.weight, network.embed.bias])
+        for x in (embedded, expected)
+    )
+    for gradient, exact in zip(found, wanted, strict=True):
+        torch.testing.assert_close(gradient, exact, rtol=1e-4, atol=1e-4)
 
 
 def test_an_average_after_a_relu_is_refused() -> None:

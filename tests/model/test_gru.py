@@ -51,6 +51,17 @@ def test_values_and_gradients_are_those_of_torch(lengths: list[int], seed: int) 
         torch.testing.assert_close(mine, their, rtol=1e-10, atol=1e-12)
 
 
+def test_sequences_that_do_not_exist_are_zero_and_change_no_other() -> None:
+    ours, _ = both(0)
+    dice, rows = draw.Dice(0), rows_per_step([3, 1, 2])
+    inputs, start = dice.normal(sum(rows), INPUT), dice.normal(rows[0], HIDDEN)
+    exists = torch.tensor([True, False, True])
+    in_each_step = torch.cat([exists[:n] for n in rows])
+    states, all_states = ours(inputs, start, rows, exists), ours(inputs, start, rows)
+    assert torch.equal(states[in_each_step], all_states[in_each_step])
+    assert not states[~in_each_step].any()
+
+
 def test_gradients_are_those_of_finite_differences() -> None:
     ours, _ = both(0)
     dice, rows = draw.Dice(0), rows_per_step([3, 1, 2])

@@ -15,7 +15,7 @@ from starcraft_game import starcraft
 from torch import Tensor, nn
 
 from rllib_ptm.methods import METHODS, method_loss
-from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.action_heads import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import (
     lambda_targets,

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from rllib_ptm.methods import METHODS, method_loss
-from rllib_ptm.model.agent import ACTION_HEADS, Agent
+from rllib_ptm.model.action_heads import ACTION_HEADS, EntityHead
+from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.gru import PackedGRU
 from rllib_ptm.model.losses import regression_targets
@@ -26,6 +27,7 @@ from rllib_ptm.model.mixers.qmix import QMixer
 from rllib_ptm.model.native import attention as native_attention
 from rllib_ptm.model.native import compiler, library
 from rllib_ptm.model.native.attention import AttentionLayer, attention, can_compute_attention
+from rllib_ptm.model.native.entity_head import Actions, HeadWeights, entity_head
 from rllib_ptm.model.native.gru import gru
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.precision import autocast_for
@@ -121,6 +123,8 @@ def test_values_and_all_gradients_equal_those_of_torch(
     assert calls.attention_forward.call_count == 10  # five networks, online and target
     assert calls.attention_backward.call_count == 5
     assert (calls.gru_forward.call_count, calls.gru_backward.call_count) == (2, 1)
+    heads = calls.entity_head_forward.call_count, calls.entity_head_backward.call_count
+    assert heads == ((2, 1) if action_head == "entity" else (0, 0))
     for network in (*team, *target):
         network.double()
     exact = learned(team, target, batch)
@@ -143,11 +147,13 @@ def test_any_mixing_width_is_compiled(calls: mock.Mock, mixing: int, asked: int)
 @needs_compiler
 @pytest.mark.parametrize("sizes", SHAPES)
 def test_the_number_of_threads_changes_nothing(calls: mock.Mock, sizes: Sizes) -> None:
-    agent, batch = networks(sizes, 1, "slot").agent, in_format(draw.batch(sizes, 3), torch.float32)
+    agent = networks(sizes, 1, "entity").agent
+    batch = in_format(draw.batch(sizes, 3), torch.float32)
     given = batch.entities, batch.present, batch.visible[:, :, None], batch.valid.sum(1) + 1
     # C++ alone computes these gradients. Torch's products may depend on the number of threads.
     summed = [agent.get_parameter(f"attention.{name}.weight") for name in ("embed", "key", "value")]
     summed += [agent.get_parameter(f"recurrent.weight_{name}h") for name in "ih"]
+    summed += [agent.get_parameter(f"head.{name}.weight") for name in ("moves", "attack")]
     threads, found = torch.get_num_threads(), []
     try:
         for number in (1, 2, 8):
@@ -193,6 +199,60 @@ def test_the_first_state_has_an_effect_and_a_gradient(calls: mock.Mock) -> None:
     assert calls.gru_backward.call_count == 1
     for mine, exact in zip(single, double, strict=True):
         assert largest_error({"": mine.double()}, {"": exact}) < 1e-5
+
+
+@needs_compiler
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_sequences_that_do_not_exist_are_left_out(calls: mock.Mock, share: float) -> None:
+    torch.manual_seed(0)
+    gru, rows = PackedGRU(16, RECURRENT), [150, 150, 70, 1]
+    exists = torch.rand(rows[0]) < share
+    given = torch.randn(sum(rows), 16), torch.randn(rows[0], RECURRENT)
+    of_states = torch.randn(sum(rows), RECURRENT)
+
+    def found(dtype: torch.dtype) -> list[Tensor]:
+        inputs = [x.to(dtype).requires_grad_() for x in given]
+        states = gru.to(dtype)(*inputs, rows, exists)
+        return [
+            states,
+            *torch.autograd.grad(states, [*inputs, *gru.parameters()], of_states.to(dtype)),
+        ]
+
+    single, double = found(torch.float32), found(torch.float64)
+    assert calls.gru_backward.call_count == 1
+    assert not single[0][: rows[0]][~exists].any()
+    for mine, exact in zip(single, double, strict=True):
+        assert largest_error({"": mine.double()}, {"": exact}) < 1e-5
+
+
+@needs_compiler
+@pytest.mark.parametrize("aims", [(-1, -1, 3, 4, 5, 6), (4, -1, 0, 4, -1, 1, 3), (3, 5)])
+@pytest.mark.parametrize("sight", [0.0, 0.1, 0.6])
+@pytest.mark.filterwarnings("ignore:Initializing zero-element")  # without plain actions
+def test_the_entity_head_equals_that_of_torch(
+    calls: mock.Mock, sight: float, aims: tuple[int, ...]
+) -> None:
+    """For targets in any order, several actions at one target, and targets that nobody sees."""
+    torch.manual_seed(0)
+    frames, masks, agents, entities = 37, 2, 3, 7
+    head = EntityHead(RECURRENT, 16, agents, len(aims), aims)
+    given = torch.randn(frames, masks, agents, RECURRENT), torch.randn(frames, entities, 16)
+    seen = torch.rand(frames, masks, agents, entities) < sight
+    of_utilities = torch.randn(frames, masks, agents, len(aims))
+
+    def found(dtype: torch.dtype) -> dict[str, Tensor]:
+        inputs = [x.to(dtype).requires_grad_() for x in given]
+        utilities = head.to(dtype)(*inputs, seen)
+        wanted = {"hidden": inputs[0], "embedded": inputs[1], **dict(head.named_parameters())}
+        gradients = torch.autograd.grad(
+            utilities, list(wanted.values()), of_utilities.to(dtype), materialize_grads=True
+        )
+        return {"utilities": utilities, **dict(zip(wanted, gradients, strict=True))}
+
+    single, double = found(torch.float32), found(torch.float64)
+    assert calls.entity_head_backward.call_count == 1
+    used = {name: value for name, value in single.items() if value.numel()}
+    assert largest_error(used, double) < 1e-5
 
 
 @needs_compiler
@@ -308,6 +368,39 @@ def test_attention_refuses_unsupported_layers(calls: mock.Mock) -> None:
         attention(entities, seen, layer._replace(summed=True))
     assert can_compute_attention(entities, layer._replace(value=torch.randn(32, 32)))
     assert not can_compute_attention(entities, layer._replace(value=torch.randn(40, 32)))
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("embedded", lambda x: x["embedded"][:-1]),
+        ("masks", lambda x: x["masks"][..., :-1]),
+        ("masks", lambda x: x["masks"].float()),
+        ("base", lambda x: x["base"][:, 1:]),
+        ("base_bias", lambda x: x["base_bias"][1:]),
+        ("key", lambda x: x["key"][:, 1:]),
+        ("key_bias", lambda x: x["key_bias"].double()),
+        ("bases", lambda x: [0, 2]),
+        ("kinds", lambda x: [-1, 1]),
+        ("targets", lambda x: [-1, 4]),
+        ("targets", lambda x: [-1]),
+        ("kinds and targets", lambda x: [-1, -1]),
+    ],
+)
+def test_the_entity_head_refuses_what_does_not_fit(
+    name: str, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    shapes = {"hidden": (5, 1, 2, 16), "embedded": (5, 4, 32)}
+    shapes |= {"base": (2, 16), "base_bias": (2,), "key": (1, 17, 32), "key_bias": (1, 17)}
+    given: dict[str, Any] = {weight: torch.randn(shape) for weight, shape in shapes.items()}
+    given |= {"masks": torch.ones(5, 1, 2, 4, dtype=torch.bool)}
+    given |= {"bases": [0, 1], "kinds": [-1, 0], "targets": [-1, 3]}
+    given["targets" if " " in name else name] = change(given)
+    weights = HeadWeights(*(given[field] for field in HeadWeights._fields))
+    actions = Actions(*(given[field] for field in Actions._fields))
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        entity_head(given["hidden"], given["embedded"], given["masks"], weights, actions)
 
 
 @needs_compiler

@@ -9,7 +9,7 @@ from draw import Sizes
 from torch import Tensor
 
 from rllib_ptm.methods import METHODS, method_loss
-from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.action_heads import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.mixers import MIXERS

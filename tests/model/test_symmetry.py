@@ -18,7 +18,8 @@ from torch import Tensor
 
 from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, feature_widths, num_features, team_view
 from rllib_ptm.envs.starcraft.units import IntArray, Units
-from rllib_ptm.model.agent import ACTION_HEADS, Agent
+from rllib_ptm.model.action_heads import ACTION_HEADS
+from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, QValues, TeamQ, q_values

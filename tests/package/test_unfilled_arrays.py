@@ -15,7 +15,7 @@ from torch import Tensor
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.learn.rl_module import team_spaces
 from rllib_ptm.methods import METHODS, method_loss
-from rllib_ptm.model.agent import ACTION_HEADS
+from rllib_ptm.model.action_heads import ACTION_HEADS
 from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.q_values import q_values
 

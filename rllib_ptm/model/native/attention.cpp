@@ -47,12 +47,6 @@ struct BackwardWeights {
   }
 };
 
-// sum [columns] += the rows of x [rows, columns].
-void add_rows(float* sum, const float* x, long rows, long columns) {
-  for (long r = 0; r < rows; ++r)
-    for (long c = 0; c < columns; c += kLanes) at(sum + c) += at(x + r * columns + c);
-}
-
 // The backward pass of one block of frames.
 class GradientBlock : public AttentionBlock {
  public:

@@ -64,6 +64,37 @@
   FIELD(const float*, bias)      \
   FIELD(const float*, bias_new)
 
+// The sizes of the entity head; see entity_head.cpp. Shape legend there. The arrays have a number
+// for each action.
+//   width               W, of an embedded entity
+//   hidden              K, width of a hidden state
+//   bases_of_actions    the base of its utility
+//   kinds_of_actions    its kind; -1 = it aims at nothing
+//   targets_of_actions  the entity that it aims at, if any
+#define ENTITY_HEAD_SIZES(FIELD)          \
+  FIELD(int64_t, frames)                  \
+  FIELD(int64_t, masks)                   \
+  FIELD(int64_t, agents)                  \
+  FIELD(int64_t, entities)                \
+  FIELD(int64_t, width)                   \
+  FIELD(int64_t, hidden)                  \
+  FIELD(int64_t, actions)                 \
+  FIELD(int64_t, bases)                   \
+  FIELD(int64_t, kinds)                   \
+  FIELD(int64_t, threads)                 \
+  FIELD(int64_t, partial_sums)            \
+  FIELD(const int64_t*, bases_of_actions) \
+  FIELD(const int64_t*, kinds_of_actions) \
+  FIELD(const int64_t*, targets_of_actions)
+
+// The weights of the entity head: [B, K], [B]; and for each kind the layer that gives a key, [I, K +
+// 4, W] and [I, K + 4]. Of its rows K are the key, one is its bias, and three are zero.
+#define ENTITY_HEAD_WEIGHTS(FIELD) \
+  FIELD(const float*, base)        \
+  FIELD(const float*, base_bias)   \
+  FIELD(const float*, key)         \
+  FIELD(const float*, key_bias)
+
 #define DECLARE_FIELD(type, name) type name;
 
 struct AttentionSizes {
@@ -77,4 +108,10 @@ struct GRUSizes {
 };
 struct GRUWeights {
   GRU_WEIGHTS(DECLARE_FIELD)
+};
+struct EntityHeadSizes {
+  ENTITY_HEAD_SIZES(DECLARE_FIELD)
+};
+struct EntityHeadWeights {
+  ENTITY_HEAD_WEIGHTS(DECLARE_FIELD)
 };

@@ -50,11 +50,37 @@ class GRUWeights(ctypes.Structure):
     _fields_ = [(name, ctypes.c_void_p) for name in ("inputs", "recurrent", "bias", "bias_new")]
 
 
+class EntityHeadSizes(ctypes.Structure):
+    """The sizes of the entity head. Its arrays live as long as the structure."""
+
+    _fields_ = [
+        *(
+            (name, ctypes.c_int64)
+            for name in (
+                *("frames", "masks", "agents", "entities", "width", "hidden"),
+                *("actions", "bases", "kinds", "threads", "partial_sums"),
+            )
+        ),
+        *(
+            (name, ctypes.POINTER(ctypes.c_int64))
+            for name in ("bases_of_actions", "kinds_of_actions", "targets_of_actions")
+        ),
+    ]
+
+
+class EntityHeadWeights(ctypes.Structure):
+    """The weights of the entity head: addresses of contiguous float32 arrays."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("base", "base_bias", "key", "key_bias")]
+
+
 STRUCTS: tuple[type[ctypes.Structure], ...] = (
     AttentionSizes,
     AttentionWeights,
     GRUSizes,
     GRUWeights,
+    EntityHeadSizes,
+    EntityHeadWeights,
 )
 
 

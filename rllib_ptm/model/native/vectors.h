@@ -122,6 +122,12 @@ inline void lane_sums(float* sums, long count, VectorAt vector_at) {
   }
 }
 
+// sum [columns] += the rows of x [rows, columns].
+inline void add_rows(float* sum, const float* x, long rows, long columns) {
+  for (long r = 0; r < rows; ++r)
+    for (long c = 0; c < columns; c += kLanes) at(sum + c) += at(x + r * columns + c);
+}
+
 inline void transpose_square(Vector (&x)[kLanes]) {
   const auto swap_all = [&](auto distance) {
     for (int i = 0; i < kLanes; ++i)
