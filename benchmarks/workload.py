@@ -65,8 +65,18 @@ class Shape:
         return sum(self.lengths)
 
 
-def draw_batch(shape: Shape, seed: int = 0, device: str = "cpu") -> TeamBatch:
-    """Returns random features, masks, actions and rewards, in float32."""
+def draw_batch(
+    shape: Shape, seed: int = 0, device: str = "cpu", taking_part: float = 1.0
+) -> TeamBatch:
+    """Returns random features, masks, actions and rewards, in float32.
+
+    Args:
+        shape: The size.
+        seed: Of all random numbers.
+        device: Where the batch lies.
+        taking_part: The chance of a unit to see others and to be seen, in each step. In battles
+            the others are far away or dead.
+    """
     rng = torch.Generator().manual_seed(seed)
     lengths, slots = torch.tensor(shape.lengths), shape.slots
     episodes, steps = len(lengths), int(lengths.max())
@@ -76,6 +86,8 @@ def draw_batch(shape: Shape, seed: int = 0, device: str = "cpu") -> TeamBatch:
     visible = torch.rand((*time_steps, slots, 2 * slots), generator=rng) < SIGHT
     own = torch.arange(slots)
     visible[:, :, own, own] = True
+    takes_part = torch.rand((*time_steps, 2 * slots), generator=rng) < taking_part
+    visible &= takes_part[..., :slots, None] & takes_part[..., None, :]
     action_mask = torch.rand((*time_steps, slots, actions), generator=rng) < 0.5
     action_mask[..., 1] = True
     features = torch.randn((*time_steps, 2 * slots, num_features(slots, slots)), generator=rng)

@@ -4,7 +4,7 @@ The networks of Section 3.4:
 
     embedding, attention        entity_attention.EntityAttention, on attention and linear
     GRU                         gru.PackedGRU
-    utilities Q_a               agent.Agent: the two above and an action head
+    utilities Q_a               agent.Agent: the two above and one of action_heads
     mixing network              mixers.qmix.QMixer, with hypernetworks of EntityAttention
     their widths                sizes.NetworkSizes
 
@@ -26,6 +26,6 @@ The equations, in the paper's order:
     14  losses.mining_loss          Loss_hpt
     15  losses.total_loss           the total
 
-``native`` computes attention and GRU in C++ on a CPU. ``popart`` is part of a baseline.
+``native`` computes attention, GRU and entity head in C++ on a CPU. ``popart`` is part of a baseline.
 ``rllib_ptm.methods`` says which method uses what.
 """

@@ -15,8 +15,8 @@
 //   attended values    weights times values                               [M, A, H * V]
 //   output             output times attended values + bias, then ReLU     [M, A, O]
 // Keys are never computed: (key_h y_e) . q_ah = y_e . (key_h' q_ah), and there are fewer agents
-// than entities. The scale of the scores is part of the query weight. All this is computed for those
-// who take part: see taking_part.h.
+// than entities. The scale of the scores is part of the query weight. All this is computed only for
+// those who take part: see taking_part.h.
 #pragma once
 
 #include <vector>
@@ -87,8 +87,8 @@ class AttentionBlock {
     }
   }
 
-  // Begins a block with these masks [F, M, A, E]. `saved` [F, saved_floats] is where queries, values
-  // and scores go; null = into memory of this object.
+  // Begins a block with these masks [F, M, A, E]. `saved` [F, saved_floats] is where queries,
+  // values and scores go; null = into memory of this object.
   void begin(const bool* masks, float* saved, long frames) {
     taking_part.find(masks, frames);
     queries = saved ? saved : unsaved.data();
@@ -220,11 +220,12 @@ class AttentionBlock {
     for (long m = 0, row = 0; m < s.masks; ++m)
       for (long a = 0; a < f.agents; ++a, ++row) {
         taking_part.copy_mask(mask_bytes.data(), masks + m * s.agents * s.entities, f, a);
+        const float* from = scores + a * agent_scores;
+        float* to = &weights[row * agent_scores];
         for (long e = 0; e < P; e += kLanes) {
           const Vector visible = __builtin_convertvector(
               *reinterpret_cast<const ByteVector*>(&mask_bytes[e]), Vector);
-          for (long h = 0; h < agent_scores; h += P)
-            at(&weights[row * agent_scores + h + e]) = at(scores + a * agent_scores + h + e) * visible;
+          for (long h = e; h < agent_scores; h += P) at(to + h) = at(from + h) * visible;
         }
       }
   }
@@ -283,8 +284,8 @@ class AttentionBlock {
   Array embedded{s.block_frames * s.entities * s.width};                // F,E,W
   Array embedded_agents{s.block_frames * s.agents * s.width};           // F,A,W
   Array mapped_queries{s.block_frames * s.agents * s.heads * s.width};  // F,A,H,W
-  Array attended{s.block_frames * s.attended_rows * s.attended_columns};  // F,M,A,T or F,M,T
-  Array outputs{s.block_frames * s.attended_rows * s.output};           // F,M,A,O or F,M,O
+  Array attended{s.block_frames * s.attended_rows * s.attended_columns};  // F,M,A,T; pooled F,M,T
+  Array outputs{s.block_frames * s.attended_rows * s.output};             // F,M,A,O; pooled F,M,O
   Array result_of_nothing{s.result_columns};  // of an agent that sees nothing
   // Of one frame:
   Array embedded_transposed{s.width * s.padded_entities};  // W,P

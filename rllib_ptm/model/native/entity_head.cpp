@@ -1,10 +1,10 @@
 // The entity head and its gradient; called by entity_head.py.
 //
 // Of an agent with hidden state h, action u of base b has the utility
-//   base_b . h + base_bias_b                                   if it aims at nothing
-//   base_b . h + base_bias_b + [e is seen] (k_e . h + c_e)     if it is of kind i and aims at entity e
-// with (k_e, c_e) = key_i y_e + key_bias_i of the embedded entity y_e. Each plain action has a base,
-// and each kind of aimed actions.
+//   base_b . h + base_bias_b                            if it aims at nothing, or at what is unseen
+//   base_b . h + base_bias_b + k_e . h + c_e            if it is of kind i and aims at entity e
+// with (k_e, c_e) = key_i y_e + key_bias_i of the embedded entity y_e. Each plain action has a
+// base, and so has each kind of aimed actions.
 //
 // Of each frame, the bases and the keys of all seen targets are one matrix [B + its keys, K], so
 // that one product with the hidden states gives all utilities. Threads take blocks of frames. The

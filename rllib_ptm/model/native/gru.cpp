@@ -5,10 +5,11 @@
 //   h' = (1 - z) n + z h
 //
 // Sequences are independent: each thread takes a block of them through all steps, and their states
-// stay in the cache. Sequences that do not exist are left out. The backward pass sums gradients in `partial_sums` parts. A part always gets
-// the same blocks, so that the result does not depend on which thread computes it. Parts take
-// blocks in turn, because the first blocks hold the longest sequences. r, z, n and u are saved for
-// the backward pass: reading them takes half the time of computing them again.
+// stay in the cache. Sequences that do not exist are left out. The backward pass sums gradients in
+// `partial_sums` parts. A part always gets the same blocks, so that the result does not depend on
+// which thread computes it. Parts take blocks in turn, because the first blocks hold the longest
+// sequences. r, z, n and u are saved for the backward pass: reading them takes half the time of
+// computing them again.
 //
 // Shape legend: R rows (step by step, the longest sequences first), I inputs, H width.
 #include <omp.h>
@@ -235,8 +236,9 @@ class GradientBlock {
 
 }  // namespace
 
-// inputs [R, I], start [rows of the first step, H] -> states [R, H]; saved [R, 4H], or null. Which
-// sequences exist, [rows of the first step], or null: all. What belongs to the others stays as it is.
+// inputs [R, I], start [rows of the first step, H] -> states [R, H]; saved [R, 4H], or null.
+// `exists` [rows of the first step] says which sequences exist; null = all. Nothing is written for
+// the others.
 extern "C" void gru_forward(const GRUSizes* sizes, const GRUWeights* weights, const bool* exists,
                             const float* inputs, const float* start, float* states, float* saved) {
   const Shape s(*sizes, exists);

@@ -1,14 +1,16 @@
 // Who takes part in the frames of a block.
 //
-// Most units are far away or dead, and small teams leave slots empty. An agent that sees nothing has
-// a constant result, and an entity that nobody sees has no effect. So only those take part who are
-// left: the agents that see an entity under some mask; and the entities that an agent sees, or that
-// are such agents. Their rows are consecutive in all arrays of a block.
+// Units may be far away or dead, and small teams leave slots empty. An agent that sees nothing has
+// a constant result, and an entity that nobody sees has no effect. The others take part: the agents
+// that see an entity under some mask, these agents as entities, and the entities that are seen.
+// Their rows are consecutive in all arrays of a block.
 //
 // Shape legend: see attention_block.h.
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "vectors.h"
@@ -60,22 +62,31 @@ class TakingPart {
   void copy_mask(char* to, const bool* mask, const Frame& f, long agent) const {
     const long* slots = &entity_slots[f.first_entity];
     const bool* row = mask + (slots[agent] - f.index * E) * E;
-    for (long e = 0; e < f.entities; ++e) to[e] = row[slots[e] - f.index * E];
+    if (f.agents == A && f.entities == E) std::memcpy(to, row, E);  // all, in the order of slots
+    else
+      for (long e = 0; e < f.entities; ++e) to[e] = row[slots[e] - f.index * E];
     std::fill(to + f.entities, to + f.padded_entities, 0);
   }
 
  private:
-  // sees [A], seen [E] of one frame.
+  // sees [A], seen [E] of one frame; eight masks at a time.
   void find_who_sees(char* sees, const bool* masks) {
     std::fill(seen.begin(), seen.end(), 0);
     for (long m = 0; m < M; ++m)
       for (long a = 0; a < A; ++a, masks += E) {
-        char any = 0;
-        for (long e = 0; e < E; ++e) {
-          seen[e] |= char(masks[e]);
-          any |= char(masks[e]);
-        }
-        sees[a] |= any;
+        uint64_t any = 0;
+        const auto read = [&](long first, long count) {
+          uint64_t here = 0, so_far = 0;
+          std::memcpy(&here, masks + first, count);
+          std::memcpy(&so_far, &seen[first], count);
+          so_far |= here;
+          std::memcpy(&seen[first], &so_far, count);
+          any |= here;
+        };
+        for (long e = 0; e + 8 <= E; e += 8) read(e, 8);
+        if (E % 8 && E > 8) read(E - 8, 8);  // some of them again
+        if (E < 8) read(0, E);
+        if (any) sees[a] = 1;
       }
   }
 
