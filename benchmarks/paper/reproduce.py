@@ -25,7 +25,7 @@ from final_episodes import open_runs, play, unplayed
 from front_page import NAME as METHODS_BLOCK
 from front_page import methods_table
 from page import PAGE, begins, update_page
-from planned_runs import experiment_files, read_experiment_file
+from planned_runs import PlannedRun, experiment_files, read_experiment_file
 from questions import QUESTIONS, question
 from rich.console import Console
 from run_store import RunStore
@@ -33,7 +33,7 @@ from status import list_experiments, show_status
 from training import names, next_call, run_command
 from trial_folders import finished_runs, other_settings
 
-from rllib_ptm.checks.errors import InputError
+from rllib_ptm.checks.errors import InputError, unknown_name
 from rllib_ptm.cli.run.script import run_script
 from rllib_ptm.process import set_environment_variables
 
@@ -52,6 +52,9 @@ def main(
     results: Annotated[
         Path, typer.Option(help="The results folder of rllib train, with the checkpoints.")
     ] = Path("results"),
+    variant: Annotated[
+        str | None, typer.Option(help="Train only the runs of this variant, such as ptm_popart.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="How many runs train at once.")] = 2,
     status: Annotated[
         bool, typer.Option("--status", help="Show what is finished and what is missing.")
@@ -95,10 +98,12 @@ def main(
         return
     for store in stores:
         store.check()
+        if variant is not None and variant not in store.experiment.variants:
+            raise unknown_name("--variant", variant, store.experiment.variants)
     for store in stores if not draw_only else ():
         _import(store, results)
         if not imports:
-            _train_missing(store, results, jobs, plays)
+            _train_missing(store, results, variant, jobs, plays)
         if plays:
             _play_missing(store, results)
             _say_who_cannot_play(store, results)
@@ -116,8 +121,10 @@ def _import(store: RunStore, results: Path, *, says_what_is_left_out: bool = Tru
             CONSOLE.print(line)
 
 
-def _train_missing(store: RunStore, results: Path, jobs: int, plays: bool) -> None:
-    """Trains what is missing, call by call. After each call its policies play.
+def _train_missing(
+    store: RunStore, results: Path, variant: str | None, jobs: int, plays: bool
+) -> None:
+    """Trains what is missing, of one variant or of all. After each call its policies play.
 
     So their battles are not lost if the rest is trained on another machine.
 
@@ -125,7 +132,11 @@ def _train_missing(store: RunStore, results: Path, jobs: int, plays: bool) -> No
         Exit: A call was interrupted or has failed, or its runs have not finished.
     """
     name = store.experiment.name
-    while missing := store.missing():
+
+    def left() -> list[PlannedRun]:
+        return [run for run in store.missing() if variant in (None, run.variant)]
+
+    while missing := left():
         call = next_call(store.experiment, missing, results, jobs)
         verb = f"continues {results / call.resumed}" if call.resumed else "trains"
         CONSOLE.print(f"{name}: {len(missing)} runs are missing; {verb}: {names(call.runs)}")
@@ -135,7 +146,7 @@ def _train_missing(store: RunStore, results: Path, jobs: int, plays: bool) -> No
         )
         if code:
             raise typer.Exit(code)
-        if len(store.missing()) == len(missing):
+        if len(left()) == len(missing):
             raise InputError(f"{name}: rllib train has ended, but none of these runs has finished")
         if plays:
             _play_missing(store, results)

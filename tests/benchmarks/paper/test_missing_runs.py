@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,24 @@ def test_only_missing_seeds_are_trained(place: Place, tmp_path: Path) -> None:
     call.command(place.results, 10)
     written = yaml.safe_load((place.results / "tiny-ptm.yaml").read_text())
     assert written["tiny-ptm"]["config"]["seed"] == {"grid_search": [0, 2]}
+
+
+def test_the_runs_of_one_variant_are_trained_alone(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(command: list[str], look: Callable[[], None]) -> int:
+        entry = yaml.safe_load(Path(command[command.index("file") + 1]).read_text())["tiny-ptm"]
+        value, seeds = (entry["config"][key]["grid_search"] for key in ("mining_lambda", "seed"))
+        folder = place.begin("tiny-ptm")
+        for seed in seeds:
+            place.train(folder, f"ptm mining_lambda={value[0]:g}", seed, final=FINAL)
+        look()
+        return 0
+
+    monkeypatch.setattr("reproduce.run_command", train)
+    monkeypatch.setattr("reproduce._draw", lambda *_: None)
+    assert place.command("--variant", "ptm mining_lambda=3") == 0
+    assert set(place.store.runs) == {("ptm mining_lambda=3", seed) for seed in (0, 1, 2)}
 
 
 def test_an_interrupted_call_goes_on(place: Place) -> None:
@@ -236,6 +255,9 @@ def test_names_that_do_not_exist_are_refused(
 ) -> None:
     assert place.command("--forget", "ptm") == 2
     assert "tiny has no finished run of 'ptm'" in capsys.readouterr().err
+    assert place.command("--variant", "qmix_aten") == 2
+    assert "--variant" in (said := capsys.readouterr().err)
+    assert "did you mean 'qmix_atten'?" in said
     folders = ["--experiments", str(place.experiments), "--docs", str(place.docs)]
     assert run(["tyni", *folders]) == 2
     assert "did you mean 'tiny'?" in capsys.readouterr().err
