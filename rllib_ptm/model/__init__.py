@@ -26,6 +26,6 @@ The equations, in the paper's order:
     14  losses.mining_loss          Loss_hpt
     15  losses.total_loss           the total
 
-``native`` computes attention, GRU and entity head in C++ on a CPU. ``popart`` is part of a baseline.
-``rllib_ptm.methods`` says which method uses what.
+``native`` computes attention, GRU and entity head in C++ on a CPU. ``popart`` is part of a
+baseline. ``rllib_ptm.methods`` says which method uses what.
 """

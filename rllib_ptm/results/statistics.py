@@ -1,8 +1,12 @@
 """What runs of one group have in common, with intervals.
 
 Two statistics: the median over runs with the range from 25 to 75 %, as in the paper; and the
-interquartile mean (IQM) over runs and tasks with a 95 % interval by stratified bootstrap (Agarwal
-et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", 2021).
+interquartile mean (IQM) over runs and tasks with a 95 % interval by bootstrap (Agarwal et al.,
+"Deep Reinforcement Learning at the Edge of the Statistical Precipice", 2021).
+
+Agarwal et al. draw the runs of each task on their own, because each of their runs learns one task.
+Here one run learns all tasks, and its results rise and fall together. So the bootstrap draws whole
+runs: drawn task by task, the intervals would be too narrow.
 """
 
 from __future__ import annotations
@@ -117,10 +121,22 @@ def iqm(scores: np.ndarray) -> Estimate:
     library = rliable()
     with fixed_draws():
         _, intervals = library.get_interval_estimates(
-            {"": scores}, lambda drawn: np.atleast_1d(_trimmed_mean(drawn)), reps=_REPEATS
+            {"": _runs_to_draw(scores)},
+            lambda drawn: np.atleast_1d(_trimmed_mean(_drawn(scores, drawn))),
+            reps=_REPEATS,
         )
     low, high = (end.reshape(value.shape) for end in intervals[""])
     return Estimate(value, low, high)
+
+
+def _runs_to_draw(scores: np.ndarray) -> np.ndarray:
+    """[runs, 1], the indices of the runs: what rliable draws from in place of their scores."""
+    return np.arange(len(scores))[:, None]
+
+
+def _drawn(scores: np.ndarray, runs: np.ndarray) -> np.ndarray:
+    """The scores of the drawn runs [runs, 1]."""
+    return np.asarray(scores[runs[:, 0]])
 
 
 def _trimmed_mean(scores: np.ndarray) -> np.ndarray:
@@ -162,8 +178,10 @@ def probability_of_improvement(scores: np.ndarray, others: np.ndarray) -> Estima
     library = rliable()
     with fixed_draws():
         _, intervals = library.get_interval_estimates(
-            {"": [scores, others]},
-            lambda *drawn: np.atleast_1d(_share_better(*drawn)),
+            {"": [_runs_to_draw(scores), _runs_to_draw(others)]},
+            lambda one, other: np.atleast_1d(
+                _share_better(_drawn(scores, one), _drawn(others, other))
+            ),
             reps=_REPEATS,
         )
     low, high = intervals[""][:, 0]
@@ -188,12 +206,19 @@ def performance_profiles(
     Raises:
         InputError: rliable is not installed.
     """
-    library = rliable()
-    with fixed_draws():
-        values, intervals = library.create_performance_profile(
-            dict(scores), thresholds, custom_profile_func=_shares_above, reps=_REPEATS
-        )
-    return {name: Estimate(values[name], *intervals[name]) for name in scores}
+    library, found = rliable(), {}
+    for name, of_group in scores.items():
+        with fixed_draws():
+            values, intervals = library.create_performance_profile(
+                {"": _runs_to_draw(of_group)},
+                thresholds,
+                custom_profile_func=lambda drawn, points, own=of_group: _shares_above(
+                    _drawn(own, drawn), points
+                ),
+                reps=_REPEATS,
+            )
+        found[name] = Estimate(values[""], *intervals[""])
+    return found
 
 
 def _shares_above(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

@@ -58,6 +58,21 @@ def test_points_have_the_intervals_that_each_has_alone() -> None:
     assert found.high[1] == pytest.approx(found.high[0] / 2)
 
 
+def test_whole_runs_are_drawn_so_that_more_tasks_of_equal_runs_narrow_nothing() -> None:
+    one_task = np.array([[0.1], [0.3], [0.5], [0.7], [0.9]])
+    many_tasks = np.repeat(one_task, 40, axis=1)
+    # Of 2000 draws of five runs, a few hundred have three or more of the two lowest.
+    for found in (iqm(one_task), iqm(many_tasks)):
+        assert found.low < 0.3
+        assert found.high > 0.7
+    better = probability_of_improvement(many_tasks, one_task[::-1].repeat(40, axis=1))
+    assert better.low < 0.3
+    assert better.high > 0.7
+    profile = performance_profiles({"a": many_tasks}, np.array([0.4]))["a"]
+    assert profile.low < 0.3
+    assert profile.high > 0.9
+
+
 def test_one_run_has_no_interval_and_none_no_value() -> None:
     one = iqm(SCORES[:1])
     assert one.value == pytest.approx(0.3)
