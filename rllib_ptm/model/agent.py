@@ -61,20 +61,24 @@ class Agent(nn.Module):
             present: [F, E] bool.
             masks: [F, M, A, E] bool; what each agent sees under each of the M masks.
             frames_per_step: The number of frames of each step, as ``Frames`` has it.
-            hidden: [frames of the first step, M, A, K], the states before it; by default zero.
+            hidden: [frames of the first step, M, A, K], the states before it. By default they are
+                zero, and the frames are whole episodes, in which ``present`` stays the same.
 
         Returns:
-            Utilities [F, M, A, U] and hidden states [F, M, A, K], both zero for absent agents.
+            Utilities [F, M, A, U], zero for absent agents; hidden states [F, M, A, K], zero for
+            those that are absent from a whole episode.
         """
         reads_entities = bool(self.head.reads_entities)
         inputs, embedded = self.attention.with_embedded(entities, masks, reads_entities)  # F,M,A,K
-        if hidden is None:
+        exists = None  # an agent that is absent now may still come
+        if hidden is None:  # whole episodes: who is absent never comes
             hidden = inputs.new_zeros(frames_per_step[0], *inputs.shape[1:])
+            present_at_first = present[: frames_per_step[0], None, : self.num_agents]
+            exists = present_at_first.expand(hidden.shape[:-1]).flatten()
         sequences = inputs.shape[1] * inputs.shape[2]  # one for each mask and agent
         rows_per_step = [n * sequences for n in frames_per_step]
-        exists = present[: frames_per_step[0], None, : self.num_agents].expand(hidden.shape[:-1])
         states = self.recurrent(
-            inputs.flatten(0, 2), hidden.flatten(0, 2), rows_per_step, exists.flatten()
+            inputs.flatten(0, 2), hidden.flatten(0, 2), rows_per_step, exists
         ).view_as(inputs)
         utilities = self.head(states, embedded, masks)
         return utilities * present[:, None, : self.num_agents, None], states

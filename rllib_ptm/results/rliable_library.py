@@ -1,4 +1,4 @@
-"""rliable: the interquartile mean, stratified bootstrap intervals and performance profiles."""
+"""rliable: intervals of the interquartile mean by bootstrap, and performance profiles."""
 
 from __future__ import annotations
 

@@ -102,6 +102,27 @@ def test_step_by_step_equals_the_whole_episode(action_head: str, sizes: Sizes, s
 @every_head
 @few
 @any_batch
+def test_an_agent_that_comes_later_acts_as_it_learns(
+    action_head: str, sizes: Sizes, seed: int
+) -> None:
+    """In play it is absent until it comes; the learner has it present in the whole episode."""
+    agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
+    comes = torch.randint(0, 3, (len(sizes.lengths), sizes.agents), generator=torch.Generator())
+    there = torch.arange(batch.entities.shape[1])[:, None] >= comes[:, None]  # B,T+1,A
+    batch = batch._replace(visible=batch.visible & there[..., None])
+    whole = utilities(agent, batch)
+    hidden = whole.new_zeros(len(sizes.lengths), sizes.agents, agent.recurrent_dim)
+    for t in range(max(sizes.lengths) + 1):
+        present = batch.present.clone()
+        present[:, : sizes.agents] &= there[:, t]
+        now, hidden = agent.step(batch.entities[:, t], present, batch.visible[:, t], hidden)
+        playing = (torch.tensor(sizes.lengths) >= t)[:, None] & present[:, : sizes.agents]
+        assert_equal(now[playing], whole[:, t][playing])
+
+
+@every_head
+@few
+@any_batch
 def test_absent_agents_have_no_utility(action_head: str, sizes: Sizes, seed: int) -> None:
     agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
     absent = ~batch.present[:, : sizes.agents]

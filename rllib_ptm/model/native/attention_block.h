@@ -1,9 +1,9 @@
 // Attention of agents over entities, forward, for one block of frames that fits the cache.
 //
-// Shape legend: F frames of the block; A agents; E entities, the agents first; P = E rounded up to
-// whole vectors; D features of an entity; M masks; W width of an embedded entity; H heads;
-// K = W / H, columns of a head's query and key; V columns of a head's value; T columns of the
-// attended values; O columns of the output layer.
+// Shape legend: F frames of the block; A agents; E entities, the agents first; P entities of a
+// frame that take part, rounded up to whole vectors; D features of an entity; M masks; W width of an
+// embedded entity; H heads; K = W / H, columns of a head's query and key; V columns of a head's
+// value; T columns of the attended values; O columns of the output layer.
 //
 // For each frame, with x_e the features of entity e and h a head:
 //   embedding          y_e = ReLU(embed x_e + embed_bias)                 [E, W]
@@ -33,7 +33,7 @@ struct Shape : AttentionSizes {
   explicit Shape(const AttentionSizes& sizes) : AttentionSizes(sizes) {}
   static constexpr long kEntitiesPerBlock = 192;  // with these, a block's arrays fit 2 MB of cache
   long block_frames = block_size(frames, partial_sums, kEntitiesPerBlock / entities);
-  long padded_entities = (entities + kLanes - 1) / kLanes * kLanes;      // P
+  long padded_entities = (entities + kLanes - 1) / kLanes * kLanes;      // the most of P
   long head_width = width / heads;                                       // K
   long value_columns = pooled ? width : heads * head_value;              // of one entity
   long attended_columns = summed ? head_value : heads * head_value;      // T
@@ -264,6 +264,7 @@ class AttentionBlock {
     return s.pooled ? &embedded[f.first_entity * s.width]
                     : values + f.first_entity * s.value_columns;
   }
+  // There is room for the rows of all entities; those of a frame lie closer, P apart.
   float* frame_exp_scores(const Frame& f) const {
     return exp_scores + f.first_agent * s.heads * s.padded_entities;
   }

@@ -14,6 +14,7 @@
 // bases, I kinds, W width of an embedded entity, K width of a hidden state.
 #include <omp.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "structs.h"
@@ -31,9 +32,10 @@ struct Shape : EntityHeadSizes {
     most_columns = (bases + long(aimed.size()) + kLanes - 1) / kLanes * kLanes;
   }
   static constexpr long kFramesPerBlock = 16;
+  static constexpr long kBiasColumns = 4;  // c, and zeros up to a quarter of the widest vector
   long rows = masks * agents;                                            // R
   long block_frames = block_size(frames, partial_sums, kFramesPerBlock);
-  long key_columns = hidden + 4;  // k, c, and zeros up to a quarter of the widest vector
+  long key_columns = hidden + kBiasColumns;
   std::vector<long> aimed;        // the actions that aim at an entity, kind by kind
   long most_columns;              // of the products of a frame: B and all keys, in whole vectors
 };
@@ -52,10 +54,10 @@ std::vector<PackedMatrix> pack_keys(const Shape& s, const EntityHeadWeights& w, 
 // An aimed action whose target an agent sees in a frame of a block.
 struct Key {
   long row;     // among all keys of the block
-  long slot;    // of its target in [F, E]
-  int action;
-  int target;   // in [E]
-  int column;   // of the frame's products
+  long slot;    // of its target, in [F, E]
+  long action;
+  long target;  // in [E]
+  long column;  // of the frame's products
 };
 
 // The keys of a block of frames, and the utilities.
@@ -86,14 +88,14 @@ class HeadBlock {
     transpose(weights_transposed.data(), P, frame_weights.data(), K, columns(f), K);
     multiply(products.data(), P, {states, K, 1}, weights_transposed.data(), P, s.rows, P, K);
     for (long row = 0; row < s.rows; ++row, utilities += s.actions) {
-      const float* product = &products[row * P];
+      const float* of_row = &products[row * P];
       for (long u = 0; u < s.actions; ++u) {
         const long base = s.bases_of_actions[u];
-        utilities[u] = product[base] + w.base_bias[base];
+        utilities[u] = of_row[base] + w.base_bias[base];
       }
       for (const Key& key : keys_of_frame[f])
         if (masks[row * s.entities + key.target])
-          utilities[key.action] += product[key.column] + key_bias(key);
+          utilities[key.action] += of_row[key.column] + key_bias(key);
     }
   }
 
@@ -102,16 +104,19 @@ class HeadBlock {
     for (auto& keys : keys_of_frame) keys.clear();
     first_of_kind.assign(s.kinds + 1, 0);
     seen.assign(frames * s.entities, 0);
-    for (long f = 0; f < frames; ++f)
-      for (long row = 0; row < s.rows; ++row, masks += s.entities)
-        for (long e = 0; e < s.entities; ++e) seen[f * s.entities + e] |= char(masks[e]);
+    const long E = s.entities;
+    for (long f = 0; f < frames; ++f) {
+      char* const seen_here = &seen[f * E];  // a local pointer, so that GCC uses vectors
+      for (long row = 0; row < s.rows; ++row, masks += E)
+        for (long e = 0; e < E; ++e) seen_here[e] |= char(masks[e]);
+    }
     long found = 0;
     for (const long u : s.aimed) {
       const long target = s.targets_of_actions[u];
       for (long f = 0; f < frames; ++f) {
         const long slot = f * s.entities + target;
         if (seen[slot])
-          keys_of_frame[f].push_back({found++, slot, int(u), int(target), int(columns(f))});
+          keys_of_frame[f].push_back({found++, slot, u, target, columns(f)});
       }
       first_of_kind[s.kinds_of_actions[u] + 1] = found;
     }
@@ -189,8 +194,8 @@ class GradientBlock : public HeadBlock {
     for (const Key& key : keys_of_frame[f]) {
       float* to = &grad_key_values[key.row * s.key_columns];
       std::memcpy(to, &grad_keys_of_frame[(key.column - s.bases) * K], 4 * K);
+      std::fill(to + K, to + s.key_columns, 0.0f);
       to[K] = grad_biases[key.column];
-      std::memset(to + K + 1, 0, 12);
     }
   }
 

@@ -79,7 +79,7 @@ def entity_head(
         ValueError: The shapes do not fit each other. C++ would read and write anywhere.
     """
     _require_fit(hidden, embedded, masks, weights, actions)
-    padding = LANES // 4 - 1  # rows, so that a key and its bias fill quarters of vectors
+    padding = LANES // 4 - 1  # rows, one of kBiasColumns in entity_head.cpp is the bias
     padded = weights._replace(
         key=F.pad(weights.key, (0, 0, 0, padding)), key_bias=F.pad(weights.key_bias, (0, padding))
     )
@@ -94,6 +94,10 @@ def _require_fit(
     frames, num_masks, agents, width = hidden.shape
     entities, entity_width = embedded.shape[1:]
     bases, kinds = len(weights.base), len(weights.key)
+    if min(num_masks, agents, entities, bases) < 1:
+        raise ValueError(
+            f"hidden: {tuple(hidden.shape)} is empty, or embedded {tuple(embedded.shape)} or base is"
+        )
     require_shape("hidden", hidden, (frames, num_masks, agents, width))
     require_shape("embedded", embedded, (frames, entities, entity_width))
     require_shape("masks", masks, (frames, num_masks, agents, entities), torch.bool)
@@ -112,6 +116,8 @@ def _require_fit(
             raise ValueError(f"{name}: expected {least} to {limit - 1}, found {list(numbers)}")
     if any((i < 0) != (e < 0) for i, e in zip(actions.kinds, actions.targets, strict=True)):
         raise ValueError("kinds and targets: an action has both or neither")
+    if set(actions.kinds) - {-1} != set(range(kinds)):
+        raise ValueError(f"kinds: expected actions of {kinds} kinds, found {list(actions.kinds)}")
 
 
 def _sizes(

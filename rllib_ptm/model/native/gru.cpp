@@ -35,8 +35,8 @@ struct Shape : GRUSizes {
   }
 };
 
-// Consecutive sequences of those that exist, and how many of them have a step. The longest come
-// first, so the others are the last ones.
+// Neighbours among the sequences that exist. The longest come first, so those that have a step are
+// the first size_at(step).
 class Block {
  public:
   Block(const Shape& s, long first)
@@ -182,7 +182,8 @@ class GradientBlock {
 
  private:
   // From the gradient of the states to those of W x and U h. `carried` [rows, H] is the gradient
-  // from the later steps; it becomes the part of the earlier state's that passes no product.
+  // from the later steps. It becomes that part of the earlier state's gradient that goes through no
+  // product; backward_products adds the rest.
   void backward_gates(const Block& block, const float* saved, const float* grad_states, long rows) {
     const long H = s.width;
     for (long row = 0; row < rows; ++row)
@@ -253,7 +254,8 @@ extern "C" void gru_forward(const GRUSizes* sizes, const GRUWeights* weights, co
 }
 
 // Adds to gradients [partial_sums, parameters], where `parameters` counts all weights. Overwrites
-// grad_inputs [R, I] and grad_start [rows of the first step, H].
+// grad_inputs [R, I] and grad_start [rows of the first step, H], except for sequences that do not
+// exist.
 extern "C" void gru_backward(const GRUSizes* sizes, const GRUWeights* weights, const bool* exists,
                              const float* inputs, const float* start, const float* states,
                              const float* saved, const float* grad_states, float* grad_inputs,

@@ -110,7 +110,7 @@ class _GRU(torch.autograd.Function):
         exists = exists if exists is None else exists.contiguous()
         weights = tuple(w.contiguous() for w in weights)
         width = start.shape[1]
-        states = _uncomputed(inputs, width, exists)
+        states = _to_be_filled(inputs, width, exists)
         saved = inputs.new_empty(len(inputs), 4 * width) if save else None
         call(
             "gru_forward",
@@ -127,8 +127,8 @@ class _GRU(torch.autograd.Function):
         inputs, start, exists, states, saved, *weights = ctx.saved_tensors
         counts = [w.numel() for w in weights]
         sums = inputs.new_zeros(ctx.sizes.partial_sums, sum(counts))
-        grad_inputs = _uncomputed(inputs, inputs.shape[1], exists)
-        grad_start = _uncomputed(start, start.shape[1], exists)
+        grad_inputs = _to_be_filled(inputs, inputs.shape[1], exists)
+        grad_start = _to_be_filled(start, start.shape[1], exists)
         call(
             "gru_backward",
             *(ctx.sizes, GRUWeights(*addresses(weights)), exists, inputs, start, states, saved),
@@ -138,7 +138,7 @@ class _GRU(torch.autograd.Function):
         return grad_inputs, grad_start, None, None, None, *(g.view_as(w) for g, w in grads)
 
 
-def _uncomputed(rows: Tensor, width: int, exists: Tensor | None) -> Tensor:
-    """[rows, width] for C++ to fill; zero where no sequence exists."""
-    new = rows.new_empty if exists is None else rows.new_zeros
-    return new(len(rows), width)
+def _to_be_filled(like: Tensor, width: int, exists: Tensor | None) -> Tensor:
+    """[rows of ``like``, width] for C++ to fill; zeros, if it leaves sequences out."""
+    new = like.new_empty if exists is None else like.new_zeros
+    return new(len(like), width)

@@ -88,7 +88,8 @@
   FIELD(const int64_t*, targets_of_actions)
 
 // The weights of the entity head: [B, K], [B]; and for each kind the layer that gives a key,
-// [I, K + 4, W] and [I, K + 4]. Of its rows K are the key, one is its bias, and three are zero.
+// [I, K + kBiasColumns, W] and [I, K + kBiasColumns]. Of its rows K are the key, one is its bias,
+// and the others are zero.
 #define ENTITY_HEAD_WEIGHTS(FIELD) \
   FIELD(const float*, base)        \
   FIELD(const float*, base_bias)   \

@@ -3,7 +3,7 @@
 // Units may be far away or dead, and small teams leave slots empty. An agent that sees nothing has
 // a constant result, and an entity that nobody sees has no effect. The others take part: the agents
 // that see an entity under some mask, these agents as entities, and the entities that are seen.
-// Their rows are consecutive in all arrays of a block.
+// Agents and entities have consecutive rows in the arrays of a block.
 //
 // Shape legend: see attention_block.h.
 #pragma once

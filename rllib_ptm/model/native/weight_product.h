@@ -86,7 +86,7 @@ class WeightProduct {
   // block: the gradient of a weight.
   void add_gradient(float* c, long c_stride, Matrix a, const float* b, long b_stride, long rows,
                     long columns, long depth) {
-    if (!depth) return;
+    if (depth <= 0) return;
     if (use_bf16_) {
       Bf16Product::pack_right(packed_b_, b, b_stride, columns, depth);
       bf16_product_(c, c_stride, a, packed_b_, rows, columns, depth, true);
