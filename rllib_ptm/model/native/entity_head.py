@@ -96,7 +96,7 @@ def _require_fit(
     bases, kinds = len(weights.base), len(weights.key)
     if min(num_masks, agents, entities, bases) < 1:
         raise ValueError(
-            f"hidden: {tuple(hidden.shape)} is empty, or embedded {tuple(embedded.shape)} or base is"
+            f"hidden: {tuple(hidden.shape)}, embedded {tuple(embedded.shape)} or base are empty"
         )
     require_shape("hidden", hidden, (frames, num_masks, agents, width))
     require_shape("embedded", embedded, (frames, entities, entity_width))
