@@ -40,7 +40,7 @@ struct Shape : EntityHeadSizes {
   long most_columns;              // of the products of a frame: B and all keys, in whole vectors
 };
 
-// The key layers of all kinds, [K + 4, W] each; packed for the forward pass, or for the backward.
+// The key layers of all kinds, [key_columns, W] each, packed for the forward or the backward pass.
 std::vector<PackedMatrix> pack_keys(const Shape& s, const EntityHeadWeights& w, bool forward) {
   std::vector<PackedMatrix> packed;
   for (long i = 0; i < s.kinds; ++i) {
@@ -154,7 +154,7 @@ class HeadBlock {
   std::vector<long> first_of_kind;  // the row of the first key of each kind, and their end
   std::vector<char> seen;           // F,E
   Array targets{s.block_frames * long(s.aimed.size()) * s.width};           // keys,W
-  Array key_values{s.block_frames * long(s.aimed.size()) * s.key_columns};  // keys,K + 4
+  Array key_values{s.block_frames * long(s.aimed.size()) * s.key_columns};  // keys,key_columns
   // Of one frame:
   Array frame_weights{s.most_columns * s.hidden};       // B + its keys,K
   Array weights_transposed{s.hidden * s.most_columns};  // K,P
@@ -234,7 +234,7 @@ class GradientBlock : public HeadBlock {
 
   const std::vector<PackedMatrix>& backward;
   Gradients gradients{};
-  Array grad_key_values{key_values.size()};  // keys,K + 4
+  Array grad_key_values{key_values.size()};  // keys,key_columns
   Array grad_targets{targets.size()};        // keys,W
   // Of one frame:
   Array grad_products{products.size()};                      // R,P

@@ -84,7 +84,7 @@ class TakingPart {
           any |= here;
         };
         for (long e = 0; e + 8 <= E; e += 8) read(e, 8);
-        if (E % 8 && E > 8) read(E - 8, 8);  // some of them again
+        if (E % 8 && E > 8) read(E - 8, 8);  // the last eight; some are read again
         if (E < 8) read(0, E);
         if (any) sees[a] = 1;
       }
