@@ -49,7 +49,7 @@ from rllib_ptm.evaluate.during_training import GreedyEvaluation
 from rllib_ptm.learn.learner import PTMLearner
 from rllib_ptm.learn.learner_timeout import with_timeout
 from rllib_ptm.learn.non_finite import save_failed_batch
-from rllib_ptm.learn.schedules import MINING_ALPHAS, exploration_epsilon
+from rllib_ptm.learn.schedules import MINING_ALPHAS, exploration_epsilon, target_lambda
 from rllib_ptm.methods import METHODS
 from rllib_ptm.play.callbacks import report_errors
 from rllib_ptm.play.env_runner import TeamEnvRunner
@@ -307,7 +307,9 @@ class PTM(WholeCheckpoints, GreedyEvaluation):
             Their number.
         """
         alpha = float(np.mean(self._alpha(self.task_success.tasks)))
-        self.metrics.log_dict({"epsilon": epsilon, "alpha": alpha}, key=SCHEDULES, window=1)
+        td_lambda = target_lambda(self.env_steps, self.config)
+        schedules = {"epsilon": epsilon, "alpha": alpha, "td_lambda": td_lambda}
+        self.metrics.log_dict(schedules, key=SCHEDULES, window=1)
         if not len(self.replay_buffer):
             return 0
         updates = int(self._pending_updates)

@@ -126,6 +126,11 @@ NEEDS = (
         ("joint_exploration_steps", "joint_exploration_temperature"),
     ),
     Need(
+        "td_lambda_final",
+        lambda config: config.td_lambda_final is not None,
+        ("td_lambda_anneal_steps",),
+    ),
+    Need(
         "explore: true",
         lambda config: config.explore,
         ("epsilon_initial", "epsilon_final", "epsilon_anneal_steps", "joint_exploration"),

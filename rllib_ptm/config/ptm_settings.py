@@ -99,6 +99,15 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         description="λ of the Q(λ) targets: 0 = one-step targets as in the paper; 1 = returns up "
         "to the episode's end",
     )
+    td_lambda_final: float | None = Field(
+        None,
+        ge=0.0,
+        le=1.0,
+        description="λ of the Q(λ) targets after annealing; null = td_lambda from start to end",
+    )
+    td_lambda_anneal_steps: int = Field(
+        250_000, ge=1, le=_MOST_STEPS, description="env steps of annealing λ of the Q(λ) targets"
+    )
     win_rate_window_episodes: int = Field(
         128,
         ge=1,

@@ -13,19 +13,22 @@ import torch
 from ray.rllib.core import COMPONENT_OPTIMIZER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.learner.utils import update_target_network
-from ray.rllib.utils.metrics import NUM_EPISODES_LIFETIME
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES_LIFETIME
 from torch import Tensor
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.learn.non_finite import check_finite
 from rllib_ptm.learn.optimizers import OPTIMIZERS
-from rllib_ptm.learn.rl_module import BATCH, Q_VALUES, TARGETS, PTMModule
+from rllib_ptm.learn.rl_module import BATCH, Q_VALUES, PTMModule
+from rllib_ptm.learn.schedules import target_lambda
 from rllib_ptm.methods import METHODS, method_loss
 from rllib_ptm.model.batch import TeamBatch
+from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.q_values import ORIGINAL, QValues
 from rllib_ptm.process import prepare_learner_process
 from rllib_ptm.ray_private.algorithms import set_learning_rate
 
+TARGETS = "targets"  # what the learner adds to the module's output
 # Entries of the learner's state
 LAST_TARGET_UPDATE, OPTIMIZER_NAME = "last_target_update_episode", "optimizer_name"
 
@@ -56,7 +59,9 @@ class PTMLearner(TorchLearner):
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> Tensor:
         """Computes the method's loss; see ``rllib_ptm.methods``."""
-        team, q, targets = fwd_out[BATCH], fwd_out[Q_VALUES], fwd_out[TARGETS]
+        team, q = fwd_out[BATCH], fwd_out[Q_VALUES]
+        targets = regression_targets(team, q.next_q_tot, config.gamma, self._target_lambda)
+        fwd_out[TARGETS] = targets  # PopArt's statistics follow them after the gradient step
         method, scale = METHODS[config.method], config.mining_scale
         loss = method_loss(method, q, targets, team, config.mining_lambda, scale)
         losses = {f"loss_{term}": mean for term, mean in loss.mean.items()}
@@ -83,6 +88,12 @@ class PTMLearner(TorchLearner):
             output = self.module[module_id].unwrapped().output
             output.adapt(out[TARGETS], team.valid, team.task)
         return fwd_out, losses, metrics
+
+    def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """Sets λ of the Q(λ) targets by the env steps."""
+        super().before_gradient_based_update(timesteps=timesteps)
+        env_steps = timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0)
+        self._target_lambda = target_lambda(env_steps, self.config)
 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Copies the target networks every ``target_update_interval_episodes``."""

@@ -24,7 +24,6 @@ from rllib_ptm.extensions import import_extensions
 from rllib_ptm.methods import METHODS, task_output
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
-from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.mixers import make_mixer
 from rllib_ptm.model.precision import autocast_for
 from rllib_ptm.model.q_values import TeamQ, q_values
@@ -40,7 +39,7 @@ ENVIRONMENT, TRAINED_IN, AIMS = "environment", "trained_in", "aims"
 # The attributes and weights of target networks begin with it.
 TARGET = "target_"
 # Entries of what forward_train returns.
-BATCH, Q_VALUES, TARGETS = "batch", "q_values", "targets"
+BATCH, Q_VALUES = "batch", "q_values"
 
 
 def team_spaces(spec: TeamSpec) -> tuple[gym.Space, gym.Space]:
@@ -168,8 +167,7 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         terms = method.mined(team.alpha.cpu())
         with autocast_for(config["learner_precision"], team.entities.device.type):
             q = q_values(self.online_team(), self.target_team(), team, terms, mined)
-        targets = regression_targets(team, q.next_q_tot, config["gamma"], config["td_lambda"])
-        return {BATCH: team, Q_VALUES: q, TARGETS: targets}
+        return {BATCH: team, Q_VALUES: q}
 
 
 def team_batch(columns: dict[str, Tensor]) -> TeamBatch:

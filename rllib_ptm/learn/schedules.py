@@ -1,4 +1,4 @@
-"""Values that change while a run trains: ε of exploration and α of the mining loss."""
+"""Values that change while a run trains: ε of exploration, α of mining, λ of the targets."""
 
 from __future__ import annotations
 
@@ -34,6 +34,22 @@ def mining_alpha(env_steps: float, config: Any) -> float:
         config: A ``PTMConfig``.
     """
     return interpolate(env_steps, 1.0, 0.0, config.alpha_anneal_steps)
+
+
+def target_lambda(env_steps: float, config: Any) -> float:
+    """λ of the Q(λ) targets.
+
+    Long traces carry the outcome back to early steps while the values are still wrong. Later their
+    noise hides the small differences between actions.
+
+    Args:
+        env_steps: Env steps played so far.
+        config: A ``PTMConfig``.
+    """
+    initial, final = config.td_lambda, config.td_lambda_final
+    if final is None:
+        return float(initial)
+    return interpolate(env_steps, initial, final, config.td_lambda_anneal_steps)
 
 
 # What gives the episodes of a batch their α: a function of the env steps, the config and the

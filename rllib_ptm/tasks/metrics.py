@@ -60,6 +60,7 @@ METRICS = (
     f"{PRIORITY_PATH}{TASK}",
     f"{SCHEDULE_PATH}epsilon",
     f"{SCHEDULE_PATH}alpha",
+    f"{SCHEDULE_PATH}td_lambda",
     RETURN_MEAN_PATH,
     LENGTH_MEAN_PATH,
     RESTARTS_PATH,

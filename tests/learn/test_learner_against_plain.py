@@ -12,7 +12,7 @@ import torch
 from draw import Sizes
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
-from ray.rllib.utils.metrics import NUM_EPISODES_LIFETIME
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES_LIFETIME
 from starcraft_game import spec_of
 from torch import Tensor, nn
 
@@ -85,7 +85,7 @@ def online(learner: PTMLearner) -> dict[str, Tensor]:
 
 
 def update(learner: PTMLearner, seed: int, env_steps: int = 0, episodes: int = 0) -> dict[str, Any]:
-    """One update on a random batch, with the α of these env steps; its metrics."""
+    """One update on a random batch, with the α and λ of these env steps; its metrics."""
     columns = {name: value.numpy() for name, value in draw.batch(SIZES, seed)._asdict().items()}
     scalars = {"alpha": mining_alpha(env_steps, learner.config), "num_steps": columns["num_steps"]}
     for name, value in scalars.items():
@@ -94,7 +94,7 @@ def update(learner: PTMLearner, seed: int, env_steps: int = 0, episodes: int = 0
         batch=MultiAgentBatch(
             {DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=sum(SIZES.lengths)
         ),
-        timesteps={NUM_EPISODES_LIFETIME: episodes},
+        timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: env_steps, NUM_EPISODES_LIFETIME: episodes},
     )
     return {name: stats.peek() for name, stats in results[DEFAULT_MODULE_ID].items()}
 
@@ -214,6 +214,18 @@ def test_mining_goes_from_exploration_to_exploitation(env_steps: int, alpha: flo
     )
     expected = plain.ptm(losses).item()
     assert update(learner, 0, env_steps)["total_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("env_steps", "td_lambda"), [(0, 0.8), (500, 0.5), (1000, 0.2), (5000, 0.2)]
+)
+def test_the_targets_look_less_far_ahead_with_time(env_steps: int, td_lambda: float) -> None:
+    """An annealed λ gives the loss that the same λ gives when it does not change."""
+    annealed = build("qmix_atten", td_lambda=0.8, td_lambda_final=0.2, td_lambda_anneal_steps=1000)
+    constant, other = build("qmix_atten", td_lambda=td_lambda), build("qmix_atten", td_lambda=0.4)
+    found = update(annealed, 0, env_steps)["total_loss"]
+    assert found == pytest.approx(update(constant, 0, env_steps)["total_loss"], rel=1e-6)
+    assert found != pytest.approx(update(other, 0, env_steps)["total_loss"], rel=1e-3)
 
 
 def test_a_new_term_needs_its_masks_and_a_row_only(monkeypatch: pytest.MonkeyPatch) -> None:

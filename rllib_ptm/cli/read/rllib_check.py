@@ -112,10 +112,11 @@ def _check_losses(experiment: Experiment, config: Mapping[str, Any]) -> None:
 
 def _check_schedules(stop: Mapping[str, float], config: PTMConfig) -> None:
     """A run ends as soon as a stop key is at least its value, which a falling one is at once."""
-    from rllib_ptm.learn.schedules import exploration_epsilon, mining_alpha
+    from rllib_ptm.learn.schedules import exploration_epsilon, mining_alpha, target_lambda
 
     problems = Problems()
-    for name, schedule in (("epsilon", exploration_epsilon), ("alpha", mining_alpha)):
+    schedules = {"epsilon": exploration_epsilon, "alpha": mining_alpha, "td_lambda": target_lambda}
+    for name, schedule in schedules.items():
         value = stop.get(f"{SCHEDULE_PATH}{name}", math.inf)
         first, last = schedule(0, config), schedule(math.inf, config)
         with problems.collect():

@@ -44,6 +44,7 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     ({"env_config": {"reward_only_positive": True}}, "env_config.reward_only_positive"),
     ({"joint_exploration_steps": 3}, "joint_exploration_steps"),
     ({"joint_exploration_temperature": 1.0}, "joint_exploration_temperature"),
+    ({"td_lambda_anneal_steps": 9}, "td_lambda_anneal_steps"),
     ({"explore": False, "epsilon_final": 0.1}, "epsilon_final"),
     ({"mixer": "vdn", "hypernet_dim": 128}, "mixing_dim"),
     ({"grad_clip": None, "grad_clip_by": "norm"}, "grad_clip_by"),

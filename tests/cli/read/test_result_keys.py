@@ -80,6 +80,11 @@ def test_a_loss_that_the_method_lacks_is_refused(changes: dict[str, Any], messag
             {},
             "stop.schedules/alpha: a run ends as soon as it is at least 1",
         ),
+        (
+            {"schedules/td_lambda": 0.5},
+            {"td_lambda": 0.8, "td_lambda_final": 0.2},
+            "stop.schedules/td_lambda: a run ends as soon as it is at least 0.5",
+        ),
         ({"schedules/epsilon": 0.4}, {"epsilon_initial": 0.2}, "goes from 0.2 to 0.05, so it is"),
         (
             {"schedules/epsilon": 0.1},
