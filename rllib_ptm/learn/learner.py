@@ -41,6 +41,7 @@ class PTMLearner(TorchLearner):
         prepare_learner_process()
         super().build()
         self._last_target_update = 0
+        self._target_lambda = target_lambda(0, self.config)
         for module in self._team_modules():
             module.make_target_networks()
 

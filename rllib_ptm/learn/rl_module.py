@@ -70,8 +70,8 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
     Execution is decentralised: an agent's utilities depend on the entities that it sees only. The
     env runner explores (ε-greedy).
 
-    ``forward_train`` takes the columns of ``TeamBatch`` and returns the ``TeamBatch``, its
-    ``QValues`` of the terms that the method mines at this α, and the targets [B, T].
+    ``forward_train`` takes the columns of ``TeamBatch`` and returns the ``TeamBatch`` and its
+    ``QValues`` of the terms that the method mines at this α.
     """
 
     def __init__(self, *args: Any, inference_only: bool | None = None, **kwargs: Any) -> None:
