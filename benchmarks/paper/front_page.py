@@ -30,7 +30,7 @@ def methods_table(docs: Path, experiments: Sequence[str], summary: str) -> str:
         own = {row["variant"]: row for row in rows if row["experiment"] == name}
         if {"ptm", "qmix_atten"} <= own.keys():
             cells = (_median(own[method]) if method in own else "-" for method in METHODS)
-            runs = min(int(own[method]["runs"]) for method in METHODS if method in own)
+            runs = _range([int(own[method]["runs"]) for method in METHODS if method in own])
             lines.append(f"| [{name}](docs/results/README.md) | {runs} | {' | '.join(cells)} |")
     if not lines:
         return ""
@@ -41,3 +41,9 @@ def methods_table(docs: Path, experiments: Sequence[str], summary: str) -> str:
 def _median(row: dict[str, str]) -> str:
     median, low, high = (rate_text(float(row[key])) for key in ("median", "low", "high"))
     return f"{median} ({low} to {high})"
+
+
+def _range(numbers: list[int]) -> str:
+    """For example ``5``, or ``2 to 5``."""
+    least, most = min(numbers), max(numbers)
+    return str(most) if least == most else f"{least} to {most}"

@@ -86,12 +86,19 @@ def test_the_front_page_has_a_row_for_each_comparison_of_methods(tmp_path: Path)
     numbers = dict.fromkeys(COLUMNS, "0.5") | {"runs": "6", "median": "0.816", "low": "0.7"}
     methods = [{**numbers, "experiment": "tiny", "variant": v} for v in ("ptm", "qmix_atten")]
     beside = {**numbers, "experiment": "tiny", "variant": "refil"}  # shown in another's table
-    for name, rows in (("tiny", methods), ("parts", [beside]), ("search", [methods[0]])):
+    fewer = [
+        methods[0] | {"experiment": "partly"},
+        methods[1] | {"experiment": "partly", "runs": "2"},
+    ]
+    rows_of = {"tiny": methods, "parts": [beside], "search": [methods[0]], "partly": fewer}
+    for name, rows in rows_of.items():
         (tmp_path / name).mkdir()
         write_table(tmp_path / name / SUMMARY, COLUMNS, rows)
-    *_, row = methods_table(tmp_path, ["tiny", "parts", "search", "planned"], SUMMARY).splitlines()
+    names = ["tiny", "parts", "search", "planned", "partly"]
+    *_, row, under_way = methods_table(tmp_path, names, SUMMARY).splitlines()
     cell = ".82 (.70 to .50)"
     assert row == f"| [tiny](docs/results/README.md) | 6 | {cell} | - | {cell} | - |"
+    assert under_way == f"| [partly](docs/results/README.md) | 2 to 6 | {cell} | - | {cell} | - |"
     assert methods_table(tmp_path, ["parts", "planned"], SUMMARY) == ""
 
 
