@@ -40,7 +40,7 @@ def target_lambda(env_steps: float, config: Any) -> float:
     """λ of the Q(λ) targets.
 
     Long traces carry the outcome back to early steps while the values are still wrong. Later their
-    noise hides the small differences between actions.
+    noise may hide the small differences between actions.
 
     Args:
         env_steps: Env steps played so far.
