@@ -3,7 +3,7 @@
 The update is one of ``ptm`` with all its masks, in float32, on 32 episodes of 40 steps without
 padding. A formula counts the multiply-adds that the update needs: each matrix product of the
 networks once for the forward pass and twice for the gradients of its two factors (once if one
-factor is the batch). Recomputation that saves memory (``rllib_ptm/model/native/attention.cpp``)
+factor is the batch). Recomputation that saves memory (``rllib_ptm/model/native/cpp/attention.cpp``)
 does not count. The reference is the rate of a product of two large matrices in the same run.
 
 Further tables show the time by stage, and by kind of operation under the profiler.

@@ -30,6 +30,7 @@ from workload import (
     MINING_LAMBDA,
     PAPER,
     QUICK,
+    QUICK_PAIRS,
     Shape,
     Update,
     draw_batch,
@@ -45,9 +46,11 @@ import plain
 
 TEAM_SIZES, HEADS, ROUNDS = (6, 11), 4, 5
 _TEAMS = tuple(5 + episode % 2 for episode in range(64))
+_TRAINING = Shape(6, _TEAMS, tuple(training_lengths(64)))
 REGIMES = {
     "paper, 32 of 40 steps": (PAPER, Shape.full(6)),
-    "quick example, 64 of 8 to 40 steps": (QUICK, Shape(6, _TEAMS, tuple(training_lengths(64)))),
+    "quick example, 64 of 8 to 40 steps": (QUICK, _TRAINING),
+    "the same, pairwise attention": (QUICK_PAIRS, _TRAINING),
 }
 VARIANTS = {
     "ptm, fp32": ("ptm", "fp32", "qmix"),
@@ -83,7 +86,7 @@ def plain_update(slots: int, batch: TeamBatch) -> Work:
             mixer=team.mixer.state_dict(keep_vars=True),
             output={},
             attention_heads=HEADS,
-            action_head="slot",
+            agent_kind="slot",
             mixing="qmix",
         )
         for team in (update.online, update.target)

@@ -6,7 +6,7 @@ Shapes: see ``rllib_ptm.model.batch``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,14 +30,16 @@ SIGHT = 0.7  # chance that an agent sees another entity
 
 @dataclass(frozen=True)
 class Networks:
-    """The widths of networks, and the head of the agents'."""
+    """The widths of networks, the head of the agents', and how agents read entities."""
 
     sizes: NetworkSizes = NetworkSizes()  # noqa: RUF009 - frozen
     action_head: str = "slot"
+    agent_attention: str = "dot_product"
 
 
 PAPER = Networks()
 QUICK = Networks(NetworkSizes(attention_dim=64, hypernet_dim=32, mixing_dim=1), "entity")
+QUICK_PAIRS = replace(QUICK, agent_attention="pairwise")
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def build_networks(
     """Returns networks for battles of so many slots per side."""
     features, actions = num_features(slots, slots), num_actions(slots)
     aims = (-1,) * FIRST_ATTACK + tuple(range(slots, 2 * slots))
-    agent = Agent(features, slots, actions, networks.sizes, networks.action_head, aims)
+    heads = networks.action_head, aims, networks.agent_attention
+    agent = Agent(features, slots, actions, networks.sizes, *heads)
     mix = MIXERS[mixer](features, slots, networks.sizes)
     output = METHODS[method].output(num_tasks)
     return TeamQ(agent.to(device), mix.to(device), output.to(device))

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rllib_ptm.checks.errors import InputError
-from rllib_ptm.learn.rl_module import NO_BASELINE, NO_SCALE, TASK_BASELINE, UTILITY_SCALE
+from rllib_ptm.learn.rl_module import (
+    AGENT_ATTENTION,
+    DOT_PRODUCT,
+    NO_BASELINE,
+    NO_SCALE,
+    TASK_BASELINE,
+    UTILITY_SCALE,
+)
 from rllib_ptm.methods import METHODS, task_output
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.sizes import NetworkSizes
@@ -15,10 +22,14 @@ ENVIRONMENT, METHOD, OPTIMIZER, MIXER = "env", "method", "optimizer_name", "mixe
 TASKS = "env_config.tasks"
 # The settings without which not even the weights fit; the last ones concern the mixer alone.
 OF_MIXER = ("hypernet_dim", "mixing_dim")
-OF_WEIGHTS = ("action_head", *NetworkSizes.names())
+OF_WEIGHTS = (AGENT_ATTENTION, "action_head", *NetworkSizes.names())
 OF_STATE = (METHOD, TASK_BASELINE, OPTIMIZER, MIXER, UTILITY_SCALE, *OF_WEIGHTS)
 # In settings that were saved before there were these keys.
-_MISSING = {TASK_BASELINE: NO_BASELINE, UTILITY_SCALE: NO_SCALE}
+_MISSING = {
+    TASK_BASELINE: NO_BASELINE,
+    UTILITY_SCALE: NO_SCALE,
+    AGENT_ATTENTION: DOT_PRODUCT,
+}
 
 
 def settings_of_state(config: Any) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from rllib_ptm.environment.contract import TeamGame
 from rllib_ptm.environment.names import game_of
 from rllib_ptm.extensions import import_extensions
 from rllib_ptm.learn.rl_module import AIMS, ENVIRONMENT, TRAINED_IN, PTMModule
+from rllib_ptm.model.agent import AGENT_ATTENTIONS
 from rllib_ptm.model.sizes import NetworkSizes
 from rllib_ptm.ray_private.names import (
     BUILDER_ARGUMENTS,
@@ -210,6 +211,11 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
         """Checks that the networks fit the tasks, and the widths fit each other."""
         problems = Problems()
         spec = self.game.spec
+        with problems.collect():
+            heads = AGENT_ATTENTIONS[self.agent_attention].action_heads
+            if self.action_head not in heads:
+                place = f"config.action_head, with agent_attention: {self.agent_attention}"
+                raise unknown_name(place, self.action_head, heads)
         with problems.collect():
             if self.action_head == "entity" and spec.aims is None:
                 raise InputError(

@@ -11,6 +11,7 @@ from rllib_ptm.learn.optimizers import OPTIMIZERS
 from rllib_ptm.learn.schedules import MINING_ALPHAS
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.action_heads import ACTION_HEADS
+from rllib_ptm.model.agent import AGENT_ATTENTIONS
 from rllib_ptm.model.losses import MINING_SCALES
 from rllib_ptm.model.mixers import MIXERS, UTILITY_SCALES
 from rllib_ptm.model.popart import TASK_BASELINES
@@ -21,6 +22,7 @@ from rllib_ptm.tasks.success_rates import MINING_WEIGHTS
 
 TABLES: Mapping[str, Table[Any]] = {
     "action_head": ACTION_HEADS,
+    "agent_attention": AGENT_ATTENTIONS,
     "method": METHODS,
     "mining_alpha": MINING_ALPHAS,
     "mining_scale": MINING_SCALES,

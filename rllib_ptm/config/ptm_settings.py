@@ -15,6 +15,7 @@ from rllib_ptm.learn.optimizers import OPTIMIZERS
 from rllib_ptm.learn.schedules import MINING_ALPHAS
 from rllib_ptm.methods import METHODS
 from rllib_ptm.model.action_heads import ACTION_HEADS
+from rllib_ptm.model.agent import AGENT_ATTENTIONS
 from rllib_ptm.model.losses import MINING_SCALES
 from rllib_ptm.model.mixers import MIXERS, UTILITY_SCALES
 from rllib_ptm.model.popart import TASK_BASELINES
@@ -135,6 +136,11 @@ class PTMSettings(create_model("Widths", __base__=Settings, **_WIDTHS)):  # type
         description="what makes tasks with other returns not compete for the level of all values: "
         "none: nothing, as in the paper; mean: a running mean of the task's targets is added to "
         "Q_tot; popart: Q_tot has the task's own mean and scale, as in qmix_atten_popart",
+    )
+    agent_attention: Annotated[str, one_of(AGENT_ATTENTIONS)] = Field(
+        "dot_product",
+        description="how an agent reads an entity: dot_product: each entity is embedded once for "
+        "all agents, as in the paper; pairwise: each pair of agent and entity is",
     )
     action_head: Annotated[str, one_of(ACTION_HEADS)] = Field(
         "slot",

@@ -24,7 +24,7 @@ from rllib_ptm.checks.errors import InputError
 from rllib_ptm.environment.contract import FloatArray, TeamSpec
 
 # The names of the weights [width, D] of agent and mixer end so; no others depend on the slots.
-EMBEDDING = ".embed.weight"
+EMBEDDINGS = (".embed.weight", ".embed_agent.weight")
 
 
 def expand_slots(
@@ -58,7 +58,7 @@ def expand_slots(
             f"with action_head: entity"
         )
     return {
-        name: _expand_columns(weight, trained, wanted) if name.endswith(EMBEDDING) else weight
+        name: _expand_columns(weight, trained, wanted) if name.endswith(EMBEDDINGS) else weight
         for name, weight in state.items()
     }
 

@@ -33,6 +33,7 @@ HIDDEN = "hidden"
 # A key of model_config, and its value in policies that were saved before there was this key
 TASK_BASELINE, NO_BASELINE = "task_baseline", "none"
 UTILITY_SCALE, NO_SCALE = "utility_scale", "none"
+AGENT_ATTENTION, DOT_PRODUCT = "agent_attention", "dot_product"
 # Keys of model_config: the environment that the policy is trained in, all its settings, and the
 # entity slot that each action aims at.
 ENVIRONMENT, TRAINED_IN, AIMS = "environment", "trained_in", "aims"
@@ -86,7 +87,10 @@ class PTMModule(TorchRLModule, TargetNetworkAPI, InferenceOnlyAPI):
         config = self.model_config
         import_extensions(config.get("extensions", ()))  # RLlib may load it without a config
         sizes = NetworkSizes.from_config(config)
-        self.agent = Agent(entity_dim, agents, actions, sizes, config["action_head"], config[AIMS])
+        self.agent = Agent(
+            *(entity_dim, agents, actions, sizes, config["action_head"], config[AIMS]),
+            config.get(AGENT_ATTENTION, DOT_PRODUCT),
+        )
         if not self.inference_only:
             scale = config.get(UTILITY_SCALE, NO_SCALE)
             self.mixer = make_mixer(config["mixer"], scale, entity_dim, agents, sizes)

@@ -5,6 +5,7 @@ The networks of Section 3.4:
     embedding, attention        entity_attention.EntityAttention, on attention and linear
     GRU                         gru.PackedGRU
     utilities Q_a               agent.Agent: the two above and one of action_heads
+                                (pairwise.PairwiseAttention in place of the paper's, if asked for)
     mixing network              mixers.qmix.QMixer, with hypernetworks of EntityAttention
     their widths                sizes.NetworkSizes
 
@@ -26,6 +27,6 @@ The equations, in the paper's order:
     14  losses.mining_loss          Loss_hpt
     15  losses.total_loss           the total
 
-``native`` computes attention, GRU and entity head in C++ on a CPU. ``popart`` is part of a
+``native`` computes attention, pairs, GRU and entity head in C++ on a CPU. ``popart`` is part of a
 baseline. ``rllib_ptm.methods`` says which method uses what.
 """

@@ -21,6 +21,7 @@ from rllib_ptm.model.native.entity_head import (
     can_compute_entity_head,
     entity_head,
 )
+from rllib_ptm.model.pairwise import PairTerms, pair_matches
 from rllib_ptm.model.precision import WEIGHT_DTYPE, at_full_precision
 
 
@@ -89,12 +90,7 @@ class EntityHead(nn.Module):
         aims: Sequence[int] | None,
     ) -> None:
         super().__init__()
-        if aims is None or max(aims) < 0:
-            raise ValueError("the entity head needs actions that aim at an entity")
-        if len(aims) != num_actions:
-            raise ValueError(f"aims: expected {num_actions} entities, found {len(aims)}")
-        plain = [action for action, target in enumerate(aims) if target < 0]
-        kinds = _kinds_of_aimed_actions(aims, num_agents)
+        aims, plain, kinds = _read_aims(aims, num_agents, num_actions)
         self.moves = nn.Linear(recurrent_dim, len(plain), dtype=WEIGHT_DTYPE)
         self.attack = nn.Linear(recurrent_dim, len(kinds), dtype=WEIGHT_DTYPE)
         self.query = nn.Linear(recurrent_dim, len(kinds) * recurrent_dim, dtype=WEIGHT_DTYPE)
@@ -144,6 +140,78 @@ class EntityHead(nn.Module):
             to_key @ self.key.weight,
             to_key @ self.key.bias,
         )
+
+
+class PairwiseHead(nn.Module):
+    """The entity head on pairs of agents and entities; see ``pairwise``.
+
+    As ``EntityHead``, but the key of a target is its pair with the agent, without a layer between.
+
+    Args:
+        recurrent_dim: K.
+        embed_dim: W, the width of a pair.
+        num_agents: A.
+        num_actions: U.
+        aims: [U] the entity that each action aims at, -1 = none.
+
+    Raises:
+        ValueError: No action aims at an entity, or ``aims`` is None.
+    """
+
+    reads_entities = True
+
+    def __init__(
+        self,
+        recurrent_dim: int,
+        embed_dim: int,
+        num_agents: int,
+        num_actions: int,
+        aims: Sequence[int] | None,
+    ) -> None:
+        super().__init__()
+        aims, plain, kinds = _read_aims(aims, num_agents, num_actions)
+        self.moves = nn.Linear(recurrent_dim, len(plain), dtype=WEIGHT_DTYPE)
+        self.attack = nn.Linear(recurrent_dim, len(kinds), dtype=WEIGHT_DTYPE)
+        self.query = nn.Linear(recurrent_dim, len(kinds) * embed_dim, dtype=WEIGHT_DTYPE)
+        self._targets = [[aims[action] for action in kind] for kind in kinds]
+        computed = [*plain, *itertools.chain(*kinds)]  # the actions in the order of computation
+        self.actions = _Rows([computed.index(action) for action in range(num_actions)])
+
+    @at_full_precision
+    def forward(self, hidden: Tensor, terms: PairTerms, masks: Tensor) -> Tensor:
+        """Utilities [F, M, A, U].
+
+        Args:
+            hidden: [F, M, A, K] hidden states.
+            terms: What makes the pairs of agents and entities.
+            masks: [F, M, A, E] bool.
+        """
+        width = terms.of_agent.shape[-1]
+        queries = self.query(hidden) / math.sqrt(width)  # F,M,A,kinds*W
+        bases = self.attack(hidden).split(1, -1)
+        aimed = [
+            base + pair_matches(query, terms, masks, targets)
+            for base, query, targets in zip(
+                bases, queries.split(width, -1), self._targets, strict=True
+            )
+        ]
+        return self.actions(torch.cat([self.moves(hidden), *aimed], dim=-1), -1)
+
+
+def _read_aims(
+    aims: Sequence[int] | None, num_agents: int, num_actions: int
+) -> tuple[Sequence[int], list[int], list[list[int]]]:
+    """The aims, the actions without one, and the aimed actions of each kind.
+
+    Raises:
+        ValueError: There are no aims, or not as many as actions.
+    """
+    if aims is None or max(aims) < 0:
+        raise ValueError("the entity head needs actions that aim at an entity")
+    if len(aims) != num_actions:
+        raise ValueError(f"aims: expected {num_actions} entities, found {len(aims)}")
+    plain = [action for action, target in enumerate(aims) if target < 0]
+    return aims, plain, _kinds_of_aimed_actions(aims, num_agents)
 
 
 def _describe(aims: Sequence[int], plain: list[int], kinds: list[list[int]]) -> Actions:

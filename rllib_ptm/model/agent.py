@@ -1,18 +1,45 @@
 """The agents' shared utility network Q_a (Section 3.4).
 
+How an agent reads the entities is a row of ``AGENT_ATTENTIONS``: the paper's attention or another.
+
 Shapes: see ``batch``; ``W`` width of an embedded entity, ``K`` width of the GRU.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from rllib_ptm.model.action_heads import ACTION_HEADS
+from rllib_ptm.checks.tables import Table
+from rllib_ptm.model.action_heads import ACTION_HEADS, PairwiseHead, SlotHead
 from rllib_ptm.model.entity_attention import EntityAttention
 from rllib_ptm.model.gru import PackedGRU
+from rllib_ptm.model.pairwise import PairwiseAttention
 from rllib_ptm.model.sizes import NetworkSizes
+
+
+class AgentAttention(NamedTuple):
+    """How an agent reads the entities.
+
+    Attributes:
+        layer: Makes the layer from D, the width of an embedded entity, the number of heads, and the
+            width of the result.
+        action_heads: The heads that can read what this layer embeds.
+    """
+
+    layer: Callable[[int, int, int, int], Any]
+    action_heads: Mapping[str, Callable[..., nn.Module]]
+
+
+AGENT_ATTENTIONS: Table[AgentAttention] = Table(
+    {
+        "dot_product": AgentAttention(functools.partial(EntityAttention, relu=True), ACTION_HEADS),
+        "pairwise": AgentAttention(PairwiseAttention, {"slot": SlotHead, "entity": PairwiseHead}),
+    }
+)
 
 
 class Agent(nn.Module):
@@ -23,8 +50,9 @@ class Agent(nn.Module):
         num_agents: A.
         num_actions: U.
         sizes: Widths of attention and GRU.
-        action_head: A key of ``ACTION_HEADS``.
+        action_head: A key of the attention's ``action_heads``.
         aims: [U] the entity that each action aims at, -1 = none. The head ``entity`` needs it.
+        attention: A key of ``AGENT_ATTENTIONS``.
     """
 
     def __init__(
@@ -35,16 +63,16 @@ class Agent(nn.Module):
         sizes: NetworkSizes,
         action_head: str = "slot",
         aims: Sequence[int] | None = None,
+        attention: str = "dot_product",
     ) -> None:
         super().__init__()
         width, recurrent_dim = sizes.attention_dim, sizes.recurrent_dim
         self.num_agents = num_agents
         self.recurrent_dim = recurrent_dim
-        self.attention = EntityAttention(
-            entity_dim, width, sizes.attention_heads, recurrent_dim, relu=True
-        )
+        layer, heads = AGENT_ATTENTIONS[attention]
+        self.attention = layer(entity_dim, width, sizes.attention_heads, recurrent_dim)
         self.recurrent = PackedGRU(recurrent_dim, recurrent_dim)
-        self.head = ACTION_HEADS[action_head](recurrent_dim, width, num_agents, num_actions, aims)
+        self.head = heads[action_head](recurrent_dim, width, num_agents, num_actions, aims)
 
     def forward(
         self,

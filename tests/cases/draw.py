@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from rllib_ptm.envs.starcraft.units import UNIT_TYPES, Units
-from rllib_ptm.model.agent import Agent
+from rllib_ptm.model.agent import AGENT_ATTENTIONS, Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.frames import Frames
 from rllib_ptm.model.masks import everyone
@@ -27,6 +27,12 @@ WIDTHS = NetworkSizes(
     attention_dim=8, attention_heads=HEADS, recurrent_dim=6, hypernet_dim=8, mixing_dim=5
 )
 TASKS = 3
+# Kinds of agents: how they read entities (no name: as in the paper), and their action head.
+AGENT_KINDS = {
+    f"{attention} {head}".removeprefix("dot_product "): (attention, head)
+    for attention, row in AGENT_ATTENTIONS.items()
+    for head in row.action_heads
+}
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,12 @@ def all_sizes() -> st.SearchStrategy[Sizes]:
 seeds = st.integers(0, 2**31 - 1)
 
 
-def agent(sizes: Sizes, seed: int, action_head: str = "slot") -> Agent:
+def agent(sizes: Sizes, seed: int, kind: str = "slot") -> Agent:
     """A narrow random utility network in float64."""
     torch.manual_seed(seed)
     dims = (sizes.entity_dim, sizes.agents, sizes.actions)
-    return Agent(*dims, WIDTHS, action_head, sizes.aims).double()
+    attention, head = AGENT_KINDS[kind]
+    return Agent(*dims, WIDTHS, head, sizes.aims, attention).double()
 
 
 def whole_episodes(
@@ -107,12 +114,12 @@ def whole_episodes(
 def networks(
     sizes: Sizes,
     seed: int,
-    action_head: str = "slot",
+    kind: str = "slot",
     mixer: str = "qmix",
     output: type[TaskOutput] = TaskOutput,
 ) -> TeamQ:
     """A narrow random agent, mixer and output in float64."""
-    first = agent(sizes, seed, action_head)
+    first = agent(sizes, seed, kind)
     mix = MIXERS[mixer](sizes.entity_dim, sizes.agents, WIDTHS)
     last = output(TASKS).double()
     for weight in last.state_dict().values():  # the variances among them stay positive

@@ -30,7 +30,7 @@ class Team(NamedTuple):
     agent: Weights
     mixer: Weights
     attention_heads: int
-    action_head: str
+    agent_kind: str  # of ``draw.AGENT_KINDS``
     mixing: str
     output: Weights  # of PopArt, else none
     aims: Sequence[int] = ()  # [U] the entity that each action aims at, -1 = none
@@ -121,6 +121,33 @@ def attention(weights: Weights, embedded: Tensor, mask: Tensor, num_heads: int) 
     return linear(weights, "projection", torch.stack(rows))
 
 
+def pairwise_attention(
+    weights: Weights, entities: Tensor, mask: Tensor, num_heads: int
+) -> tuple[Tensor, Tensor]:
+    """The pairs of agents and entities, and what each agent attends to among its own.
+
+    Args:
+        weights: Of embed, embed_agent and score.
+        entities: [E, D].
+        mask: [A, E] bool.
+        num_heads: Number of heads.
+
+    Returns:
+        [A, E, W] and [A, W].
+    """
+    of_agent = linear(weights, "embed_agent", entities[: len(mask)])
+    pairs = F.relu(of_agent[:, None] + linear(weights, "embed", entities))
+    rows = []
+    for of_one, seen in zip(pairs, mask, strict=True):
+        heads = []
+        for pair, score in zip(
+            of_one[seen].chunk(num_heads, dim=1), weights["score"].chunk(num_heads), strict=True
+        ):
+            heads.append(F.softmax(pair @ score, dim=0) @ pair)
+        rows.append(torch.cat(heads))
+    return pairs, torch.stack(rows)
+
+
 def gru_cell(weights: Weights, x: Tensor, hidden: Tensor) -> Tensor:
     """Cho et al. 2014, with the reset gate where ``torch.nn.GRUCell`` has it."""
     of_input = x @ weights["weight_ih"].T + weights["bias_ih"]
@@ -151,7 +178,10 @@ def kind_of(action: int, aims: Sequence[int], num_agents: int) -> tuple[bool, in
 def entity_head(
     weights: Weights, hidden: Tensor, embedded: Tensor, mask: Tensor, aims: Sequence[int]
 ) -> Tensor:
-    """A linear layer, plus query times key for each target that the agent sees."""
+    """A linear layer, plus query times key for each target that the agent sees.
+
+    ``embedded`` [A, E, W] is what each agent reads of each entity.
+    """
     num_agents = len(mask)
     aimed = [action for action in range(len(aims)) if aims[action] >= 0]
     kinds = sorted({kind_of(action, aims, num_agents) for action in aimed})
@@ -168,7 +198,9 @@ def entity_head(
             kind = kinds.index(kind_of(action, aims, num_agents))
             utility = outputs[kind]
             if mask[agent, target]:
-                key = linear(weights, "key", embedded[target])
+                key = embedded[agent, target]
+                if "key.weight" in weights:  # pairs are keys themselves
+                    key = linear(weights, "key", key)
                 utility = utility + queries[kind] @ key / math.sqrt(len(key))
             utilities.append(utility)
         rows.append(torch.stack(utilities))
@@ -186,11 +218,15 @@ def utilities(team: Team, episode: Episode, masks: Tensor) -> Tensor:
     steps = []
     for entities, mask in zip(episode.entities, masks, strict=True):
         layers = part(team.agent, "attention")
-        embedded = F.relu(linear(layers, "embed", entities))
-        attended = attention(layers, embedded, mask, team.attention_heads)
+        if team.agent_kind.startswith("pairwise"):
+            embedded, attended = pairwise_attention(layers, entities, mask, team.attention_heads)
+        else:
+            of_entity = F.relu(linear(layers, "embed", entities))
+            attended = attention(layers, of_entity, mask, team.attention_heads)
+            embedded = of_entity.expand(num_agents, -1, -1)  # the same for all agents
         x = F.relu(linear(layers, "output", attended))
         hidden = gru_cell(part(team.agent, "recurrent"), x, hidden)
-        head = HEADS[team.action_head]
+        head = HEADS[team.agent_kind.removeprefix("pairwise ")]
         q = head(part(team.agent, "head"), hidden, embedded, mask, team.aims)
         steps.append(q * episode.present[:num_agents, None])
     return torch.stack(steps)

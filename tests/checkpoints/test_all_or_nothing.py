@@ -142,6 +142,7 @@ def test_the_config_of_from_checkpoint_is_checked_before_anything_starts(
         ({"recurrent_dim": 16}, "recurrent_dim: {} 8, {} 16"),
         ({"attention_heads": 4, "mixer": "vdn"}, "attention_heads: {} 2, {} 4"),
         ({"action_head": "entity"}, "action_head: {} 'slot', {} 'entity'"),
+        ({"agent_attention": "pairwise"}, "agent_attention: {} 'dot_product', {} 'pairwise'"),
         ({"tasks": ["5m_vs_6m"]}, "env_config.max_allies: {} 3, {} 5; env_config.max_enemies: "),
         ({"method": "refil", "learner_precision": "bf16", "tasks": ["3m_vs_3m"]}, None),
     ],

@@ -16,6 +16,7 @@ from rllib_ptm.config.object_settings import OBJECT_KEYS
 from rllib_ptm.config.ptm_settings import PTMSettings
 from rllib_ptm.config.rllib_settings import RLLIB_KEYS
 from rllib_ptm.environment import names
+from rllib_ptm.model.action_heads import ACTION_HEADS, SlotHead
 from rllib_ptm.model.sizes import NetworkSizes
 
 # What is set, and what the message must hold: the place, what was found, what is legal or nearest.
@@ -184,6 +185,19 @@ def test_joint_exploration_needs_no_aims_where_contact_is_known() -> None:
     config.training(action_head="entity")
     with pytest.raises(InputError, match="a medivac aims the actions at allies"):
         config._check_networks()
+
+
+def test_a_head_of_your_own_reads_no_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is written for embedded entities."""
+    monkeypatch.setattr(ACTION_HEADS, "_rows", {**ACTION_HEADS, "entitty": SlotHead})
+    PTMConfig().training(action_head="entitty")._check_networks()
+    config = PTMConfig().training(action_head="entitty", agent_attention="pairwise")
+    with pytest.raises(InputError) as error:
+        config._check_networks()
+    assert error.value.lines == (
+        "config.action_head, with agent_attention: pairwise: 'entitty' is unknown; did you mean "
+        "'entity'? legal: entity, slot",
+    )
 
 
 def test_the_entity_head_is_evaluated_where_its_aims_hold() -> None:

@@ -131,6 +131,10 @@ def test_one_line_says_what_is_taken(
     [
         ({"recurrent_dim": 16}, "recurrent_dim: the checkpoint has 8, the config has 16"),
         ({"mixing_dim": 4}, "mixing_dim: the checkpoint has 8, the config has 4"),
+        (
+            {"agent_attention": "pairwise"},
+            "agent_attention: the checkpoint has 'dot_product', the config has 'pairwise'",
+        ),
         ({"action_head": "slot"}, "action_head: the checkpoint has 'entity', the config has 'slot"),
         (
             {"tasks": ["2m_vs_2m"]},

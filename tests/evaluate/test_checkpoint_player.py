@@ -27,27 +27,35 @@ from rllib_ptm.evaluate.checkpoint_player import CheckpointPlayer, evaluate_chec
 from rllib_ptm.evaluate.comparison import Comparison, paired_difference
 from rllib_ptm.learn.rl_module import team_spaces
 
-EMBEDDING = "agent.attention.embed.weight"
+KINDS = {
+    "slot": {"action_head": "slot"},
+    "entity": {"action_head": "entity"},
+    "pairwise": {"action_head": "entity", "agent_attention": "pairwise"},
+}
+EMBEDDINGS = {
+    "entity": ["agent.attention.embed.weight"],
+    "pairwise": ["agent.attention.embed.weight", "agent.attention.embed_agent.weight"],
+}
 PAGE = pathlib.Path(__file__).parents[2] / "docs/guides/python.md"
 
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> dict[str, pathlib.Path]:
-    """Of a policy of each action head, trained for one iteration on small_mt."""
+    """Of a policy of each kind, trained for one iteration on small_mt."""
     folders = {}
-    for head in ("slot", "entity"):
+    for kind, settings in KINDS.items():
         config = (
             PTMConfig()
             .environment(env_config={"tasks": "small_mt", "time_limit_steps": 30})
-            .training(**{**SMALL, "action_head": head})
+            .training(**SMALL, **settings)
             .env_runners(num_envs_per_env_runner=8)
             .reporting(min_sample_timesteps_per_iteration=100)
             .debugging(seed=1, log_level="ERROR")
         )
         algorithm = config.build_algo()
         algorithm.train()
-        folders[head] = tmp_path_factory.mktemp(head)
-        algorithm.save_to_path(folders[head])
+        folders[kind] = tmp_path_factory.mktemp(kind)
+        algorithm.save_to_path(folders[kind])
         algorithm.stop()
     return folders
 
@@ -56,17 +64,18 @@ def module_of(checkpoint: pathlib.Path) -> RLModule:
     return RLModule.from_checkpoint(policy_folder(checkpoint), inference_only=True)
 
 
-@pytest.mark.parametrize("head", ["slot", "entity"])
-def test_unseen_tasks_and_task_sets(checkpoints: dict[str, pathlib.Path], head: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_unseen_tasks_and_task_sets(checkpoints: dict[str, pathlib.Path], kind: str) -> None:
     for tasks in (["3m_vs_3m", "1m_vs_6m"], "3m_vs_4m"):
-        results = evaluate_checkpoint(checkpoints[head], tasks=tasks, episodes_per_task=5)
+        results = evaluate_checkpoint(checkpoints[kind], tasks=tasks, episodes_per_task=5)
         assert [r.task for r in results] == ([tasks] if isinstance(tasks, str) else tasks)
         assert [r.episodes for r in results] == [5] * len(results)
 
 
 def test_larger_teams_need_the_entity_head(checkpoints: dict[str, pathlib.Path]) -> None:
-    (result,) = evaluate_checkpoint(checkpoints["entity"], tasks="7m_vs_8m", episodes_per_task=3)
-    assert result.episodes == 3
+    for kind in EMBEDDINGS:
+        (result,) = evaluate_checkpoint(checkpoints[kind], tasks="7m_vs_8m", episodes_per_task=3)
+        assert result.episodes == 3
     needed = r"need 14 actions \(7 agents, 15 entities\).*action_head: entity"
     with pytest.raises(InputError, match=needed):
         evaluate_checkpoint(checkpoints["slot"], tasks="7m_vs_8m", episodes_per_task=1)
@@ -175,7 +184,7 @@ def test_one_checkpoint_only_has_a_video(
 ) -> None:
     folders = [str(folder) for folder in checkpoints.values()]
     assert main(["evaluate", *folders, "--render", "x.gif"]) == 2
-    assert capsys.readouterr().err == "rllib: --render: expected one checkpoint, found 2\n"
+    assert capsys.readouterr().err == "rllib: --render: expected one checkpoint, found 3\n"
 
 
 def test_replays_are_for_backends_that_write_them(checkpoints: dict[str, pathlib.Path]) -> None:
@@ -183,27 +192,29 @@ def test_replays_are_for_backends_that_write_them(checkpoints: dict[str, pathlib
         CheckpointPlayer(checkpoints["slot"], env_config={"save_replay_dir": "replays"})
 
 
+@pytest.mark.parametrize(("kind", "embeddings"), EMBEDDINGS.items())
 def test_a_new_column_is_the_mean_of_those_that_were_trained(
-    checkpoints: dict[str, pathlib.Path],
+    checkpoints: dict[str, pathlib.Path], kind: str, embeddings: list[str]
 ) -> None:
-    state = module_of(checkpoints["entity"]).get_state()
+    state = module_of(checkpoints[kind]).get_state()
     trained, wanted = spec_of(6, 6), spec_of(8, 9)
     wider = expand_slots(state, trained, wanted, "entity")
-    assert {k for k in state if wider[k] is not state[k]} == {EMBEDDING}
+    assert {k for k in state if wider[k] is not state[k]} == {*embeddings}
 
     def columns(weight: np.ndarray, spec: TeamSpec) -> dict[str, np.ndarray]:
         widths = {name: column.width for name, column in spec.columns.items()}
         parts = np.split(weight, np.cumsum(list(widths.values()))[:-1], axis=1)
         return dict(zip(widths, parts, strict=True))
 
-    old, new = columns(state[EMBEDDING], trained), columns(wider[EMBEDDING], wanted)
-    assert old.keys() == new.keys()
-    for name, part in old.items():
-        np.testing.assert_array_equal(new[name][:, : part.shape[1]], part)
-        first = FIRST_ATTACK if name in ("may_do", "did_last") else 0
-        mean = part[:, first:].mean(1)
-        for column in new[name][:, part.shape[1] :].T:
-            np.testing.assert_allclose(column, mean, rtol=1e-6)
+    for embedding in embeddings:
+        old, new = columns(state[embedding], trained), columns(wider[embedding], wanted)
+        assert old.keys() == new.keys()
+        for name, part in old.items():
+            np.testing.assert_array_equal(new[name][:, : part.shape[1]], part)
+            first = FIRST_ATTACK if name in ("may_do", "did_last") else 0
+            mean = part[:, first:].mean(1)
+            for column in new[name][:, part.shape[1] :].T:
+                np.testing.assert_allclose(column, mean, rtol=1e-6)
 
 
 def test_new_slots_that_are_empty_change_nothing(checkpoints: dict[str, pathlib.Path]) -> None:

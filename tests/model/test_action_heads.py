@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import draw
@@ -11,11 +12,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rllib_ptm.model.action_heads import ACTION_HEADS, EntityHead
+from rllib_ptm.model.action_heads import ACTION_HEADS, EntityHead, PairwiseHead
 from rllib_ptm.model.agent import Agent
+from rllib_ptm.model.native.pairwise import PairTerms
 
 AGENTS, ENTITIES = 3, 5
 RECURRENT, WIDTH, FRAMES, MASKS = 6, 8, 2, 2
@@ -48,19 +50,36 @@ def inputs(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 @given(aims=any_aims, seed=draw.seeds)
 def test_any_order_of_aims_equals_a_plain_loop(aims: list[int], seed: int) -> None:
     network, (hidden, embedded, masks) = head(aims, seed), inputs(seed)
-    weights = network.state_dict()
-    expected = torch.stack(
-        [
-            torch.stack(
-                [
-                    plain.entity_head(weights, hidden[f, m], embedded[f], masks[f, m], aims)
-                    for m in range(MASKS)
-                ]
-            )
-            for f in range(FRAMES)
-        ]
-    )
+    read = embedded[:, None].expand(-1, AGENTS, -1, -1)  # the same by all agents
+    expected = plain_utilities(network, hidden, read, masks, aims)
     assert_equal(network(hidden, embedded, masks), expected)
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element")  # without plain actions
+@settings(max_examples=25)
+@given(aims=any_aims, seed=draw.seeds)
+def test_any_order_of_aims_at_pairs_equals_a_plain_loop(aims: list[int], seed: int) -> None:
+    hidden, embedded, masks = inputs(seed)
+    torch.manual_seed(seed)
+    widths = hidden.shape[-1], embedded.shape[-1]
+    network = PairwiseHead(*widths, AGENTS, len(aims), aims).double()
+    terms = PairTerms(embedded, torch.randn_like(embedded[:, :AGENTS]))
+    pairs = torch.relu(embedded[:, None] + terms.of_agent[:, :, None])
+    expected = plain_utilities(network, hidden, pairs, masks, aims)
+    assert_equal(network(hidden, terms, masks), expected)
+
+
+def plain_utilities(
+    network: nn.Module, hidden: Tensor, read: Tensor, masks: Tensor, aims: Sequence[int]
+) -> Tensor:
+    """[F, M, A, U]; ``read`` [F, A, E, W] is what each agent reads of each entity."""
+    weights = network.state_dict()
+    frames = []
+    for states, of_frame, seen in zip(hidden, read, masks, strict=True):
+        of_masks = zip(states, seen, strict=True)
+        rows = [plain.entity_head(weights, h, of_frame, mask, aims) for h, mask in of_masks]
+        frames.append(torch.stack(rows))
+    return torch.stack(frames)
 
 
 def test_actions_in_another_order_have_the_same_utilities() -> None:

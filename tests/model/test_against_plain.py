@@ -13,7 +13,6 @@ from ray.rllib.core.learner.utils import make_target_network
 from torch import Tensor
 
 from rllib_ptm.methods import METHODS, method_loss
-from rllib_ptm.model.action_heads import ACTION_HEADS
 from rllib_ptm.model.losses import regression_targets, td_targets
 from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.mixers.utility_scale import by_team_size
@@ -26,17 +25,17 @@ PLAIN_Q_TOT = {
     EXPLOITATION: plain.q_exploitation,
 }
 
-any_head = st.sampled_from(sorted(ACTION_HEADS))
+any_kind = st.sampled_from(sorted(draw.AGENT_KINDS))
 every_mixer = pytest.mark.parametrize("mixer", MIXERS)
 
 
-def plain_team(team: TeamQ, action_head: str, mixer: str, sizes: Sizes) -> plain.Team:
+def plain_team(team: TeamQ, agent_kind: str, mixer: str, sizes: Sizes) -> plain.Team:
     """The same weight tensors under the names of the plain implementation."""
     return plain.Team(
         agent=team.agent.state_dict(keep_vars=True),
         mixer=team.mixer.state_dict(keep_vars=True),
         attention_heads=draw.HEADS,
-        action_head=action_head,
+        agent_kind=agent_kind,
         mixing=mixer,
         output=team.output.state_dict(keep_vars=True),
         aims=sizes.aims,
@@ -60,13 +59,13 @@ def gradients(loss: Tensor, team: TeamQ) -> dict[str, Tensor]:
 
 @every_mixer
 @settings(max_examples=12)
-@given(action_head=any_head, sizes=draw.all_sizes(), seed=draw.seeds)
-def test_q_tot_and_targets(action_head: str, mixer: str, sizes: Sizes, seed: int) -> None:
-    online, target = (draw.networks(sizes, seed + i, action_head, mixer) for i in range(2))
+@given(agent_kind=any_kind, sizes=draw.all_sizes(), seed=draw.seeds)
+def test_q_tot_and_targets(agent_kind: str, mixer: str, sizes: Sizes, seed: int) -> None:
+    online, target = (draw.networks(sizes, seed + i, agent_kind, mixer) for i in range(2))
     batch = draw.batch(sizes, seed)
     fast = q_values(online, target, batch, tuple(PLAIN_Q_TOT))
     y = td_targets(batch.rewards, batch.terminated, fast.next_q_tot, GAMMA)
-    slow, slow_target = (plain_team(team, action_head, mixer, sizes) for team in (online, target))
+    slow, slow_target = (plain_team(team, agent_kind, mixer, sizes) for team in (online, target))
     for b, episode in enumerate(plain.episodes(batch)):
         steps = len(episode.rewards)
         for term, q_tot in PLAIN_Q_TOT.items():
@@ -99,14 +98,14 @@ def test_utilities_count_by_team_size(mixer: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 @settings(max_examples=6)
 @given(
-    action_head=any_head,
+    agent_kind=any_kind,
     sizes=draw.all_sizes(),
     seed=draw.seeds,
     alpha=st.floats(0.0, 1.0),
     mining_lambda=st.floats(0.0, 20.0),
 )
 def test_total_loss_and_gradients(
-    action_head: str,
+    agent_kind: str,
     mixer: str,
     method: str,
     sizes: Sizes,
@@ -117,15 +116,15 @@ def test_total_loss_and_gradients(
     batch, row = draw.batch(sizes, seed), METHODS[method]
     batch = batch._replace(alpha=torch.full_like(batch.alpha, alpha))
     online, target = (
-        draw.networks(sizes, seed + i, action_head, mixer, row.output) for i in range(2)
+        draw.networks(sizes, seed + i, agent_kind, mixer, row.output) for i in range(2)
     )
     q = q_values(online, target, batch, row.terms)
     targets = regression_targets(batch, q.next_q_tot, GAMMA)
     fast = method_loss(row, q, targets, batch, mining_lambda).total
     slow = plain.TOTAL_LOSS[method](
         plain.Losses(
-            plain_team(online, action_head, mixer, sizes),
-            plain_team(target, action_head, mixer, sizes),
+            plain_team(online, agent_kind, mixer, sizes),
+            plain_team(target, agent_kind, mixer, sizes),
             batch,
             GAMMA,
             alpha,

@@ -13,14 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rllib_ptm.model.action_heads import ACTION_HEADS
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 
 # The order of sums may differ, so the last digits may too.
 assert_equal = functools.partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
 
-every_head = pytest.mark.parametrize("action_head", ACTION_HEADS)
+every_kind = pytest.mark.parametrize("agent_kind", draw.AGENT_KINDS)
 few = settings(max_examples=8)
 any_batch = given(sizes=draw.all_sizes(), seed=draw.seeds)
 
@@ -32,13 +31,13 @@ def utilities(agent: Agent, batch: TeamBatch) -> Tensor:
     return draw.whole_episodes(agent, batch.entities, batch.present, masks, lengths)[:, :, 0]
 
 
-@every_head
+@every_kind
 @few
 @any_batch
 def test_what_an_agent_cannot_see_changes_nothing_for_it(
-    action_head: str, sizes: Sizes, seed: int
+    agent_kind: str, sizes: Sizes, seed: int
 ) -> None:
-    agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
+    agent, batch = draw.agent(sizes, seed, agent_kind), draw.batch(sizes, seed)
     dice, before = draw.Dice(seed + 1), utilities(agent, batch)
     for one in range(sizes.agents):
         sees = batch.visible[:, :, one, :, None]  # B,T+1,E,1
@@ -55,10 +54,10 @@ def test_what_an_agent_cannot_see_changes_nothing_for_it(
         assert_equal(after[:, :, one], before[:, :, one])
 
 
-@every_head
-def test_what_an_agent_sees_changes_something_for_it(action_head: str) -> None:
+@every_kind
+def test_what_an_agent_sees_changes_something_for_it(agent_kind: str) -> None:
     sizes = Sizes(lengths=(3,), padding=0)
-    agent, batch = draw.agent(sizes, 0, action_head), draw.batch(sizes, 0)
+    agent, batch = draw.agent(sizes, 0, agent_kind), draw.batch(sizes, 0)
     all_seen = torch.ones_like(batch.visible)
     batch = batch._replace(visible=all_seen, present=torch.ones_like(batch.present))
     for entity in range(sizes.entities):
@@ -70,11 +69,11 @@ def test_what_an_agent_sees_changes_something_for_it(action_head: str) -> None:
         assert not changes[0].any()
 
 
-@every_head
+@every_kind
 @few
 @any_batch
-def test_the_future_changes_nothing(action_head: str, sizes: Sizes, seed: int) -> None:
-    agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
+def test_the_future_changes_nothing(agent_kind: str, sizes: Sizes, seed: int) -> None:
+    agent, batch = draw.agent(sizes, seed, agent_kind), draw.batch(sizes, seed)
     other = draw.batch(sizes, seed + 1)
     before = utilities(agent, batch)
     for t in range(max(sizes.lengths) + 1):
@@ -85,11 +84,11 @@ def test_the_future_changes_nothing(action_head: str, sizes: Sizes, seed: int) -
         assert_equal(after[:, : t + 1], before[:, : t + 1])
 
 
-@every_head
+@every_kind
 @few
 @any_batch
-def test_step_by_step_equals_the_whole_episode(action_head: str, sizes: Sizes, seed: int) -> None:
-    agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
+def test_step_by_step_equals_the_whole_episode(agent_kind: str, sizes: Sizes, seed: int) -> None:
+    agent, batch = draw.agent(sizes, seed, agent_kind), draw.batch(sizes, seed)
     whole = utilities(agent, batch)
     hidden = whole.new_zeros(len(sizes.lengths), sizes.agents, agent.recurrent_dim)
     for t in range(max(sizes.lengths) + 1):
@@ -99,14 +98,14 @@ def test_step_by_step_equals_the_whole_episode(action_head: str, sizes: Sizes, s
         assert not whole[~exists, t].any(), "zero after the end of an episode"
 
 
-@every_head
+@every_kind
 @few
 @any_batch
 def test_an_agent_that_comes_later_acts_as_it_learns(
-    action_head: str, sizes: Sizes, seed: int
+    agent_kind: str, sizes: Sizes, seed: int
 ) -> None:
     """In play it is absent until it comes; the learner has it present in the whole episode."""
-    agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
+    agent, batch = draw.agent(sizes, seed, agent_kind), draw.batch(sizes, seed)
     comes = torch.randint(0, 3, (len(sizes.lengths), sizes.agents), generator=torch.Generator())
     there = torch.arange(batch.entities.shape[1])[:, None] >= comes[:, None]  # B,T+1,A
     batch = batch._replace(visible=batch.visible & there[..., None])
@@ -120,11 +119,11 @@ def test_an_agent_that_comes_later_acts_as_it_learns(
         assert_equal(now[playing], whole[:, t][playing])
 
 
-@every_head
+@every_kind
 @few
 @any_batch
-def test_absent_agents_have_no_utility(action_head: str, sizes: Sizes, seed: int) -> None:
-    agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
+def test_absent_agents_have_no_utility(agent_kind: str, sizes: Sizes, seed: int) -> None:
+    agent, batch = draw.agent(sizes, seed, agent_kind), draw.batch(sizes, seed)
     absent = ~batch.present[:, : sizes.agents]
     assert not utilities(agent, batch).transpose(1, 2)[absent].any()
 
@@ -147,18 +146,18 @@ def with_empty_slots(batch: TeamBatch, sizes: Sizes, allies: int, enemies: int) 
     return batch._replace(entities=entities, visible=visible, present=present)
 
 
-@every_head
+@every_kind
 @few
 @given(sizes=draw.all_sizes(), seed=draw.seeds, allies=st.integers(0, 3), enemies=st.integers(0, 3))
 def test_empty_slots_change_nothing(
-    action_head: str, sizes: Sizes, seed: int, allies: int, enemies: int
+    agent_kind: str, sizes: Sizes, seed: int, allies: int, enemies: int
 ) -> None:
     """The slot head has one output more for each slot; the entity head has no more weights."""
-    batch, narrow = draw.batch(sizes, seed), draw.agent(sizes, seed, action_head)
+    batch, narrow = draw.batch(sizes, seed), draw.agent(sizes, seed, agent_kind)
     larger = replace(sizes, agents=sizes.agents + allies, enemies=sizes.enemies + enemies)
-    wide, weights = draw.agent(larger, seed + 1, action_head), narrow.state_dict()
+    wide, weights = draw.agent(larger, seed + 1, agent_kind), narrow.state_dict()
     for name, weight in wide.state_dict().items():
-        if action_head == "slot" and name.startswith("head."):
+        if agent_kind.endswith("slot") and name.startswith("head."):
             weight[: sizes.actions] = weights[name]
         else:
             weight.copy_(weights[name])
@@ -168,13 +167,13 @@ def test_empty_slots_change_nothing(
     assert not found[:, :, sizes.agents :].any()
 
 
-@every_head
+@every_kind
 @few
 @given(sizes=draw.all_sizes(), seed=draw.seeds, masks=st.integers(2, 4))
 def test_masks_in_one_call_do_not_affect_each_other(
-    action_head: str, sizes: Sizes, seed: int, masks: int
+    agent_kind: str, sizes: Sizes, seed: int, masks: int
 ) -> None:
-    agent, batch = draw.agent(sizes, seed, action_head), draw.batch(sizes, seed)
+    agent, batch = draw.agent(sizes, seed, agent_kind), draw.batch(sizes, seed)
     episodes, steps, *pairs = batch.visible.shape
     stacked = draw.Dice(seed).coin(episodes, steps, masks, *pairs) & batch.visible[:, :, None]
     lengths = batch.valid.sum(1) + 1

@@ -15,7 +15,6 @@ from starcraft_game import starcraft
 from torch import Tensor, nn
 
 from rllib_ptm.methods import METHODS, method_loss
-from rllib_ptm.model.action_heads import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import (
     lambda_targets,
@@ -350,15 +349,17 @@ def test_two_learners_with_half_a_batch_each_have_the_gradient_of_one(method: st
 @pytest.mark.parametrize("mixer", MIXERS)
 @pytest.mark.parametrize("side", [True, False], ids=["all_in", "none_in"])
 @settings(max_examples=10)
-@given(action_head=st.sampled_from(sorted(ACTION_HEADS)), sizes=draw.all_sizes(), seed=draw.seeds)
+@given(
+    agent_kind=st.sampled_from(sorted(draw.AGENT_KINDS)), sizes=draw.all_sizes(), seed=draw.seeds
+)
 def test_with_everyone_on_one_side_mining_is_the_original(
-    action_head: str, mixer: str, side: bool, sizes: Sizes, seed: int
+    agent_kind: str, mixer: str, side: bool, sizes: Sizes, seed: int
 ) -> None:
     """M_D is M*, so Eq. 9 is Eq. 6. M_I is M* and M_O is empty, so Eq. 13 is Eq. 6 as well if
     the utility of an agent that sees nothing is zero, which holds without biases.
     """
-    online = draw.networks(sizes, seed, action_head, mixer)
-    target = draw.networks(sizes, seed + 1, action_head, mixer)
+    online = draw.networks(sizes, seed, agent_kind, mixer)
+    target = draw.networks(sizes, seed + 1, agent_kind, mixer)
     with torch.no_grad():
         for name, weight in online.agent.named_parameters():
             if "bias" in name and not name.startswith(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from rllib_ptm.methods import METHODS, method_loss
-from rllib_ptm.model.action_heads import ACTION_HEADS, EntityHead
+from rllib_ptm.model.action_heads import EntityHead
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.gru import PackedGRU
@@ -29,6 +29,7 @@ from rllib_ptm.model.native import compiler, library
 from rllib_ptm.model.native.attention import AttentionLayer, attention, can_compute_attention
 from rllib_ptm.model.native.entity_head import Actions, HeadWeights, entity_head
 from rllib_ptm.model.native.gru import gru
+from rllib_ptm.model.native.pairwise import PairTerms, PairwiseLayer, pair_match, pairwise
 from rllib_ptm.model.popart import TaskOutput
 from rllib_ptm.model.precision import autocast_for
 from rllib_ptm.model.q_values import TeamQ, q_values
@@ -70,12 +71,13 @@ def calls(request: pytest.FixtureRequest, compiled: dict[str, Path]) -> Iterator
         yield loaded
 
 
-def networks(sizes: Sizes, seed: int, action_head: str, mixing: int = MIXING) -> TeamQ:
+def networks(sizes: Sizes, seed: int, agent_kind: str, mixing: int = MIXING) -> TeamQ:
     """Networks whose hidden widths fill vectors, in float32."""
     torch.manual_seed(seed)
     shape = (sizes.entity_dim, sizes.agents)
     widths = NetworkSizes(WIDTH, HEADS, RECURRENT, hypernet_dim=WIDTH, mixing_dim=mixing)
-    agent = Agent(*shape, sizes.actions, widths, action_head, sizes.aims)
+    attention, head = draw.AGENT_KINDS[agent_kind]
+    agent = Agent(*shape, sizes.actions, widths, head, sizes.aims, attention)
     return TeamQ(agent, QMixer(*shape, widths), TaskOutput())
 
 
@@ -93,6 +95,12 @@ def learned(
     return {name: value.detach() for name, value in found.items()}
 
 
+def counted(calls: mock.Mock, name: str) -> tuple[int, int]:
+    """How often a function and its backward pass were called."""
+    forward, backward = (getattr(calls, f"{name}_{way}") for way in ("forward", "backward"))
+    return forward.call_count, backward.call_count
+
+
 def in_format(values: TeamBatch, dtype: torch.dtype) -> TeamBatch:
     return TeamBatch(*(v.to(dtype) if v.is_floating_point() else v for v in values))
 
@@ -107,28 +115,31 @@ def largest_error(found: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
 
 @needs_compiler
 @pytest.mark.parametrize("sizes", SHAPES)
-@pytest.mark.parametrize("action_head", ACTION_HEADS)
+@pytest.mark.parametrize("agent_kind", draw.AGENT_KINDS)
 @pytest.mark.parametrize("width_to_save", [WIDTH, WIDTH + 1])  # values are saved, or computed again
 def test_values_and_all_gradients_equal_those_of_torch(
     calls: mock.Mock,
     monkeypatch: pytest.MonkeyPatch,
     width_to_save: int,
-    action_head: str,
+    agent_kind: str,
     sizes: Sizes,
 ) -> None:
     monkeypatch.setattr(native_attention, "_MIN_WIDTH_TO_SAVE", width_to_save)
-    team, target = (networks(sizes, seed, action_head) for seed in (1, 2))
+    team, target = (networks(sizes, seed, agent_kind) for seed in (1, 2))
     batch = draw.batch(sizes, 3)
     found = learned(team, target, in_format(batch, torch.float32))
-    assert calls.attention_forward.call_count == 10  # five networks, online and target
-    assert calls.attention_backward.call_count == 5
-    assert (calls.gru_forward.call_count, calls.gru_backward.call_count) == (2, 1)
-    heads = calls.entity_head_forward.call_count, calls.entity_head_backward.call_count
-    assert heads == ((2, 1) if action_head == "entity" else (0, 0))
+    pairs, aims = agent_kind.startswith("pairwise"), agent_kind.endswith("entity")
+    # Five networks attend, online and target.
+    assert counted(calls, "attention") == ((8, 4) if pairs else (10, 5))
+    assert counted(calls, "pairwise") == ((2, 1) if pairs else (0, 0))
+    assert counted(calls, "gru") == (2, 1)
+    assert counted(calls, "entity_head") == ((2, 1) if aims and not pairs else (0, 0))
+    assert counted(calls, "pair_match") == ((2, 1) if aims and pairs else (0, 0))
+    made = len(calls.method_calls)
     for network in (*team, *target):
         network.double()
     exact = learned(team, target, batch)
-    assert calls.attention_forward.call_count == 10  # torch computes float64
+    assert len(calls.method_calls) == made  # torch computes float64
     assert largest_error(found, exact) < 2e-5
 
 
@@ -422,6 +433,54 @@ def test_the_entity_head_refuses_what_does_not_fit(
     actions = Actions(*(given[field] for field in Actions._fields))
     with pytest.raises(ValueError, match=f"^{name}: "):
         entity_head(given["hidden"], given["embedded"], given["masks"], weights, actions)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("masks", lambda x: x["masks"][..., :-1]),
+        ("masks", lambda x: x["masks"].float()),
+        ("embed", lambda x: x["embed"][:, 1:]),
+        ("embed_bias", lambda x: x["embed_bias"][1:]),
+        ("embed_agent", lambda x: x["embed_agent"][1:]),
+        ("output", lambda x: x["output"][:, 1:]),
+        ("bias", lambda x: x["bias"].double()),
+    ],
+)
+def test_pairwise_attention_refuses_what_does_not_fit(
+    name: str, change: Callable[[dict[str, Tensor]], Tensor]
+) -> None:
+    shapes = {"embed": (32, 9), "embed_bias": (32,), "embed_agent": (32, 9), "score": (32,)}
+    shapes |= {"output": (16, 32), "bias": (16,)}
+    given = {weight: torch.randn(shape) for weight, shape in shapes.items()}
+    given |= {"entities": torch.randn(5, 4, 9), "masks": torch.ones(5, 1, 2, 4, dtype=torch.bool)}
+    given[name] = change(given)
+    layer = PairwiseLayer(*(given[weight] for weight in shapes))
+    with pytest.raises(ValueError, match=f"^{name}: expected"):
+        pairwise(given["entities"], given["masks"], layer, heads=2)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("of_entity", lambda x: x["of_entity"][:, :, 1:]),
+        ("of_agent", lambda x: x["of_agent"][:, 1:]),
+        ("masks", lambda x: x["masks"][..., :-1]),
+        ("targets", lambda x: [2, 4]),
+    ],
+)
+def test_matches_with_pairs_refuse_what_does_not_fit(
+    name: str, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    shapes = {"queries": (5, 1, 2, 16), "of_entity": (5, 4, 16), "of_agent": (5, 2, 16)}
+    given: dict[str, Any] = {tensor: torch.randn(shape) for tensor, shape in shapes.items()}
+    given |= {"masks": torch.ones(5, 1, 2, 4, dtype=torch.bool), "targets": [2, 3]}
+    given[name] = change(given)
+    terms = PairTerms(given["of_entity"], given["of_agent"])
+    with pytest.raises(ValueError, match=f"^{name}: expected"):
+        pair_match(given["queries"], terms, given["masks"], given["targets"])
 
 
 @needs_compiler

@@ -9,7 +9,6 @@ from draw import Sizes
 from torch import Tensor
 
 from rllib_ptm.methods import METHODS, method_loss
-from rllib_ptm.model.action_heads import ACTION_HEADS
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.mixers import MIXERS
@@ -38,11 +37,11 @@ def learned(
     return q, loss, torch.cat([g.flatten() for g in gradient])
 
 
-@pytest.mark.parametrize(("seed", "action_head"), enumerate(ACTION_HEADS))
+@pytest.mark.parametrize(("seed", "agent_kind"), enumerate(draw.AGENT_KINDS))
 @pytest.mark.parametrize("mixer", MIXERS)
-def test_values_and_gradients_are_close(action_head: str, mixer: str, seed: int) -> None:
+def test_values_and_gradients_are_close(agent_kind: str, mixer: str, seed: int) -> None:
     team, target = (
-        TeamQ._make(net.float() for net in draw.networks(SIZES, seed + i, action_head, mixer))
+        TeamQ._make(net.float() for net in draw.networks(SIZES, seed + i, agent_kind, mixer))
         for i in range(2)
     )
     batch = in_float32(draw.batch(SIZES, seed))

@@ -18,27 +18,26 @@ from torch import Tensor
 
 from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, feature_widths, num_features, team_view
 from rllib_ptm.envs.starcraft.units import IntArray, Units
-from rllib_ptm.model.action_heads import ACTION_HEADS
 from rllib_ptm.model.agent import Agent
 from rllib_ptm.model.batch import TeamBatch
 from rllib_ptm.model.mixers import MIXERS
 from rllib_ptm.model.q_values import EXPLOITATION, EXPLORATION, QValues, TeamQ, q_values
 
-every_head = pytest.mark.parametrize("action_head", ACTION_HEADS)
+every_kind = pytest.mark.parametrize("agent_kind", draw.AGENT_KINDS)
 every_mixer = pytest.mark.parametrize("mixer", MIXERS)
 few = settings(max_examples=6)
-any_head = st.sampled_from(sorted(ACTION_HEADS))
-any_batch = given(action_head=any_head, sizes=draw.all_sizes(), seed=draw.seeds)
+any_kind = st.sampled_from(sorted(draw.AGENT_KINDS))
+any_batch = given(agent_kind=any_kind, sizes=draw.all_sizes(), seed=draw.seeds)
 
 
 def evaluate(teams: tuple[TeamQ, TeamQ], batch: TeamBatch) -> QValues:
     return q_values(*teams, batch, [EXPLORATION, EXPLOITATION])
 
 
-def two_teams(sizes: Sizes, seed: int, action_head: str, mixer: str) -> tuple[TeamQ, TeamQ]:
+def two_teams(sizes: Sizes, seed: int, agent_kind: str, mixer: str) -> tuple[TeamQ, TeamQ]:
     """Online and target networks."""
-    online = draw.networks(sizes, seed, action_head, mixer)
-    return online, draw.networks(sizes, seed + 1, action_head, mixer)
+    online = draw.networks(sizes, seed, agent_kind, mixer)
+    return online, draw.networks(sizes, seed + 1, agent_kind, mixer)
 
 
 def assert_equal(actual: Tensor, expected: Tensor) -> None:
@@ -70,8 +69,8 @@ def cut(values: QValues, rows: Tensor, steps: int) -> QValues:
 @every_mixer
 @few
 @any_batch
-def test_the_order_of_episodes(action_head: str, mixer: str, sizes: Sizes, seed: int) -> None:
-    teams, batch = two_teams(sizes, seed, action_head, mixer), draw.batch(sizes, seed)
+def test_the_order_of_episodes(agent_kind: str, mixer: str, sizes: Sizes, seed: int) -> None:
+    teams, batch = two_teams(sizes, seed, agent_kind, mixer), draw.batch(sizes, seed)
     order = draw.Dice(seed).permutation(len(sizes.lengths))
     steps = batch.valid.shape[1]
     assert_equal_q(
@@ -83,9 +82,9 @@ def test_the_order_of_episodes(action_head: str, mixer: str, sizes: Sizes, seed:
 @few
 @any_batch
 def test_an_episode_alone_and_unpadded(
-    action_head: str, mixer: str, sizes: Sizes, seed: int
+    agent_kind: str, mixer: str, sizes: Sizes, seed: int
 ) -> None:
-    teams, batch = two_teams(sizes, seed, action_head, mixer), draw.batch(sizes, seed)
+    teams, batch = two_teams(sizes, seed, agent_kind, mixer), draw.batch(sizes, seed)
     together = evaluate(teams, batch)
     by_observation, by_step = ("entities", "visible", "action_mask"), TeamBatch._fields[4:8]
     assert by_step == ("actions", "rewards", "terminated", "valid")
@@ -102,17 +101,17 @@ def test_an_episode_alone_and_unpadded(
 @every_mixer
 @few
 @any_batch
-def test_the_order_of_units(action_head: str, mixer: str, sizes: Sizes, seed: int) -> None:
+def test_the_order_of_units(agent_kind: str, mixer: str, sizes: Sizes, seed: int) -> None:
     """Units change slots and keep their features, tags included.
 
     The slot head's attacks name tags, so they stay; the entity head's name slots, so they move.
     """
-    teams, batch = two_teams(sizes, seed, action_head, mixer), draw.batch(sizes, seed)
+    teams, batch = two_teams(sizes, seed, agent_kind, mixer), draw.batch(sizes, seed)
     dice = draw.Dice(seed)
     allies, enemies = dice.permutation(sizes.agents), dice.permutation(sizes.enemies)
     slots = torch.cat([allies, sizes.agents + enemies])
     actions = torch.arange(sizes.actions)
-    if action_head == "entity":
+    if agent_kind.endswith("entity"):
         actions[sizes.moves :] = sizes.moves + enemies
     moved = batch._replace(
         entities=batch.entities[:, :, slots],
@@ -134,8 +133,8 @@ def test_the_order_of_units(action_head: str, mixer: str, sizes: Sizes, seed: in
     assert_equal(of_all[1], of_all[0][:, :, :, allies][..., actions])
 
 
-@every_head
-def test_a_tag_is_only_a_name(action_head: str) -> None:
+@every_kind
+def test_a_tag_is_only_a_name(agent_kind: str) -> None:
     """Other tags in real features, and weights permuted to match them, give the same utilities."""
     side, features = 4, num_features(4, 4)
     names = draw.Dice(5).permutation(side)  # slot i gets the unit of slot names[i]
@@ -149,11 +148,13 @@ def test_a_tag_is_only_a_name(action_head: str) -> None:
         columns[first[block] : first[block] + len(actions)] = first[block] + actions
 
     sizes = Sizes(agents=side, enemies=side, entity_dim=features, moves=FIRST_ATTACK)
-    agent = draw.agent(sizes, 0, action_head)
+    agent = draw.agent(sizes, 0, agent_kind)
     renamed = copy.deepcopy(agent)
     weights = agent.state_dict()
-    weights["attention.embed.weight"] = weights["attention.embed.weight"][:, columns]
-    if action_head == "slot":
+    for name in ("attention.embed.weight", "attention.embed_agent.weight"):
+        if name in weights:
+            weights[name] = weights[name][:, columns]
+    if agent_kind.endswith("slot"):
         for name in ("head.utilities.weight", "head.utilities.bias"):
             weights[name] = weights[name][actions]
     renamed.load_state_dict(weights)

@@ -15,7 +15,6 @@ from torch import Tensor
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.learn.rl_module import team_spaces
 from rllib_ptm.methods import METHODS, method_loss
-from rllib_ptm.model.action_heads import ACTION_HEADS
 from rllib_ptm.model.losses import regression_targets
 from rllib_ptm.model.q_values import q_values
 
@@ -35,9 +34,9 @@ def filling(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
-def learned(action_head: str) -> Tensor:
+def learned(agent_kind: str) -> Tensor:
     """The gradient of all weights as one vector."""
-    team, target = (draw.networks(SIZES, seed, action_head, "qmix") for seed in range(2))
+    team, target = (draw.networks(SIZES, seed, agent_kind, "qmix") for seed in range(2))
     batch, ptm = draw.batch(SIZES, 0), METHODS["ptm"]
     q = q_values(team, target, batch, ptm.terms)
     targets = regression_targets(batch, q.next_q_tot, gamma=0.97)
@@ -47,14 +46,14 @@ def learned(action_head: str) -> Tensor:
     return torch.cat([g.flatten() for g in gradient])
 
 
-@pytest.mark.parametrize("action_head", ACTION_HEADS)
+@pytest.mark.parametrize("agent_kind", draw.AGENT_KINDS)
 def test_nothing_is_read_before_it_is_written(
-    action_head: str, filling: None, monkeypatch: pytest.MonkeyPatch
+    agent_kind: str, filling: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert torch.empty(3).isnan().all()  # what is read too early would show
-    filled = learned(action_head)
+    filled = learned(agent_kind)
     set_filling(monkeypatch, False)
-    assert torch.equal(filled, learned(action_head))
+    assert torch.equal(filled, learned(agent_kind))
     assert filled.isfinite().all()
 
 

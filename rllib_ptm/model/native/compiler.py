@@ -1,4 +1,4 @@
-"""Finds a C++ compiler and compiles the code of this folder with it."""
+"""Finds a C++ compiler and compiles the code of the folder ``cpp`` with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "cpp"
 _FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fopenmp", "-shared", "-fPIC")
 # How much of a compiler's message an error holds: its last characters.
 _MESSAGE_LENGTH = 1000

@@ -32,6 +32,39 @@ class AttentionWeights(ctypes.Structure):
     ]
 
 
+class PairwiseSizes(ctypes.Structure):
+    """The sizes of a pairwise attention layer."""
+
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in (
+            *("frames", "agents", "entities", "features", "masks", "width", "heads", "output"),
+            *("threads", "partial_sums", "use_bf16"),
+        )
+    ]
+
+
+class PairwiseWeights(ctypes.Structure):
+    """The weights of a pairwise attention layer: addresses of contiguous float32 arrays."""
+
+    _fields_ = [
+        (name, ctypes.c_void_p)
+        for name in ("embed", "embed_bias", "embed_agent", "score", "output", "bias")
+    ]
+
+
+class PairMatchSizes(ctypes.Structure):
+    """The sizes of matches with pairs. The array of entities lives as long as the structure."""
+
+    _fields_ = [
+        *(
+            (name, ctypes.c_int64)
+            for name in ("frames", "masks", "agents", "entities", "targets", "width", "threads")
+        ),
+        ("entity_of_target", ctypes.POINTER(ctypes.c_int64)),
+    ]
+
+
 class GRUSizes(ctypes.Structure):
     """The sizes of a GRU over packed frames. The array of rows lives as long as the structure."""
 
@@ -77,6 +110,9 @@ class EntityHeadWeights(ctypes.Structure):
 STRUCTS: tuple[type[ctypes.Structure], ...] = (
     AttentionSizes,
     AttentionWeights,
+    PairwiseSizes,
+    PairwiseWeights,
+    PairMatchSizes,
     GRUSizes,
     GRUWeights,
     EntityHeadSizes,

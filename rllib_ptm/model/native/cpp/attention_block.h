@@ -21,8 +21,8 @@
 
 #include <vector>
 
+#include "masked_softmax.h"
 #include "structs.h"
-#include "taking_part.h"
 #include "weight_product.h"
 
 // What follows from the sizes. The attended values are one of
@@ -123,38 +123,26 @@ class AttentionBlock {
               packed.key[h], taking_part.agents());
   }
 
-  // The exponentials of a frame's scores, less the agent's score of itself. The shift does not
-  // change the softmax, is the same under every mask, and keeps the exponentials finite.
+  // The exponentials of a frame's scores.
   void compute_exp_scores(const Frame& f) {
-    const long W = s.width, P = f.padded_entities, rows = f.agents * s.heads;
+    const long W = s.width, P = f.padded_entities;
     float* scores = frame_exp_scores(f);
     transpose_embedded(f);
-    multiply(scores, P, {frame_mapped_queries(f), W, 1}, embedded_transposed.data(), P, rows, P, W);
-    for (long row = 0; row < rows; ++row) {
-      float* score = scores + row * P;
-      const float own_score = score[row / s.heads];
-      for (long e = 0; e < P; e += kLanes)
-        at(score + e) = exponential(clamp(at(score + e) - own_score, -kReach, kReach));
-    }
+    multiply(scores, P, {frame_mapped_queries(f), W, 1}, embedded_transposed.data(), P,
+             f.agents * s.heads, P, W);
+    softmax.exponentiate(scores, f);
   }
 
-  // The attention weights of a frame under its masks [M, A, E]: the exponentials of visible
-  // entities, divided by their sum. An agent that sees nothing gets zeros.
+  // The attention weights of a frame under its masks [M, A, E], and their sum over the agents.
   void compute_weights(const bool* masks, const Frame& f) {
+    softmax.compute_weights(frame_exp_scores(f), masks, taking_part, f);
+    if (!s.pooled) return;
     const long P = f.padded_entities, rows = s.masks * f.agents * s.heads;
-    mask_exp_scores(masks, f);
-    lane_sums(sums.data(), rows, [&](long row) { return sum_of_vectors(&weights[row * P], P); });
-    for (long row = 0; row < rows; row += kLanes) {
-      const Vector sum = at(&sums[row]);
-      at(&sums[row]) = sum == 0.0f ? Vector{} : 1.0f / sum;
-    }
-    if (s.pooled) std::memset(pooled_weights.data(), 0, 4 * pooled_weights.size());
+    std::memset(pooled_weights.data(), 0, 4 * pooled_weights.size());
     for (long row = 0; row < rows; ++row) {
-      float* pooled = s.pooled ? &pooled_weights[value_weight_row(f, row) * P] : nullptr;
-      for (long e = 0; e < P; e += kLanes) {
-        at(&weights[row * P + e]) *= sums[row];
-        if (pooled) at(pooled + e) += at(&weights[row * P + e]);
-      }
+      float* pooled = &pooled_weights[value_weight_row(f, row) * P];
+      for (long e = 0; e < P; e += kLanes)
+        at(pooled + e) += at(softmax.weights() + row * P + e);
     }
   }
 
@@ -198,9 +186,6 @@ class AttentionBlock {
   const std::vector<Frame>& frames() const { return taking_part.frames(); }
 
  protected:
-  // Scores are clamped to this distance from the agent's own score, as in model/attention.py.
-  static constexpr float kReach = 80.0f;
-
   // Calls visit(row, whether it is computed) for each row of the results [F, attended_rows].
   template <class Visit>
   void for_each_result(Visit visit) const {
@@ -213,37 +198,15 @@ class AttentionBlock {
       }
   }
 
-  // weights [M, agents, H, P] = the exponentials [agents, H, P] where the mask is true, else 0.
-  void mask_exp_scores(const bool* masks, const Frame& f) {
-    const long P = f.padded_entities, agent_scores = s.heads * P;
-    const float* scores = frame_exp_scores(f);
-    for (long m = 0, row = 0; m < s.masks; ++m)
-      for (long a = 0; a < f.agents; ++a, ++row) {
-        taking_part.copy_mask(mask_bytes.data(), masks + m * s.agents * s.entities, f, a);
-        const float* from = scores + a * agent_scores;
-        float* to = &weights[row * agent_scores];
-        for (long e = 0; e < P; e += kLanes) {
-          const Vector visible = __builtin_convertvector(
-              *reinterpret_cast<const ByteVector*>(&mask_bytes[e]), Vector);
-          for (long h = e; h < agent_scores; h += P) at(to + h) = at(from + h) * visible;
-        }
-      }
-  }
-
-  // The sum of the vectors of a row [P].
-  static Vector sum_of_vectors(const float* row, long P) {
-    Vector sum = at(row);
-    for (long e = kLanes; e < P; e += kLanes) sum += at(row + e);
-    return sum;
-  }
-
   void transpose_embedded(const Frame& f) {
     transpose(embedded_transposed.data(), f.padded_entities, &embedded[f.first_entity * s.width],
               s.width, f.entities, s.width);
   }
 
   // The weights that multiply the values: of each agent, or summed over the agents.
-  const float* value_weights() const { return s.pooled ? pooled_weights.data() : weights.data(); }
+  const float* value_weights() const {
+    return s.pooled ? pooled_weights.data() : softmax.weights();
+  }
   // The row of value_weights() that a row of the weights [M, agents, H] is part of.
   long value_weight_row(const Frame& f, long row) const {
     return s.pooled ? row / (f.agents * s.heads) * s.heads + row % s.heads : row;
@@ -290,8 +253,6 @@ class AttentionBlock {
   Array result_of_nothing{s.result_columns};  // of an agent that sees nothing
   // Of one frame:
   Array embedded_transposed{s.width * s.padded_entities};  // W,P
-  std::vector<char> mask_bytes = std::vector<char>(s.padded_entities);  // P, of one agent
-  Array weights{s.masks * s.agents * s.heads * s.padded_entities};  // M,A,H,P
-  Array sums{s.masks * s.agents * s.heads + kLanes};  // M,A,H: sums of exponentials, then 1 / sums
+  MaskedSoftmax softmax{s.masks, s.agents, s.heads, s.padded_entities};
   Array pooled_weights{s.pooled ? s.masks * s.heads * s.padded_entities : 0};  // M,H,P
 };

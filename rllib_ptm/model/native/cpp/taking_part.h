@@ -53,6 +53,8 @@ class TakingPart {
   // How many take part in the block.
   long agents() const { return num_agents; }
   long entities() const { return long(entity_slots.size()); }
+  // Booleans of one mask, A * E.
+  long mask_size() const { return A * E; }
   // The slot of an entity in [F, E], by its row.
   long entity_slot(long row) const { return entity_slots[row]; }
   // Whether the agent in this slot takes part in a frame.

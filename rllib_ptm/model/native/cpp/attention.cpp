@@ -126,40 +126,13 @@ class GradientBlock : public AttentionBlock {
                {value_weights() + h * P, 1, weights_stride(f)}, grad_head, s.attended_stride, E,
                s.head_value, product_rows(f));
     }
-    backward_softmax(f);
+    softmax.backward(grad_scores.data(), frame_exp_scores(f), f, [&](long row) {
+      return &grad_value_weights[value_weight_row(f, row) * P];
+    });
     multiply(grad_entities, W, {grad_scores.data(), 1, P}, frame_mapped_queries(f), W, E, W, rows,
              s.pooled);
     multiply(&grad_mapped_queries[f.first_agent * s.heads * W], W, {grad_scores.data(), P, 1},
              &embedded[f.first_entity * W], W, rows, W, E);
-  }
-
-  // The gradient of the scores, p (g - sum(p g)) with weights p and their gradient g, summed over
-  // the masks. Clamped scores get no gradient.
-  void backward_softmax(const Frame& f) {
-    const long P = f.padded_entities;
-    const long mask_rows = f.agents * s.heads, rows = s.masks * mask_rows;
-    std::memset(grad_scores.data(), 0, 4 * mask_rows * P);
-    lane_sums(sums.data(), rows, [&](long row) {
-      const float* weight = &weights[row * P];
-      const float* grad = &grad_value_weights[value_weight_row(f, row) * P];
-      Vector sum{};
-      for (long e = 0; e < P; e += kLanes) sum += at(weight + e) * at(grad + e);
-      return sum;
-    });
-    for (long row = 0; row < rows; ++row) {
-      const float* weight = &weights[row * P];
-      const float* grad = &grad_value_weights[value_weight_row(f, row) * P];
-      float* grad_score = &grad_scores[row % mask_rows * P];
-      for (long e = 0; e < P; e += kLanes)
-        at(grad_score + e) += at(weight + e) * (at(grad + e) - sums[row]);
-    }
-    const float* exponentials = frame_exp_scores(f);
-    const Vector highest = exponential(Vector{} + kReach), lowest = exponential(Vector{} - kReach);
-    for (long i = 0; i < mask_rows * P; i += kLanes) {
-      Vector& x = at(&grad_scores[i]);
-      x = at(exponentials + i) >= highest ? Vector{} : x;
-      x = at(exponentials + i) <= lowest ? Vector{} : x;
-    }
   }
 
   // Through the layers of values, keys and queries to the embedded entities.

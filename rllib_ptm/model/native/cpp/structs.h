@@ -45,6 +45,41 @@
   FIELD(const float*, output)     \
   FIELD(const float*, bias)
 
+// The sizes of a pairwise attention layer; see pairwise.cpp. The last three are as above.
+#define PAIRWISE_SIZES(FIELD)  \
+  FIELD(int64_t, frames)       \
+  FIELD(int64_t, agents)       \
+  FIELD(int64_t, entities)     \
+  FIELD(int64_t, features)     \
+  FIELD(int64_t, masks)        \
+  FIELD(int64_t, width)        \
+  FIELD(int64_t, heads)        \
+  FIELD(int64_t, output)       \
+  FIELD(int64_t, threads)      \
+  FIELD(int64_t, partial_sums) \
+  FIELD(int64_t, use_bf16)
+
+// The weights of a pairwise attention layer, each laid out as torch.nn.Linear does.
+#define PAIRWISE_WEIGHTS(FIELD)   \
+  FIELD(const float*, embed)      \
+  FIELD(const float*, embed_bias) \
+  FIELD(const float*, embed_agent) \
+  FIELD(const float*, score)      \
+  FIELD(const float*, output)     \
+  FIELD(const float*, bias)
+
+// The sizes of matches with pairs; see pair_match.cpp. Shape legend there.
+//   entity_of_target  the entity slot of each target
+#define PAIR_MATCH_SIZES(FIELD) \
+  FIELD(int64_t, frames)        \
+  FIELD(int64_t, masks)         \
+  FIELD(int64_t, agents)        \
+  FIELD(int64_t, entities)      \
+  FIELD(int64_t, targets)       \
+  FIELD(int64_t, width)         \
+  FIELD(int64_t, threads)       \
+  FIELD(const int64_t*, entity_of_target)
+
 // The sizes of a GRU over packed frames; see gru.cpp. rows: the rows of each step, never more than
 // in the step before.
 #define GRU_SIZES(FIELD)       \
@@ -103,6 +138,15 @@ struct AttentionSizes {
 };
 struct AttentionWeights {
   ATTENTION_WEIGHTS(DECLARE_FIELD)
+};
+struct PairwiseSizes {
+  PAIRWISE_SIZES(DECLARE_FIELD)
+};
+struct PairwiseWeights {
+  PAIRWISE_WEIGHTS(DECLARE_FIELD)
+};
+struct PairMatchSizes {
+  PAIR_MATCH_SIZES(DECLARE_FIELD)
 };
 struct GRUSizes {
   GRU_SIZES(DECLARE_FIELD)
