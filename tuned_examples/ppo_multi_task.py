@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from rllib_ptm.environment.agent_by_agent import AgentByAgentEnv
 from rllib_ptm.envs import multi_task_foraging_v0, multi_task_sc2_v0
-from rllib_ptm.model.entity_attention import EntityAttention
+from rllib_ptm.model.attention.entity_attention import EntityAttention
 
 ENVIRONMENTS = {
     "multi_task_sc2": multi_task_sc2_v0.parallel_env,

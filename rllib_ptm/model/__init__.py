@@ -2,10 +2,10 @@
 
 The networks of Section 3.4:
 
-    embedding, attention        entity_attention.EntityAttention, on attention and linear
+    embedding, attention        attention.entity_attention.EntityAttention
     GRU                         gru.PackedGRU
     utilities Q_a               agent.Agent: the two above and one of action_heads
-                                (pairwise.PairwiseAttention in place of the paper's, if asked for)
+                                (attention.pairwise in place of the paper's, if asked for)
     mixing network              mixers.qmix.QMixer, with hypernetworks of EntityAttention
     their widths                sizes.NetworkSizes
 

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rllib_ptm.checks.tables import Table
+from rllib_ptm.model.attention.pairwise import PairTerms, pair_matches
 from rllib_ptm.model.native.entity_head import (
     Actions,
     HeadWeights,
     can_compute_entity_head,
     entity_head,
 )
-from rllib_ptm.model.pairwise import PairTerms, pair_matches
 from rllib_ptm.model.precision import WEIGHT_DTYPE, at_full_precision
 
 
@@ -55,7 +55,40 @@ class SlotHead(nn.Module):
         return self.utilities(hidden)
 
 
-class EntityHead(nn.Module):
+class _AimedHead(nn.Module):
+    """What both heads for aimed actions have: the bases of utilities, and the order of actions.
+
+    Args:
+        recurrent_dim: K.
+        num_agents: A.
+        num_actions: U.
+        aims: [U] the entity that each action aims at, -1 = none.
+
+    Raises:
+        ValueError: No action aims at an entity, or ``aims`` is None or has another length.
+    """
+
+    reads_entities = True
+
+    def __init__(
+        self, recurrent_dim: int, num_agents: int, num_actions: int, aims: Sequence[int] | None
+    ) -> None:
+        super().__init__()
+        if aims is None or max(aims) < 0:
+            raise ValueError("the entity head needs actions that aim at an entity")
+        if len(aims) != num_actions:
+            raise ValueError(f"aims: expected {num_actions} entities, found {len(aims)}")
+        plain = [action for action, target in enumerate(aims) if target < 0]
+        kinds = _kinds_of_aimed_actions(aims, num_agents)
+        self.moves = nn.Linear(recurrent_dim, len(plain), dtype=WEIGHT_DTYPE)
+        self.attack = nn.Linear(recurrent_dim, len(kinds), dtype=WEIGHT_DTYPE)
+        self._targets_of_kinds = [[aims[action] for action in kind] for kind in kinds]
+        self._described = _describe(aims, plain, kinds)
+        computed = [*plain, *itertools.chain(*kinds)]  # the actions in the order of computation
+        self.actions = _Rows([computed.index(action) for action in range(num_actions)])
+
+
+class EntityHead(_AimedHead):
     """Utilities of aimed actions from the agent's hidden state and the target (not in the paper).
 
     Actions that aim at no entity have a linear layer. The utility of an aimed action is the sum of
@@ -79,8 +112,6 @@ class EntityHead(nn.Module):
         ValueError: No action aims at an entity, or ``aims`` is None.
     """
 
-    reads_entities = True
-
     def __init__(
         self,
         recurrent_dim: int,
@@ -89,16 +120,11 @@ class EntityHead(nn.Module):
         num_actions: int,
         aims: Sequence[int] | None,
     ) -> None:
-        super().__init__()
-        aims, plain, kinds = _read_aims(aims, num_agents, num_actions)
-        self.moves = nn.Linear(recurrent_dim, len(plain), dtype=WEIGHT_DTYPE)
-        self.attack = nn.Linear(recurrent_dim, len(kinds), dtype=WEIGHT_DTYPE)
+        super().__init__(recurrent_dim, num_agents, num_actions, aims)
+        kinds = self._targets_of_kinds
         self.query = nn.Linear(recurrent_dim, len(kinds) * recurrent_dim, dtype=WEIGHT_DTYPE)
         self.key = nn.Linear(embed_dim, recurrent_dim, dtype=WEIGHT_DTYPE)
-        self.targets = nn.ModuleList(_Rows([aims[action] for action in kind]) for kind in kinds)
-        self._described = _describe(aims, plain, kinds)
-        computed = [*plain, *itertools.chain(*kinds)]  # the actions in the order of computation
-        self.actions = _Rows([computed.index(action) for action in range(num_actions)])
+        self.targets = nn.ModuleList(_Rows(targets) for targets in kinds)
 
     @at_full_precision
     def forward(self, hidden: Tensor, embedded: Tensor, masks: Tensor) -> Tensor:
@@ -142,8 +168,8 @@ class EntityHead(nn.Module):
         )
 
 
-class PairwiseHead(nn.Module):
-    """The entity head on pairs of agents and entities; see ``pairwise``.
+class PairwiseHead(_AimedHead):
+    """The entity head on pairs of agents and entities; see ``attention.pairwise``.
 
     As ``EntityHead``, but the key of a target is its pair with the agent, without a layer between.
 
@@ -158,8 +184,6 @@ class PairwiseHead(nn.Module):
         ValueError: No action aims at an entity, or ``aims`` is None.
     """
 
-    reads_entities = True
-
     def __init__(
         self,
         recurrent_dim: int,
@@ -168,14 +192,9 @@ class PairwiseHead(nn.Module):
         num_actions: int,
         aims: Sequence[int] | None,
     ) -> None:
-        super().__init__()
-        aims, plain, kinds = _read_aims(aims, num_agents, num_actions)
-        self.moves = nn.Linear(recurrent_dim, len(plain), dtype=WEIGHT_DTYPE)
-        self.attack = nn.Linear(recurrent_dim, len(kinds), dtype=WEIGHT_DTYPE)
-        self.query = nn.Linear(recurrent_dim, len(kinds) * embed_dim, dtype=WEIGHT_DTYPE)
-        self._targets = [[aims[action] for action in kind] for kind in kinds]
-        computed = [*plain, *itertools.chain(*kinds)]  # the actions in the order of computation
-        self.actions = _Rows([computed.index(action) for action in range(num_actions)])
+        super().__init__(recurrent_dim, num_agents, num_actions, aims)
+        width = len(self._targets_of_kinds) * embed_dim
+        self.query = nn.Linear(recurrent_dim, width, dtype=WEIGHT_DTYPE)
 
     @at_full_precision
     def forward(self, hidden: Tensor, terms: PairTerms, masks: Tensor) -> Tensor:
@@ -192,26 +211,10 @@ class PairwiseHead(nn.Module):
         aimed = [
             base + pair_matches(query, terms, masks, targets)
             for base, query, targets in zip(
-                bases, queries.split(width, -1), self._targets, strict=True
+                bases, queries.split(width, -1), self._targets_of_kinds, strict=True
             )
         ]
         return self.actions(torch.cat([self.moves(hidden), *aimed], dim=-1), -1)
-
-
-def _read_aims(
-    aims: Sequence[int] | None, num_agents: int, num_actions: int
-) -> tuple[Sequence[int], list[int], list[list[int]]]:
-    """The aims, the actions without one, and the aimed actions of each kind.
-
-    Raises:
-        ValueError: There are no aims, or not as many as actions.
-    """
-    if aims is None or max(aims) < 0:
-        raise ValueError("the entity head needs actions that aim at an entity")
-    if len(aims) != num_actions:
-        raise ValueError(f"aims: expected {num_actions} entities, found {len(aims)}")
-    plain = [action for action, target in enumerate(aims) if target < 0]
-    return aims, plain, _kinds_of_aimed_actions(aims, num_agents)
 
 
 def _describe(aims: Sequence[int], plain: list[int], kinds: list[list[int]]) -> Actions:

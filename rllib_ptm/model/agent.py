@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from rllib_ptm.checks.tables import Table
 from rllib_ptm.model.action_heads import ACTION_HEADS, PairwiseHead, SlotHead
-from rllib_ptm.model.entity_attention import EntityAttention
+from rllib_ptm.model.attention.entity_attention import EntityAttention
+from rllib_ptm.model.attention.pairwise import PairwiseAttention
 from rllib_ptm.model.gru import PackedGRU
-from rllib_ptm.model.pairwise import PairwiseAttention
 from rllib_ptm.model.sizes import NetworkSizes
 
 

@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rllib_ptm.model.attention import attend, attend_summed, attention_scores, masked_softmax
+from rllib_ptm.model.attention.dot_product import (
+    attend,
+    attend_summed,
+    attention_scores,
+    masked_softmax,
+)
 
 
 def softmax(scores: Tensor, mask: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rllib_ptm.model import entity_attention
-from rllib_ptm.model.entity_attention import EntityAttention
+from rllib_ptm.model.attention import entity_attention
+from rllib_ptm.model.attention.entity_attention import EntityAttention
 from rllib_ptm.model.masks import everyone, same_group
 from rllib_ptm.model.native import library
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from rllib_ptm.model.entity_attention import EntityAttention
+from rllib_ptm.model.attention.entity_attention import EntityAttention
 from rllib_ptm.model.masks import everyone
 from rllib_ptm.model.mixers.mix import Mix, masks_of_team, mean_of
 from rllib_ptm.model.precision import WEIGHT_DTYPE, at_full_precision

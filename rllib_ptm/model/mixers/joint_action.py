@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rllib_ptm.model.entity_attention import EntityAttention
+from rllib_ptm.model.attention.entity_attention import EntityAttention
 from rllib_ptm.model.mixers.mix import Mix, greedy_of
 from rllib_ptm.model.precision import WEIGHT_DTYPE, at_full_precision
 from rllib_ptm.model.sizes import NetworkSizes

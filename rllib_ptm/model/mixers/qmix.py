@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rllib_ptm.model.entity_attention import EntityAttention
+from rllib_ptm.model.attention.entity_attention import EntityAttention
 from rllib_ptm.model.masks import everyone
 from rllib_ptm.model.mixers.mix import Mix, masks_of_team
 from rllib_ptm.model.precision import at_full_precision

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from rllib_ptm.model.entity_attention import EntityAttention
+from rllib_ptm.model.attention.entity_attention import EntityAttention
 from rllib_ptm.model.masks import everyone
 from rllib_ptm.model.mixers.joint_action import SMALLEST_WEIGHT, JointActionNetwork, log_regrets_of
 from rllib_ptm.model.mixers.mix import Mix, greedy_of, masks_of_team

@@ -1,6 +1,6 @@
 """Attention of agents over entities, from features to the result of the output layer, in one call.
 
-It computes the same as ``rllib_ptm.model.attention`` and the linear layers around it, in C++:
+It computes what ``rllib_ptm.model.attention.entity_attention`` computes in torch, in C++:
 ``attention_block.h`` has the equations. Shapes: see ``batch``; ``W`` width of an embedded entity,
 ``H`` heads, ``V`` columns of a head's value, ``T`` columns of the attended values, ``X`` columns of
 the result.

@@ -1,7 +1,7 @@
 """Pairwise attention and the matches with its pairs, in C++: ``pairwise.cpp`` has the equations.
 
-It computes the same as ``rllib_ptm.model.pairwise`` in torch. Shapes: see ``batch``; ``W`` width of
-a pair, ``H`` heads, ``X`` columns of the result, ``T`` targets.
+It computes the same as ``rllib_ptm.model.attention.pairwise`` in torch. Shapes: see ``batch``;
+``W`` width of a pair, ``H`` heads, ``X`` columns of the result, ``T`` targets.
 """
 
 from __future__ import annotations

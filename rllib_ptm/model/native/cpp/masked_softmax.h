@@ -73,7 +73,7 @@ class MaskedSoftmax {
   const float* weights() const { return weights_.data(); }
 
  private:
-  // Scores are clamped to this distance from the agent's own score, as in model/attention.py.
+  // Scores are clamped to this distance from the agent's own score, as in model/attention/dot_product.py.
   static constexpr float kReach = 80.0f;
 
   // weights [M, agents, H, P] = the exponentials [agents, H, P] where the mask is true, else 0.

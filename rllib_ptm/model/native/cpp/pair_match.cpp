@@ -96,6 +96,25 @@ class MatchFrame {
   Array sums{s.targets + kLanes};                           // S
 };
 
+// Calls visit(frame, number of the frame, its masks, agent) for every agent, whose pairs are ready.
+template <class Visit>
+void for_each_agent(const PairMatchSizes& s, const float* entity_terms, const float* agent_terms,
+                    const bool* masks, Visit visit) {
+#pragma omp parallel num_threads(s.threads)
+  {
+    MatchFrame frame(s);
+#pragma omp for
+    for (long f = 0; f < s.frames; ++f) {
+      const bool* seen = masks + f * s.masks * s.agents * s.entities;
+      for (long a = 0; a < s.agents; ++a) {
+        frame.begin_agent(entity_terms + f * s.entities * s.width,
+                          agent_terms + f * s.agents * s.width, seen, a);
+        visit(frame, f, seen, a);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 // queries [F, M, A, W], entity_terms [F, E, W], agent_terms [F, A, W], masks [F, M, A, E] ->
@@ -105,19 +124,11 @@ extern "C" void pair_match_forward(const PairMatchSizes* sizes, const float* que
                                    const bool* masks, float* matches) {
   const PairMatchSizes& s = *sizes;
   const long rows = s.masks * s.agents;
-#pragma omp parallel num_threads(s.threads)
-  {
-    MatchFrame frame(s);
-#pragma omp for
-    for (long f = 0; f < s.frames; ++f) {
-      const bool* seen = masks + f * rows * s.entities;
-      for (long a = 0; a < s.agents; ++a) {
-        frame.begin_agent(entity_terms + f * s.entities * s.width,
-                          agent_terms + f * s.agents * s.width, seen, a);
-        frame.compute(queries + f * rows * s.width, seen, matches + f * rows * s.targets, a);
-      }
-    }
-  }
+  for_each_agent(s, entity_terms, agent_terms, masks,
+                 [&](MatchFrame& frame, long f, const bool* seen, long a) {
+                   frame.compute(queries + f * rows * s.width, seen,
+                                 matches + f * rows * s.targets, a);
+                 });
 }
 
 // Overwrites grad_queries and grad_agent_terms. Adds to grad_entity_terms.
@@ -128,19 +139,11 @@ extern "C" void pair_match_backward(const PairMatchSizes* sizes, const float* qu
                                     float* grad_agent_terms) {
   const PairMatchSizes& s = *sizes;
   const long rows = s.masks * s.agents, W = s.width;
-#pragma omp parallel num_threads(s.threads)
-  {
-    MatchFrame frame(s);
-#pragma omp for
-    for (long f = 0; f < s.frames; ++f) {
-      const bool* seen = masks + f * rows * s.entities;
-      for (long a = 0; a < s.agents; ++a) {
-        frame.begin_agent(entity_terms + f * s.entities * W, agent_terms + f * s.agents * W, seen,
-                          a);
-        frame.backward(queries + f * rows * W, seen, grad_matches + f * rows * s.targets,
-                       grad_queries + f * rows * W, grad_entity_terms + f * s.entities * W,
-                       grad_agent_terms + f * s.agents * W, a);
-      }
-    }
-  }
+  for_each_agent(s, entity_terms, agent_terms, masks,
+                 [&](MatchFrame& frame, long f, const bool* seen, long a) {
+                   frame.backward(queries + f * rows * W, seen, grad_matches + f * rows * s.targets,
+                                  grad_queries + f * rows * W,
+                                  grad_entity_terms + f * s.entities * W,
+                                  grad_agent_terms + f * s.agents * W, a);
+                 });
 }

@@ -22,7 +22,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rllib_ptm.model.attention import attend, attend_summed, attention_scores, masked_softmax
+from rllib_ptm.model.attention.dot_product import (
+    attend,
+    attend_summed,
+    attention_scores,
+    masked_softmax,
+)
 from rllib_ptm.model.linear import linear_relu
 from rllib_ptm.model.native.attention import AttentionLayer, attention, can_compute_attention
 from rllib_ptm.model.precision import WEIGHT_DTYPE, at_full_precision, to_fp32

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rllib_ptm.model.attention import masked_softmax
+from rllib_ptm.model.attention.dot_product import masked_softmax
 from rllib_ptm.model.native.pairwise import (
     PairTerms,
     PairwiseLayer,
