@@ -48,6 +48,12 @@ QUESTIONS: dict[str, Question] = {
     "refil_5-11sz": Question(
         "Is PTM better on mixed teams of 5 to 11?", episodes=20, figures=_OF_MANY_TASKS
     ),
+    "random_armies": Question(
+        "How far does it get on SMAX's random armies?",
+        further_tasks=("smacv2_10_units",),
+        episodes=200,
+        figures=("curves", "time"),
+    ),
     "parts_small_mt": Question(
         "What do PTM's parts do on small_mt?", beside={"small_mt": ("ptm", "refil", "qmix_atten")}
     ),
