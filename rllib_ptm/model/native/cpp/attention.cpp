@@ -3,10 +3,7 @@
 // attention_block.h has the equations and the shape legend. Each thread takes a block of frames
 // through all stages before it takes the next block, so that only inputs, results and their
 // gradients leave the cache. The backward pass computes the stages of the forward pass again,
-// except those that were saved. It sums gradients in `partial_sums` parts. A part always gets the
-// same blocks, so that the result does not depend on which thread computes it.
-#include <omp.h>
-
+// except those that were saved. It sums gradients in parts: see blocks.h.
 #include "attention_block.h"
 
 namespace {
@@ -207,26 +204,21 @@ extern "C" void attention_forward(const AttentionSizes* sizes, const AttentionWe
                                   float* embedded, float* saved) {
   const Shape s(*sizes);
   const ForwardWeights packed(s, *weights);
-#pragma omp parallel num_threads(s.threads)
-  {
-    AttentionBlock block(s, packed, *weights);
-#pragma omp for schedule(dynamic)
-    for (long start = 0; start < s.frames; start += s.block_frames) {
-      const long frames = std::min<long>(s.block_frames, s.frames - start);
-      const bool* block_masks = masks + start * s.masks * s.agents * s.entities;
-      block.begin(block_masks, saved ? saved + start * s.saved_floats : nullptr, frames);
-      block.embed(entities + start * s.entities * s.features);
-      block.compute_queries_and_values();
-      block.map_queries();
-      for (const Frame& f : block.frames()) {
-        block.compute_exp_scores(f);
-        block.compute_weights(block_masks + f.index * s.masks * s.agents * s.entities, f);
-        block.attend(f);
-      }
-      block.compute_results(result + start * s.attended_rows * s.result_columns);
-      if (embedded) block.store_embedded(embedded + start * s.entities * s.width);
+  const auto compute = [&](AttentionBlock& block, long start, long frames) {
+    const bool* block_masks = masks + start * s.masks * s.agents * s.entities;
+    block.begin(block_masks, saved ? saved + start * s.saved_floats : nullptr, frames);
+    block.embed(entities + start * s.entities * s.features);
+    block.compute_queries_and_values();
+    block.map_queries();
+    for (const Frame& f : block.frames()) {
+      block.compute_exp_scores(f);
+      block.compute_weights(block_masks + f.index * s.masks * s.agents * s.entities, f);
+      block.attend(f);
     }
-  }
+    block.compute_results(result + start * s.attended_rows * s.result_columns);
+    if (embedded) block.store_embedded(embedded + start * s.entities * s.width);
+  };
+  s.blocks.for_each([&] { return AttentionBlock(s, packed, *weights); }, compute);
 }
 
 // Adds to gradients [partial_sums, parameters], where `parameters` counts all weights. `saved` and
@@ -239,22 +231,14 @@ extern "C" void attention_backward(const AttentionSizes* sizes, const AttentionW
   const Shape s(*sizes);
   const ForwardWeights packed(s, *weights);
   const BackwardWeights backward(s, *weights);
-#pragma omp parallel num_threads(s.threads)
-  {
-    GradientBlock block(s, packed, backward, *weights);
-#pragma omp for schedule(dynamic)
-    for (long part = 0; part < s.partial_sums; ++part) {
-      block.add_to(gradients + part * parameters);
-      for (long start = part * s.block_frames; start < s.frames;
-           start += s.partial_sums * s.block_frames) {
-        const long frames = std::min<long>(s.block_frames, s.frames - start);
+  s.blocks.add_gradients(
+      gradients, parameters, [&] { return GradientBlock(s, packed, backward, *weights); },
+      [&](GradientBlock& block, long start, long frames) {
         block.run(entities + start * s.entities * s.features,
                   masks + start * s.masks * s.agents * s.entities,
                   s.rectified ? result + start * s.attended_rows * s.result_columns : nullptr,
                   saved ? saved + start * s.saved_floats : nullptr,
                   grad_result + start * s.attended_rows * s.result_columns,
                   grad_embedded ? grad_embedded + start * s.entities * s.width : nullptr, frames);
-      }
-    }
-  }
+      });
 }

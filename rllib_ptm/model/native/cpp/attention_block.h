@@ -21,6 +21,7 @@
 
 #include <vector>
 
+#include "blocks.h"
 #include "masked_softmax.h"
 #include "structs.h"
 #include "weight_product.h"
@@ -32,7 +33,8 @@
 struct Shape : AttentionSizes {
   explicit Shape(const AttentionSizes& sizes) : AttentionSizes(sizes) {}
   static constexpr long kEntitiesPerBlock = 192;  // with these, a block's arrays fit 2 MB of cache
-  long block_frames = block_size(frames, partial_sums, kEntitiesPerBlock / entities);
+  Blocks blocks{frames, kEntitiesPerBlock / entities, partial_sums, threads};
+  long block_frames = blocks.size;
   long padded_entities = (entities + kLanes - 1) / kLanes * kLanes;      // the most of P
   long head_width = width / heads;                                       // K
   long value_columns = pooled ? width : heads * head_value;              // of one entity

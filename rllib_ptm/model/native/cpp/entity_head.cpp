@@ -8,15 +8,14 @@
 //
 // Of each frame, the bases and the keys of all seen targets are one matrix [B + its keys, K], so
 // that one product with the hidden states gives all utilities. Threads take blocks of frames. The
-// backward pass sums gradients in `partial_sums` parts, as that of attention.cpp does.
+// backward pass sums gradients in parts: see blocks.h.
 //
 // Shape legend: F frames, M masks, A agents, R = M * A rows of a frame, E entities, U actions, B
 // bases, I kinds, W width of an embedded entity, K width of a hidden state.
-#include <omp.h>
-
 #include <algorithm>
 #include <vector>
 
+#include "blocks.h"
 #include "structs.h"
 #include "weight_product.h"
 
@@ -34,7 +33,8 @@ struct Shape : EntityHeadSizes {
   static constexpr long kFramesPerBlock = 16;
   static constexpr long kBiasColumns = 4;  // c, and zeros up to a quarter of the widest vector
   long rows = masks * agents;                                            // R
-  long block_frames = block_size(frames, partial_sums, kFramesPerBlock);
+  Blocks blocks{frames, kFramesPerBlock, partial_sums, threads};
+  long block_frames = blocks.size;
   long key_columns = hidden + kBiasColumns;
   std::vector<long> aimed;        // the actions that aim at an entity, kind by kind
   long most_columns;              // of the products of a frame: B and all keys, in whole vectors
@@ -250,21 +250,16 @@ extern "C" void entity_head_forward(const EntityHeadSizes* sizes, const EntityHe
                                     float* utilities) {
   const Shape s(*sizes);
   const auto packed = pack_keys(s, *weights, true);
-#pragma omp parallel num_threads(s.threads)
-  {
-    HeadBlock block(s, packed, *weights);
-#pragma omp for schedule(dynamic)
-    for (long start = 0; start < s.frames; start += s.block_frames) {
-      const long frames = std::min<long>(s.block_frames, s.frames - start);
-      block.begin(embedded + start * s.entities * s.width, masks + start * s.rows * s.entities,
-                  frames);
-      for (long f = 0; f < frames; ++f) {
-        const long row = (start + f) * s.rows;
-        block.compute_utilities(states + row * s.hidden, masks + row * s.entities,
-                                utilities + row * s.actions, f);
-      }
+  const auto compute = [&](HeadBlock& block, long start, long frames) {
+    block.begin(embedded + start * s.entities * s.width, masks + start * s.rows * s.entities,
+                frames);
+    for (long f = 0; f < frames; ++f) {
+      const long row = (start + f) * s.rows;
+      block.compute_utilities(states + row * s.hidden, masks + row * s.entities,
+                              utilities + row * s.actions, f);
     }
-  }
+  };
+  s.blocks.for_each([&] { return HeadBlock(s, packed, *weights); }, compute);
 }
 
 // Adds to gradients [partial_sums, parameters], where `parameters` counts all weights, and to
@@ -275,15 +270,9 @@ extern "C" void entity_head_backward(const EntityHeadSizes* sizes, const EntityH
                                      float* grad_embedded, float* gradients, int64_t parameters) {
   const Shape s(*sizes);
   const auto packed = pack_keys(s, *weights, true), backward = pack_keys(s, *weights, false);
-#pragma omp parallel num_threads(s.threads)
-  {
-    GradientBlock block(s, packed, backward, *weights);
-#pragma omp for schedule(dynamic)
-    for (long part = 0; part < s.partial_sums; ++part) {
-      block.add_to(gradients + part * parameters);
-      for (long start = part * s.block_frames; start < s.frames;
-           start += s.partial_sums * s.block_frames) {
-        const long frames = std::min<long>(s.block_frames, s.frames - start);
+  s.blocks.add_gradients(
+      gradients, parameters, [&] { return GradientBlock(s, packed, backward, *weights); },
+      [&](GradientBlock& block, long start, long frames) {
         const long first_entity = start * s.entities * s.width;
         block.begin(embedded + first_entity, masks + start * s.rows * s.entities, frames);
         for (long f = 0; f < frames; ++f) {
@@ -292,7 +281,5 @@ extern "C" void entity_head_backward(const EntityHeadSizes* sizes, const EntityH
                                grad_utilities + row * s.actions, grad_states + row * s.hidden, f);
         }
         block.backward_keys(grad_embedded + first_entity);
-      }
-    }
-  }
+      });
 }

@@ -6,17 +6,15 @@
 //
 // Sequences are independent: each thread takes a block of them through all steps, and their states
 // stay in the cache. Sequences that do not exist are left out. The backward pass sums gradients in
-// `partial_sums` parts. A part always gets the same blocks, so that the result does not depend on
-// which thread computes it. Parts take blocks in turn, because the first blocks hold the longest
+// parts, which take blocks in turn (see blocks.h), because the first blocks hold the longest
 // sequences. r, z, n and u are saved for the backward pass: reading them takes half the time of
 // computing them again.
 //
 // Shape legend: R rows (step by step, the longest sequences first), I inputs, H width.
-#include <omp.h>
-
 #include <algorithm>
 #include <vector>
 
+#include "blocks.h"
 #include "structs.h"
 #include "weight_product.h"
 
@@ -24,14 +22,23 @@ namespace {
 
 // Sizes, and the sequences that exist: their places among the rows of the first step.
 struct Shape : GRUSizes {
-  std::vector<long> sequences;
-  long block_sequences;
-
   // `exists` [rows of the first step]; null = all of them.
-  Shape(const GRUSizes& sizes, const bool* exists) : GRUSizes(sizes) {
+  Shape(const GRUSizes& sizes, const bool* exists)
+      : GRUSizes(sizes),
+        sequences(existing(exists)),
+        blocks(long(sequences.size()), kSequencesPerBlock, partial_sums, threads) {}
+
+  static constexpr long kSequencesPerBlock = 64;
+  std::vector<long> sequences;
+  Blocks blocks;
+  long block_sequences = blocks.size;
+
+ private:
+  std::vector<long> existing(const bool* exists) const {
+    std::vector<long> found;
     for (long i = 0; i < (steps ? rows[0] : 0); ++i)
-      if (!exists || exists[i]) sequences.push_back(i);
-    block_sequences = block_size(long(sequences.size()), partial_sums, 64);
+      if (!exists || exists[i]) found.push_back(i);
+    return found;
   }
 };
 
@@ -39,10 +46,8 @@ struct Shape : GRUSizes {
 // the first size_at(step).
 class Block {
  public:
-  Block(const Shape& s, long first)
-      : s(s),
-        sequences(&s.sequences[first]),
-        size(std::min(s.block_sequences, long(s.sequences.size()) - first)) {}
+  Block(const Shape& s, long first, long size)
+      : s(s), sequences(&s.sequences[first]), size(size) {}
 
   long size_at(long step) const {
     if (step >= s.steps) return 0;
@@ -244,13 +249,10 @@ extern "C" void gru_forward(const GRUSizes* sizes, const GRUWeights* weights, co
                             const float* inputs, const float* start, float* states, float* saved) {
   const Shape s(*sizes, exists);
   const ForwardWeights packed(s, *weights);
-#pragma omp parallel num_threads(s.threads)
-  {
-    ForwardBlock forward(s, packed, *weights);
-#pragma omp for schedule(dynamic)
-    for (long first = 0; first < long(s.sequences.size()); first += s.block_sequences)
-      forward.run(Block(s, first), inputs, start, states, saved);
-  }
+  s.blocks.for_each([&] { return ForwardBlock(s, packed, *weights); },
+                    [&](ForwardBlock& forward, long first, long size) {
+                      forward.run(Block(s, first, size), inputs, start, states, saved);
+                    });
 }
 
 // Adds to gradients [partial_sums, parameters], where `parameters` counts all weights. Overwrites
@@ -262,16 +264,10 @@ extern "C" void gru_backward(const GRUSizes* sizes, const GRUWeights* weights, c
                              float* grad_start, float* gradients, int64_t parameters) {
   const Shape s(*sizes, exists);
   const BackwardWeights packed(s, *weights);
-#pragma omp parallel num_threads(s.threads)
-  {
-    GradientBlock backward(s, packed);
-#pragma omp for schedule(dynamic)
-    for (long part = 0; part < s.partial_sums; ++part) {
-      backward.add_to(gradients + part * parameters);
-      for (long first = part * s.block_sequences; first < long(s.sequences.size());
-           first += s.partial_sums * s.block_sequences)
-        backward.run(Block(s, first), inputs, start, states, saved, grad_states, grad_inputs,
+  s.blocks.add_gradients(
+      gradients, parameters, [&] { return GradientBlock(s, packed); },
+      [&](GradientBlock& backward, long first, long size) {
+        backward.run(Block(s, first, size), inputs, start, states, saved, grad_states, grad_inputs,
                      grad_start);
-    }
-  }
+      });
 }

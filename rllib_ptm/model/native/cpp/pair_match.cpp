@@ -6,8 +6,6 @@
 // with the terms u of the entities and v of the agents: see pairwise.cpp. Each thread takes frames.
 //
 // Shape legend: F frames, M masks, A agents, E entities, T targets, W width of a term.
-#include <omp.h>
-
 #include <algorithm>
 #include <vector>
 

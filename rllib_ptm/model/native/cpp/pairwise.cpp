@@ -10,11 +10,10 @@
 //   output             ReLU(output times attended values + bias)                 [M, A, O]
 // y_aeh are the K columns of head h. Pairs are never stored: each loop makes them again from the
 // terms. All this is computed only for those who take part: see taking_part.h. Blocks of frames,
-// threads and sums of gradients are as in attention.cpp.
+// threads and sums of gradients: see blocks.h.
 //
 // Shape legend: see attention_block.h; O columns of the output layer.
-#include <omp.h>
-
+#include "blocks.h"
 #include "masked_softmax.h"
 #include "structs.h"
 #include "weight_product.h"
@@ -24,7 +23,8 @@ namespace {
 struct Shape : PairwiseSizes {
   explicit Shape(const PairwiseSizes& sizes) : PairwiseSizes(sizes) {}
   static constexpr long kEntitiesPerBlock = 192;
-  long block_frames = block_size(frames, partial_sums, kEntitiesPerBlock / entities);
+  Blocks blocks{frames, kEntitiesPerBlock / entities, partial_sums, threads};
+  long block_frames = blocks.size;
   long padded_entities = (entities + kLanes - 1) / kLanes * kLanes;  // the most of P
   long head_width = width / heads;                                   // K
 };
@@ -337,20 +337,15 @@ extern "C" void pairwise_forward(const PairwiseSizes* sizes, const PairwiseWeigh
                                  float* entity_terms, float* agent_terms) {
   const Shape s(*sizes);
   const PackedWeights packed(s, *weights);
-#pragma omp parallel num_threads(s.threads)
-  {
-    PairwiseBlock block(s, packed, *weights);
-#pragma omp for schedule(dynamic)
-    for (long start = 0; start < s.frames; start += s.block_frames) {
-      block.attend(entities + start * s.entities * s.features,
-                   masks + start * s.masks * s.agents * s.entities,
-                   std::min<long>(s.block_frames, s.frames - start));
-      block.compute_results(result + start * s.masks * s.agents * s.output);
-      if (entity_terms)
-        block.store_terms(entity_terms + start * s.entities * s.width,
-                          agent_terms + start * s.agents * s.width);
-    }
-  }
+  const auto compute = [&](PairwiseBlock& block, long start, long frames) {
+    const long rows = start * s.masks * s.agents;
+    block.attend(entities + start * s.entities * s.features, masks + rows * s.entities, frames);
+    block.compute_results(result + rows * s.output);
+    if (entity_terms)
+      block.store_terms(entity_terms + start * s.entities * s.width,
+                        agent_terms + start * s.agents * s.width);
+  };
+  s.blocks.for_each([&] { return PairwiseBlock(s, packed, *weights); }, compute);
 }
 
 // Adds to gradients [partial_sums, parameters], where `parameters` counts all weights. The
@@ -362,21 +357,14 @@ extern "C" void pairwise_backward(const PairwiseSizes* sizes, const PairwiseWeig
                                   int64_t parameters) {
   const Shape s(*sizes);
   const PackedWeights packed(s, *weights);
-#pragma omp parallel num_threads(s.threads)
-  {
-    GradientBlock block(s, packed, *weights);
-#pragma omp for schedule(dynamic)
-    for (long part = 0; part < s.partial_sums; ++part) {
-      block.add_to(gradients + part * parameters);
-      for (long start = part * s.block_frames; start < s.frames;
-           start += s.partial_sums * s.block_frames) {
+  s.blocks.add_gradients(
+      gradients, parameters, [&] { return GradientBlock(s, packed, *weights); },
+      [&](GradientBlock& block, long start, long frames) {
         const long rows = start * s.masks * s.agents;
         block.run(entities + start * s.entities * s.features, masks + rows * s.entities,
                   result + rows * s.output, grad_result + rows * s.output,
                   grad_entity_terms ? grad_entity_terms + start * s.entities * s.width : nullptr,
                   grad_agent_terms ? grad_agent_terms + start * s.agents * s.width : nullptr,
-                  std::min<long>(s.block_frames, s.frames - start));
-      }
-    }
-  }
+                  frames);
+      });
 }

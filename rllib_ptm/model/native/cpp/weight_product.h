@@ -3,14 +3,6 @@
 
 #include "bf16_product.h"
 
-// How many of `total` items one block takes: at most `largest`, and such that all partial sums get
-// the same number of blocks.
-inline long block_size(long total, long partial_sums, long largest) {
-  const long share = std::max(1L, (total + partial_sums - 1) / partial_sums);
-  const long blocks = (share + std::max(1L, largest) - 1) / std::max(1L, largest);
-  return (share + blocks - 1) / blocks;
-}
-
 // A right factor [depth, columns] that many products use; it is packed once. In float32 it lies in
 // panels without gaps, no wider than a tile, so that what a column of tiles reads stays in the L1
 // cache. In bf16 it lies in tiles: see bf16_product.h.
