@@ -20,6 +20,8 @@ OF_PRIORITIES = {"task_draw", "mining_weights", "task_priority", "priority_tempe
 # The regime that all other experiments share; each of these may differ from it in its keys.
 FAST = "large_mt"
 OF_EXPERIMENT = {"seed", "env_config", "evaluation_interval", "evaluation_duration"}
+# These have the regime of an example.
+EXAMPLES = {"paper_small_mt": "ptm_small_mt", "random_armies": "random_armies"}
 # Of stalkers and zealots, whose battles take three times the steps.
 REFIL = {
     "win_rate_window_episodes",
@@ -88,7 +90,7 @@ def test_seeds_are_equal_for_all_variants(experiment: PaperExperiment) -> None:
     assert next(iter(seeds.values())) == list(range(len(next(iter(seeds.values())))))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "paper_small_mt"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in EXAMPLES])
 def test_the_regime_is_the_same_in_all_experiments(name: str) -> None:
     ours = next(iter(read_experiment_file(PAPER, name).runs)).config
     theirs = next(iter(read_experiment_file(PAPER, FAST).runs)).config
@@ -126,12 +128,17 @@ def test_equal_learning_rates_are_all_that_differs_from_small_mt() -> None:
         assert differing(dict(run.config), dict(other.config)) <= {"lr", "seed"}
 
 
-def test_the_papers_regime_is_that_of_its_example() -> None:
-    (example,) = read_experiments(ROOT / "tuned_examples" / "ptm_small_mt.yaml")
-    run = read_experiment_file(PAPER, "paper_small_mt").variants["ptm"]
+@pytest.mark.parametrize(("name", "example_name"), EXAMPLES.items())
+def test_the_regime_of_an_example(name: str, example_name: str) -> None:
+    (example,) = read_experiments(ROOT / "tuned_examples" / f"{example_name}.yaml")
+    run = next(
+        run
+        for run in read_experiment_file(PAPER, name).variants.values()
+        if run.method == example.config["method"]
+    )
     ours = {key: value for key, value in run.config.items() if key != "env_config"}
-    missing = {"evaluation_interval", "evaluation_duration"}
-    assert {k: v for k, v in ours.items() if example.config.get(k, object()) != v}.keys() == missing
+    other = {key for key, value in ours.items() if example.config.get(key, object()) != value}
+    assert other <= {"evaluation_interval", "evaluation_duration"}
     for key, value in run.config["env_config"].items():
         assert example.config["env_config"][key] == value
 
