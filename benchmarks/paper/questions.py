@@ -54,6 +54,11 @@ QUESTIONS: dict[str, Question] = {
         episodes=200,
         figures=("curves", "time"),
     ),
+    "uneven_marines": Question(
+        "How far does it get on marines against one more?",
+        episodes=200,
+        figures=("curves", "time", "tasks"),
+    ),
     "parts_small_mt": Question(
         "What do PTM's parts do on small_mt?", beside={"small_mt": ("ptm", "refil", "qmix_atten")}
     ),

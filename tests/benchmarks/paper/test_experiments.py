@@ -21,7 +21,11 @@ OF_PRIORITIES = {"task_draw", "mining_weights", "task_priority", "priority_tempe
 FAST = "large_mt"
 OF_EXPERIMENT = {"seed", "env_config", "evaluation_interval", "evaluation_duration"}
 # These have the regime of an example.
-EXAMPLES = {"paper_small_mt": "ptm_small_mt", "random_armies": "random_armies"}
+EXAMPLES = {
+    "paper_small_mt": "ptm_small_mt",
+    "random_armies": "random_armies",
+    "uneven_marines": "fast",
+}
 # Of stalkers and zealots, whose battles take three times the steps.
 REFIL = {
     "win_rate_window_episodes",
@@ -56,6 +60,7 @@ VARIED: dict[str, set[str]] = {
     "search_small_mt": OF_METHOD | {"seed"},
     "changes_small_mt": OF_METHOD | OF_CHANGES,
     "changes_large_mt": OF_METHOD | OF_CHANGES,
+    "uneven_marines": {"agent_attention"},
 }
 
 
