@@ -56,6 +56,7 @@ QUESTIONS: dict[str, Question] = {
     ),
     "uneven_marines": Question(
         "How far does it get on marines against one more?",
+        further_tasks=("3m", "25m", "27m_vs_30m"),
         episodes=200,
         figures=("curves", "time", "tasks"),
     ),
