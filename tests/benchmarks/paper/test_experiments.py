@@ -136,7 +136,7 @@ def test_equal_learning_rates_are_all_that_differs_from_small_mt() -> None:
 @pytest.mark.parametrize(("name", "example_name"), EXAMPLES.items())
 def test_the_regime_of_an_example(name: str, example_name: str) -> None:
     (example,) = read_experiments(ROOT / "tuned_examples" / f"{example_name}.yaml")
-    run = next(
+    run = next(  # the first variant of the example's method
         run
         for run in read_experiment_file(PAPER, name).variants.values()
         if run.method == example.config["method"]
