@@ -142,8 +142,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     agent.
 
     The armies start on opposite sides of the map's centre, 14 map units apart, at a random angle;
-    `spawn` places them differently. The battle is won when no enemy that can fight is alive, but an ally that can. Only a medivac
-    cannot fight.
+    `spawn` places them differently. The battle is won when an ally that can fight is alive, and no enemy that can
+    fight is. Only a medivac cannot fight.
 
     ### Observation Space
 
