@@ -35,6 +35,7 @@ from .foraging.field import (
 )
 from .foraging.field import visible as visible_entities
 from .foraging.game import Game, check_machine
+from .foraging.generator_state import generator_state, restored_generator
 from .foraging.render import picture
 from .foraging.scene import episode_scene
 from .foraging.settings import RENDER_MODES, ForagingSettings
@@ -340,7 +341,7 @@ class MultiTaskForaging(ParallelEnv[str, Observation, int]):
             "eaten": field.eaten,
             "last_action": field.last_action,
             "over": np.array(not self.agents),
-            "random": _generator_state(self._rng),
+            "random": generator_state(self._rng),
         }
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
@@ -349,7 +350,7 @@ class MultiTaskForaging(ParallelEnv[str, Observation, int]):
         arrays = {key: state[key].copy() for key in ("cell", "level", "eaten", "last_action")}
         field = Field(game.task, int(state["step"]), **arrays)
         game.restore(field)
-        self._rng = _generator(state["random"])
+        self._rng = restored_generator(state["random"])
         self._start(field)
         if state["over"]:
             self.agents = []
@@ -389,30 +390,6 @@ class MultiTaskForaging(ParallelEnv[str, Observation, int]):
 
 def _box(shape: tuple[int, ...]) -> Box:
     return Box(-LARGEST_FEATURE, LARGEST_FEATURE, shape, np.float32)
-
-
-_WORD = 2**64
-
-
-def _generator_state(rng: np.random.Generator) -> npt.NDArray[np.uint64]:
-    """[6] the state of a generator."""
-    found = rng.bit_generator.state
-    inner = found["state"]
-    words = (*divmod(inner["state"], _WORD), *divmod(inner["inc"], _WORD))
-    return np.array([*words, found["has_uint32"], found["uinteger"]], np.uint64)
-
-
-def _generator(words: npt.NDArray[np.uint64]) -> np.random.Generator:
-    """The generator whose state was saved."""
-    high, low, inc_high, inc_low, has_uint32, uinteger = words.tolist()
-    rng = np.random.default_rng(0)
-    rng.bit_generator.state = {
-        "bit_generator": rng.bit_generator.state["bit_generator"],
-        "state": {"state": high * _WORD + low, "inc": inc_high * _WORD + inc_low},
-        "has_uint32": has_uint32,
-        "uinteger": uinteger,
-    }
-    return rng
 
 
 env = aec_wrapper_fn(parallel_env)  # PettingZoo's name for the AEC API: agents act in turn
