@@ -216,12 +216,16 @@ def test_mining_goes_from_exploration_to_exploitation(env_steps: int, alpha: flo
     assert update(learner, 0, env_steps)["total_loss"] == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("env_steps", "td_lambda"), [(0, 0.8), (500, 0.5), (1000, 0.2), (5000, 0.2)]
-)
-def test_the_targets_look_less_far_ahead_with_time(env_steps: int, td_lambda: float) -> None:
+@pytest.mark.parametrize(("initial", "final"), [(0.8, 0.2), (0.2, 0.8)])
+@pytest.mark.parametrize(("env_steps", "share"), [(0, 0.0), (500, 0.5), (1000, 1.0), (5000, 1.0)])
+def test_the_targets_look_further_ahead_or_less_with_time(
+    initial: float, final: float, env_steps: int, share: float
+) -> None:
     """An annealed λ gives the loss that the same λ gives when it does not change."""
-    annealed = build("qmix_atten", td_lambda=0.8, td_lambda_final=0.2, td_lambda_anneal_steps=1000)
+    annealed = build(
+        "qmix_atten", td_lambda=initial, td_lambda_final=final, td_lambda_anneal_steps=1000
+    )
+    td_lambda = initial + share * (final - initial)
     constant, other = build("qmix_atten", td_lambda=td_lambda), build("qmix_atten", td_lambda=0.4)
     found = update(annealed, 0, env_steps)["total_loss"]
     assert found == pytest.approx(update(constant, 0, env_steps)["total_loss"], rel=1e-6)
