@@ -40,8 +40,8 @@ def target_lambda(env_steps: float, config: Any) -> float:
     """λ of the Q(λ) targets.
 
     Long traces carry the outcome back to early steps while the values are still wrong. Later their
-    noise may hide the small differences between actions, or short ones hand on the largest errors
-    of the next step's values. So λ may fall or rise.
+    noise may hide the small differences between actions. Short traces instead carry the errors of
+    the next step's values. So λ may fall or rise.
 
     Args:
         env_steps: Env steps played so far.
