@@ -316,7 +316,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
         self.team_moves = tuple(range(STOP, FIRST_ATTACK))
         self.action_aims = _aims(settings)
         self._num_actions = num_actions(enemies)
-        self.state_space = _box((allies + enemies, num_features(allies, enemies)))
+        features = num_features(allies, enemies, settings.slot_features)
+        self.state_space = _box((allies + enemies, features))
         # One object per agent, so that each can be seeded separately.
         self._observation_spaces = {a: self._new_observation_space() for a in self._slot}
         self._action_spaces: dict[str, Discrete] = {

@@ -70,6 +70,12 @@ class EnvSettings(Settings):
         description="turn each battle's map, and the moves, so that the team starts west to "
         "north-west of its centre: an eighth to learn instead of all directions",
     )
+    slot_features: bool = Field(
+        True,
+        description="features with a column for each slot: a unit's tag, and whom it may attack and "
+        "attacked last; false: all attacks count as one action, and each unit knows how many agents "
+        "may aim at it and did",
+    )
     _backend_settings: Settings = PrivateAttr()
 
     def __init__(self, **values: Any) -> None:
@@ -154,7 +160,8 @@ class EnvSettings(Settings):
 
     def view(self, units: Units) -> TeamView:
         """What the team observes of N battles; see ``team_view.team_view``."""
-        return team_view(units, BACKENDS[self.backend].smac_masks(self.backend_settings))
+        smac_masks = BACKENDS[self.backend].smac_masks(self.backend_settings)
+        return team_view(units, smac_masks, self.slot_features)
 
     def check_machine(self) -> None:
         """Checks that this machine has what the backend needs.

@@ -24,6 +24,8 @@ NO_OP, STOP, FIRST_MOVE, FIRST_ATTACK = 0, 1, 2, 6
 # Map units per unit of a position feature. It is small, so that distances within an army are large
 # enough beside the one-hot features.
 POSITION_SCALE = 2.0
+# Agents per unit of a feature that counts agents.
+AGENT_SCALE = 4.0
 # The feature of an entity at one edge of the map, relative to a team at the opposite edge.
 LARGEST_FEATURE = 2 * HALF_MAP / POSITION_SCALE
 
@@ -62,10 +64,16 @@ def num_actions(max_enemies: int) -> int:
     return FIRST_ATTACK + max_enemies
 
 
-def feature_widths(max_allies: int, max_enemies: int) -> dict[str, int]:
-    """The features of ``TeamView.entities`` in their order, and the number of columns of each."""
-    actions = num_actions(max_enemies)
-    return {
+def feature_widths(max_allies: int, max_enemies: int, slot_features: bool = True) -> dict[str, int]:
+    """The features of ``TeamView.entities`` in their order, and the number of columns of each.
+
+    Args:
+        max_allies: A.
+        max_enemies: F.
+        slot_features: Whether there are columns for single slots. If not, all attacks count as one
+            action, and each entity knows how many agents aim at it.
+    """
+    every_unit = {
         "alive": 1,
         "health": 1,  # fraction of the unit's maximum
         "shield": 1,
@@ -74,29 +82,39 @@ def feature_widths(max_allies: int, max_enemies: int) -> dict[str, int]:
         "from_team": 2,  # position from the centre of mass of the living allies
         "side": 1,  # 1 ally, -1 enemy
         "unit_type": len(UNIT_TYPES),
-        "tag": max(max_allies, max_enemies),
-        "may_do": actions,  # agents only: their action mask
-        "did_last": actions,  # agents only: one-hot of their last action
     }
+    if slot_features:
+        actions = num_actions(max_enemies)
+        tags = {"tag": max(max_allies, max_enemies)}
+        aims = {}
+    else:
+        actions = FIRST_ATTACK + 1
+        tags = {}
+        aims = {"in_range_of": 1, "aimed_at_by": 1}  # agents, in AGENT_SCALE
+    # Agents only: their action mask, and one-hot of their last action.
+    return {**every_unit, **tags, "may_do": actions, "did_last": actions, **aims}
 
 
-def num_features(max_allies: int, max_enemies: int) -> int:
+def num_features(max_allies: int, max_enemies: int, slot_features: bool = True) -> int:
     """D, the number of features of an entity."""
-    return sum(feature_widths(max_allies, max_enemies).values())
+    return sum(feature_widths(max_allies, max_enemies, slot_features).values())
 
 
-def team_view(units: Units, smac_masks: bool = False) -> TeamView:
+def team_view(units: Units, smac_masks: bool = False, slot_features: bool = True) -> TeamView:
     """The team's view of N battles at one time step.
 
     Args:
         units: N battles.
+        slot_features: See ``feature_widths``.
         smac_masks: SMAC's action masks, which also allow what the game refuses: attacks on
             medivacs by units that cannot shoot up, and healing machines.
     """
     distance, both_alive = _pairwise(units)
     visible = both_alive & (distance < units.sight_range[..., : units.max_allies, None])
     action_mask = _action_mask(units, distance, both_alive, smac_masks)
-    return TeamView(_entities(units, action_mask), units.present, visible, action_mask)
+    return TeamView(
+        _entities(units, action_mask, slot_features), units.present, visible, action_mask
+    )
 
 
 def allowed_actions(units: Units, smac_masks: bool = False) -> BoolArray:
@@ -156,18 +174,17 @@ def _target_mask(units: Units, in_range: BoolArray, smac_masks: bool) -> BoolArr
     return attack
 
 
-def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
+def _entities(units: Units, action_mask: BoolArray, slot_features: bool) -> FloatArray:
     """[N, E, D] in the order of ``feature_widths``."""
     allies, slots = units.max_allies, units.health.shape[-1]
     alive = units.alive[..., None].astype(np.float32)  # N,E,1
     team = alive[..., :allies, :]
     team_size = np.maximum(team.sum(-2, keepdims=True), 1.0)
     team_centre = (units.position[..., :allies, :] * team).sum(-2, keepdims=True) / team_size
-    tags = max(allies, slots - allies)
-    slot = np.arange(slots)
     types = np.arange(len(UNIT_TYPES), dtype=units.unit_type.dtype)
-    actions = np.arange(action_mask.shape[-1], dtype=units.last_action.dtype)
     per_unit = alive / POSITION_SCALE
+    actions = np.arange(action_mask.shape[-1], dtype=units.last_action.dtype)
+    did_last = units.last_action[..., None] == actions  # N,A,U
     columns = {  # [..., E, width], or [..., A, width] of features that only agents have
         "alive": alive,
         "health": _fraction(units.health, units.max_health),
@@ -175,20 +192,53 @@ def _entities(units: Units, action_mask: BoolArray) -> FloatArray:
         "cooldown": units.cooldown[..., :allies, None] * team,
         "from_centre": units.position * per_unit,
         "from_team": (units.position - team_centre) * per_unit,
-        "side": np.where(slot < allies, 1.0, -1.0)[:, None],
+        "side": np.where(np.arange(slots) < allies, 1.0, -1.0)[:, None],
         "unit_type": units.unit_type[..., None] == types,
-        "tag": np.where(slot < allies, slot, slot - allies)[:, None] == np.arange(tags),
-        "may_do": action_mask,
-        "did_last": units.last_action[..., None] == actions,
     }
-    entities = np.zeros((*units.health.shape, num_features(allies, slots - allies)), np.float32)
+    if slot_features:
+        columns |= {"tag": _tags(units), "may_do": action_mask, "did_last": did_last}
+    else:
+        columns |= {
+            "may_do": _any_attack(action_mask),
+            "did_last": _any_attack(did_last),
+            "in_range_of": _aims(units, action_mask) * alive,
+            "aimed_at_by": _aims(units, did_last) * alive,
+        }
+    widths = feature_widths(allies, slots - allies, slot_features)
+    entities = np.zeros((*units.health.shape, sum(widths.values())), np.float32)
     start = 0
-    for name, width in feature_widths(allies, slots - allies).items():
+    for name, width in widths.items():
         column = columns[name]
         entities[..., : column.shape[-2], start : start + width] = column
         start += width
     entities[~units.present] = 0.0
     return entities
+
+
+def _tags(units: Units) -> BoolArray:
+    """[E, max(A, F)] one-hot of the slot within its own side."""
+    allies, slots = units.max_allies, units.health.shape[-1]
+    slot = np.arange(slots)
+    return np.where(slot < allies, slot, slot - allies)[:, None] == np.arange(
+        max(allies, slots - allies)
+    )
+
+
+def _any_attack(actions: BoolArray) -> BoolArray:
+    """[N, A, U] -> [N, A, 7]: all attacks as one action."""
+    attack = actions[..., FIRST_ATTACK:].any(-1, keepdims=True)
+    return np.concatenate([actions[..., :FIRST_ATTACK], attack], axis=-1)
+
+
+def _aims(units: Units, actions: BoolArray) -> FloatArray:
+    """[N, E, 1] how many agents aim at an entity by one of these actions [N, A, U]."""
+    allies, aims = units.max_allies, actions[..., FIRST_ATTACK:]
+    heals = units.unit_type[..., :allies, None] == MEDIVAC
+    count = np.zeros(units.health.shape, np.float32)
+    count[..., allies:] = (aims & ~heals).sum(-2)
+    slots = min(allies, aims.shape[-1])
+    count[..., :slots] = (aims & heals)[..., :slots].sum(-2)
+    return count[..., None] / AGENT_SCALE
 
 
 def _fraction(part: FloatArray, whole: FloatArray) -> FloatArray:

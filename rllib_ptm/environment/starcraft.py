@@ -69,7 +69,9 @@ class StarCraftGame:
     name = "multi_task_sc2"
     can_spread = False
     moving = MOVING
-    policy_settings = frozenset({"tasks", "max_allies", "max_enemies", "team_frame"})
+    policy_settings = frozenset(
+        {"tasks", "max_allies", "max_enemies", "team_frame", "slot_features"}
+    )
 
     @classmethod
     def read(cls, env_config: Mapping[str, Any]) -> StarCraftGame:
@@ -89,6 +91,7 @@ class StarCraftGame:
     def spec(self) -> TeamSpec:
         """The sizes, and what the actions mean."""
         allies, enemies = self.settings.ally_slots, self.settings.enemy_slots
+        by_slot = self.settings.slot_features
         heals = any(MEDIVAC in task.ally_types for task in self.settings.parsed_tasks)
         attacks = tuple(range(allies, allies + enemies))
         return TeamSpec(
@@ -96,8 +99,8 @@ class StarCraftGame:
             entities=allies + enemies,
             actions=num_actions(enemies),
             columns={
-                name: Column(width, _per_slot(name, width, enemies))
-                for name, width in feature_widths(allies, enemies).items()
+                name: Column(width, _per_slot(name, width, enemies) if by_slot else 0)
+                for name, width in feature_widths(allies, enemies, by_slot).items()
             },
             aims=None if heals else (-1,) * FIRST_ATTACK + attacks,
             why_no_aims="a medivac aims the actions at allies with which others attack enemies",
@@ -166,7 +169,7 @@ class StarCraftGame:
         if not isinstance(settings, EnvSettings):
             raise InputError(f"env: expected an environment of parallel_env, found {env!r:.80}")
         own, found = self.plain(), settings.plain()
-        keys = ["max_allies", "max_enemies", "uniform_ranges"]
+        keys = ["max_allies", "max_enemies", "uniform_ranges", "slot_features"]
         if own["team_frame"]:  # without it, the policy knows every frame
             keys.append("team_frame")
         for key in (key for key in keys if found[key] != own[key]):
