@@ -25,9 +25,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from rllib_ptm.envs.starcraft.outcome import decided
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
 from rllib_ptm.envs.starcraft.tasks import parse_task
-from rllib_ptm.envs.starcraft.team_view import decided, num_actions
+from rllib_ptm.envs.starcraft.team_view import num_actions
 
 TEAM_SIZES = (6, 11)
 BATTLES = (8, 32, 64, 128)

@@ -29,7 +29,8 @@ from ray.tune.registry import register_env
 from rllib_ptm.algorithm import PTMConfig
 from rllib_ptm.environment.starcraft import StarCraftGame
 from rllib_ptm.envs.starcraft.backends import EnvSettings
-from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view
+from rllib_ptm.envs.starcraft.outcome import decided, reward
+from rllib_ptm.envs.starcraft.team_view import team_view
 from rllib_ptm.learn.rl_module import PTMModule, team_spaces
 from rllib_ptm.play.env_runner import TeamEnvRunner
 

@@ -36,7 +36,8 @@ from sc2_standin.installation import install
 
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.battles import Battles
-from rllib_ptm.envs.starcraft.team_view import allowed_actions, decided
+from rllib_ptm.envs.starcraft.outcome import decided
+from rllib_ptm.envs.starcraft.team_view import allowed_actions
 
 GAMES = (1, 2, 4, 8)
 STEPS, ROUNDS = 60, 3

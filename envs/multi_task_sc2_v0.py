@@ -27,6 +27,7 @@ from ..checks.errors import Problems, unknown_name
 from ..checks.settings import Settings, one_of, read_settings
 from .parallel_actions import action_array
 from .starcraft.backends import EnvSettings
+from .starcraft.outcome import decided, reward, won
 from .starcraft.render import Window, picture
 from .starcraft.tasks import Task
 from .starcraft.team_view import (
@@ -35,11 +36,8 @@ from .starcraft.team_view import (
     MEDIVAC,
     STOP,
     TeamView,
-    decided,
     num_actions,
     num_features,
-    reward,
-    won,
 )
 from .starcraft.units import Units
 from .task_names import task_to_play
@@ -61,6 +59,7 @@ def parallel_env(
     reward_only_positive: bool = False,
     spawn: str = "ends",
     team_frame: bool = False,
+    slot_features: bool = True,
     **backend_settings: Any,
 ) -> MultiTaskSC2:
     """Makes the environment. ``MultiTaskSC2`` documents the arguments.
@@ -80,6 +79,7 @@ def parallel_env(
         "reward_only_positive": reward_only_positive,
         "spawn": spawn,
         "team_frame": team_frame,
+        "slot_features": slot_features,
         **backend_settings,
     }
     return MultiTaskSC2(*_read_arguments(battles, {"render_mode": render_mode, "flat": flat}))
@@ -170,6 +170,14 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     | `may_do`      | U         | allies: their action mask                                     |
     | `did_last`    | U         | allies: one-hot of their last action                          |
 
+    With `slot_features=False` no column belongs to a slot, so D is the same for all A and F. `tag` is missing,
+    `may_do` and `did_last` have 7 columns with all attacks as the last, and two columns follow:
+
+    | Columns       | Number    | Meaning                                                       |
+    |---------------|-----------|---------------------------------------------------------------|
+    | `in_range_of` | 1         | the number of agents that may attack the unit now, or heal it, in 4 agents |
+    | `aimed_at_by` | 1         | the number of agents whose last action was aimed at it, in 4 agents; 0 for the dead |
+
     With `flat=True` an observation is one float32 vector: `entities` row by row (column d of
     row e has index `e * D + d`), then the action mask. This variant is for SuperSuit: all A slots
     are agents at the start. Agents without a unit observe zeros, may only choose the no-op, and
@@ -238,7 +246,7 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     multi_task_sc2_v0.parallel_env(
         tasks="small_mt", backend="smax", render_mode=None, flat=False, max_allies=None,
         max_enemies=None, time_limit_steps="auto", uniform_ranges=False,
-        reward_only_positive=False, spawn="ends", team_frame=False,
+        reward_only_positive=False, spawn="ends", team_frame=False, slot_features=True,
     )
     ```
 
@@ -281,6 +289,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
     `team_frame`: rotates or reflects the map of each battle so that the team starts between west
     and north-west of the centre. "East" and "north" above, and the moves, then refer to the
     transformed map. The policy has to learn only this eighth of all starting directions.
+
+    `slot_features`: whether features have columns for single slots; see "Observation Space" above.
 
     `reset(options={"task": "5m_vs_6m"})` chooses the task of the episode, one of `tasks`. Other
     options are ignored. Equal seeds give equal series of battles.

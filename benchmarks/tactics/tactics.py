@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from scripted_teams import SCRIPTS, Attack
 
+from rllib_ptm.envs.starcraft.outcome import decided, won
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
 from rllib_ptm.envs.starcraft.spawn import SPAWNS
 from rllib_ptm.envs.starcraft.tasks import Task, parse_task
-from rllib_ptm.envs.starcraft.team_view import decided, won
 
 
 def play(

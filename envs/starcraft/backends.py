@@ -72,9 +72,9 @@ class EnvSettings(Settings):
     )
     slot_features: bool = Field(
         True,
-        description="features with a column for each slot: a unit's tag, and whom it may attack and "
-        "attacked last; false: all attacks count as one action, and each unit knows how many agents "
-        "may aim at it and did",
+        description="features with a column for each slot: a unit's tag, whom it may attack and "
+        "whom it attacked last; false: no column for a slot, but how many agents may aim, and did "
+        "aim, at each unit",
     )
     _backend_settings: Settings = PrivateAttr()
 

@@ -16,7 +16,7 @@ from .units import BoolArray, IntArray, Units
 class Battles(Protocol):
     """N battles of mixed tasks that step together.
 
-    A battle continues until it is reset. ``team_view.decided`` tells whether it is over.
+    A battle continues until it is reset. ``outcome.decided`` tells whether it is over.
 
     Attributes:
         num_battles: N.

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from .team_view import decided, targets, won
+from .outcome import decided, won
+from .team_view import targets
 from .units import HALF_MAP, UNIT_TYPES, BoolArray, Units
 
 Colour = tuple[int, int, int]

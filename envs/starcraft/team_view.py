@@ -1,4 +1,4 @@
-"""What a team observes of its battles: Units -> entities, visibility, action mask, reward, win.
+"""What a team observes of its battles: Units -> entities, visibility, action mask.
 
 Only this module computes the features. They are the same for every backend, so one policy plays on
 all of them.
@@ -28,11 +28,6 @@ POSITION_SCALE = 2.0
 AGENT_SCALE = 4.0
 # The feature of an entity at one edge of the map, relative to a team at the opposite edge.
 LARGEST_FEATURE = 2 * HALF_MAP / POSITION_SCALE
-
-# SMAC's reward: damage dealt, plus these, scaled so that the best return is MAX_RETURN.
-REWARD_PER_KILL = 10.0
-REWARD_WIN = 200.0
-MAX_RETURN = 20.0
 
 # The only type that flies. It heals instead of attacking.
 MEDIVAC = UNIT_TYPES.index("medivac")
@@ -244,57 +239,3 @@ def _aims(units: Units, actions: BoolArray) -> FloatArray:
 def _fraction(part: FloatArray, whole: FloatArray) -> FloatArray:
     """Part / whole, 0 where the whole is 0; [N, E] -> [N, E, 1]."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)[..., None]
-
-
-def won(units: Units) -> BoolArray:
-    """[N] bool; True = an ally that can fight is alive, and no enemy that can fight."""
-    allies, enemies = _armies_fight(units)
-    return allies & ~enemies
-
-
-def decided(units: Units) -> BoolArray:
-    """[N] bool; True = the battle is over: an army has no living unit that can fight."""
-    allies, enemies = _armies_fight(units)
-    return ~(allies & enemies)
-
-
-def _armies_fight(units: Units) -> tuple[BoolArray, BoolArray]:
-    """[N] bool each: whether a unit that can fight is alive, of the allies and of the enemies.
-
-    Medivacs alone cannot fight, so a battle ends when an army has nothing else left. If neither
-    army has, it is lost (SMAC's rule).
-    """
-    fights = units.alive & (units.unit_type != MEDIVAC)
-    allies = units.max_allies
-    return fights[..., :allies].any(-1), fights[..., allies:].any(-1)
-
-
-def reward(before: Units, after: Units, only_positive: bool = False) -> FloatArray:
-    """[N] the team's reward for the step from ``before`` to ``after`` of the same battles.
-
-    It counts what the enemies' health and shield lose. What they regain counts against it, so the
-    rewards of an episode sum to at most ``MAX_RETURN``, and to exactly that if the battle is won:
-    medivacs that the winning step leaves over count as killed.
-
-    Args:
-        before: N battles.
-        after: The same battles one step later.
-        only_positive: SMACv2's reward: a step in which the enemies regain more than they lose
-            gives 0, and medivacs that are left over give nothing. An episode's rewards can then
-            sum to more or less than ``MAX_RETURN``.
-    """
-    enemies = slice(before.max_allies, None)
-    points_before = (before.health + before.shield)[..., enemies]
-    points_after = (after.health + after.shield)[..., enemies]
-    left = after.alive[..., enemies]
-    kills = (before.alive[..., enemies] & ~left).sum(-1)
-    earned = (points_before - points_after).sum(-1) + REWARD_PER_KILL * kills
-    if only_positive:
-        earned = np.maximum(earned, 0.0)
-    is_won = won(after)
-    if is_won.any():  # rarely
-        spared = 0.0 if only_positive else points_after.sum(-1) + REWARD_PER_KILL * left.sum(-1)
-        earned = earned + (REWARD_WIN + spared) * (is_won & ~decided(before))
-    maximum = (before.max_health + before.max_shield)[..., enemies].sum(-1)
-    maximum = maximum + REWARD_PER_KILL * before.present[..., enemies].sum(-1) + REWARD_WIN
-    return (earned * MAX_RETURN / maximum).astype(np.float32)

@@ -209,7 +209,9 @@ def read_policy(checkpoint: Any, filesystem: Any = None) -> SavedPolicy:
         raise CheckpointError(f"{error}{name_hint(checkpoint)}") from None
     with located(f"{checkpoint}: "):
         config = json.loads(content[CONFIG_FILE])
-        if config.get("spec", {}).keys() != set(TeamSpec._fields):
+        # What an older version did not write has its default.
+        written = config.get("spec", {}).keys() | TeamSpec._field_defaults.keys()
+        if written != set(TeamSpec._fields):
             raise CheckpointError(
                 f"{CONFIG_FILE}: it was written by another version of rllib-ptm, which describes "
                 f"environments in other words; evaluate it with that version"

@@ -28,7 +28,7 @@ from rllib_ptm.config.keys import (
 from rllib_ptm.config.object_settings import with_named_objects
 from rllib_ptm.config.own_rows import check_known_elsewhere, check_terms
 from rllib_ptm.config.ptm_settings import PTMSettings
-from rllib_ptm.environment.contract import TeamGame
+from rllib_ptm.environment.contract import TeamGame, TeamSpec
 from rllib_ptm.environment.names import game_of
 from rllib_ptm.extensions import import_extensions
 from rllib_ptm.learn.rl_module import AIMS, ENVIRONMENT, TRAINED_IN, PTMModule
@@ -217,11 +217,7 @@ class CheckedAlgorithmConfig(AlgorithmConfig):
                 place = f"config.action_head, with agent_attention: {self.agent_attention}"
                 raise unknown_name(place, self.action_head, heads)
         with problems.collect():
-            if self.action_head == "entity" and spec.aims is None:
-                raise InputError(
-                    f"config.action_head: expected 'slot', found 'entity', which needs to know the "
-                    f"entity that each action aims at: {spec.why_no_aims}"
-                )
+            _check_action_head(self.action_head, spec)
         with problems.collect():
             if self.joint_exploration and not (spec.in_contact.any() and spec.team_moves):
                 missing = spec.why_no_aims or f"{self.game.name!r} names no team_moves"
@@ -371,6 +367,29 @@ def _made_defaults(kind: type) -> AlgorithmConfig:
         return cast("AlgorithmConfig", kind())
     finally:
         _making_defaults.reset(token)
+
+
+def _check_action_head(head: str, spec: TeamSpec) -> None:
+    """Checks that a head can tell the target of each action.
+
+    Args:
+        head: A row of ``ACTION_HEADS``.
+        spec: The game's sizes.
+
+    Raises:
+        InputError: It cannot.
+    """
+    needs = {
+        "entity": "needs to know the entity that each action aims at",
+        "slot": "needs features that tell the slots of entities",
+    }
+    lacks = {"entity": spec.why_no_aims if spec.aims is None else "", "slot": spec.why_no_slots}
+    if not lacks.get(head):
+        return
+    possible = [name for name in needs if not lacks[name]]
+    expected = f"expected {possible[0]!r}" if possible else "no head fits"
+    reasons = (f"{name!r} {needs[name]}: {lacks[name]}" for name in needs if lacks[name])
+    raise InputError(f"config.action_head: {expected}, found {head!r}; {'; '.join(reasons)}")
 
 
 for _name in BUILDER_METHODS:

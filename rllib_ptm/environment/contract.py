@@ -71,6 +71,8 @@ class TeamSpec(NamedTuple):
         columns: The groups of features by name, in their order; their widths sum to D.
         aims: [U] the entity slot that each action aims at, -1 = none; None if that is not known.
         why_no_aims: If ``aims`` is None: the reason, for messages.
+        why_no_slots: If no feature tells the slot of an entity: the reason, for messages. An output
+            for each action cannot know its target then.
         contact_actions: A team is in contact if one of its agents may do one of these. By default
             they are the actions that aim at an entity.
         team_moves: Actions that the team may explore together. An agent that cannot make the move
@@ -83,6 +85,7 @@ class TeamSpec(NamedTuple):
     columns: Mapping[str, Column]
     aims: tuple[int, ...] | None = None
     why_no_aims: str = ""
+    why_no_slots: str = ""
     contact_actions: tuple[int, ...] = ()
     team_moves: tuple[int, ...] = ()
 

@@ -33,6 +33,7 @@ from rllib_ptm.environment.scenes.scene import Scene
 from rllib_ptm.environment.scenes.starcraft import battle_scene
 from rllib_ptm.envs.starcraft.backends import BACKENDS, EnvSettings
 from rllib_ptm.envs.starcraft.battles import Battles, Resumable
+from rllib_ptm.envs.starcraft.outcome import decided, reward, won
 from rllib_ptm.envs.starcraft.render import video_frames
 from rllib_ptm.envs.starcraft.tasks import Task, parse_task
 from rllib_ptm.envs.starcraft.team_frame import starts_in_team_frame
@@ -40,11 +41,8 @@ from rllib_ptm.envs.starcraft.team_view import (
     FIRST_ATTACK,
     MEDIVAC,
     STOP,
-    decided,
     feature_widths,
     num_actions,
-    reward,
-    won,
 )
 from rllib_ptm.envs.starcraft.units import Units
 
@@ -104,6 +102,7 @@ class StarCraftGame:
             },
             aims=None if heals else (-1,) * FIRST_ATTACK + attacks,
             why_no_aims="a medivac aims the actions at allies with which others attack enemies",
+            why_no_slots="" if by_slot else "env_config.slot_features is false",
             contact_actions=tuple(range(FIRST_ATTACK, num_actions(enemies))),
             team_moves=tuple(range(STOP, FIRST_ATTACK)),
         )
@@ -223,7 +222,7 @@ class StarCraftTeams:
     Args:
         battles: The battles.
         time_limit: After how many steps an undecided battle of a task is truncated.
-        only_positive: SMACv2's reward (see ``team_view.reward``).
+        only_positive: SMACv2's reward (see ``outcome.reward``).
     """
 
     def __init__(

@@ -13,10 +13,11 @@ from jaxmarl.environments.smax import HeuristicEnemySMAX, map_name_to_scenario
 from jaxmarl.environments.smax.heuristic_enemy_smax_env import State as BattleState
 
 from rllib_ptm.envs.starcraft.backends import EnvSettings
+from rllib_ptm.envs.starcraft.outcome import decided, reward, won
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
 from rllib_ptm.envs.starcraft.smax.program import _strongly_typed
 from rllib_ptm.envs.starcraft.tasks import parse_task
-from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, FIRST_MOVE, NO_OP, decided, reward, won
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, FIRST_MOVE, NO_OP
 from rllib_ptm.envs.starcraft.units import (
     HALF_MAP,
     UNIT_TYPES,

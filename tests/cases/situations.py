@@ -11,10 +11,11 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 
+from rllib_ptm.envs.starcraft.outcome import decided
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
 from rllib_ptm.envs.starcraft.smax.program import MAP_SIZE
 from rllib_ptm.envs.starcraft.tasks import parse_task
-from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, NO_OP, STOP, decided, team_view
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, NO_OP, STOP, team_view
 from rllib_ptm.envs.starcraft.units import (
     NO_ACTION_YET,
     UNIT_TYPES,
@@ -156,3 +157,9 @@ def units_by_hand(allies: int, enemies: int, *, present: Sequence[int] | None = 
         last_action=np.full((1, allies), NO_ACTION_YET, np.int8),
         step=np.zeros(1, np.int16),
     )
+
+
+def crowd(allies: list[int], enemies: list[int]) -> Units:
+    """Units of these types, all within range of each other."""
+    scene = units_by_hand(len(allies), len(enemies))
+    return replace(scene, unit_type=np.array([allies + enemies], np.int8))

@@ -187,6 +187,37 @@ def test_joint_exploration_needs_no_aims_where_contact_is_known() -> None:
         config._check_networks()
 
 
+@pytest.mark.parametrize(
+    ("settings", "head", "expected"),
+    [
+        (
+            {"tasks": "3m", "slot_features": False},
+            "slot",
+            "expected 'entity', found 'slot'; 'slot'",
+        ),
+        ({"tasks": "MMM", "backend": "sc2"}, "entity", "expected 'slot', found 'entity'; 'entity'"),
+        *(
+            (
+                {"tasks": "MMM", "backend": "sc2", "slot_features": False},
+                head,
+                "no head fits, found",
+            )
+            for head in ("slot", "entity")
+        ),
+    ],
+)
+def test_a_head_must_be_able_to_tell_the_target_of_an_action(
+    settings: dict[str, Any], head: str, expected: str
+) -> None:
+    config = PTMConfig().environment(env_config=settings).training(action_head=head)
+    with pytest.raises(InputError) as error:
+        config._check_networks()
+    (line,) = error.value.lines
+    assert line.startswith(f"config.action_head: {expected}")
+    assert ("env_config.slot_features is false" in line) == ("slot_features" in settings)
+    assert ("a medivac aims" in line) == (settings["tasks"] == "MMM")
+
+
 def test_a_head_of_your_own_reads_no_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is written for embedded entities."""
     monkeypatch.setattr(ACTION_HEADS, "_rows", {**ACTION_HEADS, "entitty": SlotHead})

@@ -91,6 +91,9 @@ def test_an_environment_is_checked_before_it_is_played(make_config: MakeConfig, 
         "uniform_ranges: the policy was trained with True, the environment has False",
         "team_frame: the policy was trained with True, the environment has False",
     )
+    slot_free = make_module(make_config(), slot_features=False)
+    with pytest.raises(InputError, match="slot_features: the policy was trained with False"):
+        AgentPolicy(slot_free, 0).check(env)
     with pytest.raises(InputError, match="expected an environment of parallel_env"):
         AgentPolicy(trained, 0).check(type("Other", (), {"unwrapped": None})())
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import small_config
 from ray.rllib.core import DEFAULT_MODULE_ID
-from starcraft_game import spec_of
+from starcraft_game import spec_of, starcraft
 from tracing import assert_runners_hold_what_was_learned
 
 from rllib_ptm import PTM, InputError, PTMConfig
@@ -88,6 +88,16 @@ def test_the_mixer_gets_columns_as_the_agent_does() -> None:
         assert wider[name].shape == (2, new.features)
         alone = expand_slots({name: state[name]}, old, new, "entity")
         np.testing.assert_array_equal(wider[name], alone[name])
+
+
+def test_without_features_of_slots_nothing_is_extended() -> None:
+    old, new = (starcraft(f"{n}m_vs_{n + 1}m", slot_features=False).spec for n in (3, 5))
+    weight = np.ones((2, old.features), np.float32)
+    state = {"agent.attention.embed.weight": weight}
+    (wider,) = expand_slots(state, old, new, "entity").values()
+    np.testing.assert_array_equal(wider, weight)
+    with pytest.raises(InputError, match="the policy was trained with the features"):
+        expand_slots(state, old, spec_of(5, 6), "entity")
 
 
 @pytest.mark.parametrize(

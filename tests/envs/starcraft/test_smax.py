@@ -24,12 +24,13 @@ from situations import (
 
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.envs.starcraft.battles import Resumable
+from rllib_ptm.envs.starcraft.outcome import decided, reward, won
 from rllib_ptm.envs.starcraft.smax import battles as smax_battles
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
 from rllib_ptm.envs.starcraft.smax.import_smax import SMAX
 from rllib_ptm.envs.starcraft.smax.program import SmaxProgram, smax_program
 from rllib_ptm.envs.starcraft.tasks import parse_tasks
-from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view, won
+from rllib_ptm.envs.starcraft.team_view import team_view
 from rllib_ptm.envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES, Units
 
 MARINE_STEP = 3.15 * 0.5  # map units: SMAX's speed of a marine times the length of a step

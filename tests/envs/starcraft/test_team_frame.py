@@ -8,6 +8,7 @@ from situations import start
 
 from rllib_ptm.envs.starcraft.backends import EnvSettings
 from rllib_ptm.envs.starcraft.battles import Resumable
+from rllib_ptm.envs.starcraft.outcome import reward
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
 from rllib_ptm.envs.starcraft.spawn import SPAWNS
 from rllib_ptm.envs.starcraft.symmetry import (
@@ -18,14 +19,7 @@ from rllib_ptm.envs.starcraft.symmetry import (
 )
 from rllib_ptm.envs.starcraft.tasks import parse_task
 from rllib_ptm.envs.starcraft.team_frame import TeamFrame, starts_in_team_frame
-from rllib_ptm.envs.starcraft.team_view import (
-    FIRST_ATTACK,
-    FIRST_MOVE,
-    NO_OP,
-    STOP,
-    reward,
-    team_view,
-)
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, FIRST_MOVE, NO_OP, STOP, team_view
 from rllib_ptm.envs.starcraft.units import FloatArray, Units
 
 ALL = np.arange(len(SYMMETRIES))

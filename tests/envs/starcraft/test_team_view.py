@@ -1,21 +1,17 @@
 """Tests of the team's view on constructed battles; all expected numbers are computed by hand."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
-from situations import units_by_hand
+from situations import crowd, units_by_hand
 
 from rllib_ptm.envs.starcraft.team_view import (
-    decided,
     feature_widths,
     num_actions,
     num_features,
-    reward,
     targets,
     team_view,
-    won,
 )
 from rllib_ptm.envs.starcraft.units import UNIT_TYPES, FloatArray, Units
 
@@ -39,10 +35,11 @@ def units() -> Units:
     )
 
 
-def columns(units: Units) -> dict[str, FloatArray]:
+def columns(units: Units, slot_features: bool = True) -> dict[str, FloatArray]:
     """The features of the first battle, [E, width] by name."""
-    entities = team_view(units).entities[0]
-    widths = feature_widths(units.max_allies, entities.shape[0] - units.max_allies)
+    entities = team_view(units, slot_features=slot_features).entities[0]
+    enemies = entities.shape[0] - units.max_allies
+    widths = feature_widths(units.max_allies, enemies, slot_features)
     ends = np.cumsum(list(widths.values()))
     return dict(zip(widths, np.split(entities, ends[:-1], axis=-1), strict=True))
 
@@ -78,8 +75,76 @@ def test_each_feature_has_the_value_worked_by_hand(units: Units, name: str) -> N
     np.testing.assert_allclose(columns(units)[name], EXPECTED[name], atol=1e-7)
 
 
+# No-op, stop, north, south, east, west, any attack.
+SLOT_FREE: dict[str, FloatArray] = {
+    **{name: EXPECTED[name] for name in EXPECTED if name not in ("tag", "may_do", "did_last")},
+    "may_do": rows((0, 1, 1, 0, 1, 1, 1), (0,) * 7, (1, 0, 0, 0, 0, 0, 0), (0,) * 7, (0,) * 7),
+    "did_last": rows((0, 0, 0, 0, 0, 0, 1), (0,) * 7, (0, 0, 0, 1, 0, 0, 0), (0,) * 7, (0,) * 7),
+    # In units of four agents.
+    "in_range_of": rows(0, 0, 0, 1 / 4, 0),
+    "aimed_at_by": rows(0, 0, 0, 1 / 4, 0),
+}
+
+
+@pytest.mark.parametrize("name", SLOT_FREE)
+def test_each_feature_without_slots_has_the_value_worked_by_hand(units: Units, name: str) -> None:
+    np.testing.assert_allclose(columns(units, False)[name], SLOT_FREE[name], atol=1e-7)
+
+
+def test_who_aims_at_whom_counts_medivacs_for_their_patients() -> None:
+    scene = crowd([MEDIVAC, MARINE, MARINE, STALKER], [MARINE, MEDIVAC, MARINE])
+    scene = replace(scene, last_action=np.array([[6 + 1, 6 + 1, 6 + 1, 6 + 2]], np.int8))
+    features = columns(scene, False)
+    # The medivac heals either marine. The three others may shoot at every enemy.
+    np.testing.assert_array_equal(features["in_range_of"][:, 0] * 4, [0, 1, 1, 0, 3, 3, 3])
+    np.testing.assert_array_equal(features["aimed_at_by"][:, 0] * 4, [0, 1, 0, 0, 0, 2, 1])
+
+
+def test_nobody_aims_at_the_dead_or_before_the_first_step() -> None:
+    scene = crowd([MARINE, MARINE], [MARINE])
+    assert not columns(scene, False)["aimed_at_by"].any()
+    killed = replace(
+        scene,
+        last_action=np.array([[6, 6]], np.int8),
+        health=np.array([[45, 45, 0]], np.float32),
+    )
+    assert not columns(killed, False)["aimed_at_by"].any()
+    assert columns(killed, False)["did_last"][:2, 6].all()
+
+
+@pytest.mark.parametrize(("allies", "enemies"), [(1, 1), (3, 5), (8, 2)])
+def test_features_without_slots_have_the_same_columns_for_all_numbers_of_slots(
+    allies: int, enemies: int
+) -> None:
+    assert feature_widths(allies, enemies, False) == feature_widths(5, 5, False)
+    view = team_view(units_by_hand(allies, enemies), slot_features=False)
+    assert view.entities.shape[-1] == num_features(allies, enemies, False)
+
+
+def test_features_without_slots_are_permuted_with_the_units() -> None:
+    rng = np.random.default_rng(0)
+    scene = replace(
+        crowd([MARINE, STALKER, ZEALOT], [MARINE, MARINE, ZEALOT, STALKER]),
+        position=rng.uniform(-4, 4, (1, 7, 2)).astype(np.float32),
+        health=rng.uniform(1, 45, (1, 7)).astype(np.float32),
+        last_action=np.array([[6 + 3, 2, 6 + 0]], np.int8),
+    )
+    allies, enemies = np.array([2, 0, 1]), np.array([1, 3, 0, 2])
+    order = np.concatenate([allies, 3 + enemies])
+    by_entity = ("position", "health", "unit_type", "attack_range", "sight_range")
+    moved = replace(
+        scene,
+        **{name: getattr(scene, name)[:, order] for name in by_entity},
+        # The first agent of the new order is the old third: it aims at the old enemy 0, now 2.
+        last_action=np.array([[6 + 2, 6 + 1, 2]], np.int8),
+    )
+    view, other = (team_view(one, slot_features=False) for one in (scene, moved))
+    np.testing.assert_allclose(other.entities, view.entities[:, order], atol=1e-6)
+
+
 def test_the_table_of_features_is_complete(units: Units) -> None:
     assert list(columns(units)) == list(EXPECTED)
+    assert list(columns(units, False)) == list(SLOT_FREE)
     entities = team_view(units).entities
     assert entities.shape == (1, 5, num_features(3, 2))
     assert entities.dtype == np.float32
@@ -165,12 +230,6 @@ MEDIVAC, MARINE, MARAUDER, STALKER, ZEALOT = map(
 )
 
 
-def crowd(allies: list[int], enemies: list[int]) -> Units:
-    """Units of these types, all within range of each other."""
-    scene = units_by_hand(len(allies), len(enemies))
-    return replace(scene, unit_type=np.array([allies + enemies], np.int8))
-
-
 # A is larger than F, equal to it, or smaller.
 @pytest.mark.parametrize("num_enemies", [2, 3, 4, 6])
 def test_a_medivac_heals_allies_instead_of_attacking(num_enemies: int) -> None:
@@ -208,167 +267,12 @@ def test_the_target_of_an_action() -> None:
     np.testing.assert_array_equal(aims, [[2, 3 + 2, -1]])
 
 
-@pytest.mark.parametrize(
-    ("allies", "enemies", "is_won", "is_decided"),
-    [
-        ((45, 45), (45, 45), False, False),
-        ((0, 9), (45, 0), False, False),
-        ((0, 9), (0, 0), True, True),
-        ((0, 0), (0, 9), False, True),
-        ((0, 0), (0, 0), False, True),  # both armies die at once: a draw is not won
-    ],
-)
-def test_won_and_decided(
-    allies: tuple[float, float], enemies: tuple[float, float], is_won: bool, is_decided: bool
-) -> None:
-    scene = replace(units_by_hand(2, 2), health=np.array([allies + enemies], np.float32))
-    assert won(scene).tolist() == [is_won]
-    assert decided(scene).tolist() == [is_decided]
-
-
-FIGHTERS = [name for name in UNIT_TYPES if name != "medivac"]
-
-
-# The unit types that are still alive on either side. SMAC looks for a loss before a win.
-@pytest.mark.parametrize(
-    ("allies", "enemies", "is_won", "is_decided"),
-    [
-        (["marine", "medivac"], ["marine", "medivac"], False, False),
-        (["medivac"], ["marine"], False, True),
-        (["medivac", "medivac"], ["marine"], False, True),
-        (["marine"], ["medivac"], True, True),
-        (["marine"], ["medivac", "medivac"], True, True),
-        (["medivac"], ["medivac"], False, True),
-        (["medivac"], [], False, True),
-        ([], ["medivac"], False, True),
-        *(([name], ["marine"], False, False) for name in FIGHTERS),
-        *((["marine"], [name], False, False) for name in FIGHTERS),
-        *(([name], ["medivac"], True, True) for name in FIGHTERS),  # also what cannot shoot up
-    ],
-)
-def test_medivacs_alone_end_a_battle_and_nothing_else_does(
-    allies: list[str], enemies: list[str], is_won: bool, is_decided: bool
-) -> None:
-    kinds = np.zeros((1, 4), np.int8)
-    health = np.zeros((1, 4), np.float32)
-    for first, army in ((0, allies), (2, enemies)):
-        for slot, name in enumerate(army, first):
-            kinds[0, slot], health[0, slot] = UNIT_TYPES.index(name), 9.0
-    scene = replace(units_by_hand(2, 2), unit_type=kinds, health=health)
-    assert won(scene).tolist() == [is_won]
-    assert decided(scene).tolist() == [is_decided]
-
-
-def test_absent_units_do_not_keep_a_battle_going() -> None:
-    scene = units_by_hand(2, 2, present=[0, 2])
-    health = scene.health.copy()
-    health[0, 2] = 0.0
-    assert won(replace(scene, health=health)).all()
-
-
-@pytest.mark.parametrize("size", range(1, 12))
-def test_a_flawless_win_earns_20_for_every_team_size(size: int) -> None:
-    before = units_by_hand(11, 11, present=[*range(size), *range(11, 11 + size)])
-    earned = 0.0
-    for enemy in range(11, 11 + size):
-        for left in (20.0, 0.0):
-            health = before.health.copy()
-            health[0, enemy] = left
-            after = replace(before, health=health)
-            earned += float(reward(before, after)[0])
-            before = after
-    assert won(before).all()
-    assert earned == pytest.approx(20.0, rel=1e-5)
-
-
-# The maximum against 2 marines is 2 * 45 health + 2 * 10 for kills + 200 = 310, worth 20.
-@pytest.mark.parametrize(
-    ("allies", "enemies", "points"),
-    [
-        ((45, 45), (45, 45), 0),
-        ((45, 45), (36, 45), 9),
-        ((45, 0), (36, 36), 18),  # losses of allies cost nothing
-        ((45, 45), (0, 45), 45 + 10),
-        ((45, 0), (0, 0), 90 + 20 + 200),
-        ((0, 0), (0, 0), 90 + 20),  # a draw: no bonus
-    ],
-)
-def test_what_a_step_earns(
-    allies: tuple[float, float], enemies: tuple[float, float], points: float
-) -> None:
-    before = units_by_hand(2, 2)
-    after = replace(before, health=np.array([allies + enemies], np.float32))
-    earned = reward(before, after)
-    assert earned.dtype == np.float32
-    np.testing.assert_allclose(earned, [points * 20 / 310], rtol=1e-6)
-
-
-def test_shields_count_and_what_grows_back_counts_against(units: Units) -> None:
-    # The maximum is 45 + 45 health, 80 shield, 20 for kills and 200: 390.
-    unshielded = replace(units, shield=np.zeros_like(units.shield))
-    np.testing.assert_allclose(reward(units, unshielded), [20 * 20 / 390], rtol=1e-6)
-    np.testing.assert_allclose(reward(unshielded, units), [-20 * 20 / 390], rtol=1e-6)
-
-
-# Two enemy marines, a hurt ally marine. The maximum is 310 points, as above. The health of the
-# enemies before and after, and the points by our rule and by SMACv2's.
-@pytest.mark.parametrize(
-    ("before", "after", "points", "positive_points"),
-    [
-        ((30, 30), (20, 30), 10, 10),
-        ((30, 30), (20, 35), 5, 5),
-        ((30, 30), (20, 45), -5, 0),  # the sum over the enemies, not each of them
-        ((30, 30), (0, 45), 30 + 10 - 15, 30 + 10 - 15),
-        ((5, 10), (0, 45), 5 + 10 - 35, 0),  # kills are within the sum
-        ((5, 5), (0, 0), 10 + 20 + 200, 10 + 20 + 200),
-    ],
-)
-def test_the_sign_of_the_reward(
-    before: tuple[float, float],
-    after: tuple[float, float],
-    points: float,
-    positive_points: float,
-) -> None:
-    one, other = (
-        replace(units_by_hand(1, 2), health=np.array([[9, *enemies]], np.float32))
-        for enemies in (before, after)
-    )
-    np.testing.assert_allclose(reward(one, other), [points * 20 / 310], rtol=1e-6)
-    found = reward(one, other, only_positive=True)
-    np.testing.assert_allclose(found, [positive_points * 20 / 310], rtol=1e-6)
-
-
-def test_medivacs_that_are_left_alone_count_as_killed() -> None:
-    """Two marines and two medivacs are killed or left: 4 * 45 health, 40 for kills and 200."""
-    scene = replace(units_by_hand(1, 4), unit_type=np.array([[0, 0, MEDIVAC, 0, MEDIVAC]], np.int8))
-    maximum = 4 * 45 + 4 * 10 + 200
-    steps = [(45, 45, 45, 45, 45), (45, 0, 30, 5, 45), (45, 0, 40, 0, 45)]
-    states = [replace(scene, health=np.array([health], np.float32)) for health in steps]
-    assert decided(states[1]).tolist() == [False]
-    assert won(states[2]).tolist() == [True]
-    earned = [float(reward(a, b)[0]) for a, b in pairwise(states)]
-    assert earned[0] == pytest.approx((45 + 15 + 40 + 10) * 20 / maximum, rel=1e-6)
-    assert sum(earned) == pytest.approx(20.0, rel=1e-6)
-    # SMACv2 gives neither their health nor their kills.
-    last = float(reward(states[1], states[2], only_positive=True)[0])
-    assert last == pytest.approx((5 - 10 + 10 + 200) * 20 / maximum, rel=1e-6)
-
-
-def test_a_lost_battle_gives_nothing_for_the_units_that_are_left() -> None:
-    scene = crowd([MEDIVAC, MARINE], [MEDIVAC, MARINE])
-    health = scene.health.copy()
-    health[0, 1] = health[0, 3] = 0.0  # both armies have only a medivac left
-    after = replace(scene, health=health)
-    np.testing.assert_allclose(reward(scene, after), [(45 + 10) * 20 / 310], rtol=1e-6)
-
-
 def test_any_leading_shape_gives_the_same_as_battle_by_battle(units: Units) -> None:
     stacked = units.map(lambda array: np.broadcast_to(array[0], (4, 3, *array.shape[1:])))
     view, alone = team_view(stacked), team_view(units)
     for many, one in zip(view, alone, strict=True):
         assert many.shape == (4, 3, *one.shape[1:])
         np.testing.assert_allclose(many[2, 1], one[0], atol=1e-7)
-    assert reward(stacked, stacked).shape == won(stacked).shape == (4, 3)
 
 
 def test_one_battle_without_a_leading_shape(units: Units) -> None:

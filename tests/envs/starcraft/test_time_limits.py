@@ -14,15 +14,10 @@ from starcraft_game import starcraft
 from rllib_ptm.environment.starcraft import ResumableTeams, StarCraftGame
 from rllib_ptm.envs import multi_task_sc2_v0
 from rllib_ptm.envs.starcraft.backends import BACKENDS, EnvSettings
+from rllib_ptm.envs.starcraft.outcome import decided
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
 from rllib_ptm.envs.starcraft.tasks import TASK_SETS, parse_task, parse_tasks
-from rllib_ptm.envs.starcraft.team_view import (
-    FIRST_ATTACK,
-    FIRST_MOVE,
-    STOP,
-    allowed_actions,
-    decided,
-)
+from rllib_ptm.envs.starcraft.team_view import FIRST_ATTACK, FIRST_MOVE, STOP, allowed_actions
 from rllib_ptm.envs.starcraft.time_limits import (
     REFIL_STEPS,
     RULES,

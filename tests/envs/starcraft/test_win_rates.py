@@ -11,9 +11,9 @@ from jaxmarl.environments.smax.heuristic_enemy_smax_env import State as BattleSt
 from jaxmarl.environments.smax.smax_env import State as UnitState
 from situations import attack_closest, closest_policy, play, restart, start
 
+from rllib_ptm.envs.starcraft.outcome import won
 from rllib_ptm.envs.starcraft.spawn import draw_spawn
 from rllib_ptm.envs.starcraft.tasks import parse_task
-from rllib_ptm.envs.starcraft.team_view import won
 from rllib_ptm.envs.starcraft.units import BoolArray
 
 BATTLES, ROUNDS, STEPS = 64, 24, 100

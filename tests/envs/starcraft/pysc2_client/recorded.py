@@ -11,19 +11,21 @@ from typing import Any
 
 import numpy as np
 
+from rllib_ptm.envs.starcraft.outcome import (
+    MAX_RETURN,
+    REWARD_PER_KILL,
+    REWARD_WIN,
+    decided,
+    reward,
+    won,
+)
 from rllib_ptm.envs.starcraft.sc2.observation import can_move
 from rllib_ptm.envs.starcraft.sc2.unit_types import ranges
 from rllib_ptm.envs.starcraft.team_view import (
     FIRST_ATTACK,
     FIRST_MOVE,
-    MAX_RETURN,
     MEDIVAC,
-    REWARD_PER_KILL,
-    REWARD_WIN,
-    decided,
-    reward,
     team_view,
-    won,
 )
 from rllib_ptm.envs.starcraft.units import (
     HALF_MAP,

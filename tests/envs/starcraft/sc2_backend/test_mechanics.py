@@ -12,9 +12,10 @@ from compass import ATTACK, DIRECTIONS, EAST, MAP_EDGES, NORTH, SOUTH, STOP, WES
 from rllib_ptm.checks.errors import InputError
 from rllib_ptm.environment.starcraft import StarCraftGame
 from rllib_ptm.envs.multi_task_sc2_v0 import parallel_env
+from rllib_ptm.envs.starcraft.outcome import decided, reward, won
 from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
 from rllib_ptm.envs.starcraft.tasks import parse_task, parse_tasks
-from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view, won
+from rllib_ptm.envs.starcraft.team_view import team_view
 from rllib_ptm.envs.starcraft.units import NO_ACTION_YET, UNIT_TYPES, Units
 from sc2_backend.arena import STEP_S, Policy, approach, change, do, stage, staged
 from sc2_backend.conftest import MakeBattles

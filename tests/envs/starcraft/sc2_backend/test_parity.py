@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rllib_ptm.envs.starcraft.outcome import reward
 from rllib_ptm.envs.starcraft.sc2.battles import Sc2Battles
 from rllib_ptm.envs.starcraft.smax.battles import SmaxBattles
 from rllib_ptm.envs.starcraft.smax.program import MAP_SIZE
 from rllib_ptm.envs.starcraft.spawn import draw_spawn
 from rllib_ptm.envs.starcraft.tasks import Task, parse_tasks
-from rllib_ptm.envs.starcraft.team_view import allowed_actions, reward, team_view
+from rllib_ptm.envs.starcraft.team_view import allowed_actions, team_view
 from rllib_ptm.envs.starcraft.units import Units
 from sc2_backend.arena import approach
 from sc2_backend.conftest import MakeBattles

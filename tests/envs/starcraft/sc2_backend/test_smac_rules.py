@@ -17,9 +17,10 @@ from situations import units_by_hand
 from smac_rules import RULES, Battle, Rules, Unit
 
 from rllib_ptm.environment.starcraft import StarCraftGame
+from rllib_ptm.envs.starcraft.outcome import decided, reward, won
 from rllib_ptm.envs.starcraft.sc2.observation import can_move
 from rllib_ptm.envs.starcraft.sc2.unit_types import ranges
-from rllib_ptm.envs.starcraft.team_view import decided, reward, team_view, won
+from rllib_ptm.envs.starcraft.team_view import team_view
 from rllib_ptm.envs.starcraft.units import UNIT_TYPES, BoolArray, Units
 
 BATTLES, ALLIES, ENEMIES = 200, 5, 6
