@@ -27,6 +27,7 @@ class Question:
 
 _UNSEEN = ("3m_vs_3m", "5m_vs_5m", "8m_vs_9m")
 _OF_MANY_TASKS = ("curves", "time", "profiles", "improvement")
+_LARGER_MIXED = ("9s", "9z", "5s5z", "9s1z", "1s9z", "11s", "6s5z", "11z")
 _LARGER = ("12m_vs_12m", "15m_vs_15m", "20m_vs_20m")
 # An experiment without a row has its name for a title, and plays no further tasks.
 QUESTIONS: dict[str, Question] = {
@@ -59,6 +60,12 @@ QUESTIONS: dict[str, Question] = {
         further_tasks=("3m", "25m", "27m_vs_30m"),
         episodes=200,
         figures=("curves", "time", "tasks"),
+    ),
+    "mixed_armies": Question(
+        "How far does it get on mixed armies, and what do features of slots do there?",
+        further_tasks=_LARGER_MIXED,
+        episodes=20,
+        figures=_OF_MANY_TASKS,
     ),
     "parts_small_mt": Question(
         "What do PTM's parts do on small_mt?", beside={"small_mt": ("ptm", "refil", "qmix_atten")}

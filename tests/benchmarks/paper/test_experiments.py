@@ -24,6 +24,7 @@ OF_EXPERIMENT = {"seed", "env_config", "evaluation_interval", "evaluation_durati
 # These have the regime of an example: in which variant, and of which example.
 EXAMPLES = {
     "paper_small_mt": ("ptm", "ptm_small_mt"),
+    "mixed_armies": ("slot_free", "mixed_armies"),
     "random_armies": ("qmix_atten", "random_armies"),
     "uneven_marines": ("rising_lambda", "fast"),
 }
@@ -61,6 +62,7 @@ VARIED: dict[str, set[str]] = {
     "search_small_mt": OF_METHOD | {"seed"},
     "changes_small_mt": OF_METHOD | OF_CHANGES,
     "changes_large_mt": OF_METHOD | OF_CHANGES,
+    "mixed_armies": {"env_config"},
     "uneven_marines": {
         "td_lambda_final",
         "td_lambda_anneal_steps",
