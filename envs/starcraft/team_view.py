@@ -29,6 +29,9 @@ AGENT_SCALE = 4.0
 # The feature of an entity at one edge of the map, relative to a team at the opposite edge.
 LARGEST_FEATURE = 2 * HALF_MAP / POSITION_SCALE
 
+# Features by name: [..., E, width], or [..., A, width] of those that only agents have.
+Columns = dict[str, FloatArray | BoolArray]
+
 # The only type that flies. It heals instead of attacking.
 MEDIVAC = UNIT_TYPES.index("medivac")
 ATTACKS_AIR = np.isin(UNIT_TYPES, ("marine", "stalker", "hydralisk"))
@@ -65,8 +68,7 @@ def feature_widths(max_allies: int, max_enemies: int, slot_features: bool = True
     Args:
         max_allies: A.
         max_enemies: F.
-        slot_features: Whether there are columns for single slots. If not, all attacks count as one
-            action, and each entity knows how many agents aim at it.
+        slot_features: Whether features have columns for single slots.
     """
     every_unit = {
         "alive": 1,
@@ -80,14 +82,17 @@ def feature_widths(max_allies: int, max_enemies: int, slot_features: bool = True
     }
     if slot_features:
         actions = num_actions(max_enemies)
-        tags = {"tag": max(max_allies, max_enemies)}
-        aims = {}
-    else:
-        actions = FIRST_ATTACK + 1
-        tags = {}
-        aims = {"in_range_of": 1, "aimed_at_by": 1}  # agents, in AGENT_SCALE
-    # Agents only: their action mask, and one-hot of their last action.
-    return {**every_unit, **tags, "may_do": actions, "did_last": actions, **aims}
+        return every_unit | {
+            "tag": max(max_allies, max_enemies),
+            "may_do": actions,  # agents only: their action mask
+            "did_last": actions,  # agents only: one-hot of their last action
+        }
+    return every_unit | {
+        "may_do": FIRST_ATTACK + 1,  # all attacks count as one action
+        "did_last": FIRST_ATTACK + 1,
+        "in_range_of": 1,  # number of agents that may aim at it now, in AGENT_SCALE
+        "aimed_at_by": 1,  # number of agents whose last action was aimed at it
+    }
 
 
 def num_features(max_allies: int, max_enemies: int, slot_features: bool = True) -> int:
@@ -100,16 +105,15 @@ def team_view(units: Units, smac_masks: bool = False, slot_features: bool = True
 
     Args:
         units: N battles.
-        slot_features: See ``feature_widths``.
         smac_masks: SMAC's action masks, which also allow what the game refuses: attacks on
             medivacs by units that cannot shoot up, and healing machines.
+        slot_features: See ``feature_widths``.
     """
     distance, both_alive = _pairwise(units)
     visible = both_alive & (distance < units.sight_range[..., : units.max_allies, None])
     action_mask = _action_mask(units, distance, both_alive, smac_masks)
-    return TeamView(
-        _entities(units, action_mask, slot_features), units.present, visible, action_mask
-    )
+    entities = _entities(units, action_mask, slot_features)
+    return TeamView(entities, units.present, visible, action_mask)
 
 
 def allowed_actions(units: Units, smac_masks: bool = False) -> BoolArray:
@@ -172,33 +176,8 @@ def _target_mask(units: Units, in_range: BoolArray, smac_masks: bool) -> BoolArr
 def _entities(units: Units, action_mask: BoolArray, slot_features: bool) -> FloatArray:
     """[N, E, D] in the order of ``feature_widths``."""
     allies, slots = units.max_allies, units.health.shape[-1]
-    alive = units.alive[..., None].astype(np.float32)  # N,E,1
-    team = alive[..., :allies, :]
-    team_size = np.maximum(team.sum(-2, keepdims=True), 1.0)
-    team_centre = (units.position[..., :allies, :] * team).sum(-2, keepdims=True) / team_size
-    types = np.arange(len(UNIT_TYPES), dtype=units.unit_type.dtype)
-    per_unit = alive / POSITION_SCALE
-    actions = np.arange(action_mask.shape[-1], dtype=units.last_action.dtype)
-    did_last = units.last_action[..., None] == actions  # N,A,U
-    columns = {  # [..., E, width], or [..., A, width] of features that only agents have
-        "alive": alive,
-        "health": _fraction(units.health, units.max_health),
-        "shield": _fraction(units.shield, units.max_shield),
-        "cooldown": units.cooldown[..., :allies, None] * team,
-        "from_centre": units.position * per_unit,
-        "from_team": (units.position - team_centre) * per_unit,
-        "side": np.where(np.arange(slots) < allies, 1.0, -1.0)[:, None],
-        "unit_type": units.unit_type[..., None] == types,
-    }
-    if slot_features:
-        columns |= {"tag": _tags(units), "may_do": action_mask, "did_last": did_last}
-    else:
-        columns |= {
-            "may_do": _any_attack(action_mask),
-            "did_last": _any_attack(did_last),
-            "in_range_of": _aims(units, action_mask) * alive,
-            "aimed_at_by": _aims(units, did_last) * alive,
-        }
+    columns = _columns_of_units(units)
+    columns |= (_columns_of_slots if slot_features else _columns_of_counts)(units, action_mask)
     widths = feature_widths(allies, slots - allies, slot_features)
     entities = np.zeros((*units.health.shape, sum(widths.values())), np.float32)
     start = 0
@@ -210,13 +189,55 @@ def _entities(units: Units, action_mask: BoolArray, slot_features: bool) -> Floa
     return entities
 
 
-def _tags(units: Units) -> BoolArray:
-    """[E, max(A, F)] one-hot of the slot within its own side."""
+def _columns_of_units(units: Units) -> Columns:
+    """What a unit is and where."""
+    allies, slots = units.max_allies, units.health.shape[-1]
+    alive = units.alive[..., None].astype(np.float32)  # N,E,1
+    team = alive[..., :allies, :]
+    team_size = np.maximum(team.sum(-2, keepdims=True), 1.0)
+    team_centre = (units.position[..., :allies, :] * team).sum(-2, keepdims=True) / team_size
+    types = np.arange(len(UNIT_TYPES), dtype=units.unit_type.dtype)
+    per_unit = alive / POSITION_SCALE
+    return {
+        "alive": alive,
+        "health": _fraction(units.health, units.max_health),
+        "shield": _fraction(units.shield, units.max_shield),
+        "cooldown": units.cooldown[..., :allies, None] * team,
+        "from_centre": units.position * per_unit,
+        "from_team": (units.position - team_centre) * per_unit,
+        "side": np.where(np.arange(slots) < allies, 1.0, -1.0)[:, None],
+        "unit_type": units.unit_type[..., None] == types,
+    }
+
+
+def _columns_of_slots(units: Units, action_mask: BoolArray) -> Columns:
+    """A unit's number, and its actions one by one."""
     allies, slots = units.max_allies, units.health.shape[-1]
     slot = np.arange(slots)
-    return np.where(slot < allies, slot, slot - allies)[:, None] == np.arange(
-        max(allies, slots - allies)
-    )
+    number = np.where(slot < allies, slot, slot - allies)  # within its own side
+    tags = np.arange(max(allies, slots - allies))
+    return {
+        "tag": number[:, None] == tags,
+        "may_do": action_mask,
+        "did_last": _did_last(units, action_mask),
+    }
+
+
+def _columns_of_counts(units: Units, action_mask: BoolArray) -> Columns:
+    """A unit's actions with all attacks as one, and how many agents aim at it."""
+    did_last, alive = _did_last(units, action_mask), units.alive[..., None]
+    return {
+        "may_do": _any_attack(action_mask),
+        "did_last": _any_attack(did_last),
+        "in_range_of": _count_aims(units, action_mask) * alive,
+        "aimed_at_by": _count_aims(units, did_last) * alive,
+    }
+
+
+def _did_last(units: Units, action_mask: BoolArray) -> BoolArray:
+    """[N, A, U] one-hot of the last actions."""
+    actions = np.arange(action_mask.shape[-1], dtype=units.last_action.dtype)
+    return units.last_action[..., None] == actions
 
 
 def _any_attack(actions: BoolArray) -> BoolArray:
@@ -225,15 +246,15 @@ def _any_attack(actions: BoolArray) -> BoolArray:
     return np.concatenate([actions[..., :FIRST_ATTACK], attack], axis=-1)
 
 
-def _aims(units: Units, actions: BoolArray) -> FloatArray:
-    """[N, E, 1] how many agents aim at an entity by one of these actions [N, A, U]."""
+def _count_aims(units: Units, actions: BoolArray) -> FloatArray:
+    """[N, E, 1] how many agents aim at an entity by one of these actions [N, A, U], scaled."""
     allies, aims = units.max_allies, actions[..., FIRST_ATTACK:]
     heals = units.unit_type[..., :allies, None] == MEDIVAC
     count = np.zeros(units.health.shape, np.float32)
     count[..., allies:] = (aims & ~heals).sum(-2)
     slots = min(allies, aims.shape[-1])
     count[..., :slots] = (aims & heals)[..., :slots].sum(-2)
-    return count[..., None] / AGENT_SCALE
+    return np.minimum(count[..., None] / AGENT_SCALE, LARGEST_FEATURE)
 
 
 def _fraction(part: FloatArray, whole: FloatArray) -> FloatArray:

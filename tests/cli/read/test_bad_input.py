@@ -150,7 +150,7 @@ BAD_COMMANDS: list[tuple[list[str], str, str]] = [
     (
         ["example", "run", "nothing"],
         "example",
-        "legal: fast, foraging, ppo_multi_task",
+        "legal: fast, foraging, mixed_armies, ppo_multi_task",
     ),
     (["evaluate", "x" * 300], "xxx", "found nothing"),
     (["evaluate", "nowhere"], "checkpoint 'nowhere'", "found nothing"),

@@ -7,6 +7,7 @@ import pytest
 from situations import crowd, units_by_hand
 
 from rllib_ptm.envs.starcraft.team_view import (
+    LARGEST_FEATURE,
     feature_widths,
     num_actions,
     num_features,
@@ -110,6 +111,12 @@ def test_nobody_aims_at_the_dead_or_before_the_first_step() -> None:
     )
     assert not columns(killed, False)["aimed_at_by"].any()
     assert columns(killed, False)["did_last"][:2, 6].all()
+
+
+def test_features_stay_within_the_observation_space() -> None:
+    scene = replace(crowd([MARINE] * 70, [MARINE]), last_action=np.full((1, 70), 6, np.int8))
+    features = columns(scene, False)
+    assert features["in_range_of"][70] == features["aimed_at_by"][70] == LARGEST_FEATURE
 
 
 @pytest.mark.parametrize(("allies", "enemies"), [(1, 1), (3, 5), (8, 2)])
