@@ -175,8 +175,8 @@ class MultiTaskSC2(ParallelEnv[str, Observation, int]):
 
     | Columns       | Number    | Meaning                                                       |
     |---------------|-----------|---------------------------------------------------------------|
-    | `in_range_of` | 1         | the number of agents that may attack the unit now, or heal it, in 4 agents |
-    | `aimed_at_by` | 1         | the number of agents whose last action was aimed at it, in 4 agents; 0 for the dead |
+    | `in_range_of` | 1         | the number of agents that may attack the unit now, or heal it, in 4; more count as 4 |
+    | `aimed_at_by` | 1         | the number of agents whose last action was aimed at it, likewise; 0 for the dead |
 
     With `flat=True` an observation is one float32 vector: `entities` row by row (column d of
     row e has index `e * D + d`), then the action mask. This variant is for SuperSuit: all A slots

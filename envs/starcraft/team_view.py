@@ -24,8 +24,9 @@ NO_OP, STOP, FIRST_MOVE, FIRST_ATTACK = 0, 1, 2, 6
 # Map units per unit of a position feature. It is small, so that distances within an army are large
 # enough beside the one-hot features.
 POSITION_SCALE = 2.0
-# Agents per unit of a feature that counts agents.
-AGENT_SCALE = 4.0
+# Features that count agents count no more than these. So they are the same in teams that are far
+# larger than any trained one.
+MOST_COUNTED = 4
 # The feature of an entity at one edge of the map, relative to a team at the opposite edge.
 LARGEST_FEATURE = 2 * HALF_MAP / POSITION_SCALE
 
@@ -90,8 +91,8 @@ def feature_widths(max_allies: int, max_enemies: int, slot_features: bool = True
     return every_unit | {
         "may_do": FIRST_ATTACK + 1,  # all attacks count as one action
         "did_last": FIRST_ATTACK + 1,
-        "in_range_of": 1,  # number of agents that may aim at it now, in AGENT_SCALE
-        "aimed_at_by": 1,  # number of agents whose last action was aimed at it
+        "in_range_of": 1,  # number of agents that may aim at it now, as a fraction of MOST_COUNTED
+        "aimed_at_by": 1,  # number of agents whose last action was aimed at it, likewise
     }
 
 
@@ -247,14 +248,14 @@ def _any_attack(actions: BoolArray) -> BoolArray:
 
 
 def _count_aims(units: Units, actions: BoolArray) -> FloatArray:
-    """[N, E, 1] how many agents aim at an entity by one of these actions [N, A, U], scaled."""
+    """[N, E, 1] from 0 to 1: how many agents aim at an entity by these actions [N, A, U]."""
     allies, aims = units.max_allies, actions[..., FIRST_ATTACK:]
     heals = units.unit_type[..., :allies, None] == MEDIVAC
     count = np.zeros(units.health.shape, np.float32)
     count[..., allies:] = (aims & ~heals).sum(-2)
     slots = min(allies, aims.shape[-1])
     count[..., :slots] = (aims & heals)[..., :slots].sum(-2)
-    return np.minimum(count[..., None] / AGENT_SCALE, LARGEST_FEATURE)
+    return np.minimum(count, MOST_COUNTED)[..., None] / MOST_COUNTED
 
 
 def _fraction(part: FloatArray, whole: FloatArray) -> FloatArray:

@@ -7,7 +7,6 @@ import pytest
 from situations import crowd, units_by_hand
 
 from rllib_ptm.envs.starcraft.team_view import (
-    LARGEST_FEATURE,
     feature_widths,
     num_actions,
     num_features,
@@ -113,10 +112,13 @@ def test_nobody_aims_at_the_dead_or_before_the_first_step() -> None:
     assert columns(killed, False)["did_last"][:2, 6].all()
 
 
-def test_features_stay_within_the_observation_space() -> None:
-    scene = replace(crowd([MARINE] * 70, [MARINE]), last_action=np.full((1, 70), 6, np.int8))
+@pytest.mark.parametrize("agents", [3, 4, 5, 70])
+def test_more_than_four_agents_count_as_four(agents: int) -> None:
+    scene = crowd([MARINE] * agents, [MARINE])
+    scene = replace(scene, last_action=np.full((1, agents), 6, np.int8))
     features = columns(scene, False)
-    assert features["in_range_of"][70] == features["aimed_at_by"][70] == LARGEST_FEATURE
+    expected = min(agents, 4) / 4
+    assert features["in_range_of"][agents] == features["aimed_at_by"][agents] == expected
 
 
 @pytest.mark.parametrize(("allies", "enemies"), [(1, 1), (3, 5), (8, 2)])
