@@ -252,9 +252,11 @@ def _count_aims(units: Units, actions: BoolArray) -> FloatArray:
     allies, aims = units.max_allies, actions[..., FIRST_ATTACK:]
     heals = units.unit_type[..., :allies, None] == MEDIVAC
     count = np.zeros(units.health.shape, np.float32)
-    count[..., allies:] = (aims & ~heals).sum(-2)
-    slots = min(allies, aims.shape[-1])
-    count[..., :slots] = (aims & heals)[..., :slots].sum(-2)
+    if heals.any():
+        slots = min(allies, aims.shape[-1])
+        count[..., :slots] = np.count_nonzero(aims & heals, axis=-2)[..., :slots]
+        aims = aims & ~heals
+    count[..., allies:] = np.count_nonzero(aims, axis=-2)
     return np.minimum(count, MOST_COUNTED)[..., None] / MOST_COUNTED
 
 
