@@ -257,7 +257,7 @@ def _count_aims(units: Units, actions: BoolArray) -> FloatArray:
         count[..., :slots] = np.count_nonzero(aims & heals, axis=-2)[..., :slots]
         aims = aims & ~heals
     count[..., allies:] = np.count_nonzero(aims, axis=-2)
-    return np.minimum(count, MOST_COUNTED)[..., None] / MOST_COUNTED
+    return np.minimum(count / MOST_COUNTED, np.float32(1))[..., None]
 
 
 def _fraction(part: FloatArray, whole: FloatArray) -> FloatArray:

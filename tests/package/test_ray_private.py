@@ -24,6 +24,7 @@ FOLDER_OF_TABLE = PACKAGE / "ray_private"
 OF_PYTHON = {
     "_asdict",
     "_fields",
+    "_field_defaults",
     "_replace",
     "_make",
     "_fields_",
